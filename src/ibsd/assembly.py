@@ -1,0 +1,281 @@
+"""The composition root: turns a config into objects and runs them. Nobody else but the faces sees a config."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ibsd
+from ibsd.config import Config, as_table, checked_arguments
+from ibsd.data.pairs import Pair, PairSets, check_disjoint, check_pairs, find_layout, find_pairs, fingerprint, load_pair
+from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.distillation.objective import Objective
+from ibsd.distillation.registry import OBJECTIVES
+from ibsd.export.weights import save_student
+from ibsd.images import to_array, to_tensor, write_rgb
+from ibsd.metrics import score
+from ibsd.reporting.pictures import contact_sheet
+from ibsd.students import STUDENTS, Student, create_student, load_student
+from ibsd.training.checkpoint import list_checkpoints
+from ibsd.training.schedule import Schedule
+from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
+from ibsd.training.trainer import Trainer, TrainingResult
+from ibsd.types import InputError
+
+PRIMARY = "psnr_y"
+"""Of `basicsr-y`: the score on `val` whose best step is kept."""
+
+NUM_PICTURES = 3
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """How a face follows a run; everything may stay as it is."""
+
+    say: Callable[[str], None] = lambda sentence: None
+    on_step: Callable[[int, dict[str, float]], None] | None = None
+    on_validation: Callable[[int, dict[str, float]], None] = lambda step, scores: None
+    stop_requested: Callable[[], str | None] = lambda: None
+
+
+def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks()) -> TrainingResult:  # noqa: B008  (frozen)
+    """Trains as the config says, into `config.run.folder`.
+
+    The folder receives `run.json` (config, versions, data fingerprint, result), `log.jsonl`, tensorboard events, `validation/*.png`, checkpoints, and
+    as weights the running average at the last step (`last.safetensors`) and at its best on `val` (`best.safetensors`), and the last step's
+    own weights (`last-raw.safetensors`).
+
+    Args:
+        resume: go on from the newest intact checkpoint in the folder; without one, start.
+
+    Errors: InputError for whatever is wrong with config, pairs or folder, before anything is written.
+    """
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    folder = Path(config.run.folder)
+    checkpoints = folder / "checkpoints"
+    device = chosen_device(config.run.device)
+    going_on = refuse_or_compare(config, folder, resume, callbacks.say)
+    student = build_student(config).to(device)
+    objective = build_objective(config, student)
+    sets, fingerprints = checked_pairs(config)
+    if going_on is not None and going_on.get("data") != fingerprints:
+        callbacks.say("the training or validation pairs have changed since this run was started: it goes on, but is no longer one run on one data set")
+    source = build_source(config, sets.train, device)
+    make_folder(folder)
+
+    facts = {"config": as_table(config), "data": fingerprints, "versions": versions()}
+    write_json(folder / "run.json", facts)
+    resumed_step = newest_step(checkpoints) if going_on is not None else 0
+    trackers = open_trackers(folder, resumed_step)
+    metadata = {"run": json.dumps(facts)}
+
+    def validate(averaged: Student, step: int) -> dict[str, float]:
+        scores = validation(averaged, sets.val, step, folder / "validation")
+        callbacks.on_validation(step, scores)
+        return scores
+
+    def on_best(averaged: Student, step: int) -> None:
+        save_student(averaged, folder / "best.safetensors", metadata | {"step": str(step), "weights": "ema"})
+
+    training = config.training
+    trainer = Trainer(
+        objective,
+        source,
+        schedule=Schedule(**vars(training.schedule)),
+        checkpoints=checkpoints,
+        validate=validate if sets.val else None,
+        primary=PRIMARY,
+        on_best=on_best,
+        trackers=trackers,
+        say=callbacks.say,
+        on_step=callbacks.on_step,
+        stop_requested=callbacks.stop_requested,
+        **{name: value for name, value in vars(training).items() if name != "schedule"},
+    )
+    if going_on is not None and trainer.resume():
+        callbacks.say(f"resumed at step {trainer.step}")
+        if trainer.step != resumed_step:  # the newest checkpoint was damaged: the log must not run ahead
+            for tracker in trackers:
+                tracker.close()
+            trainer.trackers = open_trackers(folder, trainer.step)
+    result = trainer.run()
+    if result.finished:
+        step = {"step": str(result.step)}
+        save_student(trainer.average.student, folder / "last.safetensors", metadata | step | {"weights": "ema"})
+        save_student(trainer.student, folder / "last-raw.safetensors", metadata | step | {"weights": "raw"})
+    write_json(folder / "run.json", facts | {"result": vars(result)})
+    return result
+
+
+def build_student(config: Config) -> Student:
+    """The network of the config: its initial weights depend on `run.seed` alone."""
+    if config.student.name not in STUDENTS:
+        raise InputError(f"student.name is {config.student.name!r}; there are: {', '.join(STUDENTS)}")
+    options = checked_arguments(STUDENTS[config.student.name], config.student.options, "student.options")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.run.seed)
+        student = create_student(config.student.name, config.student.scale, **options)
+    if config.student.weights:
+        loaded = load_student(config.student.weights)
+        if (loaded.spec.name, loaded.spec.scale) != (student.spec.name, student.spec.scale):
+            raise InputError(
+                f"student.weights: {config.student.weights} holds {loaded.spec.name} x{loaded.spec.scale}, "
+                f"and the config asks for {student.spec.name} x{student.spec.scale}"
+            )
+        try:
+            student.load_state_dict(loaded.state_dict())
+        except RuntimeError:
+            raise InputError(f"student.weights: {config.student.weights} has other student.options than the config; make them equal") from None
+    return student
+
+
+def build_objective(config: Config, student: Student) -> Objective:
+    """The objective of the config around `student`."""
+    name = config.objective.name
+    if name not in OBJECTIVES:
+        raise InputError(f"objective.name is {name!r}; there are: {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[name](student, **checked_arguments(OBJECTIVES[name], config.objective.options, "objective.options"))
+
+
+def checked_pairs(config: Config) -> tuple[PairSets, dict[str, str]]:
+    """The pairs of the config, all readable and disjoint, with the fingerprints of train and val.
+
+    `test` is compared with the others so that no test picture is trained on; it is not used otherwise.
+    """
+    data = config.data
+    if data.pairs:
+        sets = find_layout(data.pairs)
+    else:
+        sets = PairSets(find_pairs(data.lr, data.hr), find_pairs(data.val_lr, data.val_hr) if data.val_lr else (), ())
+    if not sets.train:
+        raise InputError(f"{data.pairs or data.lr}: holds no training pairs; put them into train_LR and train_HR")
+    digests = check_pairs(sets.train, config.student.scale, data.patch_px)
+    digests |= check_pairs((*sets.val, *sets.test), config.student.scale)
+    check_disjoint(sets, digests)
+    return sets, {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
+
+
+def build_source(config: Config, pairs: Sequence[Pair], device: torch.device) -> PatchSource:
+    """The patches of the config, resident on the device."""
+    data = config.data
+    lr, hr = resident_stacks(
+        pairs,
+        device,
+        data.memory_limit_mib * 2**20 if data.memory_limit_mib else None,
+        Path(data.cache) if data.cache else None,
+    )
+    return PatchSource(lr, hr, config.student.scale, data.patch_px, data.batch_size, config.run.seed, data.augment)
+
+
+@torch.inference_mode()
+def validation(student: Student, pairs: Sequence[Pair], step: int, pictures: Path) -> dict[str, float]:
+    """Mean `basicsr-y` scores over the pairs, and a sheet of the first ones: LR, SR, HR."""
+    device = next(student.parameters()).device
+    scores: dict[str, list[float]] = {}
+    rows = []
+    for pair in pairs:
+        lr, hr = (to_tensor(pixels).to(device) for pixels in load_pair(pair))
+        sr = student(lr).float()
+        for name, value in score(sr, hr, student.spec.scale, lpips=False)["basicsr-y"].items():
+            scores.setdefault(name, []).append(value)
+        if len(rows) < NUM_PICTURES:
+            rows.append([to_array(lr), to_array(sr), to_array(hr)])
+    pictures.mkdir(parents=True, exist_ok=True)
+    write_rgb(pictures / f"step-{step:08d}.png", contact_sheet(rows, ("LR", f"step {step}", "HR")))
+    return {name: sum(values) / len(values) for name, values in scores.items()}
+
+
+def refuse_or_compare(config: Config, folder: Path, resume: bool, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """What `run.json` says of the run to go on with; None for a new run. Refuses to overwrite a run, or to go on with another one."""
+    path = folder / "run.json"
+    if not path.exists():
+        return None
+    if not resume:
+        raise InputError(f"{folder}: holds a run already; add --resume to go on with it, or set run.folder to another folder")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        before = flat(facts["config"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: is damaged; remove this run or set run.folder to another folder") from None
+    now = flat(as_table(config))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if fixed := [key for key in changed if key.startswith(("student.", "objective.", "data.batch_size", "data.patch_px", "run.seed"))]:
+        raise InputError(
+            f"{folder}: cannot go on with another {fixed[0]} ({before.get(fixed[0])!r} before, {now.get(fixed[0])!r} now); "
+            "restore it or start in another run.folder"
+        )
+    if changed:
+        say(f"resuming with changed settings: {', '.join(f'{key} {before.get(key)!r} -> {now.get(key)!r}' for key in changed)}")
+    return facts
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables with dotted keys."""
+    flattened = {}
+    for key, value in table.items():
+        flattened |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flattened
+
+
+def newest_step(checkpoints: Path) -> int:
+    found = list_checkpoints(checkpoints)
+    return int(found[-1].name.removeprefix("step-")) if found else 0
+
+
+def open_trackers(folder: Path, resumed_step: int) -> list[Tracker]:
+    trackers: list[Tracker] = [JsonLines(folder / "log.jsonl", resumed_step)]
+    with suppress(ImportError):  # a training machine may hold nothing but torch, numpy, pillow and safetensors
+        trackers.append(TensorBoard(folder / "tensorboard", resumed_step))
+    return trackers
+
+
+def chosen_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"run.device is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"run.device is {name!r}, and torch finds no CUDA device here; use cpu or auto")
+    return device
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{os.getpid()}.probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); set run.folder to a folder of yours") from None
+
+
+def write_json(path: Path, content: Any) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path}: could not be written ({error.strerror}); free some space and resume") from error
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on besides its config."""
+    facts = {"ibsd": ibsd.__version__, "torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine()}
+    with suppress(OSError, subprocess.CalledProcessError):
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+        facts["commit"] = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return facts

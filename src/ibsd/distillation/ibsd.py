@@ -1,0 +1,177 @@
+"""IBSD: information-bottleneck self-distillation (Zhu, Chen, Liu; IEEE TCSVT 2024).
+
+    L = L1(SR, HR) + lambda_mi * sum over links of bound(F_{k-1}; F_k) + lambda_hf * wavelet_loss(SR, T_t)
+
+Which gradients flow where, all in one place:
+
+- `loss` differentiates the three terms with respect to the student's parameters only. The bound reaches the student through both nodes of
+  every link, while the estimators are held fixed. The soft target T_t carries no graph.
+- `auxiliary_step` differentiates the estimators' negative log-likelihood with respect to the estimators only: the nodes come detached.
+
+Nothing of this remains at inference: the student is the plain network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ibsd.data.patches import PatchSource
+from ibsd.distillation import health
+from ibsd.distillation.objective import Objective, held_fixed
+from ibsd.distillation.soft_target import SoftTarget, Source
+from ibsd.distillation.wavelet import details, wavelet_loss
+from ibsd.information.chain import MarkovChain, sum_of
+from ibsd.information.club import Negatives, Reduction, club_upper_bound, laplace_nll
+from ibsd.students.student import Student
+from ibsd.types import Batch, InputError
+
+
+class IBSD(Objective):
+    """The method. With both weights 0 it trains bit-identically to `Plain`, estimators only watching.
+
+    Args:
+        student: the network to train.
+        lambda_mi: weight of the bound (nats per element, summed over links, with reduction `mean`).
+        lambda_hf: weight of the wavelet loss to the soft target.
+        final_share: a_T, share of the student's past in the soft target at the end of training; 0 is the wavelet loss to HR alone.
+        period: updates between snapshots of the past.
+        soft_target: where the past output comes from: `bank`, `snapshot` or `ema` (see `soft_target.py`).
+        ramp: lambda_mi rises linearly from 0 over this many updates after `warm_up` ones.
+        warm_up: updates in which only the estimators learn and the bound does not touch the student.
+        estimator_learning_rate: of the estimators' own Adam.
+        inner_steps: estimator updates per student update; 0 freezes them as they are initialised (a control).
+        spread_floor: smallest spread b; larger is safer where estimators lag.
+        estimator_clip: largest norm of the estimators' gradient.
+        negatives: which earlier maps of the batch count as unpaired, `all` or `others`.
+        reduction: `mean` (default) or `published`.
+        links: 1-based links whose bound is minimised; default all. The others are only watched.
+        levels: of the wavelet transform.
+        seed: of the estimators' initial weights, which leave the global generator untouched.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        *,
+        lambda_mi: float = 1e-5,
+        lambda_hf: float = 0.02,
+        final_share: float = 0.8,
+        period: int = 500,
+        soft_target: Source = "bank",
+        warm_up: int = 200,
+        ramp: int = 1000,
+        estimator_learning_rate: float = 1e-3,
+        inner_steps: int = 1,
+        spread_floor: float = 1e-3,
+        estimator_clip: float = 10.0,
+        negatives: Negatives = "all",
+        reduction: Reduction = "mean",
+        links: Sequence[int] | None = None,
+        levels: int = 4,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(student, {"l1": 1.0, "bound": lambda_mi, "wavelet": lambda_hf})
+        num_links = student.spec.num_nodes - 1
+        self.penalised = tuple(range(1, num_links + 1)) if links is None else tuple(links)
+        if not self.penalised or not set(self.penalised) <= set(range(1, num_links + 1)):
+            raise InputError(f"ibsd: links is {list(self.penalised)}; {student.spec.name} has links 1 to {num_links}")
+        if lambda_mi < 0 or lambda_hf < 0:
+            raise InputError(f"ibsd: lambda_mi is {lambda_mi} and lambda_hf {lambda_hf}; neither may be negative")
+        self.lambda_mi, self.warm_up, self.ramp = lambda_mi, warm_up, ramp
+        self.inner_steps, self.estimator_clip = inner_steps, estimator_clip
+        self.negatives: Negatives = negatives
+        self.reduction: Reduction = reduction
+        self.levels = levels
+        self.soft_target = SoftTarget(student, soft_target, final_share, period)
+        device = next(student.parameters()).device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.chain = MarkovChain(student.spec.channels, num_links, spread_floor).to(device)
+        self.estimator_optimizer = torch.optim.Adam(self.chain.parameters(), lr=estimator_learning_rate)
+        self.first_figures: dict[str, float] = {}
+
+    def prepare(self, source: PatchSource) -> None:
+        self.soft_target.prepare(source)
+
+    def begin_step(self, step: int, num_steps: int) -> None:
+        self.soft_target.begin_step(step, num_steps)
+        progress = (step - self.warm_up + 1) / self.ramp if self.ramp else float(step >= self.warm_up)
+        self.weights["bound"] = self.lambda_mi * min(1.0, max(0.0, progress))
+
+    def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        sr, nodes = self.student.trace(batch.lr)
+        sr = sr.float()
+        terms = {"l1": (sr - batch.hr).abs().mean()}
+        if self.weights["bound"] != 0:
+            if batch.lr.shape[0] < 2:
+                raise InputError("ibsd: the bound needs unpaired samples, so a batch of at least 2 per process; raise data.batch_size")
+            with held_fixed(self.chain):
+                terms["bound"] = sum_of([self.bound(link) for k, link in self.chain_links(nodes) if k in self.penalised])
+        if self.weights["wavelet"] != 0:
+            terms["wavelet"] = wavelet_loss(sr, self.soft_target(batch), self.levels)
+        return terms, tuple(node.detach() for node in nodes)
+
+    def chain_links(self, nodes: Sequence[Tensor]) -> list[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+        return list(enumerate(self.chain.links(nodes), start=1))
+
+    def bound(self, link: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        return club_upper_bound(*link, reduction=self.reduction, negatives=self.negatives)
+
+    def auxiliary_step(self, nodes: Sequence[Tensor]) -> dict[str, Tensor]:
+        nll = torch.zeros(())
+        parameters = list(self.chain.parameters())
+        for _ in range(self.inner_steps):
+            self.estimator_optimizer.zero_grad(set_to_none=True)
+            nll = self.chain.nll(nodes, self.reduction)
+            nll.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, self.estimator_clip)
+            self.estimator_optimizer.step()
+        return {"nll": nll.detach()} if self.inner_steps else {}
+
+    def end_step(self) -> None:
+        self.soft_target.end_step()
+
+    def figures(self, batch: Batch) -> dict[str, float]:
+        figures = super().figures(batch)
+        with torch.no_grad():
+            sr, nodes = self.student.trace(batch.lr)
+            for k, node in enumerate(nodes):
+                figures[f"scale/F{k}"] = float(node.float().std())
+            for k, link in self.chain_links(nodes):
+                figures[f"bound/link{k}"] = float(self.bound(link))
+                figures[f"nll/link{k}"] = float(laplace_nll(*link, reduction=self.reduction))
+            figures["soft_target/share"] = self.soft_target.share
+            figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
+        if not self.first_figures and self.weights["bound"] != 0:
+            self.first_figures = dict(figures)
+        return figures
+
+    def alarms(self, figures: dict[str, float]) -> list[str]:
+        return health.alarms(self.first_figures or figures, figures, penalised=self.weights["bound"] != 0)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "estimators": self.chain.state_dict(),
+            "estimator_optimizer": self.estimator_optimizer.state_dict(),
+            "soft_target": self.soft_target.state(),
+            "first_figures": self.first_figures,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.chain.load_state_dict(state["estimators"])
+        self.estimator_optimizer.load_state_dict(state["estimator_optimizer"])
+        self.soft_target.load_state(state["soft_target"])
+        self.first_figures = state["first_figures"]
+
+
+def flipped_share(sr: Tensor, hr: Tensor, target: Tensor, levels: int = 4) -> float:
+    """Share of detail coefficients whose gradient has another sign towards the soft target than towards HR (METHOD 4); 0 means no effect."""
+    flips = [
+        (to_target.sign() != to_hr.sign()).float().flatten()
+        for to_target, to_hr in zip(details(sr - target, levels), details(sr - hr, levels), strict=True)
+    ]
+    return float(torch.cat(flips).mean())

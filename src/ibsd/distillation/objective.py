@@ -1,0 +1,108 @@
+"""What the trainer needs of a training method, and nothing more.
+
+An objective owns the student and its auxiliary parts and has two verbs:
+
+- `loss(batch)`: named, unweighted terms and the weighted total, for the student; auxiliary parts are held fixed.
+- `auxiliary_step(nodes)`: auxiliary parts learn from detached feature maps, with their own optimiser.
+
+Per update the trainer calls `begin_step`, `loss`, backward, its optimiser, `auxiliary_step`, `end_step`, in this order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ibsd.data.patches import PatchSource
+from ibsd.students.student import Student
+from ibsd.types import Batch, LossReport
+
+class Objective(ABC):
+    """A way of training `student`. Subclasses implement `terms`, and whatever auxiliary parts they have."""
+
+    paired: bool = True
+    """Whether the student sees the batches in the order in which plain training would: the condition for a paired comparison."""
+
+    def __init__(self, student: Student, weights: dict[str, float]) -> None:
+        self.student = student
+        self.weights = weights
+        """Weight of each term in the total. A term whose weight is 0 never touches the total, not even by adding 0."""
+
+    def prepare(self, source: PatchSource) -> None:
+        """Called once before training, with the training patches."""
+
+    def begin_step(self, step: int, num_steps: int) -> None:
+        """Called before update `step` of `num_steps`, counted from 0."""
+
+    @abstractmethod
+    def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        """(terms, nodes): scalars with a graph to the student's parameters only, by name; detached nodes for the auxiliary step."""
+
+    def loss(self, batch: Batch) -> LossReport:
+        """Weighted total and its parts."""
+        terms, nodes = self.terms(batch)
+        total = self.weighted_total(terms)
+        return LossReport(total, {name: term.detach() for name, term in terms.items()}, nodes)
+
+    def weighted_total(self, terms: dict[str, Tensor]) -> Tensor:
+        parts = [term if self.weights[name] == 1 else self.weights[name] * term for name, term in terms.items() if self.weights[name] != 0]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def auxiliary_step(self, nodes: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Auxiliary parts learn from these detached nodes. Returns their own losses, detached."""
+        return {}
+
+    def end_step(self) -> None:
+        """Called after the student's update."""
+
+    def figures(self, batch: Batch) -> dict[str, float]:
+        """Health of the run on one batch, with an own forward pass: changes nothing, costs several backward passes, called rarely.
+
+        For every term: its weighted gradient's norm as a share of L1's, and the cosine of the angle between the two.
+        """
+        parameters = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
+        terms, _ = self.terms(batch)
+        gradients = {}
+        for name, term in terms.items():
+            parts = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+            flat = [(torch.zeros_like(p) if part is None else part).flatten() for p, part in zip(parameters, parts, strict=True)]
+            gradients[name] = self.weights[name] * torch.cat(flat)
+        reference = gradients.pop("l1")
+        figures = {}
+        for name, gradient in gradients.items():
+            figures[f"gradient_share/{name}"] = float(gradient.norm() / reference.norm())
+            if self.weights[name] != 0:
+                figures[f"gradient_cosine/{name}"] = float(torch.cosine_similarity(gradient, reference, dim=0))
+        return figures
+
+    def alarms(self, figures: dict[str, float]) -> list[str]:
+        """What these figures warn of, each in a sentence that says what to change."""
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """Auxiliary parts (not the student), as nested dicts and lists of tensors and plain values, for exact resumes."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave."""
+
+
+@contextmanager
+def held_fixed(module: nn.Module) -> Iterator[None]:
+    """Within, graphs that pass through the module reach its inputs but not its parameters."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -1,0 +1,114 @@
+"""Progressive soft target: the student's own past output, mixed into HR more and more as training goes on.
+
+    T_t = (1 - a_t) HR + a_t SR_past,   a_t = a_T t / T_total,   a = 0 until the first period ends
+
+SR_past is the output of the student as it was at the end of the previous period. Source: METHOD 4 (loss published, schedule our reading),
+after PS-KD (Kim et al., ICCV 2021).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ibsd.data.patches import ImageStack, PatchSource
+from ibsd.students.ema import WeightAverage, frozen_copy
+from ibsd.students.student import Student
+from ibsd.types import Batch, InputError
+
+Source = Literal["snapshot", "ema", "bank"]
+"""Who gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: so does a running average of it. `bank`: at each
+period's end the snapshot runs once over every whole training image, and a patch's past output is the same crop and augmentation of that
+image's; it sees the whole image's statistics and costs no forward pass a step."""
+
+
+class SoftTarget:
+    """Gives T_t for a batch.
+
+    Args:
+        student: whose past is used; never changed.
+        source: `snapshot`, `ema` or `bank`.
+        final_share: a_T, share of the past at the end of training, in [0, 1].
+        period: updates between snapshots.
+        decay: of the running average, for source `ema`.
+    """
+
+    def __init__(self, student: Student, source: Source, final_share: float, period: int, decay: float = 0.999) -> None:
+        if source not in ("snapshot", "ema", "bank"):
+            raise InputError(f"soft target: source is {source!r}; it must be snapshot, ema or bank")
+        if not 0 <= final_share <= 1:
+            raise InputError(f"soft target: final_share is {final_share}; it must lie in 0 to 1")
+        if period < 1:
+            raise InputError(f"soft target: period is {period}; it must be at least 1 step")
+        self.student, self.source, self.final_share, self.period = student, source, final_share, period
+        self.share = 0.0
+        self.average = WeightAverage(student, decay) if source == "ema" else None
+        self.past: Student | None = None
+        self.bank: ImageStack | None = None
+        self.patches: PatchSource | None = None
+
+    def prepare(self, patches: PatchSource) -> None:
+        """`patches` is where the bank finds whole images."""
+        self.patches = patches
+
+    def begin_step(self, step: int, num_steps: int) -> None:
+        """Takes a snapshot where a period ends, and moves the schedule."""
+        if self.final_share == 0:
+            return
+        if step > 0 and step % self.period == 0:
+            if self.average is None:
+                self.past = frozen_copy(self.student)
+                self.bank = None
+            else:
+                self.past = self.average.student
+        self.share = self.final_share * step / num_steps if self.past is not None else 0.0
+
+    def end_step(self) -> None:
+        if self.average is not None:
+            self.average.update(self.student)
+
+    @torch.no_grad()
+    def past_output(self, batch: Batch) -> Tensor | None:
+        """SR_past of the batch, [N, 3, sh, sw] in fp32 without graph; None before the first period ends."""
+        if self.past is None:
+            return None
+        if self.source != "bank":
+            return self.past(batch.lr).float()
+        assert self.patches is not None, "prepare() comes first"
+        if self.bank is None:
+            self.bank = fill_bank(self.past, self.patches.lr)
+        return self.bank.crop(batch.origin, batch.hr.shape[-1], self.student.spec.scale)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """T_t, [N, 3, sh, sw], without graph."""
+        past = self.past_output(batch)
+        return batch.hr if past is None else torch.lerp(batch.hr, past, self.share)
+
+    def state(self) -> dict[str, Any]:
+        """The past student's weights; a bank is computed again from them."""
+        past = self.past.state_dict() if self.past is not None and self.average is None else None
+        return {"past": past, "average": self.average and self.average.state(), "started": self.past is not None}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.bank = self.past = None
+        if self.average is not None:
+            self.average.load_state(state["average"])
+        if state["started"]:
+            self.past = frozen_copy(self.student) if self.average is None else self.average.student
+            if self.average is None:
+                self.past.load_state_dict(state["past"])
+
+
+@torch.no_grad()
+def fill_bank(student: Student, images: ImageStack) -> ImageStack:
+    """The student's output on every whole image in its stored orientation, fp32 on the images' device."""
+    scale = student.spec.scale
+    sizes = [(height * scale, width * scale) for height, width in images.sizes]
+    flat = torch.empty(sum(3 * height * width for height, width in sizes), device=images.flat.device)
+    bank = ImageStack(flat, sizes)
+    for index, (height, width) in enumerate(sizes):
+        start = int(bank.offsets[index])
+        flat[start : start + 3 * height * width] = student(images.image(index)).float().flatten()
+    return bank

@@ -1,0 +1,189 @@
+"""Scores of methods on pairs of pictures: every protocol, every image, the means, and bicubic always beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ibsd.data.pairs import Pair, load_pair
+from ibsd.images import bicubic, to_tensor
+from ibsd.metrics import realsr_patches, score
+from ibsd.types import InputError, Scale
+
+BICUBIC = "bicubic"
+
+Method = Callable[[Tensor], Tensor]
+"""lr [1, 3, h, w] -> sr [1, 3, s*h, s*w]: a student, a tiled student, an exported model."""
+
+LoadedPair = tuple[str, np.ndarray, np.ndarray]
+"""Name, LR and HR, uint8 [H, W, 3]: a pair that is not (or not only) on disk."""
+
+Scores = dict[str, dict[str, float]]
+"""{protocol: {metric: value}}, as `ibsd.metrics.score` gives them."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One image under one method."""
+
+    image: str
+    method: str
+    scores: Scores
+    seconds: float
+    """Time of the method alone, reading and scoring excluded; the first image includes the method's warm-up."""
+    patches: int
+    """Patches of `realsr-testm`, by which that protocol's mean weighs the image; 1 up to 1,200 px."""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """All rows, images in the order of the pairs and within an image bicubic first, then the methods as given."""
+
+    scale: Scale
+    rows: tuple[ScoreRow, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Bicubic first."""
+        return tuple(dict.fromkeys(row.method for row in self.rows))
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """(protocol, metric) of every figure, in the protocols' order."""
+        return tuple((protocol, metric) for protocol, metrics in self.rows[0].scores.items() for metric in metrics)
+
+    @property
+    def means(self) -> dict[str, Scores]:
+        """{method: {protocol: {metric: mean over the images}}}; inf where an image is perfect.
+
+        Images count alike whatever their size, except under `realsr-testm`, whose authors average over patches.
+        """
+        means: dict[str, Scores] = {method: {protocol: {} for protocol, _ in self.columns} for method in self.methods}
+        for method in self.methods:
+            rows = [row for row in self.rows if row.method == method]
+            for protocol, metric in self.columns:
+                weights = [row.patches if protocol == "realsr-testm" else 1 for row in rows]
+                weighted = (weight * row.scores[protocol][metric] for weight, row in zip(weights, rows, strict=True))
+                means[method][protocol][metric] = math.fsum(weighted) / sum(weights)
+        return means
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """{method: seconds over all images}."""
+        return {method: math.fsum(row.seconds for row in self.rows if row.method == method) for method in self.methods}
+
+    def summary(self) -> tuple[list[str], list[list[str]]]:
+        """Header and cells for printing: a line per method with its means (dB with 2 decimals, the others with 4) and seconds an image."""
+        means, seconds = self.means, self.seconds
+        images = len(self.rows) // len(self.methods)
+        header = ["method", *(f"{protocol}.{metric}" for protocol, metric in self.columns), "s/image"]
+        lines = []
+        for method in self.methods:
+            figures = (f"{means[method][protocol][metric]:.{2 if metric.startswith('psnr') else 4}f}" for protocol, metric in self.columns)
+            lines.append([method, *figures, f"{seconds[method] / images:.3f}"])
+        return header, lines
+
+    def to_json(self) -> str:
+        """`{"scale", "images", "means": {method: {protocol: {metric}}}, "seconds": {method}, "rows": [...]}`.
+
+        JSON has no infinity: the PSNR of a perfect image is the string "inf", which `float` reads back.
+        """
+        rows = [{"image": row.image, "method": row.method, "scores": _finite(row.scores), "seconds": row.seconds} for row in self.rows]
+        table = {
+            "scale": self.scale,
+            "images": len(self.rows) // len(self.methods),
+            "means": {method: _finite(scores) for method, scores in self.means.items()},
+            "seconds": self.seconds,
+            "rows": rows,
+        }
+        return json.dumps(table, indent=1, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """A line per image and method: image, method, each `protocol.metric` in full precision, seconds. The means are in `to_json`."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "method", *(f"{protocol}.{metric}" for protocol, metric in self.columns), "seconds"])
+        for row in self.rows:
+            writer.writerow(
+                [row.image, row.method, *(row.scores[protocol][metric] for protocol, metric in self.columns), f"{row.seconds:.6f}"]
+            )
+        return text.getvalue()
+
+
+def evaluate(
+    methods: Mapping[str, Method],
+    pairs: Sequence[Pair | LoadedPair],
+    scale: Scale,
+    device: str | torch.device = "cpu",
+    lpips: bool = True,
+    on_image: Callable[[int, str], None] | None = None,
+) -> ScoreTable:
+    """Score every method, and bicubic, on every pair.
+
+    Methods get one image at a time on `device`, without gradients; a network must be in eval mode already. `on_image(done, name)` is called
+    after each image, done counting from 1. InputError for no pairs, a method called "bicubic", pairs whose HR is not `scale` times LR, and
+    methods that give another size than HR's. The order of rows is that of the pairs and methods; the figures do not depend on it.
+    """
+    if not pairs:
+        raise InputError("there are no pairs to evaluate on: name a folder that holds LR and HR pictures")
+    if BICUBIC in methods:
+        raise InputError(f'"{BICUBIC}" always stands in the table: give the method another name')
+    device = torch.device(device)
+    everything: dict[str, Method] = {BICUBIC: partial(bicubic, scale=scale), **methods}
+    rows: list[ScoreRow] = []
+    for done, (name, lr_pixels, hr_pixels) in enumerate(_load(pairs), start=1):
+        height, width = hr_pixels.shape[:2]
+        if (height, width) != (scale * lr_pixels.shape[0], scale * lr_pixels.shape[1]):
+            lr_size = f"{lr_pixels.shape[0]} x {lr_pixels.shape[1]}"
+            raise InputError(
+                f"pair {name}: HR is {height} x {width} px and LR {lr_size}, which is not x{scale}: check the scale and the pairing"
+            )
+        lr, hr = to_tensor(lr_pixels).to(device), to_tensor(hr_pixels).to(device)
+        for method, upscale in everything.items():
+            sr, seconds = _timed(upscale, lr)
+            if sr.shape != hr.shape:
+                sizes = f"{list(sr.shape)} for {name}, where HR is {list(hr.shape)}"
+                raise InputError(f"method {method} gives {sizes}: is it made for x{scale}?")
+            try:
+                scores = score(sr, hr, scale, lpips=lpips)
+            except InputError as error:
+                raise InputError(f"pair {name}: {error}") from None
+            rows.append(ScoreRow(name, method, scores, seconds, realsr_patches(height, width)))
+        if on_image is not None:
+            on_image(done, name)
+    return ScoreTable(scale, tuple(rows))
+
+
+def _load(pairs: Sequence[Pair | LoadedPair]) -> Iterable[LoadedPair]:
+    for pair in pairs:
+        if isinstance(pair, Pair):
+            yield (pair.name, *load_pair(pair))
+        else:
+            yield pair
+
+
+def _timed(method: Method, lr: Tensor) -> tuple[Tensor, float]:
+    start = time.perf_counter()
+    with torch.inference_mode():
+        sr = method(lr)
+    if sr.is_cuda:
+        torch.cuda.synchronize(sr.device)
+    return sr, time.perf_counter() - start
+
+
+def _finite(scores: Scores) -> dict[str, dict[str, float | str]]:
+    """JSON knows no infinity."""
+    return {
+        protocol: {name: value if math.isfinite(value) else str(value) for name, value in figures.items()}
+        for protocol, figures in scores.items()
+    }

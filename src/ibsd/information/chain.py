@@ -1,0 +1,73 @@
+"""The links of a Markov chain of feature maps, F0 -> F1 -> F2 -> F3, each with its own estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ibsd.information.club import Negatives, Reduction, club_upper_bound, laplace_nll
+from ibsd.information.estimator import SPREAD_FLOOR, LaplaceEstimator
+from ibsd.types import InputError
+
+
+class MarkovChain(nn.Module):
+    """One estimator per link (F_{k-1}, F_k), k = 1 .. links.
+
+    Args:
+        channels: C of every node.
+        links: how many; needs `links` + 1 nodes.
+        floor: smallest spread of the estimators.
+
+    Which gradients flow is the caller's choice: `nll` on detached nodes trains the estimators (METHOD 2, our reading), `upper_bound` with the
+    estimators' parameters held fixed reaches the student through every node.
+    """
+
+    def __init__(self, channels: int, links: int = 3, floor: float = SPREAD_FLOOR) -> None:
+        super().__init__()
+        self.ibs = nn.ModuleList(LaplaceEstimator(channels, floor) for _ in range(links))  # the published key
+
+    def links(self, nodes: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(earlier, location, spread) of each link, each [N, C, H, W] in fp32 or fp64."""
+        if len(nodes) != len(self.ibs) + 1:
+            raise InputError(f"a chain of {len(self.ibs)} links needs {len(self.ibs) + 1} nodes, not {len(nodes)}")
+        if len(shapes := {tuple(node.shape) for node in nodes}) > 1:
+            raise InputError(f"the nodes of a chain must have equal shapes, not {sorted(shapes)}")
+        estimates = [estimator(later) for estimator, later in zip(self.ibs, nodes[1:], strict=True)]
+        return [
+            (earlier.to(location.dtype), location, spread)
+            for earlier, (location, spread) in zip(nodes[:-1], estimates, strict=True)
+        ]
+
+    def upper_bounds(self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all") -> list[Tensor]:
+        """CLUB bound of each link, scalars."""
+        return [club_upper_bound(*link, reduction=reduction, negatives=negatives) for link in self.links(nodes)]
+
+    def upper_bound(self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all") -> Tensor:
+        """Sum over links of the CLUB bound."""
+        return sum_of(self.upper_bounds(nodes, reduction, negatives))
+
+    def nlls(self, nodes: Sequence[Tensor], reduction: Reduction = "mean") -> list[Tensor]:
+        """Negative log-likelihood of each link, scalars."""
+        return [laplace_nll(*link, reduction=reduction) for link in self.links(nodes)]
+
+    def nll(self, nodes: Sequence[Tensor], reduction: Reduction = "mean") -> Tensor:
+        """Sum over links of the negative log-likelihood: what the estimators minimise."""
+        return sum_of(self.nlls(nodes, reduction))
+
+    def load_published(self, state_dict: dict[str, Tensor]) -> None:
+        """Takes the published estimators' weights, `ibs.K.mean.0.weight` and so on; a `module.` prefix is dropped."""
+        ours = self.state_dict()
+        theirs = {key.removeprefix("module."): value for key, value in state_dict.items()}
+        if wrong := sorted(
+            key for key in ours.keys() | theirs.keys() if key not in ours or key not in theirs or ours[key].shape != theirs[key].shape
+        ):
+            raise InputError(f"these are not the weights of {len(self.ibs)} links with as many channels: {', '.join(wrong[:3])} do not fit")
+        self.load_state_dict(theirs)
+
+
+def sum_of(scalars: Sequence[Tensor]) -> Tensor:
+    total = scalars[0]
+    for scalar in scalars[1:]:
+        total = total + scalar
+    return total

@@ -1,0 +1,54 @@
+"""Estimator of one link: the parameters of a Laplace conditional q(earlier node | later node)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SPREAD_SCALE = 0.1
+SPREAD_FLOOR = 1e-6
+"""Published smallest spread."""
+
+
+class LaplaceEstimator(nn.Module):
+    """(later) -> (location, spread): what the later node says of the earlier one, element by element.
+
+        mu(f) = conv1x1(PReLU(conv1x1(f))) + s_mu(f)
+        b(f)  = 0.1 softplus(conv1x1(PReLU(conv1x1(f))) + s_b(f)) + floor
+        s(f)  = <f, g> at each pixel, added to every channel, with g = W mean(f) + bias one C-vector per image
+
+    Args:
+        channels: C of both nodes.
+        floor: smallest spread; the published 1e-6 lets a confident and wrong estimator answer with enormous bounds.
+
+    `forward` takes [N, C, H, W] and returns two of that shape in fp32 (or fp64); it computes in full precision under autocast, as
+    the spread's reciprocal multiplies every error. Gradients flow to the parameters and to `later`.
+    Source: METHOD 2. Pooling comes before the kernel's 1x1 convolution, which is linear, so both orders give the same g.
+    """
+
+    def __init__(self, channels: int, floor: float = SPREAD_FLOOR) -> None:
+        super().__init__()
+        self.floor = floor
+        self.mean = _pointwise_network(channels)
+        self.var = _pointwise_network(channels)
+        self.kernel = nn.ModuleDict(
+            {name: nn.Sequential(nn.Conv2d(channels, channels, 1)) for name in ("k_mu", "k_var")}  # keys as published
+        )
+
+    def forward(self, later: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(later.device.type, enabled=False):
+            later = later.to(torch.promote_types(later.dtype, torch.float32))
+            pooled = later.mean(dim=(2, 3), keepdim=True)
+            location = self.mean(later) + _adaptive_map(later, self.kernel["k_mu"](pooled))
+            raw_spread = self.var(later) + _adaptive_map(later, self.kernel["k_var"](pooled))
+            return location, SPREAD_SCALE * F.softplus(raw_spread) + self.floor
+
+
+def _pointwise_network(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.PReLU(), nn.Conv2d(channels, channels, 1))
+
+
+def _adaptive_map(features: Tensor, kernel: Tensor) -> Tensor:
+    """[N, C, H, W] and [N, C, 1, 1] -> their inner product over channels, [N, 1, H, W]."""
+    return torch.einsum("nchw,nc->nhw", features, kernel.flatten(1)).unsqueeze(1)

@@ -1,0 +1,91 @@
+"""Students by name, and from weight files: published `.pth` or safetensors, the network recognised by its keys and shapes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ibsd.students.imdn import IMDN
+from ibsd.students.student import Student
+from ibsd.types import InputError, Scale
+
+STUDENTS: dict[str, type[Student]] = {network.name: network for network in (IMDN,)}
+
+WRAPPERS = ("params_ema", "params", "state_dict", "model", "net", "generator")
+"""Keys under which published files nest the state dict, best first."""
+
+
+def create_student(name: str, scale: Scale = 4, **options: Any) -> Student:
+    """A freshly initialised student.
+
+    Args:
+        name: one of `STUDENTS`.
+        scale: 2, 3 or 4.
+        options: what the network offers, such as `width` and `num_blocks` for `imdn`.
+
+    Errors: InputError (a ValueError) for an unknown name, option or scale.
+    """
+    if name not in STUDENTS:
+        raise InputError(f"unknown network {name!r}; there are: {', '.join(STUDENTS)}")
+    if isinstance(options.get("node_blocks"), list):  # as JSON and TOML bring it
+        options["node_blocks"] = tuple(options["node_blocks"])
+    try:
+        return STUDENTS[name](scale=scale, **options)  # type: ignore[call-arg]
+    except TypeError as error:
+        raise InputError(f"network {name!r} does not take these options: {', '.join(options)} ({error})") from None
+
+
+def load_student(path: str | Path) -> Student:
+    """The student that a weight file holds, in fp32, in eval mode.
+
+    Reads safetensors (ours or anyone's) and `.pth`/`.pt` files (never executing code from them); strips `module.` prefixes, looks into nested
+    dicts, and detects network, scale and width from keys and shapes. Half-precision weights are widened.
+
+    Errors: InputError naming the file if it is missing, damaged, or holds no network that we know.
+    """
+    path = Path(path)
+    state, metadata = read_state_dict(path)
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    found = [(network, options) for network in STUDENTS.values() if (options := network.detect(shapes)) is not None]
+    if not found:
+        raise InputError(f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); its first keys are {', '.join(list(state)[:3])}")
+    network, options = found[0]
+    if "student" in metadata:  # written by us: also what shapes cannot tell
+        options |= json.loads(metadata["student"]).get("options", {})
+    student = create_student(network.name, **options)
+    expected = {key: tuple(tensor.shape) for key, tensor in student.state_dict().items()}
+    for key in expected.keys() | shapes.keys():
+        if expected.get(key) != shapes.get(key):
+            raise InputError(
+                f"{path}: looks like {network.name} x{options['scale']} but {key!r} is {shapes.get(key, 'missing')} "
+                f"where the network has {expected.get(key, 'nothing')}; use weights of an unmodified {network.name}"
+            )
+    student.load_state_dict({key: tensor.float() for key, tensor in state.items()})
+    return student.eval()
+
+
+def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by key (without `module.`) and the safetensors metadata ({} for `.pth`). Errors: InputError naming the file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such weight file")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})") from None
+    while isinstance(content, dict) and (nested := next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)):
+        content = content[nested]
+    tensors = content.items() if isinstance(content, dict) else ()
+    state = {str(key).removeprefix("module."): value for key, value in tensors if isinstance(value, Tensor)}
+    if not state:
+        raise InputError(f"{path}: holds no tensors by name; a state dict of a network is needed")
+    return state, {}

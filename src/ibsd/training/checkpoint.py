@@ -1,0 +1,151 @@
+"""Checkpoints: directories of safetensors parts plus one JSON, written atomically, checked when read, never holding code.
+
+`state` may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB, everything else into `checkpoint.json`, which
+also holds each part's SHA-256. A directory gets its final name only when all of it is on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ibsd.types import InputError
+
+FORMAT = 1
+PART_BYTES = 15 * 10**6
+"""Tensors per part, so that a part with its header stays under 16 MB; a larger single tensor is split along its first dimension."""
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep`. On failure everything that was there stays."""
+    tensors: dict[str, Tensor] = {}
+    skeleton = _take_apart(state, tensors, "")
+    final = folder / f"step-{step:08d}"
+    partial = folder / f".{final.name}.{os.getpid()}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        parts = {}
+        for number, part in enumerate(_parts(tensors)):
+            content = save(part)
+            name = f"part-{number:03d}.safetensors"
+            _write(partial / name, content)
+            parts[name] = hashlib.sha256(content).hexdigest()
+        facts = {"format": FORMAT, "step": step, "parts": parts, "state": skeleton}
+        _write(partial / "checkpoint.json", json.dumps(facts, allow_nan=True).encode())
+        if final.exists():  # the same step saved twice: the state is the same
+            shutil.rmtree(final)
+        os.replace(partial, final)
+        _sync(folder)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(
+            f"{final}: the checkpoint could not be saved ({error.strerror or error}); the ones before are intact: free some space and resume"
+        ) from error
+    for old in list_checkpoints(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    for left in folder.glob(".step-*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    return final
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name) and path.is_dir())
+
+
+def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
+    """(step, state) with tensors on the CPU. Errors: InputError if anything is missing, changed or of another format."""
+    try:
+        facts = json.loads((path / "checkpoint.json").read_bytes())
+        if facts["format"] != FORMAT:
+            raise InputError(f"{path}: checkpoint format {facts['format']!r}, and this version reads {FORMAT}; use the version that wrote it")
+        tensors: dict[str, Tensor] = {}
+        for name, digest in facts["parts"].items():
+            content = (path / Path(name).name).read_bytes()
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise InputError(f"{path / name}: damaged, its checksum does not match; resume from an earlier checkpoint")
+            tensors |= load(content)
+        return facts["step"], _put_together(facts["state"], tensors)
+    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {error})") from None
+
+
+def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[int, dict[str, Any]] | None:
+    """The newest checkpoint that is intact, saying which ones were passed over; None if there is none at all."""
+    found = list_checkpoints(folder)
+    for path in reversed(found):
+        try:
+            return load_checkpoint(path)
+        except InputError as error:
+            say(f"{error}; trying the one before")
+    if found:
+        raise InputError(f"{folder}: none of its {len(found)} checkpoints is intact; start again in another run folder")
+    return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _take_apart(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
+    """JSON for everything but tensors, which go to `tensors` under a running name. Keys keep their type (optimisers count parameters)."""
+    if isinstance(value, Tensor):
+        key = f"{len(tensors):05d}{name}"
+        data = value.detach().cpu().contiguous()
+        rows = max(1, PART_BYTES // max(1, data[:1].nbytes)) if data.dim() else 1
+        pieces = [data] if data.nbytes <= PART_BYTES else list(data.split(rows))
+        tensors.update({f"{key}#{k}": piece.clone() for k, piece in enumerate(pieces)})
+        return {"tensor": [f"{key}#{k}" for k in range(len(pieces))]}
+    if isinstance(value, dict):
+        return {"dict": [[key, _take_apart(item, tensors, f"{name}.{key}")] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_take_apart(item, tensors, f"{name}.{k}") for k, item in enumerate(value)]}
+    assert value is None or isinstance(value, bool | int | float | str), f"{name}: {type(value)} does not go into a checkpoint"
+    return {"value": value}
+
+
+def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+    [(kind, content)] = skeleton.items()
+    if kind == "tensor":
+        pieces = [tensors[key] for key in content]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+    if kind == "dict":
+        return {key: _put_together(item, tensors) for key, item in content}
+    if kind == "list":
+        return [_put_together(item, tensors) for item in content]
+    return content
+
+
+def _parts(tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    parts: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for key, tensor in tensors.items():
+        if size + tensor.nbytes > PART_BYTES and parts[-1]:
+            parts.append({})
+            size = 0
+        parts[-1][key] = tensor
+        size += tensor.nbytes
+    return parts

@@ -1,0 +1,287 @@
+"""The training loop: an objective, a source of patches, and everything that makes a run safe to leave alone.
+
+One update is `begin_step`, loss, backward, guard, the student's optimiser, the running average, the auxiliary step, `end_step`. After it, in
+this order where due: log, health figures, validation, checkpoint. A checkpoint therefore stands for all that came before it, and a run resumed from
+it goes on bit for bit on the CPU as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ibsd.data.patches import PatchSource
+from ibsd.distillation.objective import Objective
+from ibsd.students.ema import WeightAverage
+from ibsd.students.student import Student
+from ibsd.training.checkpoint import load_newest, save_checkpoint
+from ibsd.training.schedule import Schedule
+from ibsd.training.tracking import Tracker
+from ibsd.types import Batch, InputError
+
+Precision = Literal["fp32", "bf16"]
+
+GUARD_MEMORY = 0.99
+"""Of the running mean loss with which the guard compares. The published trainer compares with the last epoch's mean; a running mean also
+recovers after one easy batch, where comparing with the last step alone would skip every step that follows."""
+
+
+@dataclass
+class TrainingResult:
+    """How a run ended."""
+
+    step: int
+    finished: bool
+    reason: str
+    """Why it stopped; "finished" if it ran to the end."""
+    best_score: float
+    best_step: int
+    skipped: int
+    seconds: float
+    """Of training by this process, validation included."""
+
+
+class Trainer:
+    """Trains `objective.student` on `source`.
+
+    Args:
+        objective: what to minimise, and its auxiliary parts.
+        source: where batches come from.
+        num_steps: student updates of the whole run.
+        learning_rate: of Adam, at factor 1 of `schedule`.
+        weight_decay: decoupled (AdamW) where positive.
+        ema_decay: of the running average of weights that is validated and shipped.
+        clip_norm: largest norm of the student's gradient; 0 for no clipping.
+        precision: `bf16` runs the student under autocast; losses and estimators stay in fp32.
+        channels_last: memory format of the student and its inputs.
+        skip_threshold: a step whose loss exceeds this many times the running mean, or is not finite, is skipped and counted.
+        max_consecutive_skips: after so many in a row the run stops with a reason.
+        checkpoints: folder for checkpoints, or None for none; `keep` newest stay.
+        log_every, figures_every, validate_every, checkpoint_every: in updates; 0 for never (the end always validates and saves).
+        validate: (averaged student, step) -> figures; `primary` among them is the score whose best step is remembered.
+        on_best: called with the averaged student and the step when the score is the best so far.
+        trackers: where figures go.
+        say: takes sentences for the user: alarms, skips, resumes.
+        on_step: called after every update with (step, latest logged terms); for progress bars.
+        stop_requested: asked after every update; a reason ends the run after saving.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        source: PatchSource,
+        *,
+        num_steps: int,
+        learning_rate: float = 2e-4,
+        weight_decay: float = 0.0,
+        schedule: Schedule = Schedule(),  # noqa: B008  (frozen)
+        ema_decay: float = 0.999,
+        clip_norm: float = 0.0,
+        precision: Precision = "fp32",
+        channels_last: bool = False,
+        skip_threshold: float = 10.0,
+        max_consecutive_skips: int = 100,
+        checkpoints: Path | None = None,
+        keep: int = 2,
+        log_every: int = 100,
+        figures_every: int = 500,
+        validate_every: int = 1000,
+        checkpoint_every: int = 1000,
+        validate: Callable[[Student, int], dict[str, float]] | None = None,
+        primary: str = "",
+        on_best: Callable[[Student, int], None] | None = None,
+        trackers: Sequence[Tracker] = (),
+        say: Callable[[str], None] = lambda sentence: None,
+        on_step: Callable[[int, dict[str, float]], None] | None = None,
+        stop_requested: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.objective, self.source, self.num_steps = objective, source, num_steps
+        self.learning_rate, self.schedule, self.clip_norm = learning_rate, schedule, clip_norm
+        self.precision, self.skip_threshold, self.max_consecutive_skips = precision, skip_threshold, max_consecutive_skips
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.checkpoints, self.keep = checkpoints, keep
+        self.log_every, self.figures_every = log_every, figures_every
+        self.validate_every, self.checkpoint_every = validate_every, checkpoint_every
+        self.validate, self.primary, self.on_best = validate, primary, on_best
+        self.trackers, self.say, self.on_step, self.stop_requested = trackers, say, on_step, stop_requested
+
+        self.student = objective.student.to(memory_format=self.memory_format).train()  # type: ignore[call-overload]
+        self.average = WeightAverage(self.student, ema_decay)
+        family = torch.optim.AdamW if weight_decay else torch.optim.Adam
+        self.optimizer = family(self.student.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        self.step = 0
+        self.mean_loss = math.nan
+        self.skipped = self.consecutive_skips = 0
+        self.best_score, self.best_step = -math.inf, 0
+        self.window: dict[str, Tensor] = {}
+        self.window_steps = 0
+        self.latest: dict[str, float] = {}
+        objective.prepare(source)
+
+    # -- one update ---------------------------------------------------------------------------------------------------------
+
+    def update(self) -> Batch:
+        """One step: the student learns, then the auxiliary parts. Returns the batch."""
+        factor = self.schedule.factor(self.step, self.num_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * factor
+        batch = self.source.next_batch()
+        batch = batch._replace(lr=batch.lr.to(memory_format=self.memory_format))
+        self.objective.begin_step(self.step, self.num_steps)
+        with self.autocast():
+            report = self.objective.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.accepts(float(report.total.detach())):
+            report.total.backward()
+            if self.gradients_are_finite():
+                self.optimizer.step()
+                self.average.update(self.student)
+                auxiliary = self.objective.auxiliary_step(report.nodes)
+                self.remember(report.terms | auxiliary)
+        self.objective.end_step()
+        self.step += 1
+        return batch
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.source.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def accepts(self, loss: float) -> bool:
+        """Guard against steps that would ruin the run: counts them, and says when there are too many."""
+        usual = self.mean_loss if math.isfinite(self.mean_loss) else loss
+        if not math.isfinite(loss) or loss > self.skip_threshold * usual:
+            return self.skip(f"loss {loss:.4g} where {usual:.4g} is usual")
+        self.mean_loss = GUARD_MEMORY * usual + (1 - GUARD_MEMORY) * loss
+        return True
+
+    def gradients_are_finite(self) -> bool:
+        norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.clip_norm or math.inf)
+        if not math.isfinite(float(norm)):
+            return self.skip("the gradient is not finite")
+        self.consecutive_skips = 0
+        return True
+
+    def skip(self, why: str) -> bool:
+        self.skipped += 1
+        self.consecutive_skips += 1
+        if self.consecutive_skips == 1:
+            self.say(f"step {self.step}: skipped, {why}")
+        return False
+
+    def remember(self, terms: dict[str, Tensor]) -> None:
+        """Adds to the sums that the next log line divides; on the device, so that nothing waits for the host."""
+        for name, value in terms.items():
+            self.window[name] = self.window[name] + value if name in self.window else value.clone()
+        self.window_steps += 1
+
+    # -- the run ------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> TrainingResult:
+        """Trains to the end, or until stopped; saves either way. Can be called on a resumed trainer."""
+        started = time.perf_counter()
+        reason = "finished"
+        while self.step < self.num_steps:
+            batch = self.update()
+            self.report(batch)
+            if self.consecutive_skips >= self.max_consecutive_skips:
+                reason = (
+                    f"{self.consecutive_skips} steps in a row had to be skipped; lower training.learning_rate or the weights of the objective, "
+                    "and resume from an earlier checkpoint"
+                )
+            else:
+                reason = self.stop_requested() or "finished"
+            if reason != "finished":
+                break
+        finished = self.step >= self.num_steps
+        if self.consecutive_skips < self.max_consecutive_skips:  # a ruined state must not replace a good one
+            self.save()
+        for tracker in self.trackers:
+            tracker.close()
+        seconds = time.perf_counter() - started
+        return TrainingResult(self.step, finished, reason, self.best_score, self.best_step, self.skipped, seconds)
+
+    def report(self, batch: Batch) -> None:
+        """Log, figures, validation and checkpoint, each where due."""
+        ends = self.step == self.num_steps
+        if self.window_steps and (_due(self.step, self.log_every) or ends):
+            self.latest = {name: float(value) / self.window_steps for name, value in self.window.items()}
+            self.window, self.window_steps = {}, 0
+            self.track({f"term/{name}": value for name, value in self.latest.items()} | {"learning_rate": self.optimizer.param_groups[0]["lr"]})
+        if _due(self.step, self.figures_every):
+            with self.autocast():
+                figures = self.objective.figures(batch)
+            self.track(figures)
+            for sentence in self.objective.alarms(figures):
+                self.say(f"step {self.step}: {sentence}")
+        if self.validate and (_due(self.step, self.validate_every) or ends):
+            scores = self.validate(self.average.student, self.step)
+            self.track({f"val/{name}": value for name, value in scores.items()})
+            if self.primary and scores[self.primary] > self.best_score:
+                self.best_score, self.best_step = scores[self.primary], self.step
+                if self.on_best:
+                    self.on_best(self.average.student, self.step)
+        if _due(self.step, self.checkpoint_every):
+            self.save()
+        if self.on_step:
+            self.on_step(self.step, self.latest)
+
+    def track(self, figures: dict[str, float]) -> None:
+        for tracker in self.trackers:
+            tracker.write(self.step, figures)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        if self.checkpoints is not None:
+            save_checkpoint(self.checkpoints, self.step, self.state(), self.keep)
+
+    def resume(self) -> bool:
+        """Takes up the newest intact checkpoint, if there is one."""
+        assert self.checkpoints is not None
+        found = load_newest(self.checkpoints, self.say)
+        if found is None:
+            return False
+        step, state = found
+        if step > self.num_steps:
+            raise InputError(f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.num_steps}; raise num_steps")
+        self.load_state(state)
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """All that the next update depends on."""
+        return {
+            "step": self.step,
+            "student": self.student.state_dict(),
+            "average": self.average.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "objective": self.objective.state(),
+            "source": self.source.state(),
+            "generator": torch.get_rng_state(),
+            "guard": [self.mean_loss, self.skipped, self.consecutive_skips],
+            "best": [self.best_score, self.best_step],
+            "window": [self.window, self.window_steps, self.latest],
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.student.load_state_dict(state["student"])
+        self.average.load_state(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.load_state(state["objective"])
+        self.source.load_state(state["source"])
+        torch.set_rng_state(state["generator"])
+        self.mean_loss, self.skipped, self.consecutive_skips = state["guard"]
+        self.best_score, self.best_step = state["best"]
+        window, self.window_steps, self.latest = state["window"]
+        self.window = {name: value.to(self.source.device) for name, value in window.items()}
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0

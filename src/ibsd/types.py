@@ -1,0 +1,60 @@
+"""Values that travel between the parts of the package: batches of patches, traces of a student, reports of a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Scale = int
+"""Upscaling factor: 2, 3 or 4."""
+
+SCALES: tuple[Scale, ...] = (2, 3, 4)
+
+
+class InputError(ValueError):
+    """The user's input is wrong. The message is one sentence that says what, where, and what to do; faces print it and exit with 2."""
+
+
+class Trace(NamedTuple):
+    """What a student computed on its way to the picture: the Markov chain X -> F0 -> F1 -> F2 -> F3 -> Y of METHOD 1."""
+
+    sr: Tensor
+    """[N, 3, sH, sW], RGB, about [0, 1] (a network's output is not clamped)."""
+    nodes: tuple[Tensor, ...]
+    """F0, F1, ...: feature maps of equal shape [N, C, H, W], earliest first."""
+
+
+class Origin(NamedTuple):
+    """Where each patch of a batch was cut, in LR pixels of the image as stored; four int64 tensors of shape [N]."""
+
+    image: Tensor
+    """Index of the image in the training set."""
+    top: Tensor
+    left: Tensor
+    augmentation: Tensor
+    """0 to 7: bit 0 mirrors left and right, bit 1 mirrors up and down, bit 2 (applied last) swaps rows and columns."""
+
+
+class Batch(NamedTuple):
+    """Training patches and where they came from."""
+
+    lr: Tensor
+    """[N, 3, h, w], RGB in [0, 1]."""
+    hr: Tensor
+    """[N, 3, s*h, s*w], RGB in [0, 1]."""
+    origin: Origin
+
+
+@dataclass
+class LossReport:
+    """What an objective says of one batch."""
+
+    total: Tensor
+    """Scalar with a graph to the student's parameters: the weighted sum to minimise."""
+    terms: dict[str, Tensor]
+    """Each term by name, *unweighted*, detached scalars on the device (reading one synchronises, so do it rarely)."""
+    nodes: tuple[Tensor, ...] = ()
+    """The chain's feature maps, detached, for the auxiliary step; empty when the objective has no auxiliary parts."""

@@ -1,0 +1,177 @@
+"""Files and folders of photographs through a student. What can be known beforehand is checked before the first pixel is computed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibsd.images import IMAGE_SUFFIXES, check_writable_as, is_image_name, read_photo, write_photo
+from ibsd.types import InputError, Scale
+from ibsd.upscaling.upscaler import Network, TileSize, scale_of, tile_and_overlap, upscale_photo
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one file."""
+
+    source: Path
+    target: Path
+    error: str | None = None
+    """One sentence; None if `target` was written."""
+
+
+def upscale_files(
+    inputs: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    student: Network,
+    *,
+    tile: TileSize = "auto",
+    scale: Scale | None = None,
+    force: bool = False,
+    suffix: str = "",
+    format: str | None = None,
+    on_file: Callable[[Result, int, int], None] | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """Upscale image files and folders of them (with their subfolders, which the output mirrors).
+
+    Args:
+        inputs: files and folders. Hidden files and files that are not named as an image are passed over in folders.
+        output: a folder, made if missing; or, when one file goes in, the name of the file to write.
+        student: as in `upscale`.
+        tile: as in `upscale`.
+        scale: as in `upscale`.
+        force: replace files that exist. An input file is never replaced.
+        suffix: put behind each name: with "_x4", a.jpg becomes a_x4.jpg.
+        format: write png, jpg, webp, tiff or bmp; by default each file's own format.
+        on_file: called as on_file(result, done, all) after each file.
+        on_tile: called as on_tile(done, all) after each tile of the file at work.
+
+    Returns:
+        One result a file, in order of path. A file that cannot be read or written is reported there and the others go on; each target holds
+        a whole picture or is untouched.
+
+    Raises:
+        InputError: before anything is computed: an input is missing or not named as an image, a folder holds no images, an output exists
+            (without `force`) or is itself an input, two inputs would become one output, the output folder cannot be written to, or tile or
+            scale is wrong.
+    """
+    scale = scale_of(student, scale)
+    tile_and_overlap(tile)
+    jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
+    _check_targets(jobs, force)
+    _make_folders({target.parent for _, target in jobs})
+    results: list[Result] = []
+    for source, target in jobs:
+        error = None
+        try:
+            photo = read_photo(source)
+            height, width = photo.rgb.shape[:2]
+            check_writable_as(target, height * scale, width * scale, photo.alpha is not None)
+            write_photo(target, upscale_photo(photo, student, tile, scale=scale, on_tile=on_tile), force=force)
+        except InputError as reason:
+            error = str(reason)
+        results.append(Result(source, target, error))
+        if on_file:
+            on_file(results[-1], len(results), len(jobs))
+    return results
+
+
+def summary(results: Sequence[Result]) -> str:
+    """How many were written, and a line for each that was not."""
+    failed = [result for result in results if result.error]
+    lines = [f"{len(results) - len(failed)} of {len(results)} upscaled" + (f", {len(failed)} left out:" if failed else ".")]
+    return "\n".join(lines + [f"  {result.error}" for result in failed])
+
+
+def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> list[tuple[Path, Path]]:
+    """(source, target) of every file, sorted; each source once for each target."""
+    if not inputs:
+        raise InputError("there is nothing to upscale: name files or folders.")
+    ending = None if format is None else f".{format.lower().lstrip('.')}"
+    if ending is not None and ending not in IMAGE_SUFFIXES:
+        raise InputError(f"format is {format!r}: choose one of {', '.join(name[1:] for name in IMAGE_SUFFIXES)}.")
+    if os.sep in suffix or "/" in suffix:
+        raise InputError(f"suffix is {suffix!r}: leave out the slash, it is put behind each file's name.")
+    for path in inputs:
+        if not os.path.exists(path):  # unlike Path.exists, not raising where looking is forbidden
+            raise InputError(f"{path} does not exist: check the name.")
+    if output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir():
+        if len(inputs) > 1 or inputs[0].is_dir():
+            raise InputError(f"{output} is the name of one file, but more may come out: name a folder.")
+        if suffix or format:
+            raise InputError(f"{output} is the whole name of the output: leave out suffix and format, or name a folder.")
+        return [(_image_file(inputs[0]), output)]
+    jobs: set[tuple[Path, Path]] = set()
+    for path in inputs:
+        files = (
+            [(file, file.relative_to(path)) for file in _images_below(path, output)]
+            if path.is_dir()
+            else [(_image_file(path), Path(path.name))]
+        )
+        jobs |= {(file, output / name.with_name(f"{name.stem}{suffix}{ending or name.suffix}")) for file, name in files}
+    return sorted(jobs)
+
+
+def _image_file(path: Path) -> Path:
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"{path} is not named as an image ({', '.join(IMAGE_SUFFIXES)}): convert it, or leave it out.")
+    return path
+
+
+def _images_below(folder: Path, output: Path) -> list[Path]:
+    """Image files in a folder and its subfolders, without hidden ones and without what an earlier run wrote if the output lies inside."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}): allow reading it, or leave it out.") from error
+
+    own_output = output.resolve()
+    found: list[Path] = []
+    for here, subfolders, names in os.walk(folder, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".") and (Path(here) / name).resolve() != own_output]
+        found += [Path(here) / name for name in names if is_image_name(name)]
+    if not found:
+        raise InputError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): name another folder.")
+    return found
+
+
+def _check_targets(jobs: list[tuple[Path, Path]], force: bool) -> None:
+    sources = {_identity(source): source for source, _ in jobs}
+    sources_of: dict[Path, Path] = {}
+    for source, target in jobs:
+        other = sources_of.setdefault(target, source)
+        if _identity(other) != _identity(source):
+            raise InputError(f"{other} and {source} would both become {target}: upscale them one after the other into different folders.")
+        if _identity(target) in sources:
+            raise InputError(f"{target} is itself an input and is never replaced: choose another folder or a suffix.")
+        if os.path.isdir(target):
+            raise InputError(f"{target} is a folder where a file is to be written: choose another output.")
+    existing = [target for _, target in jobs if os.path.lexists(target)]
+    if existing and not force:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise InputError(f"{existing[0]}{more} exists already: choose another output, or --force to replace it.")
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """The same for two names of one file."""
+    try:
+        status = path.stat()
+    except OSError:  # missing, or a link to nowhere
+        return path.absolute()
+    return status.st_dev, status.st_ino
+
+
+def _make_folders(folders: Iterable[Path]) -> None:
+    for folder in sorted(folders):
+        probe = folder / f".{secrets.token_hex(8)}.part"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.touch(exist_ok=False)
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"{folder} cannot be written to ({error.strerror or error}): choose another output, or allow writing there."
+            ) from error
