@@ -12,7 +12,7 @@ import secrets
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -157,7 +157,7 @@ def write_photo(path: str | os.PathLike[str], photo: Photo, quality: int = 95, f
 
 def image_from_photo(photo: Photo) -> Image.Image:
     """The Pillow image of a photograph: mode L, LA, RGB or RGBA, with profile and EXIF in its `info`."""
-    assert photo.rgb.dtype == np.uint8 and photo.rgb.ndim == 3, f"{photo.rgb.dtype} {photo.rgb.shape}"
+    assert (photo.rgb.dtype, photo.rgb.ndim) == (np.uint8, 3), f"{photo.rgb.dtype} {photo.rgb.shape}"
     image = Image.fromarray(np.ascontiguousarray(photo.rgb[..., 0] if photo.grey else photo.rgb))
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(photo.alpha))
@@ -187,7 +187,7 @@ def to_tensor(array: np.ndarray) -> Tensor:
     """uint8 [H, W, 3] -> float32 [1, 3, H, W] in [0, 1], on the CPU."""
     import torch
 
-    assert array.dtype == np.uint8 and array.ndim == 3, f"{array.dtype} {array.shape}"
+    assert (array.dtype, array.ndim) == (np.uint8, 3), f"{array.dtype} {array.shape}"
     return torch.tensor(np.ascontiguousarray(array)).permute(2, 0, 1).unsqueeze(0).contiguous().float().div_(255)
 
 
@@ -322,10 +322,8 @@ def _write_atomically(path: Path, save: Callable[[IO[bytes]], None]) -> None:
     except OSError as error:
         raise InputError(f"{path} cannot be written ({_reason(error)}): choose another place, or allow writing there.") from error
     finally:
-        try:
+        with suppress(OSError):  # in a folder that cannot be written to the error on its way says so
             temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # a folder that cannot be written to: the error on its way says so
 
 
 def _too_large(path: str | os.PathLike[str]) -> InputError:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ibsd.data.pairs import Pair
 from ibsd.evaluation import ScoreRow, ScoreTable, evaluate
 from ibsd.images import bicubic, to_tensor, write_rgb
-from ibsd.metrics import PROTOCOLS, score
+from ibsd.metrics import PROTOCOLS, protocols, score
 from ibsd.types import InputError
 
 LoadedPair = tuple[str, np.ndarray, np.ndarray]
@@ -131,3 +131,10 @@ def test_mistakes_are_named() -> None:
         evaluate({"same": lambda lr: lr}, PAIRS, 2)
     with pytest.raises(InputError, match="pair tiny: LPIPS needs"):
         evaluate({"nearest": nearest}, [loaded_pair("tiny", 20, 20)], 2)
+
+
+def test_rows_know_how_many_patches_the_authors_would_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "_PATCH_PX", 24)
+    monkeypatch.setattr(protocols, "_STRIDE_PX", 16)
+    # 40 x 32 px: rows start at 0, 16 and 16, columns at 0 and 8; in 36 x 48: at 0 and 12, and at 0, 16 and 24
+    assert [row.patches for row in evaluate({}, PAIRS, 2, lpips=False).rows] == [6, 6]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_psnr_is_per_image_and_agrees_with_scikit_image() -> None:
 
 
 @pytest.mark.parametrize("padding", ["valid", "zero"])
-def test_ssim_of_equal_images_is_one_and_it_is_symmetric_and_below_one(padding) -> None:
+def test_ssim_of_equal_images_is_one_and_it_is_symmetric_and_below_one(padding: Literal["valid", "zero"]) -> None:
     sr, hr = pictures((2, 3, 20, 31))
     assert ssim(hr, hr, padding=padding).tolist() == pytest.approx([1, 1], abs=1e-14)
     there, back = ssim(sr, hr, padding=padding), ssim(hr, sr, padding=padding)
@@ -66,8 +67,10 @@ def test_ssim_agrees_with_scikit_image(size: tuple[int, int]) -> None:
 
 def test_zero_padding_equals_valid_windows_of_the_padded_image() -> None:
     sr, hr = pictures((1, 2, 14, 17))
-    padded = [torch.nn.functional.pad(image, [5] * 4) for image in (sr, hr)]
-    assert ssim(sr, hr, padding="zero").item() == pytest.approx(ssim(*padded).item(), rel=1e-7)  # rel: the window is float32 there
+    padded_sr, padded_hr = (torch.nn.functional.pad(image, [5] * 4) for image in (sr, hr))
+    assert ssim(sr, hr, padding="zero").item() == pytest.approx(
+        ssim(padded_sr, padded_hr).item(), rel=1e-7
+    )  # rel: the window is float32 there
 
 
 def test_luma_of_black_white_and_the_primaries() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ibsd.images import read_rgb, to_tensor
-from ibsd.metrics import Lpips, lpips
+from ibsd.metrics import Lpips, lpips, perceptual
 from ibsd.metrics.perceptual import MINIMUM_SIZE_PX
 from ibsd.types import InputError
 
@@ -44,6 +44,13 @@ def test_computed_in_float32_whatever_comes_in(dtype: torch.dtype) -> None:
     assert found.item() == lpips(rounded.float(), REFERENCE.to(dtype).float()).item()
 
 
+def test_a_first_call_in_inference_mode_spoils_no_later_gradient() -> None:
+    perceptual._shared.cache_clear()
+    with torch.inference_mode():
+        lpips(FIRST, REFERENCE)
+    lpips(FIRST.clone().requires_grad_(), REFERENCE).sum().backward()
+
+
 def test_autocast_changes_nothing() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = lpips(FIRST, REFERENCE)
@@ -60,8 +67,6 @@ def test_sizes() -> None:
 
 
 def test_the_shipped_files_are_small_enough_for_git() -> None:
-    import ibsd.metrics.perceptual as module
-
-    sizes = [path.stat().st_size for path in (Path(module.__file__).parent / "weights").glob("*.safetensors")]
+    sizes = [path.stat().st_size for path in (Path(perceptual.__file__).parent / "weights").glob("*.safetensors")]
     assert len(sizes) == 2
     assert max(sizes) < 3_000_000

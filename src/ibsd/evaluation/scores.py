@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
@@ -58,6 +58,10 @@ class ScoreTable:
         return tuple(dict.fromkeys(row.method for row in self.rows))
 
     @property
+    def num_images(self) -> int:
+        return len(self.rows) // len(self.methods)
+
+    @property
     def columns(self) -> tuple[tuple[str, str], ...]:
         """(protocol, metric) of every figure, in the protocols' order."""
         return tuple((protocol, metric) for protocol, metrics in self.rows[0].scores.items() for metric in metrics)
@@ -74,23 +78,22 @@ class ScoreTable:
             for protocol, metric in self.columns:
                 weights = [row.patches if protocol == "realsr-testm" else 1 for row in rows]
                 weighted = (weight * row.scores[protocol][metric] for weight, row in zip(weights, rows, strict=True))
-                means[method][protocol][metric] = math.fsum(weighted) / sum(weights)
+                means[method][protocol][metric] = sum(weighted) / sum(weights)
         return means
 
     @property
     def seconds(self) -> dict[str, float]:
         """{method: seconds over all images}."""
-        return {method: math.fsum(row.seconds for row in self.rows if row.method == method) for method in self.methods}
+        return {method: sum(row.seconds for row in self.rows if row.method == method) for method in self.methods}
 
     def summary(self) -> tuple[list[str], list[list[str]]]:
         """Header and cells for printing: a line per method with its means (dB with 2 decimals, the others with 4) and seconds an image."""
         means, seconds = self.means, self.seconds
-        images = len(self.rows) // len(self.methods)
         header = ["method", *(f"{protocol}.{metric}" for protocol, metric in self.columns), "s/image"]
         lines = []
         for method in self.methods:
             figures = (f"{means[method][protocol][metric]:.{2 if metric.startswith('psnr') else 4}f}" for protocol, metric in self.columns)
-            lines.append([method, *figures, f"{seconds[method] / images:.3f}"])
+            lines.append([method, *figures, f"{seconds[method] / self.num_images:.3f}"])
         return header, lines
 
     def to_json(self) -> str:
@@ -98,10 +101,10 @@ class ScoreTable:
 
         JSON has no infinity: the PSNR of a perfect image is the string "inf", which `float` reads back.
         """
-        rows = [{"image": row.image, "method": row.method, "scores": _finite(row.scores), "seconds": row.seconds} for row in self.rows]
+        rows = [asdict(row) | {"scores": _finite(row.scores)} for row in self.rows]
         table = {
             "scale": self.scale,
-            "images": len(self.rows) // len(self.methods),
+            "images": self.num_images,
             "means": {method: _finite(scores) for method, scores in self.means.items()},
             "seconds": self.seconds,
             "rows": rows,

@@ -71,7 +71,7 @@ class Lpips(nn.Module):
             )
         # A metric must not depend on what the caller trains in: bf16 or TF32 convolutions would move the fourth decimal.
         with torch.autocast(sr.device.type, enabled=False), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            distance = torch.zeros(len(sr), device=sr.device)
+            distance = torch.zeros(len(sr), dtype=torch.float32, device=sr.device)
             for number, (a, b) in enumerate(zip(self._features(sr.float()), self._features(hr.float()), strict=True)):
                 distance = distance + ((a - b).square() * self.get_buffer(f"lin{number}_weight")).sum(1).mean((1, 2))
         return distance
@@ -79,7 +79,8 @@ class Lpips(nn.Module):
 
 @lru_cache(maxsize=4)
 def _shared(device: torch.device) -> Lpips:
-    return Lpips().to(device).eval()
+    with torch.inference_mode(False):  # weights born in a caller's inference mode could never serve a gradient again
+        return Lpips().to(device)
 
 
 def lpips(sr: Tensor, hr: Tensor) -> Tensor:

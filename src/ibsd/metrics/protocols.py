@@ -53,8 +53,8 @@ def realsr_testm(sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
     """The RealSR authors' `Test.m` and `Cal_PSNRSSIM.m` (github.com/csjcai/RealSR), on Y as MATLAB's rgb2ycbcr makes it from uint8.
 
     RGB to 8 bits, cut at the bottom and right to multiples of 4, Y of BT.601 *rounded to 8 bits*, no border, range 255, SSIM over the
-    windows inside. Where both sides exceed 1,200 px: patches of 1,200 px every 800 px and one more at the end (twice the same where it falls
-    on the grid, as there), mean over the patches; see `realsr_patches` for the mean over a test set.
+    windows inside. Where both sides exceed 1,200 px: patches of 1,200 px every 800 px and one more at the end (twice the same where it
+    falls on the grid, as there), mean over the patches; see `realsr_patches` for the mean over a test set.
     Our reading: their networks make Y itself, patch by patch; here SR is the 8-bit RGB picture of any method, made as a whole.
     """
     height, width = (side - side % 4 for side in hr.shape[-2:])
@@ -89,7 +89,7 @@ def score(sr: Tensor, hr: Tensor, scale: int = 4, *, lpips: bool = True) -> dict
     """All protocols side by side: [N, 3, H, W] RGB in [0, 1] twice -> {protocol: {metric: mean over N}}, names as in `PROTOCOLS`.
 
     `sr` may exceed [0, 1] as networks do, `hr` may not; float16, bfloat16, float32 or float64, computed in float64 (LPIPS in float32).
-    `scale` is the border that two of the protocols cut. `lpips=False` leaves the slow one out (0.1 s for 512 x 512 px on one core).
+    `scale` is the border that two of the protocols cut. `lpips=False` leaves the slow one out (0.15 s for 512 x 512 px on one core).
     A perfect image has PSNR inf. No gradients. InputError for unequal shapes, integers, `hr` outside [0, 1] and images below 31 px
     (11 px and two borders without LPIPS).
 

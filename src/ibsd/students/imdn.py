@@ -109,6 +109,6 @@ class IMDN(Student):
     def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
         blocks = {int(match[1]) for key in shapes if (match := re.match(r"IMDB(\d+)\.c5\.weight$", key))}
         first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
-        if not blocks or first is None or last is None or blocks != set(range(1, len(blocks) + 1)):
+        if not blocks or not first or not last or blocks != set(range(1, len(blocks) + 1)):
             return None
         return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "num_blocks": len(blocks)}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from ibsd.students.imdn import IMDN
@@ -56,11 +55,14 @@ def load_student(path: str | Path) -> Student:
     if not found:
         raise InputError(f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); its first keys are {', '.join(list(state)[:3])}")
     network, options = found[0]
-    if "student" in metadata:  # written by us: also what shapes cannot tell
-        options |= json.loads(metadata["student"]).get("options", {})
-    student = create_student(network.name, **options)
+    try:
+        if "student" in metadata:  # written by us: also what shapes cannot tell
+            options |= json.loads(metadata["student"]).get("options", {})
+        student = create_student(network.name, **options)
+    except (TypeError, ValueError, AttributeError) as error:  # notes that are no notes, or sizes that no network has
+        raise InputError(f"{path}: looks like {network.name} but cannot be built ({error}); use weights of an unmodified {network.name}") from None
     expected = {key: tuple(tensor.shape) for key, tensor in student.state_dict().items()}
-    for key in expected.keys() | shapes.keys():
+    for key in sorted(expected.keys() | shapes.keys()):
         if expected.get(key) != shapes.get(key):
             raise InputError(
                 f"{path}: looks like {network.name} x{options['scale']} but {key!r} is {shapes.get(key, 'missing')} "
@@ -77,9 +79,10 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+                state = {key.removeprefix("module."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                return state, dict(file.metadata() or {})
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  (on a broken file the readers raise nearly anything, struct.error and AssertionError included)
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})") from None
     while isinstance(content, dict) and (nested := next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)):

@@ -54,8 +54,7 @@ class Student(nn.Module, ABC):
 
     def forward(self, lr: Tensor) -> Tensor:
         """[N, 3, H, W] in [0, 1] -> [N, 3, sH, sW], about [0, 1] and not clamped. Gradients reach `lr` and all parameters."""
-        if lr.dim() != 4 or lr.shape[1] != 3:
-            raise ValueError(f"a student takes [N, 3, H, W] in RGB, not {tuple(lr.shape)}")
+        check_rgb(lr)
         smallest = self.spec.minimum_size_px
         if smallest <= 1:  # decided without looking at the input's size, so that torch.export keeps it dynamic
             return self.run(lr, keep_nodes=False)[0]
@@ -68,12 +67,18 @@ class Student(nn.Module, ABC):
 
         The nodes of an input below the minimum size keep the padded size.
         """
+        check_rgb(lr)
         smallest = self.spec.minimum_size_px
         height, width = lr.shape[-2:]
         if min(height, width) < smallest:
             lr = F.pad(lr, (0, max(0, smallest - width), 0, max(0, smallest - height)), mode="replicate")
         sr, nodes = self.run(lr, keep_nodes=True)
         return Trace(sr[..., : height * self.spec.scale, : width * self.spec.scale], nodes)
+
+
+def check_rgb(lr: Tensor) -> None:
+    if lr.dim() != 4 or lr.shape[1] != 3:
+        raise ValueError(f"a student takes [N, 3, H, W] in RGB, not {tuple(lr.shape)}")
 
 
 def check_scale(scale: Scale) -> Scale:

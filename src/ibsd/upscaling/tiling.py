@@ -86,7 +86,7 @@ def tiled(student: Callable[[Tensor], Tensor], lr: Tensor, scale: Scale, tile_px
     Gradients flow as they would through the student. InputError when a tile is not larger than its two overlaps.
     """
     height, width = lr.shape[-2:]
-    assert height > 0 and width > 0, f"{tuple(lr.shape)}"
+    assert min(height, width) > 0, f"{tuple(lr.shape)}"
     out: Tensor | None = None
     for top, left, sr, _ in sr_tiles(student, lr, scale, tile_px, overlap_px):
         if out is None:

@@ -1,0 +1,71 @@
+"""Laws of tiling: kept parts cover the image once, and tiles equal the whole where the network's reach allows it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from ibsd.types import InputError
+from ibsd.upscaling.tiling import spans, tiled
+from upscaling.fakes import Convolutions, Nearest
+
+
+def test_kept_parts_cover_once_with_context_on_both_sides() -> None:
+    for length in range(1, 60):
+        for tile in (5, 8, 16, 100):
+            for overlap in range((tile - 1) // 2 + 1):
+                found = spans(length, tile, overlap)
+                assert found[0].kept_from == 0
+                assert found[-1].kept_to == length
+                assert all(left.kept_to == right.kept_from for left, right in pairwise(found))
+                for span in found:
+                    end = span.start + min(tile, length)
+                    assert 0 <= span.start <= span.kept_from < span.kept_to <= end <= length
+                    assert span.start == 0 or span.kept_from - span.start >= overlap
+                    assert end == length or end - span.kept_to >= overlap
+
+
+def test_an_overlap_that_leaves_nothing_is_refused() -> None:
+    for tile, overlap in [(8, 4), (0, 0), (10, -1)]:
+        with pytest.raises(InputError, match="larger tile"):
+            spans(20, tile, overlap)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (37, 5), (23, 41), (16, 16)])
+def test_tiles_equal_the_whole_from_the_receptive_field_on(scale: int, size: tuple[int, int]) -> None:
+    student = Convolutions(scale, depth=3).double()
+    lr = torch.rand(2, 3, *size, dtype=torch.float64)
+    for tile, overlap in [(7, 3), (16, 3), (16, 5)]:
+        assert torch.allclose(tiled(student, lr, scale, tile, overlap), student(lr), rtol=0, atol=1e-12)
+
+
+def test_less_overlap_than_the_receptive_field_shows() -> None:
+    """Otherwise the law above would hold for the wrong reason."""
+    student, lr = Convolutions(2, depth=3), torch.rand(1, 3, 20, 20)
+    assert not torch.allclose(tiled(student, lr, 2, 8, 2), student(lr), rtol=0, atol=1e-6)
+
+
+def test_all_tiles_have_one_size_and_a_small_image_goes_whole() -> None:
+    student = Nearest()
+    lr = torch.rand(1, 3, 29, 18)
+    assert torch.equal(tiled(student, lr, 2, 12, 2), student(lr))
+    assert set(student.sizes[:-1]) == {(12, 12)}
+    student.sizes.clear()
+    tiled(student, lr, 2, 29, 4)
+    assert student.sizes == [(29, 18)]
+
+
+def test_gradients_flow_through_tiles() -> None:
+    student = Convolutions(2, depth=2)
+    lr = torch.rand(1, 3, 15, 15, requires_grad=True)
+    (through_tiles,) = torch.autograd.grad(tiled(student, lr, 2, 8, 2).square().sum(), lr)
+    (through_whole,) = torch.autograd.grad(student(lr).square().sum(), lr)
+    assert torch.allclose(through_tiles, through_whole, atol=1e-5)
+
+
+def test_a_student_of_another_scale_is_refused() -> None:
+    with pytest.raises(InputError, match="scale 3"):
+        tiled(Nearest(2), torch.rand(1, 3, 4, 4), 3, 16, 4)
