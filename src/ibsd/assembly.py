@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import ibsd
-from ibsd.config import Config, as_table, checked_arguments
+from ibsd.config import Config, DataConfig, as_table, checked_arguments
 from ibsd.data.pairs import Pair, PairSets, check_disjoint, check_pairs, find_layout, find_pairs, fingerprint, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation.objective import Objective
@@ -50,7 +50,7 @@ class Callbacks:
 def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks()) -> TrainingResult:  # noqa: B008  (frozen)
     """Trains as the config says, into `config.run.folder`.
 
-    The folder receives `run.json` (config, versions, data fingerprint, result), `log.jsonl`, tensorboard events, `validation/*.png`, checkpoints, and
+    The folder receives `run.json` (config, versions, data fingerprint, result), `log.jsonl`, `messages.log`, tensorboard events, `validation/*.png`, checkpoints, and
     as weights the running average at the last step (`last.safetensors`) and at its best on `val` (`best.safetensors`), and the last step's
     own weights (`last-raw.safetensors`).
 
@@ -97,7 +97,7 @@ def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks
         primary=PRIMARY,
         on_best=on_best,
         trackers=trackers,
-        say=callbacks.say,
+        say=recorded(callbacks.say, folder / "messages.log", anew=resumed_step == 0),
         on_step=callbacks.on_step,
         stop_requested=callbacks.stop_requested,
         **{name: value for name, value in vars(training).items() if name != "schedule"},
@@ -152,21 +152,28 @@ def checked_pairs(config: Config) -> tuple[PairSets, dict[str, str]]:
 
     `test` is compared with the others so that no test picture is trained on; it is not used otherwise.
     """
-    data = config.data
-    if data.pairs:
-        sets = find_layout(data.pairs)
-    else:
-        sets = PairSets(find_pairs(data.lr, data.hr), find_pairs(data.val_lr, data.val_hr) if data.val_lr else (), ())
-    if not sets.train:
-        raise InputError(f"{data.pairs or data.lr}: holds no training pairs; put them into train_LR and train_HR")
-    digests = check_pairs(sets.train, config.student.scale, data.patch_px)
+    sets = find_sets(config.data)
+    digests = check_pairs(sets.train, config.student.scale, config.data.patch_px)
     digests |= check_pairs((*sets.val, *sets.test), config.student.scale)
     check_disjoint(sets, digests)
     return sets, {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
 
 
-def build_source(config: Config, pairs: Sequence[Pair], device: torch.device) -> PatchSource:
-    """The patches of the config, resident on the device."""
+def find_sets(data: DataConfig) -> PairSets:
+    """The pairs of the config by their names, with some to train on; nothing is read yet."""
+    if data.pairs:
+        sets = find_layout(data.pairs)
+    else:
+        sets = PairSets(find_pairs(data.lr, data.hr), find_pairs(data.val_lr, data.val_hr) if data.val_lr else (), ())
+    sets = sets.select(data.select)
+    if not sets.train:
+        what = f"named {data.select}; change data.select" if data.select else "at all; put them into train_LR and train_HR"
+        raise InputError(f"{data.pairs or data.lr}: holds no training pairs {what}")
+    return sets
+
+
+def build_source(config: Config, pairs: Sequence[Pair], device: torch.device, marks: Sequence[int] = ()) -> PatchSource:
+    """The patches of the config, resident on the device; `marks` as for `PatchSource`."""
     data = config.data
     lr, hr = resident_stacks(
         pairs,
@@ -174,7 +181,12 @@ def build_source(config: Config, pairs: Sequence[Pair], device: torch.device) ->
         data.memory_limit_mib * 2**20 if data.memory_limit_mib else None,
         Path(data.cache) if data.cache else None,
     )
-    return PatchSource(lr, hr, config.student.scale, data.patch_px, data.batch_size, config.run.seed, data.augment)
+    return PatchSource(lr, hr, config.student.scale, data.patch_px, data.batch_size, data_seed(config), data.augment, marks)
+
+
+def data_seed(config: Config) -> int:
+    """Seed of the order of the data."""
+    return config.run.seed if config.run.data_seed < 0 else config.run.data_seed
 
 
 @torch.inference_mode()
@@ -227,6 +239,19 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flattened
 
 
+def recorded(say: Callable[[str], None], path: Path, anew: bool) -> Callable[[str], None]:
+    """`say`, keeping what the trainer says (alarms, skipped steps) in a file as well, for the report."""
+    if anew:
+        path.unlink(missing_ok=True)
+
+    def say_and_keep(sentence: str) -> None:
+        say(sentence)
+        with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            file.write(" ".join(sentence.split()) + "\n")
+
+    return say_and_keep
+
+
 def newest_step(checkpoints: Path) -> int:
     found = list_checkpoints(checkpoints)
     return int(found[-1].name.removeprefix("step-")) if found else 0
@@ -239,16 +264,16 @@ def open_trackers(folder: Path, resumed_step: int) -> list[Tracker]:
     return trackers
 
 
-def chosen_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one."""
+def chosen_device(name: str, key: str = "run.device") -> torch.device:
+    """`auto` is CUDA where there is one. `key` is what errors call the setting."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"run.device is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
+        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"run.device is {name!r}, and torch finds no CUDA device here; use cpu or auto")
+        raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
     return device
 
 

@@ -53,6 +53,8 @@ class DataConfig:
     hr: str = ""
     val_lr: str = ""
     val_hr: str = ""
+    select: str = ""
+    """Pattern of the pair names to use in train, val and test, such as `Canon*`; empty for all."""
     batch_size: int = 16
     patch_px: int = 48
     """LR side of a patch."""
@@ -137,6 +139,8 @@ class RunConfig:
     """Takes checkpoints, logs, pictures and weights; default `runs/<name of the config file>`."""
     seed: int = 0
     """Of the network's initial weights and of the order of the data, each with its own generator."""
+    data_seed: int = -1
+    """Of the order of the data where it shall differ from `seed`; -1 for the same."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:0`."""
     threads: int = 0
@@ -145,6 +149,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         check("run.threads", self.threads, self.threads >= 0, "0 or more")
         check("run.seed", self.seed, 0 <= self.seed < 2**63, "0 or more")
+        check("run.data_seed", self.data_seed, -1 <= self.data_seed < 2**63, "-1 (as run.seed) or more")
 
 
 @dataclass(frozen=True)

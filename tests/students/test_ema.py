@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibsd.students.ema import WeightAverage, frozen_copy
@@ -17,6 +17,7 @@ def set_all(student: torch.nn.Module, value: float) -> None:
             parameter.fill_(value)
 
 
+@settings(max_examples=12)
 @given(decay=st.floats(0, 0.9999), values=st.lists(st.floats(-4, 4), min_size=1, max_size=30))
 def test_decay_law(decay: float, values: list[float]):
     student = tiny.student(width=4).double()

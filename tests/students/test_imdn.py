@@ -60,7 +60,7 @@ def test_nodes_are_the_first_convolution_and_the_named_blocks():
         assert node is seen[name], name
 
 
-@given(num_blocks=st.integers(3, 30))
+@pytest.mark.parametrize("num_blocks", [3, 4, 5, 6, 7, 8, 20])
 def test_default_nodes_stand_at_thirds(num_blocks: int):
     student = create_student("imdn", scale=2, width=4, num_blocks=num_blocks)
     assert len(set(student.node_blocks)) == 3
@@ -69,7 +69,8 @@ def test_default_nodes_stand_at_thirds(num_blocks: int):
         assert abs(block - num_blocks * k / 3) <= 0.5
 
 
-@given(height=st.integers(1, 7), width=st.integers(1, 7), flat=st.booleans())
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 2), (2, 1), (1, 7), (3, 2), (5, 4)])
 def test_any_size_down_to_one_pixel_has_finite_gradients(height: int, width: int, flat: bool):
     student = tiny.student()
     lr = torch.full((1, 3, height, width), 0.5) if flat else torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -55,6 +56,11 @@ class PairSets:
     def all(self) -> tuple[Pair, ...]:
         """Train, val and test, one after the other."""
         return self.train + self.val + self.test
+
+    def select(self, pattern: str) -> PairSets:
+        """The pairs whose names match a pattern such as `Canon*` (case counts); all of them for an empty pattern."""
+        sets = (self.train, self.val, self.test)
+        return PairSets(*(tuple(pair for pair in pairs if not pattern or fnmatchcase(pair.name, pattern)) for pairs in sets))
 
 
 class Digests(NamedTuple):

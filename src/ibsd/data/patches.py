@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,20 +87,37 @@ class PatchSource:
         batch_size: patches a batch.
         seed: of this source's own generator; nothing else draws from it, so objectives cannot disturb the order of the data.
         augment: random mirrors and transposes (the eight symmetries of the square).
+        marks: numbers of batches at which `digest` is kept, in `marked`.
 
-    `next_batch` costs no synchronisation with the host. `state` and `load_state` carry the generator, for exact resumes.
+    `next_batch` costs no synchronisation with the host. `state` and `load_state` carry the generator and the digests, for exact resumes.
     """
 
+    digest: bytes
+    """SHA-256 chained over the origins of all batches so far: equal for two runs that cut the same patches in the same order."""
+    marked: dict[int, bytes]
+    """`digest` as it was after so many batches, for each of `marks` that was reached."""
+
     def __init__(
-        self, lr: ImageStack, hr: ImageStack, scale: Scale, patch_px: int, batch_size: int, seed: int, augment: bool = True
+        self,
+        lr: ImageStack,
+        hr: ImageStack,
+        scale: Scale,
+        patch_px: int,
+        batch_size: int,
+        seed: int,
+        augment: bool = True,
+        marks: Sequence[int] = (),
     ) -> None:
         small = [index for index, size in enumerate(lr.sizes) if min(size) < patch_px]
         if small:
             raise InputError(f"{len(small)} training images are smaller than a patch of {patch_px} px; lower data.patch_px or remove them")
+        assert hr.sizes == [(scale * height, scale * width) for height, width in lr.sizes], "check_pairs comes first"
         self.lr, self.hr, self.scale, self.patch_px, self.batch_size, self.augment = lr, hr, scale, patch_px, batch_size, augment
         self.generator = torch.Generator().manual_seed(seed)  # on the host: the same patches on every kind of device
         self.rows = torch.tensor([size[0] - patch_px + 1 for size in lr.sizes])
         self.columns = torch.tensor([size[1] - patch_px + 1 for size in lr.sizes])
+        self.digest, self.num_batches = bytes(hashlib.sha256().digest_size), 0
+        self.marks, self.marked = tuple(marks), {}
 
     @property
     def device(self) -> torch.device:
@@ -118,19 +136,28 @@ class PatchSource:
         )
 
     def next_batch(self) -> Batch:
-        """Draws origins and cuts there."""
-        return self.cut(self.draw())
+        """Draws origins, notes them in the digest, and cuts there."""
+        origin = self.draw()
+        self.digest = hashlib.sha256(self.digest + torch.stack(origin).numpy().tobytes()).digest()
+        self.num_batches += 1
+        if self.num_batches in self.marks:
+            self.marked[self.num_batches] = self.digest
+        return self.cut(origin)
 
     def cut(self, origin: Origin) -> Batch:
         """The patches at `origin`."""
         origin = Origin(*(x.to(self.device, non_blocking=True) for x in origin))
         return Batch(self.lr.crop(origin, self.patch_px), self.hr.crop(origin, self.patch_px * self.scale, self.scale), origin)
 
-    def state(self) -> dict[str, Tensor]:
-        return {"generator": self.generator.get_state()}
+    def state(self) -> dict[str, Any]:
+        marked = {str(count): digest.hex() for count, digest in self.marked.items()}
+        return {"generator": self.generator.get_state(), "digest": self.digest.hex(), "num_batches": self.num_batches, "marked": marked}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state(self, state: dict[str, Any]) -> None:
         self.generator.set_state(state["generator"])
+        if "digest" in state:  # checkpoints of before have none
+            self.digest, self.num_batches = bytes.fromhex(state["digest"]), state["num_batches"]
+            self.marked = {int(count): bytes.fromhex(digest) for count, digest in state["marked"].items()}
 
 
 def resident_stacks(
@@ -146,10 +173,12 @@ def resident_stacks(
         memory_limit_bytes: most that may be resident; default 60 % of the free memory of the device.
         cache_folder: where the memory-mapped files go; they are found again by the pairs' names, sizes and times of change.
 
-    Errors: InputError if they do not fit and no cache folder is given.
+    Errors: InputError if there are none, if they do not fit and no cache folder is given, or if the cache cannot be written.
     """
     from ibsd.images import image_size
 
+    if not pairs:
+        raise InputError("there are no training pairs; check the folders and data.select")
     sizes = {side: [image_size(getattr(pair, side)) for pair in pairs] for side in ("lr", "hr")}
     count = {side: sum(3 * height * width for height, width in sizes[side]) for side in sizes}
     needed = sum(count.values())
@@ -189,12 +218,33 @@ def map_cache(
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     paths = {side: folder / f"{key}.{side}.u8" for side in count}
     if not all(path.is_file() and path.stat().st_size == count[side] for side, path in paths.items()):
-        folder.mkdir(parents=True, exist_ok=True)
         partial = {side: path.with_suffix(f".{os.getpid()}.partial") for side, path in paths.items()}
-        fill({side: _mapped(path, count[side]) for side, path in partial.items()}, pairs, on_pair)
-        for side, path in partial.items():
-            os.replace(path, paths[side])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for side, path in partial.items():
+                _reserve(path, count[side])
+            fill({side: _mapped(path, count[side]) for side, path in partial.items()}, pairs, on_pair)
+            for side, path in partial.items():
+                os.replace(path, paths[side])
+        except OSError as error:
+            raise InputError(
+                f"{folder}: the memory-mapped copy of the training images could not be written ({error.strerror or error}); "
+                "free some space or set data.cache to another folder"
+            ) from error
+        finally:
+            for path in partial.values():
+                if path.is_file():
+                    path.unlink()
     return {side: _mapped(path, count[side]) for side, path in paths.items()}
+
+
+def _reserve(path: Path, count: int) -> None:
+    """Claims the space now: writing to a mapped page that the disk has no room for is a SIGBUS, which kills the process."""
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, count)
+        else:
+            file.truncate(count)
 
 
 def _mapped(path: Path, count: int) -> Tensor:

@@ -14,18 +14,21 @@ Nothing of this remains at inference: the student is the plain network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ibsd.data.patches import PatchSource
 from ibsd.distillation import health
-from ibsd.distillation.objective import Objective, held_fixed
+from ibsd.distillation.objective import Objective, held_fixed, ramp_factor
 from ibsd.distillation.soft_target import SoftTarget, Source
 from ibsd.distillation.wavelet import details, wavelet_loss
 from ibsd.information.chain import MarkovChain, sum_of
-from ibsd.information.club import Negatives, Reduction, club_upper_bound, laplace_nll
+from ibsd.information.club import Negatives, Reduction, check_negatives, check_reduction, club_upper_bound, laplace_nll
+from ibsd.information.conditional import ConditionalChain, conditional_information
+from ibsd.information.view import pool, standardise
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
 
@@ -49,6 +52,9 @@ class IBSD(Objective):
         negatives: which earlier maps of the batch count as unpaired, `all` or `others`.
         reduction: `mean` (default) or `published`.
         links: 1-based links whose bound is minimised; default all. The others are only watched.
+        normalise: the chain sees every channel standardised over the batch, so that smaller features do not lower the bound.
+        pool: the chain sees averages over blocks of this many pixels; 0 for the pixels themselves.
+        given: `hr` replaces the bound by the information beyond what the HR image explains (`information/conditional.py`).
         levels: of the wavelet transform.
         seed: of the estimators' initial weights, which leave the global generator untouched.
     """
@@ -71,6 +77,9 @@ class IBSD(Objective):
         negatives: Negatives = "all",
         reduction: Reduction = "mean",
         links: Sequence[int] | None = None,
+        normalise: bool = False,
+        pool: int = 0,
+        given: Literal["nothing", "hr"] = "nothing",
         levels: int = 4,
         seed: int = 0,
     ) -> None:
@@ -79,47 +88,75 @@ class IBSD(Objective):
         self.penalised = tuple(range(1, num_links + 1)) if links is None else tuple(links)
         if not self.penalised or not set(self.penalised) <= set(range(1, num_links + 1)):
             raise InputError(f"ibsd: links is {list(self.penalised)}; {student.spec.name} has links 1 to {num_links}")
-        if lambda_mi < 0 or lambda_hf < 0:
-            raise InputError(f"ibsd: lambda_mi is {lambda_mi} and lambda_hf {lambda_hf}; neither may be negative")
+        for name, value, least in (
+            ("lambda_mi", lambda_mi, 0), ("lambda_hf", lambda_hf, 0), ("warm_up", warm_up, 0), ("ramp", ramp, 0), ("inner_steps", inner_steps, 0),
+            ("pool", pool, 0), ("levels", levels, 1), ("estimator_learning_rate", estimator_learning_rate, 0),
+        ):  # fmt: skip
+            if not value >= least:  # so put that NaN is refused too
+                raise InputError(f"ibsd: {name} is {value}; it must be at least {least}")
+        if not (spread_floor > 0 and estimator_clip > 0):
+            raise InputError(f"ibsd: spread_floor is {spread_floor} and estimator_clip {estimator_clip}; both must be above 0")
+        check_negatives(negatives)
+        check_reduction(reduction)
+        if given not in ("nothing", "hr"):
+            raise InputError(f"ibsd: given is {given!r}; it must be 'nothing' or 'hr'")
+        if given == "hr" and reduction != "mean":
+            raise InputError(f"ibsd: given 'hr' has no reduction {reduction!r}; leave reduction at 'mean'")
         self.lambda_mi, self.warm_up, self.ramp = lambda_mi, warm_up, ramp
         self.inner_steps, self.estimator_clip = inner_steps, estimator_clip
         self.negatives: Negatives = negatives
         self.reduction: Reduction = reduction
-        self.levels = levels
+        self.normalise, self.pool, self.given, self.levels = normalise, pool, given, levels
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
         device = next(student.parameters()).device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.chain = MarkovChain(student.spec.channels, num_links, spread_floor).to(device)
+            self.chain = self.build_chain(num_links, spread_floor).to(device)
         self.estimator_optimizer = torch.optim.Adam(self.chain.parameters(), lr=estimator_learning_rate)
         self.first_figures: dict[str, float] = {}
+
+    def build_chain(self, num_links: int, spread_floor: float) -> MarkovChain | ConditionalChain:
+        spec = self.student.spec
+        if self.given == "hr":
+            return ConditionalChain(spec.channels, 3 * spec.scale**2, num_links, spread_floor)
+        return MarkovChain(spec.channels, num_links, spread_floor)
 
     def prepare(self, source: PatchSource) -> None:
         self.soft_target.prepare(source)
 
     def begin_step(self, step: int, num_steps: int) -> None:
         self.soft_target.begin_step(step, num_steps)
-        progress = (step - self.warm_up + 1) / self.ramp if self.ramp else float(step >= self.warm_up)
-        self.weights["bound"] = self.lambda_mi * min(1.0, max(0.0, progress))
+        self.weights["bound"] = self.lambda_mi * ramp_factor(step, self.warm_up, self.ramp)
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr, nodes = self.student.trace(batch.lr)
         sr = sr.float()
+        maps = self.seen(nodes, batch.hr)
         terms = {"l1": (sr - batch.hr).abs().mean()}
         if self.weights["bound"] != 0:
-            if batch.lr.shape[0] < 2:
+            if batch.lr.shape[0] < 2 and self.given == "nothing":
                 raise InputError("ibsd: the bound needs unpaired samples, so a batch of at least 2 per process; raise data.batch_size")
             with held_fixed(self.chain):
-                terms["bound"] = sum_of([self.bound(link) for k, link in self.chain_links(nodes) if k in self.penalised])
+                terms["bound"] = sum_of([self.bound(link) for k, link in self.chain_links(maps) if k in self.penalised])
         if self.weights["wavelet"] != 0:
             terms["wavelet"] = wavelet_loss(sr, self.soft_target(batch), self.levels)
-        return terms, tuple(node.detach() for node in nodes)
+        return terms, tuple(each.detach() for each in maps)
 
-    def chain_links(self, nodes: Sequence[Tensor]) -> list[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
-        return list(enumerate(self.chain.links(nodes), start=1))
+    def seen(self, nodes: Sequence[Tensor], hr: Tensor) -> tuple[Tensor, ...]:
+        """What the chain sees: the nodes, unless an option asks for another view of them; given HR, its pixels join as the last map."""
+        maps = [standardise(node) for node in nodes] if self.normalise else list(nodes)
+        if self.given == "hr":
+            maps.append(F.pixel_unshuffle(hr, self.student.spec.scale))
+        return tuple(pool(each, self.pool) for each in maps)
 
-    def bound(self, link: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        return club_upper_bound(*link, reduction=self.reduction, negatives=self.negatives)
+    def chain_links(self, maps: Sequence[Tensor]) -> list[tuple[int, tuple[Tensor, ...]]]:
+        return list(enumerate(self.chain.links(maps), start=1))
+
+    def bound(self, link: tuple[Tensor, ...]) -> Tensor:
+        if self.given == "hr":
+            return conditional_information(*link)
+        negatives = self.negatives if link[0].shape[0] > 1 else "all"  # a single sample, which can only be watched, has a bound of 0
+        return club_upper_bound(*link, reduction=self.reduction, negatives=negatives)
 
     def auxiliary_step(self, nodes: Sequence[Tensor]) -> dict[str, Tensor]:
         nll = torch.zeros(())
@@ -141,9 +178,9 @@ class IBSD(Objective):
             sr, nodes = self.student.trace(batch.lr)
             for k, node in enumerate(nodes):
                 figures[f"scale/F{k}"] = float(node.float().std())
-            for k, link in self.chain_links(nodes):
+            for k, link in self.chain_links(self.seen(nodes, batch.hr)):
                 figures[f"bound/link{k}"] = float(self.bound(link))
-                figures[f"nll/link{k}"] = float(laplace_nll(*link, reduction=self.reduction))
+                figures[f"nll/link{k}"] = float(laplace_nll(*link[:3], reduction=self.reduction))
             figures["soft_target/share"] = self.soft_target.share
             figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
         if not self.first_figures and self.weights["bound"] != 0:
@@ -151,7 +188,8 @@ class IBSD(Objective):
         return figures
 
     def alarms(self, figures: dict[str, float]) -> list[str]:
-        return health.alarms(self.first_figures or figures, figures, penalised=self.weights["bound"] != 0)
+        penalised = self.weights["bound"] != 0
+        return health.alarms(self.first_figures or figures, figures, penalised, estimators_learn=self.inner_steps > 0)
 
     def state(self) -> dict[str, Any]:
         return {

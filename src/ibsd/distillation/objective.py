@@ -95,6 +95,11 @@ class Objective(ABC):
         """Takes back what `state` gave."""
 
 
+def ramp_factor(step: int, warm_up: int, ramp: int) -> float:
+    """0 during `warm_up` updates, then linearly to 1 over `ramp` more; `step` counts from 0."""
+    return min(1.0, max(0.0, (step - warm_up + 1) / ramp if ramp else float(step >= warm_up)))
+
+
 @contextmanager
 def held_fixed(module: nn.Module) -> Iterator[None]:
     """Within, graphs that pass through the module reach its inputs but not its parameters."""

@@ -36,6 +36,7 @@ def laplace_nll(earlier: Tensor, location: Tensor, spread: Tensor, reduction: Re
     Returns: a scalar. Gradients flow to all three; a caller that trains an estimator detaches `earlier`.
     Source: METHOD 2. Check by hand: earlier = location and spread = 1/2 give 0.
     """
+    check_shapes(earlier, location, spread)
     per_element = torch.log(2 * spread) + (earlier - location).abs() / spread
     if reduction == "mean":
         return per_element.mean()
@@ -62,20 +63,31 @@ def club_upper_bound(
     (sign(0) = 0), with memory linear in N; there are no second derivatives.
     Source: METHOD 3. Check by hand: location independent of n (the later node ignored) gives 0.
     """
+    check_shapes(earlier, location, spread)
+    check_negatives(negatives)
     batch = earlier.shape[0]
     factor = 1.0
     if negatives == "others":
         if batch < 2:
             raise InputError("club_upper_bound: negatives='others' needs a batch of at least 2; this one has 1")
         factor = batch / (batch - 1)
-    elif negatives != "all":
-        raise InputError(f"club_upper_bound: negatives is {negatives!r}; it must be 'all' or 'others'")
     if reduction == "published":
         factor *= earlier.shape[-1]
     else:
         check_reduction(reduction)
-    bound: Tensor = _PairwiseGain.apply(earlier, location, spread)  # type: ignore[assignment]
+    with torch.autocast(earlier.device.type, enabled=False):  # it would sum the gradient to `earlier` in half precision
+        bound: Tensor = _PairwiseGain.apply(earlier, location, spread)  # type: ignore[assignment]
     return bound * factor
+
+
+def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
+    if not earlier.shape == location.shape == spread.shape:
+        raise InputError(f"earlier, location and spread must have one shape, not {[tuple(x.shape) for x in (earlier, location, spread)]}")
+
+
+def check_negatives(negatives: str) -> None:
+    if negatives not in ("all", "others"):
+        raise InputError(f"negatives is {negatives!r}; it must be 'all' or 'others'")
 
 
 def check_reduction(reduction: str) -> None:
@@ -118,6 +130,7 @@ class _PairwiseGain(torch.autograd.Function):
         return total * scale
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.saved_tensors  # type: ignore[attr-defined]
         return tuple(

@@ -217,8 +217,9 @@ class Trainer:
         if _due(self.step, self.figures_every):
             with self.autocast():
                 figures = self.objective.figures(batch)
-            self.track(figures)
-            for sentence in self.objective.alarms(figures):
+            sentences = self.objective.alarms(figures)
+            self.track(figures | {"alarms": float(len(sentences))})
+            for sentence in sentences:
                 self.say(f"step {self.step}: {sentence}")
         if self.validate and (_due(self.step, self.validate_every) or ends):
             scores = self.validate(self.average.student, self.step)

@@ -1,0 +1,189 @@
+"""The composition root of `ibsd compare`: from a comparison's config to runs that can be made, and from their records to results."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import ibsd
+from ibsd.assembly import build_objective, build_source, build_student, chosen_device, data_seed, find_sets, flat, versions
+from ibsd.comparison.code_fingerprint import code_fingerprint
+from ibsd.comparison.identity import Identity
+from ibsd.comparison.library import Wanted
+from ibsd.comparison.outline import ArmOutline, Outline, RunName, SettingOutline
+from ibsd.comparison.runs import Run, TestSet
+from ibsd.config import Config, ObjectiveConfig, StudentConfig
+from ibsd.config_compare import CompareConfig
+from ibsd.data.pairs import Digests, Pair, PairSets, check_disjoint, check_pairs, find_layout, fingerprint
+from ibsd.distillation.registry import OBJECTIVES
+from ibsd.students import STUDENTS
+from ibsd.training.schedule import Schedule
+from ibsd.training.trainer import Trainer
+from ibsd.types import InputError
+
+CADENCE = ("log_every", "figures_every", "validate_every", "checkpoint_every", "keep")
+"""Options of training that move no figure."""
+
+NO_FIGURE = (
+    "ibsd.images",
+    "ibsd.data.pairs",
+    "ibsd.training.checkpoint",
+    "ibsd.training.tracking",
+    "ibsd.distillation.health",
+)
+"""Modules that a run passes through and that move no figure: what they read is fingerprinted by its pixels, and resuming is exact."""
+
+Say = Callable[[str], None]
+
+
+class Comparison:
+    """A comparison's runs, by name: what each of them is, and how to make it."""
+
+    def __init__(self, config: CompareConfig) -> None:
+        self.config = config
+        self.digests: dict[tuple[Pair, int], Digests] = {}
+        options = config.options
+        self.names = [RunName(setting, arm, seed) for setting in config.settings for arm in config.arms for seed in options.seeds]
+
+    def run_config(self, name: RunName) -> Config:
+        """The config of one run; what an objective draws for itself follows the run's seed."""
+        config = self.config.run_config(*name)
+        if config.objective.name in OBJECTIVES and "seed" in inspect.signature(OBJECTIVES[config.objective.name]).parameters:
+            objective = dataclasses.replace(config.objective, options={"seed": name.seed} | config.objective.options)
+            config = dataclasses.replace(config, objective=objective)
+        return config
+
+    def pairs(self, name: RunName) -> tuple[tuple[Pair, ...], dict[str, tuple[Pair, ...]]]:
+        """(pairs to train on, {test set: pairs}), found but not read."""
+        data = self.run_config(name).data
+        tests = {}
+        for test, content in self.config.tests[name.setting].items():
+            where = f"{self.config.path}: settings.{name.setting}.tests.{test}"
+            if not (folder := content.pairs or data.pairs):
+                raise InputError(f"{where} has no pairs; name a folder in the published layout")
+            sets = find_layout(folder).select(content.select)
+            tests[test] = tuple(pair for split in content.splits for pair in getattr(sets, split))
+            if not tests[test]:
+                what = f"{' and '.join(content.splits)} of {folder} has no pairs named {content.select or '*'}"
+                raise InputError(f"{where}: {what}; change select, splits or pairs")
+        return find_sets(data).train, tests
+
+    def fingerprints(self, name: RunName) -> dict[str, Any]:
+        """Of the pictures, all of which are read and checked: usable, and none of them both trained and scored on."""
+        config = self.run_config(name)
+        train, tests = self.pairs(name)
+        scored = tuple(dict.fromkeys(pair for pairs in tests.values() for pair in pairs))
+        digests = self.checked(train, config.student.scale, config.data.patch_px) | self.checked(scored, config.student.scale)
+        check_disjoint(PairSets(train, (), scored), digests)
+        return {"train": fingerprint(train, digests), "tests": {test: fingerprint(pairs, digests) for test, pairs in tests.items()}}
+
+    def checked(self, pairs: Sequence[Pair], scale: int, *smallest: int) -> dict[Pair, Digests]:
+        """Digests of the pairs, each read once."""
+        new = [pair for pair in pairs if (pair, scale) not in self.digests]
+        self.digests |= {(pair, scale): digests for pair, digests in check_pairs(new, scale, *smallest).items()}
+        return {pair: self.digests[pair, scale] for pair in pairs}
+
+    def wanted(self, name: RunName, with_data: bool = True) -> Wanted:
+        """What the run is, and the defaults of its options; without data where no picture shall be looked at."""
+        config, lpips = self.run_config(name), self.config.options.lpips
+        facts = {"training": training_facts(config), "scoring": {"lpips": lpips}}
+        default = Config(student=StudentConfig(config.student.name, config.student.scale), objective=ObjectiveConfig(config.objective.name))
+        data = self.fingerprints(name) if with_data else None
+        identity = Identity(*name, config=facts, code=run_code(config.student.name, config.objective.name, lpips), data=data)
+        return Wanted(identity, training_facts(default) | {"lpips": False})
+
+    def run(self, name: RunName, identity: Identity) -> Run:
+        """The run, ready to be made."""
+        config = self.run_config(name)
+        train, tests = self.pairs(name)
+        roles = self.config.tests[name.setting]
+        return Run(
+            identity=identity,
+            factory=partial(build_trainer, config, train, self.marks(name.setting)),
+            tests={test: TestSet(roles[test].role, pairs) for test, pairs in tests.items()},
+            lpips=self.config.options.lpips,
+            facts=versions(),
+            threads=config.run.threads or 1,
+        )
+
+    def marks(self, setting: str) -> tuple[int, ...]:
+        """Lengths of all arms' schedules: where the batches of a longer one are compared with those of a shorter."""
+        seed = self.config.options.seeds[0]
+        return tuple(sorted({self.config.run_config(setting, arm, seed).training.num_steps for arm in self.config.arms}))
+
+    def outline(self) -> Outline:
+        config, options = self.config, self.config.options
+        settings = {
+            name: SettingOutline(setting.title or name, setting.note, {test: content.role for test, content in config.tests[name].items()})
+            for name, setting in config.settings.items()
+        }
+        arms = {name: ArmOutline(arm.title or name, arm.role, self.what(name)) for name, arm in config.arms.items()}
+        command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.pairs=FOLDER"
+        return Outline(options.title, command, options.baseline, options.primary, options.seeds, settings, arms)
+
+    def what(self, arm: str) -> str:
+        """The options of an arm, as text."""
+        overrides = {key.removeprefix("objective.options."): value for key, value in flat(self.config.arm_overrides(arm)).items()}
+        if (factor := self.config.arms[arm].steps_factor) != 1:
+            overrides["training.num_steps"] = f"{factor:g} times as many"
+        if offset := self.config.arms[arm].data_seed_offset:
+            overrides["run.data_seed"] = f"seed + {offset}"
+        return ", ".join(f"{key}={value}" for key, value in overrides.items())
+
+
+def build_trainer(config: Config, pairs: Sequence[Pair], marks: Sequence[int], checkpoints: Path) -> Trainer:
+    """The trainer of a run, at its first step."""
+    device = chosen_device(config.run.device)
+    student = build_student(config).to(device)
+    objective = build_objective(config, student)
+    source = build_source(config, pairs, device, marks)
+    training = {key: value for key, value in vars(config.training).items() if key != "schedule"}
+    return Trainer(objective, source, checkpoints=checkpoints, schedule=Schedule(**vars(config.training.schedule)), **training)
+
+
+def training_facts(config: Config) -> dict[str, Any]:
+    """{dotted key: value} of every option that training depends on, defaults included: no paths, pictures or cadences."""
+    student, data, objective, run = config.student, config.data, config.objective, config.run
+    if student.name not in STUDENTS or objective.name not in OBJECTIVES:
+        build_student(config)
+        raise InputError(f"objective.name is {objective.name!r}; there are: {', '.join(OBJECTIVES)}")
+    file = Path(student.weights) if student.weights else None
+    weights = hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else student.weights
+    facts = {
+        "student": {
+            "name": student.name,
+            "scale": student.scale,
+            "options": option_defaults(STUDENTS[student.name]) | student.options,
+            "weights": weights,
+        },
+        "data": {"batch_size": data.batch_size, "patch_px": data.patch_px, "augment": data.augment},
+        "objective": {"name": objective.name, "options": option_defaults(OBJECTIVES[objective.name]) | objective.options},
+        "training": {key: value for key, value in dataclasses.asdict(config.training).items() if key not in CADENCE},
+        "run": {"seed": run.seed, "data_seed": data_seed(config)},
+    }
+    return json.loads(json.dumps(flat(facts)))
+
+
+def option_defaults(target: type[Any]) -> dict[str, Any]:
+    """{keyword: default} of a class."""
+    parameters = inspect.signature(target).parameters.items()
+    return {name: each.default for name, each in parameters if each.default is not inspect.Parameter.empty and name != "scale"}
+
+
+@cache
+def run_code(student: str, objective: str, lpips: bool) -> dict[str, dict[str, str]]:
+    """Fingerprints of the modules behind a run's training and scoring."""
+    package = Path(ibsd.__file__).parent
+    training = ("ibsd.training.trainer", "ibsd.training.schedule", "ibsd.data.patches")
+    roots = (STUDENTS[student].__module__, OBJECTIVES[objective].__module__, *training)
+    unused = () if lpips else ("ibsd.metrics.perceptual",)
+    return {
+        "training": code_fingerprint(package, roots, NO_FIGURE),
+        "scoring": code_fingerprint(package, ["ibsd.evaluation.scores"], (*NO_FIGURE, *unused)),
+    }

@@ -1,0 +1,109 @@
+"""`ibsd compare`: objectives against plain training as paired runs, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from ibsd.types import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ibsd.comparison.results import Results
+
+Flag = Parameter(negative="")
+
+_READINGS = {"better": "green", "worse": "red"}
+
+
+def compare(
+    config: Path,
+    /,
+    *overrides: str,
+    only: Annotated[list[str] | None, Flag] = None,
+    jobs: int = 1,
+    table: Annotated[bool, Flag] = False,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Train several objectives as paired runs, and say which differ from plain training by more than chance.
+
+    For example:
+
+    $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --jobs 2
+
+    $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --only '*/plain/*' --only '*/ibsd/*'
+
+    $ ibsd compare configs/compare-cameras.toml --table
+
+    Every finished run is one JSON file in the comparison's folder and never made again; a run that was ended goes on where it was. Several
+    commands may work on one comparison. Tables, page and plot are made of all runs that there are.
+
+    Parameters
+    ----------
+    config:
+        TOML file that describes the comparison.
+    overrides:
+        Values that replace the file's: section.key=value.
+    only:
+        Make only runs that match a pattern of setting/arm/seed; may be given several times.
+    jobs:
+        Runs at a time, each on one thread.
+    table:
+        Make no run: only tables, page and plot of the runs that there are.
+    json:
+        Print the results as JSON.
+    """
+    if jobs < 1:
+        raise InputError(f"--jobs is {jobs}: give 1 or more")
+    from ibsd.cli.signals import StopRequests
+    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.compare import compare as make_comparison
+    from ibsd.comparison.records import to_text
+
+    status = status_console()
+    with StopRequests() as stop:
+
+        def say(sentence: str) -> None:
+            status.print(sentence, markup=False)
+
+        results = make_comparison(config, overrides, only or (), jobs, table, say, stop.reason)
+    if json:
+        print(to_text(results.as_table()), end="")
+    else:
+        show(results, output_console())
+    return 128 + stop.received if stop.received else 0
+
+
+def show(results: Results, console: Console) -> None:
+    """The primary figure's tables, then cost, then what was refused."""
+    from ibsd.comparison.runs import AVERAGED
+    from ibsd.reporting.comparison_rows import cost_table, difference_table
+
+    outline = results.outline
+    for name, setting in outline.settings.items():
+        for test, role in setting.tests.items():
+            header, lines = difference_table(results, name, test, AVERAGED, outline.primary)
+            if lines:
+                print_table(console, f"{name}, scored on {test} ({role})", header, lines)
+    header, lines = cost_table(results)
+    print_table(console, "cost", header, lines)
+    for sentence in results.refused:
+        console.print(f"refused: {sentence}", markup=False)
+    if results.missing:
+        console.print(f"{len(results.missing)} runs are not made yet", markup=False)
+
+
+def print_table(console: Console, title: str, header: list[str], lines: list[list[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column, text in enumerate(header):
+        shown.add_column(text, justify="left" if column == 0 or text == "reading" else "right")
+    for line in lines:
+        shown.add_row(*(Text(cell, style=_READINGS.get(cell.split(",")[0], "")) for cell in line))
+    console.print(shown)
+    console.print()

@@ -1,0 +1,197 @@
+"""`ibsd evaluate`: weight files scored on pairs, bicubic always beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ibsd.reporting.figures import better, described, figure, signed
+from ibsd.types import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ibsd.data.pairs import Pair
+    from ibsd.evaluation.scores import ScoreTable
+    from ibsd.students import Student
+    from ibsd.types import Scale
+
+Split = Literal["test", "val", "train", "all"]
+Flag = Parameter(negative="")
+
+
+def evaluate(
+    *paths: Path,
+    split: Split | None = None,
+    lr: Path | None = None,
+    hr: Path | None = None,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    force: Annotated[bool, Flag] = False,
+    lpips: Annotated[bool, Parameter(negative="--no-lpips")] = True,
+    device: str = "auto",
+    json: Annotated[bool, Flag] = False,
+) -> None:
+    """Score weight files on pairs, under every protocol, beside bicubic interpolation.
+
+    For example:
+
+    $ ibsd evaluate ibsd.safetensors plain.safetensors photos/ -o scores/
+
+    $ ibsd evaluate last.safetensors --lr camera/small --hr camera/large
+
+    Parameters
+    ----------
+    paths:
+        Weight files, then the folder of pairs: test_LR, test_HR, ... or LR and HR in it.
+    split:
+        Which pairs of a folder with several sets; test unless given.
+    lr:
+        Folder of LR images, instead of the folder of pairs.
+    hr:
+        Folder of HR images.
+    output:
+        Folder for scores.json and scores.csv, which hold every image.
+    force:
+        Replace scores.json and scores.csv if they exist.
+    lpips:
+        Compute LPIPS, the slowest of the metrics.
+    device:
+        auto, cpu, cuda or cuda:0.
+    json:
+        Print scores.json instead of tables.
+    """
+    if (lr is None) != (hr is None):
+        raise InputError("--lr and --hr go together: give both folders")
+    files, folder = (paths, None) if lr else (paths[:-1], paths[-1] if paths else None)
+    if not files:
+        raise InputError("something is missing: name one or more weight files and then the folder of pairs, as ibsd evaluate --help shows")
+    from ibsd.cli.terminal import make_folder, output_console, refuse_existing, write_text
+
+    targets = [output / "scores.json", output / "scores.csv"] if output else []
+    refuse_existing(targets, force)
+    if lr and hr:
+        from ibsd.data.pairs import find_pairs
+
+        pairs = find_pairs(lr, hr)
+    else:
+        assert folder is not None
+        pairs = chosen_pairs(folder, split)
+    table = scored(files, pairs, device, lpips)
+    if output:
+        make_folder(output)
+        for target, text in zip(targets, (table.to_json(), table.to_csv()), strict=True):
+            write_text(target, text)
+    if json:
+        print(table.to_json(), end="")
+        return
+    console = output_console()
+    console.print(per_image(table))
+    console.print()
+    console.print(means(table))
+    if output:
+        console.print(f"\nwritten: {targets[0]} and {targets[1]}", markup=False)
+
+
+def chosen_pairs(folder: Path, split: Split | None) -> tuple[Pair, ...]:
+    """Pairs of a folder that holds LR and HR, or the published layout. InputError where the split is not there."""
+    from ibsd.data.pairs import find_layout, find_pairs
+
+    if (folder / "LR").is_dir() and (folder / "HR").is_dir():
+        if split not in (None, "all"):
+            raise InputError(f"{folder} holds LR and HR and no {split}_LR: leave out --split")
+        return find_pairs(folder / "LR", folder / "HR")
+    sets = find_layout(folder)
+    wanted = split or "test"
+    pairs: tuple[Pair, ...] = sets.all() if wanted == "all" else getattr(sets, wanted)
+    if not pairs:
+        there = " or ".join(f"--split {name}" for name in ("test", "val", "train") if getattr(sets, name))
+        raise InputError(f"{folder} holds no {wanted}_LR and {wanted}_HR: add them, or {there}")
+    return pairs
+
+
+def scored(files: Sequence[Path], pairs: Sequence[Pair], device: str, lpips: bool) -> ScoreTable:
+    """Checks the pairs and scores the weight files on them, with a bar."""
+    from rich.progress import track
+
+    from ibsd.assembly import chosen_device
+    from ibsd.cli.terminal import status_console
+    from ibsd.data.pairs import check_pairs
+    from ibsd.evaluation.scores import evaluate as evaluate_methods
+    from ibsd.students import load_student
+
+    torch_device = chosen_device(device, "--device")
+    students = {name: load_student(file).to(torch_device) for name, file in zip(method_names(files), files, strict=True)}
+    scale = common_scale(files, list(students.values()))
+    check_pairs(pairs, scale)
+    console = status_console()
+    images = iter(track(pairs, "scoring", console=console, transient=True) if console.is_terminal else pairs)
+    next(images)
+    return evaluate_methods(students, pairs, scale, torch_device, lpips, on_image=lambda done, name: next(images, None) and None)
+
+
+def common_scale(files: Sequence[Path], students: Sequence[Student]) -> Scale:
+    scale = students[0].spec.scale
+    for file, student in zip(files, students, strict=True):
+        if student.spec.scale != scale:
+            raise InputError(
+                f"{files[0]} is for x{scale} and {file} for x{student.spec.scale}: score them in two calls, each with its own pairs"
+            )
+    return scale
+
+
+def method_names(files: Sequence[Path]) -> list[str]:
+    """File stems; where two are equal, with the folder's name before; where that is not enough either, the whole path."""
+    for name in (lambda file: file.stem, lambda file: f"{file.absolute().parent.name}/{file.stem}", str):
+        names = [name(file) for file in files]
+        if len(set(names)) == len(names) and "bicubic" not in names:
+            return names
+    raise InputError(f"{', '.join(map(str, files))}: the same weight file twice, or one called bicubic: name each once")
+
+
+def means(table: ScoreTable) -> Table:
+    """Means over the images: a line per metric, a column per method with its difference to bicubic."""
+    from rich.table import Table
+
+    images = f"{table.num_images} image{'' if table.num_images == 1 else 's'}"
+    shown = Table(title=f"means over {images} at x{table.scale}, and difference to bicubic", title_justify="left", box=None, pad_edge=False)
+    for header in ("protocol", "metric"):
+        shown.add_column(header, style="dim" if header == "protocol" else None)
+    for method in table.methods:
+        shown.add_column(method, justify="right")
+    figures = table.means
+    previous = ""
+    for protocol, metric in table.columns:
+        base = figures[table.methods[0]][protocol][metric]
+        cells = [figure(metric, base)]
+        for method in table.methods[1:]:
+            value = figures[method][protocol][metric]
+            cells.append(f"{figure(metric, value)} {coloured(metric, value - base)}")
+        shown.add_row("" if protocol == previous else protocol, described(metric), *cells)
+        previous = protocol
+    shown.add_row("", "seconds an image", *(f"{table.seconds[method] / table.num_images:.2f}" for method in table.methods), style="dim")
+    return shown
+
+
+def per_image(table: ScoreTable, protocol: str = "basicsr-y", metric: str = "psnr_y") -> Table:
+    """One metric of every image."""
+    from rich.table import Table
+
+    shown = Table(title=f"{described(metric)} ({protocol})", title_justify="left", box=None, pad_edge=False)
+    shown.add_column("image")
+    rows: dict[str, list[str]] = {}
+    for method in table.methods:
+        shown.add_column(method, justify="right")
+    for row in table.rows:
+        rows.setdefault(row.image, []).append(figure(metric, row.scores[protocol][metric]))
+    for image, cells in rows.items():
+        shown.add_row(image, *cells)
+    return shown
+
+
+def coloured(metric: str, difference: float) -> str:
+    """A difference, green where it is for the better and red where for the worse."""
+    text = signed(metric, difference)
+    return f"[{'green' if better(metric, difference) else 'red'}]{text}[/]" if float(text) else text

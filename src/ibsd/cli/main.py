@@ -1,0 +1,101 @@
+"""The entry point: commands by name, and what becomes of every error.
+
+Exit codes: 0 done, 2 the user's input is wrong (one sentence on stderr), 1 a defect of ours (with its traceback), 128 + n ended by
+signal n.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, UnknownCommandError
+
+import ibsd
+from ibsd.cli.compare import compare
+from ibsd.cli.demo import demo
+from ibsd.cli.evaluate import evaluate
+from ibsd.cli.models import models
+from ibsd.cli.signals import Ended
+from ibsd.cli.train import train
+from ibsd.cli.upscale import upscale
+from ibsd.types import InputError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+app = App(
+    name="ibsd",
+    help=(
+        "Train a small super-resolution network for real photographs, see fairly whether it got better, and upscale with it.\n\n"
+        "Start with:\n\n$ ibsd demo\n\nEach command explains itself:\n\n$ ibsd train --help"
+    ),
+    version=ibsd.__version__,
+    help_format="plaintext",
+)
+app["--help"].group = app["--version"].group = "Other"
+USAGE = {
+    demo: "ibsd demo [OPTIONS]",
+    train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
+    evaluate: "ibsd evaluate WEIGHTS... PAIRS [OPTIONS]",
+    compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
+    upscale: "ibsd upscale IN... -o OUT --weights FILE [OPTIONS]",
+    models: "ibsd models",
+}
+for order, (command, usage) in enumerate(USAGE.items()):
+    app.command(command, sort_key=order, usage=f"Usage: {usage}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `ibsd arguments...` (default: those of the process) and returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except InputError as error:
+        return complain(str(error))
+    except CycloptsError as error:
+        return complain(usage_error(error, given))
+    except Ended as ended:
+        return 128 + ended.signal
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever reads our output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            return apologise(given)
+        where = f" for {error.filename}" if error.filename else ""
+        return complain(f"no space is left on the disk{where} ({error.strerror}): free some and run the same command again")
+    except Exception:
+        return apologise(given)
+
+
+def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
+    """The sentence for a command line that cannot be understood."""
+    if isinstance(error, UnknownCommandError):
+        names = ", ".join(name for name in app if not name.startswith("-"))
+        return f"there is no command {given[0]!r}: choose one of {names}"
+    command = f"ibsd {given[0]}" if given and given[0] in app else "ibsd"
+    return f"{' '.join(str(error).split()).rstrip('.')}: see {command} --help"
+
+
+def complain(sentence: str) -> int:
+    print(f"ibsd: {sentence}", file=sys.stderr)
+    return 2
+
+
+def apologise(given: Sequence[str]) -> int:
+    traceback.print_exc()
+    command = shlex.join(["ibsd", *given])
+    print(
+        f"\nibsd {ibsd.__version__}: this is a defect of ibsd, not of your input; please report it with the lines above and: {command}",
+        file=sys.stderr,
+    )
+    return 1

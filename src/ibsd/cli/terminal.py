@@ -1,0 +1,64 @@
+"""Consoles: results on stdout, everything on the way there on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ibsd.types import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPED_WIDTH = 200
+"""Columns where no terminal says how many: enough that no table is cut."""
+
+
+def output_console() -> Console:
+    """For results, on stdout."""
+    return _console(stderr=False)
+
+
+def status_console() -> Console:
+    """For progress and remarks, on stderr."""
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else PIPED_WIDTH)
+
+
+def refuse_existing(paths: Iterable[Path], force: bool) -> None:
+    """InputError if a file that is to be written exists, unless `force`."""
+    for path in paths:
+        if os.path.isdir(path):
+            raise InputError(f"{path} is a folder where a file is to be written: choose another output")
+        if os.path.lexists(path) and not force:
+            raise InputError(f"{path} exists already: choose another output, or --force to replace it")
+
+
+def make_folder(folder: Path) -> None:
+    """InputError if the folder cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}): choose another output") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} cannot be written to (permission denied): choose another output, or allow writing there")
+
+
+def write_text(path: Path, text: str) -> None:
+    """All of the text or nothing; a file that exists is replaced. InputError where that fails."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} could not be written ({error.strerror}): free some space or choose another output") from None

@@ -1,0 +1,124 @@
+"""`ibsd train`: a run from a config, followed, stopped and resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ibsd.types import InputError
+
+if TYPE_CHECKING:
+    from ibsd.config import Config
+    from ibsd.training import TrainingResult
+
+
+def train(
+    config: Path,
+    /,
+    *overrides: str,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Train as a config file says.
+
+    For example:
+
+    $ ibsd train run.toml data.pairs=photos/ training.num_steps=2000
+
+    $ ibsd train run.toml data.pairs=photos/ training.num_steps=2000 --resume
+
+    Ctrl-C or SIGTERM saves and leaves, once more leaves at once.
+
+    The run folder (run.folder, by default runs/ and the config's name) gets
+    weights, checkpoints, logs and report.html.
+
+    Parameters
+    ----------
+    config:
+        TOML file that describes the run.
+    overrides:
+        Values that replace the file's: section.key=value.
+    resume:
+        Go on from the newest intact checkpoint of the run folder.
+    json:
+        Print the result as one JSON object.
+    """
+    return run(config, overrides, resume, json)
+
+
+def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool) -> int:
+    """What the command does; returns the exit code."""
+    from ibsd.assembly import Callbacks
+    from ibsd.assembly import train as train_run
+    from ibsd.cli.progress import TrainingProgress
+    from ibsd.cli.signals import StopRequests
+    from ibsd.cli.terminal import output_console
+    from ibsd.config import load_config
+    from ibsd.reporting.run_report import write_run_report
+
+    config = load_config(path, overrides)
+    folder = Path(config.run.folder)
+    name = folder.name
+    with StopRequests() as stop, TrainingProgress({name: config.training.num_steps}) as progress:
+        result = train_run(
+            config,
+            resume,
+            Callbacks(
+                say=lambda sentence: progress.say(name, sentence),
+                on_step=lambda step, terms: progress.on_step(name, step, terms),
+                on_validation=lambda step, scores: progress.on_validation(name, step, scores),
+                stop_requested=stop.reason,
+            ),
+        )
+        report = write_run_report(folder)
+    if not result.finished and not stop.received:
+        raise InputError(f"{folder}: stopped at step {result.step}: {result.reason}")
+    command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])
+    if as_json:
+        print(json.dumps(facts(config, result, report)))
+    else:
+        output_console().print("\n".join(summary(config, result, report, command)), markup=False)
+    return 0 if result.finished else 128 + stop.received
+
+
+def weights(config: Config) -> dict[str, str]:
+    """The weight files that the run has written, best guess for use first."""
+    folder = Path(config.run.folder)
+    return {
+        name: str(folder / f"{name}.safetensors") for name in ("last", "best", "last-raw") if (folder / f"{name}.safetensors").is_file()
+    }
+
+
+def facts(config: Config, result: TrainingResult, report: Path) -> dict[str, Any]:
+    """The result for machines; a score that does not exist is null."""
+    figures = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in vars(result).items()}
+    return {**figures, "folder": config.run.folder, "weights": weights(config), "report": str(report)}
+
+
+def summary(config: Config, result: TrainingResult, report: Path, resume_command: str) -> list[str]:
+    """The result for people."""
+    from ibsd.cli.progress import clock
+
+    lines = []
+    if result.finished:
+        lines.append(f"{result.step:,} steps done; {clock(result.seconds)} of training in this session")
+    else:
+        lines.append(f"{result.reason} at step {result.step:,} of {config.training.num_steps:,}; saved in {config.run.folder}/checkpoints")
+    if result.best_step:
+        lines.append(f"best on val: {result.best_score:.2f} dB PSNR-Y at step {result.best_step:,}")
+    if result.skipped:
+        lines.append(f"{result.skipped} steps were skipped because their loss or gradient stood out")
+    written = weights(config) if result.finished else {}
+    lines += [f"weights: {file}" for file in list(written.values())[:2]]
+    lines.append(f"report:  {report}")
+    if not result.finished:
+        return [*lines, f"go on with: {resume_command}"]
+    lines.append("next:")
+    if config.data.pairs:
+        lines.append(f"  {shlex.join(['ibsd', 'evaluate', written['last'], config.data.pairs])}")
+    return [*lines, f"  {shlex.join(['ibsd', 'upscale', 'photo.jpg', '-o', 'photo-large.png', '--weights', written['last']])}"]

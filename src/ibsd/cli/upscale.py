@@ -1,0 +1,109 @@
+"""`ibsd upscale`: photographs and folders of them through a student."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from ibsd.types import InputError
+
+if TYPE_CHECKING:
+    from ibsd.upscaling import Result
+    from ibsd.upscaling.upscaler import TileSize
+
+
+def upscale(
+    *inputs: Path,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    weights: Annotated[Path | None, Parameter(alias="-w")] = None,
+    tile: str = "auto",
+    force: Annotated[bool, Parameter(negative="")] = False,
+    suffix: str = "",
+    format: str | None = None,
+    device: str = "auto",
+) -> int:
+    """Upscale photographs, or whole folders of them.
+
+    For example:
+
+    $ ibsd upscale photo.jpg -o photo-large.png --weights last.safetensors
+
+    $ ibsd upscale holiday/ -o large/ --weights last.safetensors --suffix _x4
+
+    Colour profile, EXIF data and transparency are kept.
+
+    Nothing is overwritten without --force, an input never.
+
+    Parameters
+    ----------
+    inputs:
+        Image files and folders; folders with all their subfolders.
+    output:
+        Folder for the results; for a single image it may be a file name.
+    weights:
+        Weight file (.safetensors, or a published .pth).
+    tile:
+        Memory against speed: auto, none, or the side of a tile in pixels.
+    force:
+        Replace results that exist.
+    suffix:
+        Put behind each name: _x4 makes photo_x4.jpg of photo.jpg.
+    format:
+        png, jpg, webp, tiff or bmp; by default each file's own.
+    device:
+        auto, cpu, cuda or cuda:0.
+    """
+    if not inputs:
+        raise InputError("there is nothing to upscale: name image files or folders, as ibsd upscale --help shows")
+    if output is None:
+        raise InputError("it is not said where the results go: add -o FOLDER, or -o FILE for a single image")
+    if weights is None:
+        raise InputError("no weights are given, and ibsd brings none yet: add --weights FILE, made by ibsd train or ibsd demo")
+    tile_px = tile_size(tile)
+    from ibsd.assembly import chosen_device
+    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.students import load_student
+    from ibsd.upscaling import summary, upscale_files
+
+    student = load_student(weights).to(chosen_device(device, "--device"))
+    console = status_console()
+    with ExitStack() as stack:
+        files = tiles = None
+        if console.is_terminal:
+            from rich.progress import Progress
+
+            bars = stack.enter_context(Progress(console=console, transient=True))
+            files, tiles = bars.add_task("files"), bars.add_task("this one")
+
+        def on_file(result: Result, done: int, total: int) -> None:
+            if files is not None:
+                bars.update(files, completed=done, total=total)
+            if result.error is None:
+                console.print(f"{result.source} -> {result.target}", markup=False)
+
+        def on_tile(done: int, total: int) -> None:
+            if tiles is not None:
+                bars.update(tiles, completed=done, total=total)
+
+        results = upscale_files(
+            inputs, output, student, tile=tile_px, force=force, suffix=suffix, format=format, on_file=on_file, on_tile=on_tile
+        )
+    failed = any(result.error for result in results)
+    if failed:
+        print(f"ibsd: {summary(results)}", file=sys.stderr)
+        return 2
+    output_console().print(summary(results), markup=False)
+    return 0
+
+
+def tile_size(tile: str) -> TileSize:
+    """What `upscale_files` takes for what was typed."""
+    if tile in ("auto", "none", "whole"):
+        return "auto" if tile == "auto" else "whole"
+    if not tile.isdecimal():
+        raise InputError(f"--tile is {tile!r}: choose auto, none, or the side of a tile in pixels")
+    return int(tile)

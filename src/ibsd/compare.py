@@ -1,0 +1,166 @@
+"""`ibsd compare`: makes the runs of a comparison that are missing, in this process or in several, and writes down what all of them say."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+
+from ibsd.assembly_compare import Comparison
+from ibsd.comparison.library import Library, Wanted
+from ibsd.comparison.outline import RunName
+from ibsd.comparison.pool import EXIT_CODES, Outcome, in_processes, make_all, one_by_one, parent_is_gone
+from ibsd.comparison.records import to_text, write_text
+from ibsd.comparison.results import Results
+from ibsd.comparison.runs import AVERAGED, claimed, execute
+from ibsd.comparison.summary import summarise
+from ibsd.config_compare import CompareConfig, load_compare_config
+from ibsd.reporting.comparison_page import page
+from ibsd.reporting.difference_plot import difference_plot
+from ibsd.types import InputError
+
+Say = Callable[[str], None]
+
+
+def compare(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    jobs: int = 1,
+    table_only: bool = False,
+    say: Say = lambda sentence: None,
+    stop_requested: Callable[[], str | None] = lambda: None,
+) -> Results:
+    """Makes what is missing of a comparison, and writes results (JSON), page (Markdown) and plot (SVG) of all runs that there are.
+
+    Args:
+        path, overrides: as for `load_compare_config`.
+        only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*"; runs matching any are made. Default: all.
+        jobs: runs at a time, each on one thread; above 1 each in a process of its own.
+        table_only: make no run and look at no picture: tables of the runs in the folder, whatever code they were made with.
+        say: takes sentences for the user.
+        stop_requested: asked after every step; a reason ends the runs after a checkpoint, and the tables are made of what there is.
+
+    Errors: InputError for whatever is wrong with config or pictures, and if a run could not be made.
+    """
+    config = load_compare_config(path, overrides)
+    comparison, library = Comparison(config), open_library(config)
+    wanted: dict[RunName, Wanted] = {}
+    outcomes: dict[RunName, Outcome] = {}
+    if not table_only:
+        wanted = {name: comparison.wanted(name) for name in chosen(comparison.names, only)}
+        outcomes = make_missing(comparison, library, wanted, overrides, jobs, say, stop_requested)
+        library = open_library(config)
+    found = {name: library.find_of_any_code(comparison.wanted(name, with_data=False)) for name in comparison.names if name not in wanted}
+    found |= {name: library.find(each) for name, each in wanted.items()}
+    results = summarise(comparison.outline(), {name: found[name] for name in comparison.names if found[name] is not None})  # type: ignore[misc]
+    write_results(config, results)
+    raise_for(outcomes, say)
+    return results
+
+
+def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
+    """The names that match any of the patterns; all for no pattern."""
+    found = [name for name in names if not only or any(fnmatchcase("/".join(map(str, name)), pattern) for pattern in only)]
+    if not found:
+        first = "/".join(map(str, names[0]))
+        raise InputError(f"--only {' '.join(only)} matches no run; runs are named setting/arm/seed, the first is {first}")
+    return found
+
+
+def open_library(config: CompareConfig) -> Library:
+    return Library(Path(config.options.folder), config.options.accept_code)
+
+
+def make_missing(
+    comparison: Comparison,
+    library: Library,
+    wanted: dict[RunName, Wanted],
+    overrides: Sequence[str],
+    jobs: int,
+    say: Say,
+    stop_requested: Callable[[], str | None],
+) -> dict[RunName, Outcome]:
+    """Makes what the library lacks, in this process or in several."""
+    to_make = [name for name, each in wanted.items() if library.find(each) is None]
+    say(f"{len(wanted)} runs: {len(wanted) - len(to_make)} are done, {len(to_make)} to make")
+    if hindrances := sorted({entry for name in to_make for entry in library.code_that_hinders(wanted[name])}):
+        say(f"runs of other code are made again; if it gives the same figures, add to compare.accept_code: {json.dumps(hindrances)}")
+    if jobs == 1:
+        return make_all(to_make, lambda names: one_by_one(names, lambda name: make_one(comparison, name, say, stop_requested)))
+    context = multiprocessing.get_context("spawn")
+
+    def start(name: RunName) -> BaseProcess:
+        process = context.Process(target=work, args=(str(comparison.config.path), tuple(overrides), name))
+        process.start()
+        return process
+
+    return make_all(to_make, lambda names: in_processes(names, jobs, start, stop_requested))
+
+
+def make_one(comparison: Comparison, name: RunName, say: Say, stop_requested: Callable[[], str | None]) -> Outcome:
+    """Makes one run and writes it down, unless another process is at it or has done it."""
+    options, label = comparison.config.options, "/".join(map(str, name))
+    wanted = comparison.wanted(name)
+    folder = Path(options.work) / wanted.identity.training_key[:16]
+    with claimed(folder) as ours:
+        if not ours:
+            return "busy"
+        library = open_library(comparison.config)
+        if library.find(wanted) is not None:
+            return "made"
+        run = comparison.run(name, wanted.identity)
+        record = execute(run, folder, lambda sentence: say(f"{label}: {sentence}"), stop_requested)
+        if record is None:
+            return "stopped"
+        library.add(record)
+    levels = [f"{test} {np.mean(scores.scores[AVERAGED][options.primary]):.3f}" for test, scores in record.tests.items()]
+    say(f"{label}: {record.outcome}; {options.primary}: {', '.join(levels)}" if levels else f"{label}: given up, {record.outcome}")
+    return "made"
+
+
+def work(path: str, overrides: Sequence[str], name: RunName) -> None:
+    """A worker process: one run, its outcome as the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sees to its workers
+    try:
+        outcome = make_one(
+            Comparison(load_compare_config(path, overrides)), name, partial(print, file=sys.stderr, flush=True), parent_is_gone
+        )
+    except InputError as error:
+        print(error, file=sys.stderr, flush=True)
+        outcome = "wrong"
+    except Exception:
+        traceback.print_exc()
+        outcome = "broken"
+    sys.exit(EXIT_CODES[outcome])
+
+
+def raise_for(outcomes: dict[RunName, Outcome], say: Say) -> None:
+    """Says what could not be made, the worst first."""
+    names = {outcome: ["/".join(map(str, name)) for name, each in outcomes.items() if each == outcome] for outcome in EXIT_CODES}
+    if names["broken"]:
+        raise RuntimeError(f"runs that broke: {', '.join(names['broken'])}; see above")
+    if names["wrong"]:
+        raise InputError(f"runs that could not be made: {', '.join(names['wrong'])}; the reason stands above")
+    if names["busy"]:
+        say(f"{len(names['busy'])} runs are being made by other processes: {', '.join(names['busy'])}")
+
+
+def write_results(config: CompareConfig, results: Results) -> None:
+    """`results.json` in the folder of runs, the page where the config wants it, and its plot beside it."""
+    options = config.options
+    folder = Path(options.folder)
+    target = Path(options.page) if options.page else folder / "results.md"
+    remarks = Path(options.remarks).read_text(encoding="utf-8") if options.remarks and Path(options.remarks).is_file() else ""
+    write_text(folder / "results.json", to_text(results.as_table()))
+    write_text(target.with_suffix(".svg"), difference_plot(results))
+    write_text(target, page(results, target.with_suffix(".svg").name, remarks))

@@ -1,0 +1,51 @@
+"""What a comparison is about, as its tables present it; nothing of how the runs are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Role = Literal["treatment", "a/a", "unpaired"]
+"""`treatment`: compared as a pair. `a/a`: the baseline with another order of the data, whose differences are the noise floor. `unpaired`:
+other batches by design, compared seed by seed all the same, and marked."""
+
+
+class RunName(NamedTuple):
+    setting: str
+    arm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class ArmOutline:
+    """An arm as the reader shall know it."""
+
+    title: str
+    role: Role
+    what: str
+    """Its options, as text."""
+
+
+@dataclass(frozen=True)
+class SettingOutline:
+    """A setting as the reader shall know it."""
+
+    title: str
+    note: str
+    tests: dict[str, str]
+    """{test set: role}"""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is compared, in order of presentation."""
+
+    title: str
+    command: str
+    """What a reader types to make the comparison again."""
+    baseline: str
+    primary: str
+    """`protocol.metric` that was named before any test was opened."""
+    seeds: tuple[int, ...]
+    settings: dict[str, SettingOutline]
+    arms: dict[str, ArmOutline]

@@ -1,0 +1,101 @@
+"""What the runs of a comparison say, as plain values: the content of `results.json`, and all that tables, pages and plots show."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ibsd.comparison.outline import Outline
+from ibsd.comparison.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Level:
+    """Mean score of one arm over its seeds and the images."""
+
+    setting: str
+    test: str
+    weights: str
+    metric: str
+    arm: str
+    mean: float
+    num_seeds: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One arm less the baseline."""
+
+    setting: str
+    test: str
+    role: str
+    weights: str
+    metric: str
+    arm: str
+    num_seeds: int
+    num_images: int
+    mean: float
+    seed_means: tuple[float, ...]
+    t_interval: Interval | None
+    bootstrap_interval: Interval | None
+    wins: int
+    losses: int
+    noise_floor: float | None
+    """Mean difference that another data order alone reaches in 95 % of cases, for the seeds of the A/A pair."""
+    verdict: str
+    """`better`, `worse`, `no difference shown`, or `no interval` with fewer than three seeds."""
+    paired: bool
+    primary: bool
+    """Whether this is the primary figure: the primary metric of the averaged weights on an unseen set."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one arm takes in one setting, over its seeds."""
+
+    setting: str
+    arm: str
+    num_runs: int
+    given_up: int
+    num_steps: int
+    cpu_seconds_per_step: float | None
+    seconds_per_step: float | None
+    compute: float | None
+    """Processor time of the whole training over the baseline's."""
+    peak_memory_mib: float
+    parameters: int
+    same_inference: bool
+    """Whether the saved weights have the names, shapes and types of the baseline's: inference costs the same."""
+    skipped: int
+    alarms: int
+
+
+@dataclass(frozen=True)
+class Health:
+    """Last logged health figures of one arm, averaged over its seeds: bound, likelihood, feature scale, gradient shares and angles."""
+
+    setting: str
+    arm: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that tables, pages and plots show."""
+
+    outline: Outline
+    levels: tuple[Level, ...]
+    differences: tuple[Difference, ...]
+    costs: tuple[Cost, ...]
+    health: tuple[Health, ...]
+    refused: tuple[str, ...]
+    missing: tuple[str, ...]
+    machines: dict[str, int]
+    """{machine: runs}"""
+    mixed_code: tuple[str, ...]
+    """Modules of which the runs used more than one version."""
+    runs: dict[str, str] = field(default_factory=dict)
+    """{setting/arm/seed: key}"""
+
+    def as_table(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,203 @@
+"""From the records of runs to what they say: levels, paired differences to the baseline, costs, and everything that was refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from ibsd.comparison.identity import joined
+from ibsd.comparison.outline import Outline, Role, RunName
+from ibsd.comparison.pairing import obstacles, other_scores
+from ibsd.comparison.records import RunRecord
+from ibsd.comparison.results import Cost, Difference, Health, Level, Results
+from ibsd.comparison.runs import AVERAGED
+from ibsd.comparison.statistics import noise_floor, paired_difference
+from ibsd.evaluation.scores import BICUBIC
+
+LOWER_IS_BETTER = ("lpips",)
+
+
+def summarise(outline: Outline, records: Mapping[RunName, RunRecord]) -> Results:
+    """Everything that can be said from the records there are."""
+    refused: list[str] = []
+    differences: list[Difference] = []
+    for setting in outline.settings:
+        pairs = {arm: _pairs(outline, records, setting, arm, refused) for arm in outline.arms if arm != outline.baseline}
+        for test in outline.settings[setting].tests:
+            differences += _differences(outline, setting, test, pairs)
+    wanted = [RunName(setting, arm, seed) for setting in outline.settings for arm in outline.arms for seed in outline.seeds]
+    machines = Counter(_machine(record) for record in records.values())
+    versions: dict[str, set[str]] = {}
+    for record in records.values():
+        for module, digest in joined(record.identity.code).items():
+            versions.setdefault(module, set()).add(digest)
+    return Results(
+        outline=outline,
+        levels=tuple(_levels(outline, records)),
+        differences=tuple(differences),
+        costs=tuple(_costs(outline, records)),
+        health=tuple(_health(outline, records)),
+        refused=tuple(refused),
+        missing=tuple("/".join(map(str, name)) for name in wanted if name not in records),
+        machines=dict(machines.most_common()),
+        mixed_code=tuple(sorted(module for module, digests in versions.items() if len(digests) > 1)),
+        runs={record.identity.name: record.identity.key for record in records.values()},
+    )
+
+
+def _pairs(
+    outline: Outline, records: Mapping[RunName, RunRecord], setting: str, arm: str, refused: list[str]
+) -> list[tuple[RunRecord, RunRecord]]:
+    """(run, baseline) of each seed that may be compared; the others go to `refused` with the reason."""
+    found = []
+    for seed in outline.seeds:
+        run, baseline = records.get(RunName(setting, arm, seed)), records.get(RunName(setting, outline.baseline, seed))
+        if run is None or baseline is None:
+            continue
+        if reasons := _refusal(run, baseline, outline.arms[arm].role):
+            refused.append(f"{run.identity.name} is not compared with {baseline.identity.name}: {', '.join(reasons)}")
+        else:
+            found.append((run, baseline))
+    return found
+
+
+def _refusal(run: RunRecord, baseline: RunRecord, role: Role) -> list[str]:
+    given_up = [f"{record.identity.arm} was given up ({record.outcome})" for record in (run, baseline) if not record.finished]
+    if given_up:
+        return given_up
+    reasons = obstacles(run, baseline)
+    if role == "a/a":
+        return [] if reasons == ["their batches differ"] else (reasons or ["its batches are the baseline's, so it is no A/A pair"])
+    unpaired = role == "unpaired" or not run.pairing["keeps_data_order"]
+    return [reason for reason in reasons if not (unpaired and reason == "their batches differ")]
+
+
+def _differences(outline: Outline, setting: str, test: str, pairs: Mapping[str, list[tuple[RunRecord, RunRecord]]]) -> list[Difference]:
+    """Of every arm, kind of weights and metric on one test set."""
+    arrays: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+    for arm, both in pairs.items():
+        usable = [(run, baseline) for run, baseline in both if other_scores(run, baseline, test) is None]
+        for weights, metrics in (usable[0][0].tests[test].scores if usable else {}).items():
+            for metric in metrics:
+                both_have = [pair for pair in usable if all(metric in record.tests[test].scores[weights] for record in pair)]
+                if rows := [_subtracted(run, baseline, test, weights, metric) for run, baseline in both_have]:
+                    arrays[weights, metric, arm] = np.stack(rows), _image_weights(usable[0][0], test, metric)
+    floors: dict[tuple[str, str], float] = {}
+    for (weights, metric, arm), (array, image_weights) in arrays.items():
+        if outline.arms[arm].role == "a/a" and len(array) > 1:
+            floors[weights, metric] = noise_floor(array @ image_weights / image_weights.sum())
+    found = []
+    for (weights, metric, arm), (array, image_weights) in arrays.items():
+        lower = metric.endswith(LOWER_IS_BETTER)
+        statistics = paired_difference(array, image_weights, lower)
+        role = outline.settings[setting].tests[test]
+        found.append(
+            Difference(
+                setting, test, role, weights, metric, arm, *array.shape,
+                mean=statistics.mean,
+                seed_means=statistics.seed_means,
+                t_interval=statistics.t_interval,
+                bootstrap_interval=statistics.bootstrap_interval,
+                wins=statistics.wins,
+                losses=statistics.losses,
+                noise_floor=floors.get((weights, metric)),
+                verdict=_verdict(statistics.t_interval is not None, statistics.excludes_zero, (statistics.mean < 0) == lower),
+                paired=outline.arms[arm].role == "treatment" and all(run.pairing["keeps_data_order"] for run, _ in pairs[arm]),
+                primary=weights == AVERAGED and metric == outline.primary and role == "unseen",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _subtracted(run: RunRecord, baseline: RunRecord, test: str, weights: str, metric: str) -> np.ndarray:
+    ours, theirs = (np.array(record.tests[test].scores[weights][metric]) for record in (run, baseline))
+    return np.where(ours == theirs, 0.0, ours - theirs)  # equal infinities too: both are perfect
+
+
+def _mean_score(run: RunRecord, test: str, weights: str, metric: str) -> float:
+    return float(np.average(run.tests[test].scores[weights][metric], weights=_image_weights(run, test, metric)))
+
+
+def _image_weights(run: RunRecord, test: str, metric: str) -> np.ndarray:
+    patches = run.tests[test].patches
+    return np.array(patches if metric.startswith("realsr-testm.") else [1] * len(patches), dtype=float)
+
+
+def _verdict(has_interval: bool, excludes_zero: bool, is_better: bool) -> str:
+    if not has_interval:
+        return "no interval"
+    return ("better" if is_better else "worse") if excludes_zero else "no difference shown"
+
+
+def _levels(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Level]:
+    found = []
+    for setting in outline.settings:
+        for test in outline.settings[setting].tests:
+            for arm in outline.arms:
+                runs = [records[name] for seed in outline.seeds if (name := RunName(setting, arm, seed)) in records]
+                runs = [run for run in runs if test in run.tests]
+                for weights, metrics in (runs[0].tests[test].scores if runs else {}).items():
+                    for metric in metrics:
+                        means = [_mean_score(run, test, weights, metric) for run in runs]
+                        found.append(Level(setting, test, weights, metric, arm, float(np.mean(means)), len(runs)))
+                if runs and arm == outline.baseline:
+                    bicubic = runs[0].tests[test].bicubic.items()
+                    found += [Level(setting, test, BICUBIC, metric, BICUBIC, mean, 1) for metric, mean in bicubic]
+    return found
+
+
+def _costs(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Cost]:
+    found = []
+    for setting in outline.settings:
+        compute: dict[str, float | None] = {}
+        layout = ""
+        for arm in sorted(outline.arms, key=lambda arm: arm != outline.baseline):
+            runs = [record for name, record in records.items() if (name.setting, name.arm) == (setting, arm)]
+            if not runs:
+                continue
+            cpu, wall = (_mean_of(runs, key) for key in ("cpu_seconds_per_step", "seconds_per_step"))
+            num_steps = max(run.pairing["num_steps"] for run in runs)
+            compute[arm] = cpu * num_steps if cpu else None
+            whole, base = compute[arm], compute.get(outline.baseline)
+            layout = layout or runs[0].inference["layout"]
+            found.append(
+                Cost(
+                    setting, arm, len(runs), sum(not run.finished for run in runs), num_steps, cpu, wall,
+                    compute=round(whole / base, 3) if whole and base else None,
+                    peak_memory_mib=max(run.cost["peak_memory_mib"] for run in runs),
+                    parameters=runs[0].inference["parameters"],
+                    same_inference=all(run.inference["layout"] == layout for run in runs),
+                    skipped=sum(run.final["skipped"] for run in runs),
+                    alarms=sum(run.final["alarms"] for run in runs),
+                )
+            )  # fmt: skip
+    order = list(outline.arms)
+    return sorted(found, key=lambda cost: (list(outline.settings).index(cost.setting), order.index(cost.arm)))
+
+
+def _health(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Health]:
+    found = []
+    for setting in outline.settings:
+        for arm in outline.arms:
+            logs = [record.log["figures"] for name, record in records.items() if (name.setting, name.arm) == (setting, arm)]
+            values: dict[str, list[float]] = {}
+            for log in logs:
+                for name in log.keys() - {"step", "alarms"}:
+                    if log[name][-1] is not None:
+                        values.setdefault(name, []).append(log[name][-1])
+            if values:
+                found.append(Health(setting, arm, {name: float(np.mean(values[name])) for name in sorted(values)}))
+    return found
+
+
+def _mean_of(runs: list[RunRecord], key: str) -> float | None:
+    values = [run.cost[key] for run in runs if run.cost.get(key)]
+    return round(sum(values) / len(values), 6) if values else None
+
+
+def _machine(record: RunRecord) -> str:
+    machine = record.machine
+    what = machine.get("accelerator") or f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
+    return f"{what}, Python {machine.get('python', '?')}, torch {machine.get('torch', '?')}"

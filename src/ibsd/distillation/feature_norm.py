@@ -1,0 +1,96 @@
+"""Control for IBSD: a penalty on the size of the features alone.
+
+    L = L1(SR, HR) + lambda_norm * mean over nodes of mean(F_k^2) + lambda_hf * wavelet_loss(SR, T_t)
+
+Smaller features lower an information bound without anything being forgotten. If this does as well as IBSD, the information term is no
+more than a weight decay in disguise. Everything but the penalty is as in `ibsd.py`: the same ramp, soft target and wavelet loss. All
+gradients reach the student only; there are no auxiliary parts that learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ibsd.data.patches import PatchSource
+from ibsd.distillation.ibsd import flipped_share
+from ibsd.distillation.objective import Objective, ramp_factor
+from ibsd.distillation.soft_target import SoftTarget, Source
+from ibsd.distillation.wavelet import wavelet_loss
+from ibsd.students.student import Student
+from ibsd.types import Batch, InputError
+
+
+class FeatureNorm(Objective):
+    """Penalty on feature norm. With both weights 0 it trains bit-identically to `Plain`.
+
+    Args:
+        student: the network to train.
+        lambda_norm: weight of the mean square per element, averaged over the nodes.
+        lambda_hf, final_share, period, soft_target, warm_up, ramp, levels: as for `IBSD`; by default the wavelet loss is off.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        *,
+        lambda_norm: float = 1e-2,
+        lambda_hf: float = 0.0,
+        final_share: float = 0.8,
+        period: int = 500,
+        soft_target: Source = "bank",
+        warm_up: int = 200,
+        ramp: int = 1000,
+        levels: int = 4,
+    ) -> None:
+        super().__init__(student, {"l1": 1.0, "norm": lambda_norm, "wavelet": lambda_hf})
+        if not (lambda_norm >= 0 and lambda_hf >= 0):
+            raise InputError(f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; neither may be negative")
+        self.lambda_norm, self.warm_up, self.ramp, self.levels = lambda_norm, warm_up, ramp, levels
+        self.soft_target = SoftTarget(student, soft_target, final_share, period)
+
+    def prepare(self, source: PatchSource) -> None:
+        self.soft_target.prepare(source)
+
+    def begin_step(self, step: int, num_steps: int) -> None:
+        self.soft_target.begin_step(step, num_steps)
+        self.weights["norm"] = self.lambda_norm * ramp_factor(step, self.warm_up, self.ramp)
+
+    def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        sr, nodes = self.student.trace(batch.lr)
+        sr = sr.float()
+        terms = {"l1": (sr - batch.hr).abs().mean()}
+        if self.weights["norm"] != 0:
+            terms["norm"] = feature_norm(nodes)
+        if self.weights["wavelet"] != 0:
+            terms["wavelet"] = wavelet_loss(sr, self.soft_target(batch), self.levels)
+        return terms, ()
+
+    def end_step(self) -> None:
+        self.soft_target.end_step()
+
+    def figures(self, batch: Batch) -> dict[str, float]:
+        figures = super().figures(batch)
+        with torch.no_grad():
+            sr, nodes = self.student.trace(batch.lr)
+            figures |= {f"scale/F{k}": float(node.float().std()) for k, node in enumerate(nodes)}
+            figures["soft_target/share"] = self.soft_target.share
+            figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
+        return figures
+
+    def state(self) -> dict[str, Any]:
+        return {"soft_target": self.soft_target.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.soft_target.load_state(state["soft_target"])
+
+
+def feature_norm(nodes: Sequence[Tensor]) -> Tensor:
+    """Mean over nodes of the mean square per element, a scalar in fp32 (or fp64), with gradients to every node.
+
+    Check by hand: nodes of all ones and all threes give 5.
+    """
+    return torch.stack([node.to(torch.promote_types(node.dtype, torch.float32)).square().mean() for node in nodes]).mean()

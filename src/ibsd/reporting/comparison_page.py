@@ -1,0 +1,132 @@
+"""The page of a comparison, in Markdown: primary figure first, then tables, costs, what is not known, and how to make each row again."""
+
+from __future__ import annotations
+
+from ibsd.comparison.results import Results
+from ibsd.comparison.runs import AVERAGED
+from ibsd.comparison.statistics import CONFIDENCE, MIN_SEEDS, NUM_RESAMPLES
+from ibsd.reporting.comparison_rows import (
+    cost_table,
+    difference_table,
+    grouped_by_verdict,
+    health_table,
+    markdown,
+    other_metrics_table,
+    select,
+    signed,
+)
+
+READING = f"""How to read it. A *difference* is an arm less the baseline on the same images, from the same initial weights and the same
+batches, averaged over images and seeds. The *t interval* comes from the spread between seeds ({CONFIDENCE:.0%}, n - 1 degrees of
+freedom), the *bootstrap* from drawing seeds and images again {NUM_RESAMPLES:,} times. *Better* or *worse* stands only where both exclude
+zero; below {MIN_SEEDS} seeds there is no interval. The *noise floor* is how far the mean of as many A/A runs, baseline against baseline
+with another order of the data, strays from zero by chance. Only the primary figure is a claim: among many other cells some exclude zero
+by luck.
+"""
+
+HEALTH = """Last logged figures, averaged over the seeds: bound and likelihood loss per link (nats per element), scale of the features,
+each term's gradient as a share of L1's and the cosine between the two, and the share of wavelet coefficients whose gradient the soft
+target turns round."""
+
+COST = "Processor time of training; compute is that of the whole schedule over the baseline's."
+
+
+def page(results: Results, plot: str, remarks: str = "") -> str:
+    """Markdown; `plot` is the address of the SVG as the page sees it, `remarks` text to take in."""
+    outline = results.outline
+    parts = [
+        f"# {outline.title}\n",
+        f"<!-- Generated from {len(results.runs)} runs by `{outline.command} --table`; do not edit. -->\n",
+        f"## Primary figure\n\n{primary_figure(results)}\n",
+        f"![Differences to {outline.baseline}, with intervals]({plot})\n",
+        READING,
+        *([remarks.strip() + "\n"] if remarks.strip() else []),
+    ]
+    for name, setting in outline.settings.items():
+        parts.append(f"## {setting.title}\n" + (f"\n{setting.note}\n" if setting.note else ""))
+        for test, role in setting.tests.items():
+            table = difference_table(results, name, test, AVERAGED, outline.primary)
+            if table[1]:
+                parts.append(f"### `{name}`, scored on `{test}` ({role})\n\n{markdown(table)}")
+    arms = [[name, arm.role, arm.what] for name, arm in outline.arms.items()]
+    parts.append(f"## Arms\n\n{markdown((['arm', 'role', 'options'], arms))}")
+    parts.append(f"## Cost\n\n{COST}\n\n{markdown(cost_table(results))}")
+    parts.append(f"## Health of training\n\n{HEALTH}\n\n{health(results)}")
+    parts.append(f"## What is not known\n\n{not_known(results)}")
+    parts.append(f"## Every metric, averaged and raw weights\n\nMean differences to {outline.baseline}.\n\n{every_metric(results)}")
+    parts.append(f"## How to make it again\n\n{how_to_reproduce(results)}")
+    return "\n".join(parts)
+
+
+def primary_figure(results: Results) -> str:
+    """One paragraph per unseen test set: which arms differ from the baseline, and by how much."""
+    outline = results.outline
+    figure = f"`{outline.primary}` of the averaged weights at the last step"
+    lines = [f"Named before any test was opened: {figure}, on pictures of a kind that was not trained on.\n"]
+    for name, setting in outline.settings.items():
+        for test in (test for test, role in setting.tests.items() if role == "unseen"):
+            groups = grouped_by_verdict(select(results, name, test, AVERAGED, outline.primary))
+            if not groups:
+                continue
+            said = [
+                f"**{verdict}**: {', '.join(f'{each.arm} ({signed(each.mean, each.metric)})' for each in groups[verdict])}"
+                for verdict in ("better", "worse", "no difference shown", "no interval")
+                if verdict in groups
+            ]
+            some = next(iter(groups.values()))[0]
+            facts = f"{some.num_images} images, {some.num_seeds} seeds"
+            floor = f", noise floor {some.noise_floor:.3f}" if some.noise_floor is not None else ""
+            lines.append(
+                f"- {setting.title} (`{name}`, scored on `{test}`; {facts}{floor}), against {outline.baseline}: {'; '.join(said)}."
+            )
+    return "\n".join(lines) + "\n"
+
+
+def health(results: Results) -> str:
+    parts = []
+    for name in results.outline.settings:
+        table = health_table(results, name)
+        if table[1]:
+            parts.append(f"`{name}`:\n\n{markdown(table)}")
+    return "\n".join(parts)
+
+
+def every_metric(results: Results) -> str:
+    parts = []
+    for name, setting in results.outline.settings.items():
+        for test in setting.tests:
+            table = other_metrics_table(results, name, test)
+            if table[1]:
+                parts.append(f"`{name}`, scored on `{test}`:\n\n{markdown(table)}")
+    return "\n".join(parts)
+
+
+def not_known(results: Results) -> str:
+    """What the figures leave open, as far as it can be seen from the runs themselves."""
+    lines = []
+    num_seeds = len(results.outline.seeds)
+    if num_seeds < 5:
+        lines.append(f"Whether {num_seeds} seeds are typical: intervals over so few are wide, and a headline wants five.")
+    if results.missing:
+        more = " and more" if len(results.missing) > 12 else ""
+        lines.append(f"{len(results.missing)} runs are not made yet: {', '.join(results.missing[:12])}{more}.")
+    lines += [f"Refused: {sentence}." for sentence in results.refused]
+    if results.mixed_code:
+        lines.append(f"Runs were made with more than one version of {', '.join(results.mixed_code)}.")
+    if len(results.machines) > 1:
+        lines.append("Runs come from more than one kind of machine: the pairs are the same, the last digits are not.")
+    baselines = [cost for cost in results.costs if cost.arm == results.outline.baseline]
+    if sizes := sorted({f"{cost.parameters:,} parameters and {cost.num_steps:,} steps" for cost in baselines}):
+        lines.append(f"Whether it holds for other networks and longer training than {', '.join(sizes)}.")
+    return "".join(f"- {line}\n" for line in lines)
+
+
+def how_to_reproduce(results: Results) -> str:
+    outline = results.outline
+    text = f"`{outline.command}` makes every run that is missing and this page; `--table` makes the page alone. One row:\n\n```\n"
+    for setting in outline.settings:
+        baseline = f"--only '{setting}/{outline.baseline}/*'"
+        arms = [arm for arm in outline.arms if arm != outline.baseline]
+        text += "".join(f"{outline.command} {baseline} --only '{setting}/{arm}/*'\n" for arm in arms)
+    text += "```\n\nRuns by machine:\n\n" + "".join(f"- {count} on {machine}\n" for machine, count in results.machines.items())
+    return text

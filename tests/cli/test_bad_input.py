@@ -1,0 +1,282 @@
+"""Every mistake of the user: one sentence that names the place, exit code 2, and nothing of theirs changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ibsd.images import write_rgb
+
+from .conftest import Call, assert_one_sentence, write_pair
+
+
+def copy_of(pairs: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pairs, tmp_path / "copy"))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A folder that may not be written to, also where the tests run as root (who then becomes nobody for a while)."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o755)
+
+
+# -- pairs, by `evaluate`; `train` reads them by the same functions --------------------------------------------------------------
+
+
+def test_missing_folder(ibsd: Call, weights: Path) -> None:
+    assert_one_sentence(ibsd("evaluate", weights, "nowhere"), "nowhere", "does not exist")
+
+
+def test_empty_folder(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    for name in ("test_LR", "test_HR"):
+        (tmp_path / "empty" / name).mkdir(parents=True)
+    assert_one_sentence(ibsd("evaluate", weights, "empty"), "test_LR", "holds no images")
+
+
+def test_folder_without_layout(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    assert_one_sentence(ibsd("evaluate", weights, tmp_path), "test_LR", "name the folder that does")
+
+
+def test_missing_split(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+    folder = copy_of(pairs, tmp_path)
+    for side in ("LR", "HR"):
+        shutil.rmtree(folder / f"test_{side}")
+    assert_one_sentence(ibsd("evaluate", weights, folder), "test_LR", "--split val")
+
+
+def test_unmatched_names(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+    folder = copy_of(pairs, tmp_path)
+    (folder / "test_LR" / "d.png").rename(folder / "test_LR" / "other.png")
+    said = ibsd("evaluate", weights, folder)
+    assert said.code == 2
+    assert "without a partner" in said.err
+    assert "test_LR/other.png" in said.err
+
+
+def test_wrong_scale(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    write_pair(tmp_path / "x3", "test", "d", 0, scale=3)
+    said = ibsd("evaluate", weights, "x3")
+    assert said.code == 2
+    assert "scale 2" in said.err
+    assert "test_HR/d.png" in said.err
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no picture", b"\x89PNG\r\n\x1a\n and then nothing"])
+def test_not_an_image(content: bytes, ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+    folder = copy_of(pairs, tmp_path)
+    (folder / "test_HR" / "d.png").write_bytes(content)
+    said = ibsd("evaluate", weights, folder)
+    assert said.code == 2
+    assert "test_HR/d.png" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_corrupt_image(ibsd: Call, config: Path, pairs: Path, tmp_path: Path) -> None:
+    folder = copy_of(pairs, tmp_path)
+    damaged = folder / "train_HR" / "a.png"
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    said = ibsd("train", config, f"data.pairs={folder}")
+    assert said.code == 2
+    assert "train_HR/a.png is damaged or cut short" in said.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_image_of_one_pixel(ibsd: Call, config: Path, weights: Path, pairs: Path, tmp_path: Path) -> None:
+    folder = copy_of(pairs, tmp_path)
+    for split in ("train", "test"):
+        write_rgb(folder / f"{split}_LR" / "dot.png", np.zeros((1, 1, 3), np.uint8))
+        write_rgb(folder / f"{split}_HR" / "dot.png", np.zeros((2, 2, 3), np.uint8))
+    for said in (ibsd("train", config, f"data.pairs={folder}"), ibsd("evaluate", weights, folder)):
+        assert said.code == 2
+        assert "dot.png" in said.err
+
+
+def test_only_one_of_lr_and_hr(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    assert_one_sentence(ibsd("evaluate", weights, "--lr", tmp_path), "--hr")
+
+
+# -- weights ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_missing_weights(ibsd: Call, pairs: Path) -> None:
+    assert_one_sentence(ibsd("evaluate", "no.safetensors", pairs), "no.safetensors", "no such weight file")
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, -1])
+def test_truncated_weights(kept: int, ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:kept])
+    assert_one_sentence(ibsd("evaluate", "cut.safetensors", pairs), "cut.safetensors", "truncated")
+
+
+def test_weights_of_another_network(ibsd: Call, pairs: Path, tmp_path: Path) -> None:
+    torch.save({"conv.weight": torch.zeros(3, 3, 3, 3)}, tmp_path / "other.pth")
+    assert_one_sentence(ibsd("evaluate", "other.pth", pairs), "other.pth", "no network that ibsd knows")
+
+
+def test_weights_of_two_scales(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+    from ibsd.export.weights import save_student
+    from ibsd.students import create_student
+
+    save_student(create_student("imdn", 3, width=8, num_blocks=3), tmp_path / "three.safetensors")
+    assert_one_sentence(ibsd("evaluate", weights, "three.safetensors", pairs), "x2", "three.safetensors for x3")
+
+
+def test_training_from_weights_of_another_scale(ibsd: Call, config: Path, weights: Path) -> None:
+    assert_one_sentence(ibsd("train", config, "student.scale=3", f"student.weights={weights}"), "imdn x2", "imdn x3")
+
+
+# -- configs ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("student.name=vdsr", ["student.name", "vdsr", "imdn"]),
+        ("objective.name=magic", ["objective.name", "magic", "plain"]),
+        ("training.steps=3", ["unknown key 'training.steps'"]),
+        ("objective.options.lamda_mi=1", ["lamda_mi", "did you mean 'lambda_mi'"]),
+        ("training.num_steps=soon", ["training.num_steps", "'soon'", "whole number"]),
+        ("training.num_steps=0", ["training.num_steps", "at least 1"]),
+        ("training.learning_rate=-1", ["training.learning_rate", "above 0"]),
+        ("student.scale=5", ["student.scale", "2, 3 or 4"]),
+        ("run.device=abacus", ["run.device", "abacus"]),
+        ("data.pairs=nowhere", ["nowhere", "does not exist"]),
+        ("nonsense", ["nonsense", "section.key=value"]),
+    ],
+)
+def test_wrong_settings(override: str, words: list[str], ibsd: Call, config: Path, tmp_path: Path) -> None:
+    assert_one_sentence(ibsd("train", config, override), *words)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_missing_and_broken_config(ibsd: Call, tmp_path: Path) -> None:
+    assert_one_sentence(ibsd("train", "no.toml"), "no.toml", "no such config file")
+    (tmp_path / "broken.toml").write_text("[student\n")
+    assert_one_sentence(ibsd("train", "broken.toml"), "broken.toml", "not valid TOML")
+
+
+# -- outputs ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_scores_exist(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "scores.csv").write_text("mine")
+    assert_one_sentence(ibsd("evaluate", weights, pairs, "-o", "scores"), "scores.csv exists already", "--force")
+    assert tree(tmp_path / "scores") == {"scores.csv": b"mine"}
+
+
+def test_run_exists(ibsd: Call, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "tiny").mkdir(parents=True)
+    (tmp_path / "runs" / "tiny" / "run.json").write_text("{}")
+    assert_one_sentence(ibsd("train", config), "holds a run already", "--resume")
+    assert tree(tmp_path / "runs") == {"tiny/run.json": b"{}"}
+
+
+def test_picture_exists(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "out.png").write_text("mine")
+    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out.png", "--weights", weights), "out.png exists already", "--force")
+    assert (tmp_path / "out.png").read_text() == "mine"
+
+
+def test_demo_folder_is_somebody_elses(ibsd: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "scores.json").write_text("mine")
+    assert_one_sentence(ibsd("demo", "-o", "mine", "--force"), "mine holds scores.json", "--output")
+    assert tree(tmp_path / "mine") == {"scores.json": b"mine"}
+
+
+def test_demo_exists(ibsd: Call, tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / ".ibsd-demo").touch()
+    assert_one_sentence(ibsd("demo", "-o", "demo"), "earlier demo", "--force")
+
+
+def test_no_permission(ibsd: Call, config: Path, weights: Path, pairs: Path, tmp_path: Path, locked: Path) -> None:
+    with as_root():
+        write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+        for path in (tmp_path, *tmp_path.parents, pairs, weights.parent):
+            if path.is_relative_to(tempfile.gettempdir()) and path != Path(tempfile.gettempdir()):
+                path.chmod(0o755)
+    assert_one_sentence(ibsd("train", config, f"run.folder={locked}/run"), str(locked), "cannot be written to")
+    assert_one_sentence(ibsd("evaluate", weights, pairs, "--no-lpips", "-o", locked / "out"), str(locked), "ermission denied")
+    assert_one_sentence(ibsd("upscale", "a.png", "-o", locked / "out", "--weights", weights), str(locked), "ermission denied")
+    assert_one_sentence(ibsd("demo", "-o", locked / "out"), str(locked), "ermission denied")
+    assert list(locked.iterdir()) == []
+
+
+class as_root:  # noqa: N801  (reads as a phrase)
+    """Undoes, within, what `locked` did to the user."""
+
+    def __enter__(self) -> None:
+        self.user = os.geteuid()
+        os.seteuid(os.getuid())
+
+    def __exit__(self, *_: object) -> None:
+        os.seteuid(self.user)
+
+
+# -- upscaling -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no.png", "-o", "out"], ["no.png", "does not exist"]),
+        (["empty", "-o", "out"], ["empty", "holds no images"]),
+        (["notes.txt", "-o", "out"], ["notes.txt", "not named as an image"]),
+        (["a.png", "-o", "out", "--tile", "3"], ["tile is 3", "16"]),
+        (["a.png", "-o", "out", "--tile", "big"], ["--tile is 'big'", "none"]),
+        (["a.png", "-o", "out", "--format", "gif"], ["gif", "png"]),
+        (["a.png", "-o", "out", "--device", "abacus"], ["--device", "abacus"]),
+        (["a.png"], ["-o FOLDER"]),
+    ],
+)
+def test_wrong_upscaling(arguments: list[str], words: list[str], ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "empty").mkdir()
+    assert_one_sentence(ibsd("upscale", *arguments, "--weights", weights), *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_upscaling_needs_weights(ibsd: Call, tmp_path: Path) -> None:
+    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out"), "--weights")
+
+
+def test_bad_pictures_are_named_and_the_others_done(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write_rgb(folder / "good.png", np.zeros((8, 8, 3), np.uint8))
+    write_rgb(folder / "dot.png", np.zeros((1, 1, 3), np.uint8))
+    (folder / "text.jpg").write_text("this is no picture")
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(folder / "deep.png")
+    said = ibsd("upscale", folder, "-o", "out", "--weights", weights)
+    assert said.code == 2
+    assert "2 of 4 upscaled, 2 left out" in said.err
+    assert "text.jpg" in said.err
+    assert "deep.png" in said.err
+    assert "Traceback" not in said.err
+    assert sorted(tree(tmp_path / "out")) == ["dot.png", "good.png"]

@@ -1,0 +1,40 @@
+"""The demo, cut to a few steps: what it writes, what it removes, what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ibsd.assembly_demo import MARKER, OWN, claim, credit
+
+from .conftest import Call
+
+
+def test_an_earlier_demo_goes_and_what_lies_beside_it_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    claim(folder, force=False)
+    (folder / "pairs").mkdir()
+    (folder / "pairs" / "old.png").touch()
+    (folder / "notes.txt").write_text("mine")
+    claim(folder, force=True)
+    assert {path.name for path in folder.iterdir()} == {MARKER, "notes.txt"}
+
+
+def test_the_photograph_has_its_credit() -> None:
+    assert credit("brushes").startswith('Photograph: Picture 1A, 2018, by Trevor "Freespace", CC BY 4.0')
+
+
+@pytest.mark.slow
+def test_demo(ibsd: Call) -> None:
+    said = ibsd("demo", "--steps", "2", "-o", "demo")
+    assert said.code == 0, said.err
+    assert "one seed: no conclusion" in said.out
+    assert all(word in said.out for word in ("bicubic", "plain", "IBSD", "LPIPS"))
+    folder = Path("demo")
+    assert {path.name for path in folder.iterdir()} == set(OWN)
+    assert list(json.loads((folder / "scores.json").read_text())["means"]) == ["bicubic", "plain", "IBSD"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "One seed: no conclusion" in page
+    assert "CC BY 4.0" in page
