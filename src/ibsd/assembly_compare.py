@@ -48,6 +48,7 @@ class Comparison:
     def __init__(self, config: CompareConfig) -> None:
         self.config = config
         self.digests: dict[tuple[Pair, int], Digests] = {}
+        self.built: set[tuple[str, str]] = set()
         options = config.options
         self.names = [RunName(setting, arm, seed) for setting in config.settings for arm in config.arms for seed in options.seeds]
 
@@ -89,8 +90,19 @@ class Comparison:
         self.digests |= {(pair, scale): digests for pair, digests in check_pairs(new, scale, *smallest).items()}
         return {pair: self.digests[pair, scale] for pair in pairs}
 
+    def check_objective(self, name: RunName) -> None:
+        """Builds the run's network and objective once for each setting and arm, so that whatever they refuse is said before any run."""
+        if (name.setting, name.arm) not in self.built:
+            config = self.run_config(name)
+            try:
+                build_objective(config, build_student(config))
+            except InputError as error:
+                raise InputError(f"{self.config.path}: setting {name.setting}, arm {name.arm}: {error}") from None
+            self.built.add((name.setting, name.arm))
+
     def wanted(self, name: RunName, with_data: bool = True) -> Wanted:
         """What the run is, and the defaults of its options; without data where no picture shall be looked at."""
+        self.check_objective(name)
         config, lpips = self.run_config(name), self.config.options.lpips
         facts = {"training": training_facts(config), "scoring": {"lpips": lpips}}
         default = Config(student=StudentConfig(config.student.name, config.student.scale), objective=ObjectiveConfig(config.objective.name))
@@ -150,11 +162,7 @@ def build_trainer(config: Config, pairs: Sequence[Pair], marks: Sequence[int], c
 def training_facts(config: Config) -> dict[str, Any]:
     """{dotted key: value} of every option that training depends on, defaults included: no paths, pictures or cadences."""
     student, data, objective, run = config.student, config.data, config.objective, config.run
-    if student.name not in STUDENTS or objective.name not in OBJECTIVES:
-        build_student(config)
-        raise InputError(f"objective.name is {objective.name!r}; there are: {', '.join(OBJECTIVES)}")
-    file = Path(student.weights) if student.weights else None
-    weights = hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else student.weights
+    weights = hashlib.sha256(Path(student.weights).read_bytes()).hexdigest() if student.weights else ""
     facts = {
         "student": {
             "name": student.name,

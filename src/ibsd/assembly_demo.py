@@ -34,7 +34,7 @@ from ibsd.types import InputError
 from ibsd.upscaling import upscale_files
 
 SCALE = 3
-NUM_STEPS = 900
+NUM_STEPS = 2200
 VARIANTS = 4
 """Degradations of each training photograph."""
 METHODS = {"plain": "plain", "IBSD": "ibsd"}
@@ -88,8 +88,7 @@ def run_demo(folder: Path, num_steps: int, force: bool, status: Callable[[str], 
     photograph = upscale_photograph(folder)
     boxes = telling_boxes(list(photograph.versions.values()), *CROP_PX, count=3, grid=SCALE)
     shown = list(photograph.versions)[-1]
-    small = [box._replace(height=93, width=60) for box in boxes]
-    pictured = before_after(photograph.versions[BICUBIC], photograph.versions[shown], (BICUBIC, shown), small)
+    pictured = before_after(photograph.versions[BICUBIC], photograph.versions[shown], (BICUBIC, shown))
     write_rgb(folder / "before-after.png", pictured)
     logs = {}
     for method, objective in METHODS.items():
@@ -114,16 +113,16 @@ def demo_config(folder: Path, objective: str, num_steps: int) -> Config:
     ibsd = {"warm_up": num_steps // 9, "ramp": max(1, num_steps // 4), "period": max(1, num_steps // 4)}
     return Config(
         StudentConfig("imdn", SCALE, {"width": 24, "num_blocks": 3}),
-        DataConfig(pairs=str(folder / "pairs"), batch_size=8, patch_px=24),
+        DataConfig(pairs=str(folder / "pairs"), batch_size=4, patch_px=24),
         ObjectiveConfig(objective, ibsd if objective == "ibsd" else {}),
         TrainingConfig(
             num_steps=num_steps,
             learning_rate=2e-3,
             schedule=ScheduleConfig("cosine", warm_up=min(30, num_steps // 4)),
             ema_decay=0.99,
-            log_every=25,
-            figures_every=150,
-            validate_every=150,
+            log_every=50,
+            figures_every=200,
+            validate_every=200,
             checkpoint_every=0,
         ),
         RunConfig(folder=str(folder / objective), device="cpu", threads=1),
@@ -241,7 +240,7 @@ def credit(name: str) -> str:
     table = files("ibsd").joinpath("data/photographs/CREDITS.md").read_text(encoding="utf-8")
     found = re.search(rf"^\| `{name}\.jpg` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE)
     assert found is not None, f"{name} has no credits"
-    title, author, licence = (text.strip() for text in found.groups())
+    title, author, licence = (re.sub(r"\(<[^>]*>\)", "", text).strip() for text in found.groups())
     return f"Photograph: {title}, by {author}, {licence}; made smaller and degraded here."
 
 

@@ -39,6 +39,7 @@ def test_train_evaluate_upscale(ibsd: Call, config: Path, pairs: Path, tmp_path:
     assert list(scores["means"]) == ["bicubic", "last", "best"]
     assert [row["method"] for row in csv.DictReader(io.StringIO(Path("scores/scores.csv").read_text()))] == ["bicubic", "last", "best"]
 
+    (tmp_path / "photos").mkdir()
     write_rgb(tmp_path / "photos/a.png", np.zeros((9, 5, 3), np.uint8))
     said = ibsd("upscale", "photos", "-o", "large", "--weights", weights, "--suffix", "_x2", "--tile", "none")
     assert (said.code, said.out) == (0, "1 of 1 upscaled.\n")
@@ -110,9 +111,9 @@ def test_a_full_disk_keeps_the_checkpoint_before(ibsd: Call, config: Path, tmp_p
     checkpoints = tmp_path / "runs/tiny/checkpoints"
     before = {path: path.read_bytes() for path in sorted(checkpoints.rglob("*")) if path.is_file()}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, hard))  # logs fit, a checkpoint's part does not
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # logs and weights fit, a checkpoint's part does not
     try:
-        said = ibsd("train", config, "--resume", "training.validate_every=0")
+        said = ibsd("train", config, "--resume", "training.log_every=2")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (said.code, said.out) == (2, "")

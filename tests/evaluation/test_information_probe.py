@@ -30,7 +30,8 @@ from ibsd.information.club import club_upper_bound
 from ibsd.types import InputError
 
 R = 0.9
-QUICK = {"negatives_batch": 4, "spread_floor": 1e-4, "max_steps": 900}
+FIT = {"spread_floor": 1e-4, "max_steps": 300, "check_every": 20, "patience": 2}
+QUICK = {"negatives_batch": 4, **FIT}
 
 
 def gaussian(num: int, seed: int, correlation: float = R, channels: int = 2, side: int = 8) -> Nodes:
@@ -60,7 +61,7 @@ def mapped(sets: tuple[Nodes, Nodes, Nodes], scale: Tensor | float = 1.0, turn: 
 @cache
 def estimators_of_the_run() -> MarkovChain:
     fit, stop, _ = three_sets()
-    return fit_fresh(fit, stop, spread_floor=1e-4, max_steps=900).chain
+    return fit_fresh(fit, stop, **FIT).chain
 
 
 @cache
@@ -132,7 +133,7 @@ def test_account_calls_moving_out_of_sight_hiding() -> None:
 
 def test_account_calls_noise_forgetting() -> None:
     weaker = three_sets(correlation=0.3)
-    followed = fit_fresh(weaker[0], weaker[1], spread_floor=1e-4, max_steps=900).chain
+    followed = fit_fresh(weaker[0], weaker[1], **FIT).chain
     told = account(plain_reading(), read_nodes(*weaker, followed, **QUICK))
     assert told["total"]["shares"]["forgetting"] > 0.9
     assert told["total"]["drop"] == pytest.approx(closed_form(R) - closed_form(0.3), rel=0.08)

@@ -158,9 +158,9 @@ def flip(path: Path, place: float) -> None:
     path.write_bytes(content)
 
 
-def change_step(path: Path) -> None:
+def change_digit(path: Path) -> None:
     content = path.read_text()
-    assert content.count('"count"') == 1
+    assert content.count('["count", {"value": 3}]') == 1
     path.write_text(content.replace('["count", {"value": 3}]', '["count", {"value": 4}]'))
 
 
@@ -177,7 +177,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a list": ("checkpoint.json", lambda path: path.write_text("[]")),
     "zeros": ("checkpoint.json", lambda path: path.write_bytes(bytes(path.stat().st_size))),
     "a later format": ("checkpoint.json", lambda path: path.write_text(path.read_text().replace('"format": 1', '"format": 2'))),
-    "a digit in the json": ("checkpoint.json", change_step),
+    "a digit in the json": ("checkpoint.json", change_digit),
+    "an empty checksum": ("checkpoint.json.sha256", lambda path: os.truncate(path, 0)),
 }
 
 
@@ -211,6 +212,7 @@ def test_a_part_name_cannot_lead_out_of_the_folder(tmp_path: Path):
     facts = json.loads((newest / "checkpoint.json").read_text())
     facts["parts"] = {"../../part-000.safetensors": next(iter(facts["parts"].values()))}
     (newest / "checkpoint.json").write_text(json.dumps(facts))
+    (newest / "checkpoint.json.sha256").unlink()
     with pytest.raises(InputError):
         load_checkpoint(newest)
 

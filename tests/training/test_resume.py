@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def validate(student: Student, step: int) -> dict[str, float]:
 def run(
     folder: Path, make: Callable[[Student], Objective], stop: int = NUM_STEPS, **options: Any
 ) -> tuple[Trainer, TrainingResult, list[str]]:
-    """Everything anew, resumed from `folder` where there is something, until `stop`."""
+    """Everything anew, resumed from `folder` where there is something, until `stop`; and what was said of that something."""
     said: list[str] = []
     torch.manual_seed(1234 + stop)  # a resumed run must not depend on where the new process's generator stands
     trainer = Trainer(
@@ -50,6 +51,7 @@ def run(
     )  # fmt: skip
     trainer.stop_requested = lambda: "stopped" if trainer.step >= stop else None
     trainer.resume()
+    said, trainer.say = list(said), lambda sentence: None  # health alarms are expected of runs as short as these
     trainer.trackers = [JsonLines(folder / "log.jsonl", trainer.step)]
     return trainer, trainer.run(), said
 
@@ -75,19 +77,35 @@ def check_equal(ours: Trainer, theirs: Trainer) -> None:
         ), key
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Trainer, TrainingResult, bytes]]:
+    """(trainer, result, log) of a run in one piece, of each objective once."""
+
+    @cache
+    def once(name: str) -> tuple[Trainer, TrainingResult, bytes]:
+        folder = tmp_path_factory.mktemp("whole")
+        trainer, result, _ = run(folder, OBJECTIVES[name])
+        return trainer, result, (folder / "log.jsonl").read_bytes()
+
+    return once
+
+
+Whole = Callable[[str], tuple[Trainer, TrainingResult, bytes]]
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize("stops", [(7,), (1, 3, 11), (4, 8, 12)])
-def test_resumed_equals_uninterrupted(tmp_path: Path, name: str, stops: tuple[int, ...]):
-    whole, result, _ = run(tmp_path / "whole", OBJECTIVES[name])
+@pytest.mark.parametrize("stops", [(7,), (1, 4, 11)])  # within a period and a log window; at a period's end, before and after the first
+def test_resumed_equals_uninterrupted(tmp_path: Path, uninterrupted: Whole, name: str, stops: tuple[int, ...]):
+    whole, result, log = uninterrupted(name)
     assert result.finished
     assert result.reason == "finished"
     for stop in stops:
-        _, part, _ = run(tmp_path / "parts", OBJECTIVES[name], stop)
+        _, part, _ = run(tmp_path, OBJECTIVES[name], stop)
         assert (part.step, part.finished, part.reason) == (stop, False, "stopped")
-    parts, result_of_parts, said = run(tmp_path / "parts", OBJECTIVES[name])
+    parts, result_of_parts, said = run(tmp_path, OBJECTIVES[name])
     assert not said
     check_equal(parts, whole)
-    assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert (tmp_path / "log.jsonl").read_bytes() == log
     assert (result_of_parts.best_score, result_of_parts.best_step) == (result.best_score, result.best_step)
     assert result.best_step in (4, 8)
 
@@ -101,22 +119,22 @@ def test_also_with_other_settings(tmp_path: Path, options: dict[str, Any]):
     assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
 
 
-def test_the_uninterrupted_runs_do_differ_from_each_other(tmp_path: Path):
+def test_the_uninterrupted_runs_do_differ_from_each_other(uninterrupted: Whole):
     """Else the equalities above would say nothing of the objectives."""
-    finals = [run(tmp_path / name, make)[0].student.c[0].weight.detach() for name, make in OBJECTIVES.items()]
+    finals = [uninterrupted(name)[0].student.c[0].weight.detach() for name in OBJECTIVES]
     for k, ours in enumerate(finals):
         assert not any(torch.equal(ours, other) for other in finals[:k])
 
 
-def test_from_an_earlier_checkpoint_the_lost_steps_come_again_the_same(tmp_path: Path):
-    whole, _, _ = run(tmp_path / "whole", OBJECTIVES["bank"])
-    run(tmp_path / "parts", OBJECTIVES["bank"], 8)
-    os.truncate(tmp_path / "parts" / "checkpoints" / "step-00000008" / "part-000.safetensors", 100)
-    parts, _, said = run(tmp_path / "parts", OBJECTIVES["bank"])
+def test_from_an_earlier_checkpoint_the_lost_steps_come_again_the_same(tmp_path: Path, uninterrupted: Whole):
+    whole, _, log = uninterrupted("bank")
+    run(tmp_path, OBJECTIVES["bank"], 8)
+    os.truncate(tmp_path / "checkpoints" / "step-00000008" / "part-000.safetensors", 100)
+    parts, _, said = run(tmp_path, OBJECTIVES["bank"])
     assert len(said) == 1
     assert "step-00000008" in said[0]
     check_equal(parts, whole)
-    assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert (tmp_path / "log.jsonl").read_bytes() == log
 
 
 def test_a_finished_run_resumes_to_nothing(tmp_path: Path):
@@ -178,21 +196,20 @@ def child(folder: Path, how: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["while training", "while saving"])
-def test_a_killed_process_resumes_as_if_nothing_had_happened(tmp_path: Path, how: str):
-    process = child(tmp_path / "parts", how)
-    with process:
+def test_a_killed_process_resumes_as_if_nothing_had_happened(tmp_path: Path, uninterrupted: Whole, how: str):
+    with child(tmp_path, how) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if how == "while training" and int(line) >= 9:
                 process.kill()
                 break
     assert process.returncode == -9
-    left = sorted(path.name for path in (tmp_path / "parts" / "checkpoints").iterdir())
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert "step-00000006" in left
     assert any(name.endswith("partial") for name in left) == (how == "while saving")
-    whole, _, _ = run(tmp_path / "whole", OBJECTIVES["bank"])
-    parts, _, said = run(tmp_path / "parts", OBJECTIVES["bank"])
+    whole, _, log = uninterrupted("bank")
+    parts, _, said = run(tmp_path, OBJECTIVES["bank"])
     assert not said
     check_equal(parts, whole)
-    assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
-    assert not [path for path in (tmp_path / "parts" / "checkpoints").iterdir() if "partial" in path.name]
+    assert (tmp_path / "log.jsonl").read_bytes() == log
+    assert not [path for path in (tmp_path / "checkpoints").iterdir() if "partial" in path.name]

@@ -36,6 +36,7 @@ app = App(
     ),
     version=ibsd.__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 app["--help"].group = app["--version"].group = "Other"
 USAGE = {
@@ -68,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads our output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except SystemExit as left:  # so rich leaves when it meets a broken pipe
+        if isinstance(left.__context__, BrokenPipeError):
+            return 128 + signal.SIGPIPE
+        raise
     except OSError as error:
         if error.errno not in NO_SPACE:
             return apologise(given)

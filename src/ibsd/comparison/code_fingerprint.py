@@ -63,6 +63,8 @@ def _canonical(node: object) -> str:
     """The syntax tree as text, less what cannot move a figure."""
     if isinstance(node, ast.Raise):
         return "raise"
+    if isinstance(node, ast.JoinedStr):  # Python 3.12.0 and 3.12.1 end some format specs with an empty string
+        node = ast.JoinedStr([part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")])
     if isinstance(node, ast.AST):
         fields = ((name, value) for name, value in ast.iter_fields(node) if name not in _IGNORED and value is not None and value != [])
         return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"

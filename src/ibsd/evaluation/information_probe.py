@@ -37,6 +37,7 @@ from ibsd.distillation import IBSD, Objective
 from ibsd.evaluation.crops import Crops, cut_crops, split_images
 from ibsd.information.chain import MarkovChain
 from ibsd.information.club import club_upper_bound, laplace_nll
+from ibsd.information.estimator import SPREAD_SCALE, LaplaceEstimator
 from ibsd.students import Student
 from ibsd.types import InputError
 
@@ -118,8 +119,8 @@ class Fit(NamedTuple):
 
 
 def cut_patches(stack: ImageStack, size_px: int, per_image: int = 8, seed: int = 0) -> Patches:
-    """Patches of the stack's images: three of five images to fit on, one of five to stop by, one of five held out; disjoint."""
-    parts = split_images(len(stack), (0.6, 0.2, 0.2), seed)
+    """Patches of the stack's images: half of the images to fit on, a fifth to stop by, the rest held out; disjoint."""
+    parts = split_images(len(stack), (0.5, 0.2, 0.3), seed)
     return Patches(*(cut_crops(stack, per_image, size_px, seed + k, part) for k, part in enumerate(parts)))
 
 
@@ -171,7 +172,7 @@ def read_nodes(
     spread_floor: float = 1e-3,
     negatives_batch: int = NEGATIVES_BATCH,
     seed: int = 0,
-    max_steps: int = 3000,
+    **fitting: Any,
 ) -> Reading:
     """All four readings of a student whose nodes on three disjoint sets of patches are given.
 
@@ -180,15 +181,15 @@ def read_nodes(
         trained: the estimators of the student's own run; without them there are no readings `trained` and `recalibrated`.
         spread_floor: of the fresh estimators; take the run's.
         negatives_batch: N.
-        max_steps: of each of the two fits.
+        fitting: other options of the two fits, see `fit_fresh`.
     """
     of_trained = of_recalibrated = None
     if trained is not None:
         of_trained = measure(trained, held, fit, negatives_batch)
         of_recalibrated = measure_recalibrated(trained, fit, stop, held, negatives_batch, seed)
-    fresh = fit_fresh(fit, stop, seed=seed, spread_floor=spread_floor, max_steps=max_steps)
+    fresh = fit_fresh(fit, stop, seed=seed, spread_floor=spread_floor, **fitting)
     fit_s, stop_s, held_s = (in_units_of(nodes, fit) for nodes in (fit, stop, held))
-    fresh_s = fit_fresh(fit_s, stop_s, seed=seed, spread_floor=spread_floor, max_steps=max_steps)
+    fresh_s = fit_fresh(fit_s, stop_s, seed=seed, spread_floor=spread_floor, **fitting)
     return Reading(
         trained=of_trained,
         recalibrated=of_recalibrated,
@@ -219,11 +220,11 @@ def fit_fresh(
     *,
     seed: int = 0,
     spread_floor: float = 1e-3,
-    learning_rate: float = 3e-3,
+    learning_rate: float = 1e-2,
     batch_size: int = 16,
     max_steps: int = 3000,
     check_every: int = 50,
-    patience: int = 6,
+    patience: int = 5,
     tolerance: float = 1e-3,
 ) -> Fit:
     """New estimators fitted by likelihood until they no longer improve on `stop`.
@@ -236,6 +237,8 @@ def fit_fresh(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         chain = MarkovChain(channels, len(fit) - 1, spread_floor).to(device, dtype)
+    for link, earlier in zip(chain.ibs, fit, strict=False):
+        start_constant(link, earlier)
     optimizer = torch.optim.Adam(chain.parameters(), lr=learning_rate)
     num_links = len(chain.ibs)
     best, best_step, last_gain = [float("inf")] * num_links, [0] * num_links, [0] * num_links
@@ -262,6 +265,22 @@ def fit_fresh(
     for link, state in zip(chain.ibs, weights, strict=True):
         link.load_state_dict(state)
     return Fit(chain.requires_grad_(False), tuple(best_step), (falls == 3,) * num_links)
+
+
+@torch.no_grad()
+def start_constant(link: LaplaceEstimator, earlier: Tensor) -> None:
+    """Lets a new estimator start near the best constant Laplace (gain 0), whatever the units: biases that fit, last weights made small."""
+    location, spread = constant_laplace(earlier)
+    raw = ((spread - link.floor).clamp_min(1e-4 * SPREAD_SCALE) / SPREAD_SCALE).double()
+    for network, bias in ((link.mean, location), (link.var, raw + torch.log(-torch.expm1(-raw)))):  # the inverse of softplus
+        last = network[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        last.weight.mul_(0.1)
+        last.bias.copy_(bias.flatten())
+    for kernel in link.kernel.values():
+        for parameter in kernel.parameters():
+            parameter.mul_(0.1)
 
 
 @torch.no_grad()

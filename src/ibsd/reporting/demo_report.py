@@ -121,6 +121,6 @@ def curves(logs: Mapping[str, Rows]) -> list[str]:
     return [
         together("val/psnr_y", "PSNR-Y on validation", "On two photographs kept for watching; more is better.", "dB"),
         together("term/l1", "L1", "Mean absolute difference to the original, on training patches."),
-        together("term/bound", "Bound", "What each layer still tells of the one before; IBSD presses it down.", "nats per element"),
+        together("term/bound", "Bound", "What each layer still tells of the one before. IBSD holds it back; it grows all the same while the layers learn.", "nats per element"),
         together("term/wavelet", "Wavelet loss", "Fine detail, against a blend of the original and the network's own past."),
     ]

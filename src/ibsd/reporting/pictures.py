@@ -51,26 +51,26 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -
     return np.asarray(sheet)
 
 
-def before_after(before: np.ndarray, after: np.ndarray, labels: tuple[str, str], boxes: Sequence[Box], enlarge: int = 2) -> np.ndarray:
-    """The left half of one image beside the right half of the other; below, parts of both side by side and enlarged.
+def before_after(before: np.ndarray, after: np.ndarray, labels: tuple[str, str], num_parts: int = 3, enlarge: int = 2) -> np.ndarray:
+    """The left half of one image beside the right half of the other; below, the parts where they differ most, side by side and enlarged.
 
     Args:
         before, after: uint8 [H, W, 3] of one size.
-        boxes: parts of one size; those that do not fit side by side are left out.
 
     Returns: uint8, as wide as the images.
     """
     assert before.shape == after.shape, f"{before.shape} {after.shape}"
     height, width = before.shape[:2]
+    part_width = ((width - (num_parts - 1) * GAP_PX) // num_parts) // (2 * enlarge)
+    boxes = telling_boxes([before, after], part_width * 3 // 2, part_width, num_parts)
     half = width // 2
     halves = Image.fromarray(np.concatenate((before[:, :half], after[:, half:]), axis=1))
     ImageDraw.Draw(halves).line((half, 0, half, height), fill="white", width=3)
     tag(halves, labels[0], (14, height - 14), "lb")
     tag(halves, labels[1], (width - 14, height - 14), "rb")
     cells = [side_by_side(box.of(before), box.of(after), enlarge) for box in boxes]
-    if not cells or cells[0].width > width:
+    if not cells:
         return np.asarray(halves)
-    cells = cells[: (width + GAP_PX) // (cells[0].width + GAP_PX)]
     sheet = Image.new("RGB", (width, height + GAP_PX + cells[0].height), PAPER)
     sheet.paste(halves, (0, 0))
     step = (width - cells[0].width) / max(1, len(cells) - 1)

@@ -1,7 +1,7 @@
 """Checkpoints: directories of safetensors parts plus one JSON, written atomically, checked when read, never holding code.
 
 `state` may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB, everything else into `checkpoint.json`, which
-also holds each part's SHA-256. A directory gets its final name only when all of it is on the disk.
+also holds each part's SHA-256; its own stands beside it. A directory gets its final name only when all of it is on the disk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ibsd.types import InputError
 
 FORMAT = 1
 PART_BYTES = 15 * 10**6
-"""Tensors per part, so that a part with its header stays under 16 MB; a larger single tensor is split along its first dimension."""
+"""Tensors per part, so that a part with its header stays under 16 MB; a larger single tensor is flattened and split."""
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
@@ -43,9 +43,11 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
             _write(partial / name, content)
             parts[name] = hashlib.sha256(content).hexdigest()
         facts = {"format": FORMAT, "step": step, "parts": parts, "state": skeleton}
-        _write(partial / "checkpoint.json", json.dumps(facts, allow_nan=True).encode())
-        if final.exists():  # the same step saved twice: the state is the same
-            shutil.rmtree(final)
+        content = json.dumps(facts, allow_nan=True).encode()
+        _write(partial / "checkpoint.json", content)
+        _write(partial / "checkpoint.json.sha256", f"{hashlib.sha256(content).hexdigest()}  checkpoint.json\n".encode())
+        if final.exists():  # the same step saved twice
+            os.replace(final, partial.with_suffix(".old.partial"))
         os.replace(partial, final)
         _sync(folder)
     except OSError as error:
@@ -68,7 +70,10 @@ def list_checkpoints(folder: Path) -> list[Path]:
 def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
     """(step, state) with tensors on the CPU. Errors: InputError if anything is missing, changed or of another format."""
     try:
-        facts = json.loads((path / "checkpoint.json").read_bytes())
+        content, digest_file = (path / "checkpoint.json").read_bytes(), path / "checkpoint.json.sha256"
+        if digest_file.is_file() and digest_file.read_text().split()[:1] != [hashlib.sha256(content).hexdigest()]:
+            raise InputError(f"{path / 'checkpoint.json'}: damaged, its checksum does not match; resume from an earlier checkpoint")
+        facts = json.loads(content)
         if facts["format"] != FORMAT:
             raise InputError(f"{path}: checkpoint format {facts['format']!r}, and this version reads {FORMAT}; use the version that wrote it")
         tensors: dict[str, Tensor] = {}
@@ -78,7 +83,9 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
                 raise InputError(f"{path / name}: damaged, its checksum does not match; resume from an earlier checkpoint")
             tensors |= load(content)
         return facts["step"], _put_together(facts["state"], tensors)
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+    except InputError:
+        raise
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {error})") from None
 
 
@@ -115,10 +122,10 @@ def _take_apart(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
     if isinstance(value, Tensor):
         key = f"{len(tensors):05d}{name}"
         data = value.detach().cpu().contiguous()
-        rows = max(1, PART_BYTES // max(1, data[:1].nbytes)) if data.dim() else 1
-        pieces = [data] if data.nbytes <= PART_BYTES else list(data.split(rows))
+        pieces = [data] if data.nbytes <= PART_BYTES else list(data.flatten().split(PART_BYTES // data.element_size()))
         tensors.update({f"{key}#{k}": piece.clone() for k, piece in enumerate(pieces)})
-        return {"tensor": [f"{key}#{k}" for k in range(len(pieces))]}
+        keys = [f"{key}#{k}" for k in range(len(pieces))]
+        return {"tensor": keys} if len(keys) == 1 else {"pieces": [list(data.shape), keys]}
     if isinstance(value, dict):
         return {"dict": [[key, _take_apart(item, tensors, f"{name}.{key}")] for key, item in value.items()]}
     if isinstance(value, list | tuple):
@@ -130,8 +137,11 @@ def _take_apart(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
 def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     [(kind, content)] = skeleton.items()
     if kind == "tensor":
-        pieces = [tensors[key] for key in content]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        [key] = content
+        return tensors[key]
+    if kind == "pieces":
+        shape, keys = content
+        return torch.cat([tensors[key] for key in keys]).view(shape)
     if kind == "dict":
         return {key: _put_together(item, tensors) for key, item in content}
     if kind == "list":

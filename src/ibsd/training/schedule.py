@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ibsd.types import InputError
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -21,6 +23,10 @@ class Schedule:
     milestones: Sequence[int] = field(default=(100_000, 200_000, 300_000, 400_000))
     gamma: float = 0.5
     final_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("constant", "step", "cosine"):
+            raise InputError(f"schedule: kind is {self.kind!r}; it must be constant, step or cosine")
 
     def factor(self, step: int, num_steps: int) -> float:
         """For update `step`, counted from 0."""

@@ -32,6 +32,8 @@ Precision = Literal["fp32", "bf16"]
 GUARD_MEMORY = 0.99
 """Of the running mean loss with which the guard compares. The published trainer compares with the last epoch's mean; a running mean also
 recovers after one easy batch, where comparing with the last step alone would skip every step that follows."""
+GUARD_START = 10
+"""Updates after which the guard compares: until then the mean says little, and an easy first batch would have every step after it skipped."""
 
 
 @dataclass
@@ -155,10 +157,12 @@ class Trainer:
 
     def accepts(self, loss: float) -> bool:
         """Guard against steps that would ruin the run: counts them, and says when there are too many."""
-        usual = self.mean_loss if math.isfinite(self.mean_loss) else loss
-        if not math.isfinite(loss) or loss > self.skip_threshold * usual:
+        seen = self.average.updates
+        usual = self.mean_loss if seen else abs(loss)
+        if not math.isfinite(loss) or (seen >= GUARD_START and loss > self.skip_threshold * usual):
             return self.skip(f"loss {loss:.4g} where {usual:.4g} is usual")
-        self.mean_loss = GUARD_MEMORY * usual + (1 - GUARD_MEMORY) * loss
+        memory = min(GUARD_MEMORY, seen / (seen + 1))  # a plain mean at first
+        self.mean_loss = memory * usual + (1 - memory) * abs(loss)  # a bound below 0 can take the total below 0
         return True
 
     def gradients_are_finite(self) -> bool:
@@ -186,26 +190,29 @@ class Trainer:
     def run(self) -> TrainingResult:
         """Trains to the end, or until stopped; saves either way. Can be called on a resumed trainer."""
         started = time.perf_counter()
+        try:
+            reason = self.run_steps()
+            if self.consecutive_skips < self.max_consecutive_skips:  # a ruined state must not replace a good one
+                self.save()
+        finally:
+            for tracker in self.trackers:
+                tracker.close()
+        seconds = time.perf_counter() - started
+        return TrainingResult(self.step, reason == "finished", reason, self.best_score, self.best_step, self.skipped, seconds)
+
+    def run_steps(self) -> str:
+        """Updates until the end or a reason to stop, which it returns; "finished" at the end."""
         reason = "finished"
-        while self.step < self.num_steps:
-            batch = self.update()
-            self.report(batch)
+        while self.step < self.num_steps and reason == "finished":
+            self.report(self.update())
             if self.consecutive_skips >= self.max_consecutive_skips:
                 reason = (
                     f"{self.consecutive_skips} steps in a row had to be skipped; lower training.learning_rate or the weights of the objective, "
                     "and resume from an earlier checkpoint"
                 )
-            else:
+            elif self.step < self.num_steps:
                 reason = self.stop_requested() or "finished"
-            if reason != "finished":
-                break
-        finished = self.step >= self.num_steps
-        if self.consecutive_skips < self.max_consecutive_skips:  # a ruined state must not replace a good one
-            self.save()
-        for tracker in self.trackers:
-            tracker.close()
-        seconds = time.perf_counter() - started
-        return TrainingResult(self.step, finished, reason, self.best_score, self.best_step, self.skipped, seconds)
+        return reason
 
     def report(self, batch: Batch) -> None:
         """Log, figures, validation and checkpoint, each where due."""
@@ -228,7 +235,7 @@ class Trainer:
                 self.best_score, self.best_step = scores[self.primary], self.step
                 if self.on_best:
                     self.on_best(self.average.student, self.step)
-        if _due(self.step, self.checkpoint_every):
+        if _due(self.step, self.checkpoint_every) and not self.consecutive_skips:  # a streak must not push the good ones out
             self.save()
         if self.on_step:
             self.on_step(self.step, self.latest)
@@ -252,7 +259,13 @@ class Trainer:
         step, state = found
         if step > self.num_steps:
             raise InputError(f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.num_steps}; raise num_steps")
-        self.load_state(state)
+        try:
+            self.load_state(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{self.checkpoints}: the checkpoint of step {step} is of another run ({str(error).splitlines()[0]}); "
+                "resume with the settings that wrote it, or train in another folder"
+            ) from error
         return True
 
     def state(self) -> dict[str, Any]:

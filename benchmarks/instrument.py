@@ -1,0 +1,202 @@
+"""The instrument before the claim: bound against lambda_mi, with the run's own estimators and with fresh ones, at several points of training.
+
+    python benchmarks/instrument.py PAIRS --lambdas 0 1e-6 1e-5 1e-4 1e-3 --points 250 500 1000 2000
+    python benchmarks/instrument.py PAIRS --smoke --out /tmp/smoke
+
+PAIRS is a folder in the published layout; `--camera Canon` trains on its train pairs whose names start so. Every arm is the same narrow student on the
+same batches with L1 and the bound alone; lambda 0 is plain training with estimators that watch. At each point the arm is read
+(`evaluation/information_probe.py`) and scored on val, camera by camera, and its file OUT/lambda-*.json is rewritten. A run that was killed goes on where it
+was when started again, finished arms are passed over, and arms may run in several processes (--lambdas). OUT/summary.json sets every arm
+against lambda 0 (`evaluation/account.py`), from the files that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ibsd.assembly import versions, write_json
+from ibsd.data.pairs import Pair, find_layout, fingerprint, load_pair
+from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.distillation import IBSD
+from ibsd.evaluation.account import account
+from ibsd.evaluation.information_probe import Patches, Reading, cut_patches, read_run
+from ibsd.images import to_tensor
+from ibsd.metrics import score
+from ibsd.students import Student, create_student
+from ibsd.training.schedule import Schedule
+from ibsd.training.trainer import Trainer
+
+SMOKE = {"points": [4, 8], "width": 8, "batch": 4, "patch": 16, "per_image": 1, "fit_steps": 40, "lambdas": [0.0, 1e-3], "val_images": 1}
+
+
+def main() -> None:
+    options = parsed()
+    torch.set_num_threads(options.threads)
+    sets = find_layout(options.pairs)
+    train = [pair for pair in sets.train if pair.name.startswith(options.camera)]
+    seen = [*train, *(pair for pair in sets.val if pair.name.startswith(options.camera))]
+    settings = {name: value for name, value in vars(options).items() if name not in ("pairs", "out", "lambdas", "threads", "smoke")}
+    settings |= {"train": fingerprint(train), "val": fingerprint(sets.val)}
+    stacks = resident_stacks(train)
+    patches = cut_patches(resident_stacks(seen)[0], options.patch, options.per_image, options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for lambda_mi in options.lambdas:
+        source = PatchSource(*stacks, options.scale, options.patch, options.batch, options.seed)
+        run_arm(lambda_mi, options, settings, source, patches, sets.val)
+    write_json(options.out / "summary.json", summary(options.out, settings))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/instrument"))
+    parser.add_argument("--camera", default="", help="start of the names of the pairs to train on")
+    parser.add_argument("--lambdas", type=float, nargs="+", default=[0.0, 1e-6, 1e-5, 1e-4, 1e-3])
+    parser.add_argument(
+        "--points", type=int, nargs="+", default=[250, 500, 1000, 2000], help="steps at which to read; the last ends the run"
+    )
+    parser.add_argument("--scale", type=int, default=4)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--blocks", type=int, default=3)
+    parser.add_argument("--patch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--warm-up", type=int, default=100, help="updates in which only the estimators learn")
+    parser.add_argument("--ramp", type=int, default=100)
+    parser.add_argument("--inner-steps", type=int, default=1)
+    parser.add_argument("--normalise", action="store_true", help="the chain sees standardised nodes")
+    parser.add_argument("--pool", type=int, default=0)
+    parser.add_argument("--per-image", type=int, default=4, help="patches of each image to read from")
+    parser.add_argument("--fit-steps", type=int, default=2000, help="most steps of a fresh fit")
+    parser.add_argument("--val-images", type=int, default=0, help="of each camera to score; 0 for all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--smoke", action="store_true", help="seconds instead of an hour; the figures mean nothing")
+    options = parser.parse_args()
+    if options.smoke:
+        vars(options).update(SMOKE)
+    return options
+
+
+def run_arm(
+    lambda_mi: float, options: argparse.Namespace, settings: dict[str, Any], source: PatchSource, patches: Patches, val: tuple[Pair, ...]
+) -> None:
+    """One value of lambda_mi, from where its file stands to the last point."""
+    path = options.out / f"lambda-{lambda_mi:g}.json"
+    arm = json.loads(path.read_text()) if path.exists() else {"settings": settings, "lambda_mi": lambda_mi, "readings": []}
+    if arm["settings"] != json.loads(json.dumps(settings)):
+        raise SystemExit(f"{path}: was made with other settings or pairs; give another --out")
+    done = {reading["step"] for reading in arm["readings"]}
+    if max(options.points) in done:
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        student = create_student("imdn", options.scale, width=options.width, num_blocks=options.blocks)
+    objective = IBSD(
+        student,
+        lambda_mi=lambda_mi,
+        lambda_hf=0.0,
+        warm_up=options.warm_up,
+        ramp=options.ramp,
+        inner_steps=options.inner_steps,
+        normalise=options.normalise,
+        pool=options.pool,
+        seed=options.seed,
+    )
+    trainer = Trainer(
+        objective,
+        source,
+        num_steps=max(options.points),
+        learning_rate=options.learning_rate,
+        schedule=Schedule("cosine", warm_up=options.warm_up),
+        checkpoints=options.out / "checkpoints" / path.stem,
+        checkpoint_every=0,
+        figures_every=0,
+        stop_requested=lambda: "a point to read at" if trainer.step in options.points else None,
+        say=lambda sentence: print(f"lambda {lambda_mi:g}: {sentence}", flush=True),
+    )
+    trainer.resume()
+    while True:
+        if trainer.step in options.points and trainer.step not in done:
+            started = time.perf_counter()
+            arm["readings"].append(take(trainer, objective, options, patches, val))
+            arm |= {"versions": versions(), "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
+            write_json(path, arm)
+            print(f"lambda {lambda_mi:g}: read at step {trainer.step} in {time.perf_counter() - started:.0f} s", flush=True)
+        if trainer.step >= trainer.num_steps:
+            return
+        print(f"lambda {lambda_mi:g}: trained {trainer.run().seconds:.0f} s to step {trainer.step}", flush=True)
+
+
+def take(trainer: Trainer, objective: IBSD, options: argparse.Namespace, patches: Patches, val: tuple[Pair, ...]) -> dict[str, Any]:
+    reading = read_run(objective, patches, seed=options.seed, max_steps=options.fit_steps)
+    figures = objective.figures(trainer.source.cut(first_origin(trainer.source)))
+    scores = {
+        name: scored(network, val, options.val_images) for name, network in (("raw", trainer.student), ("ema", trainer.average.student))
+    }
+    return {"step": trainer.step, "reading": reading.as_table(), "figures": figures, "psnr_y": scores, "terms": trainer.latest}
+
+
+def first_origin(source: PatchSource) -> Any:
+    """The first batch of the run, so that the figures of all points are of the same patches; the source's generator stays where it is."""
+    return PatchSource(source.lr, source.hr, source.scale, source.patch_px, source.batch_size, seed=0).draw()
+
+
+@torch.inference_mode()
+def scored(student: Student, pairs: tuple[Pair, ...], num_images: int) -> dict[str, float]:
+    """Mean PSNR-Y (basicsr-y) per camera, which is the start of a pair's name up to the first underscore."""
+    cameras: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        cameras.setdefault(pair.name.partition("_")[0], []).append(pair)
+    means = {}
+    for camera, theirs in cameras.items():
+        figures = []
+        for pair in theirs[: num_images or None]:
+            lr, hr = map(to_tensor, load_pair(pair))
+            figures.append(score(student(lr), hr, student.spec.scale, lpips=False)["basicsr-y"]["psnr_y"])
+        means[camera] = sum(figures) / len(figures)
+    return means
+
+
+def summary(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Every reading against lambda 0 at the same step; printed as a table too."""
+    arms = sorted((json.loads(path.read_text()) for path in folder.glob("lambda-*.json")), key=lambda arm: arm["lambda_mi"])
+    plain = {each["step"]: each for arm in arms if arm["lambda_mi"] == 0 for each in arm["readings"]}
+    rows = []
+    print(
+        f"{'lambda':>8} {'step':>6} {'trained':>8} {'recal.':>8} {'fresh':>8} {'standard.':>9} {'gain':>6}  scale/hiding/forgetting  PSNR-Y (ema)"
+    )
+    for arm in arms:
+        for each in arm["readings"]:
+            reading = Reading.from_table(each["reading"])
+            told = account(Reading.from_table(plain[each["step"]]["reading"]), reading) if each["step"] in plain else None
+            sums = {name: sum(getattr(reading, name).bound) for name in ("trained", "recalibrated", "fresh", "standardised")}
+            gain = sum(reading.standardised.gain)
+            rows.append(
+                {
+                    "lambda_mi": arm["lambda_mi"],
+                    "step": each["step"],
+                    "bounds": sums,
+                    "gain": gain,
+                    "account": told,
+                    "psnr_y": each["psnr_y"],
+                }
+            )
+            shares = told["total"]["shares"] if told else None
+            parts = " / ".join(f"{value:.0%}" for value in shares.values()) if shares else "-"
+            psnr = "  ".join(f"{camera} {value:.2f}" for camera, value in each["psnr_y"]["ema"].items())
+            bounds = " ".join(f"{value:8.3f}" for value in sums.values())
+            print(f"{arm['lambda_mi']:8g} {each['step']:6d} {bounds}  {gain:6.2f}  {parts:>23}  {psnr}")
+    return {"settings": settings, "rows": rows}
+
+
+if __name__ == "__main__":
+    main()

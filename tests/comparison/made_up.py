@@ -1,0 +1,65 @@
+"""Records of runs that were never made, for tests of what is said about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ibsd.comparison.identity import Identity
+from ibsd.comparison.outline import ArmOutline, Outline, Role, RunName, SettingOutline
+from ibsd.comparison.records import FINISHED, RunRecord, TestScores
+
+METRIC = "basicsr-y.psnr_y"
+
+
+def identity(arm: str = "plain", seed: int = 0, **changes: Any) -> Identity:
+    base = Identity(
+        setting="north",
+        arm=arm,
+        seed=seed,
+        config={"training": {"training.num_steps": 6, "run.seed": seed}, "scoring": {"lpips": False}},
+        code={"training": {"ibsd.a": "aaaa", "ibsd.b": "bbbb"}, "scoring": {"ibsd.m": "mmmm"}},
+        data={"train": "t" * 8, "tests": {"new": "n" * 8}},
+    )
+    return replace(base, **changes)
+
+
+def record(arm: str = "plain", seed: int = 0, scores: Any = (30.0, 31.0, 32.0), batches: str = "order", **changes: Any) -> RunRecord:
+    """A finished run on one test set of as many images as there are scores; LPIPS is scores / 100."""
+    scores = np.asarray(scores, dtype=float)
+    figures = {METRIC: tuple(map(float, scores)), "ibsd-cdc.lpips": tuple(map(float, scores / 100))}
+    test = TestScores(
+        "unseen", tuple(f"image{k}" for k in range(len(scores))), (1,) * len(scores), {METRIC: 29.0}, {"ema": figures, "raw": figures}
+    )
+    base = RunRecord(
+        identity=identity(arm, seed),
+        outcome=FINISHED,
+        pairing={
+            "initial_weights": f"w{seed}",
+            "batches": f"{batches}{seed}",
+            "marks": {"6": f"{batches}{seed}"},
+            "num_steps": 6,
+            "keeps_data_order": True,
+        },
+        tests={"new": test},
+        final={"terms": {"l1": 0.1}, "skipped": 0, "alarms": 0},
+        log={"terms": {"step": [6], "l1": [0.1]}, "figures": {"step": [6], "scale/F0": [1.5], "alarms": [0.0]}},
+        inference={"parameters": 100, "layout": "same", "weights": "x"},
+        cost={"timed_steps": 6, "seconds_per_step": 0.2, "cpu_seconds_per_step": 0.1, "peak_memory_mib": 300.0},
+        machine={"processor": "P", "cores": 2, "threads": 1, "python": "3.11", "torch": "2.13", "finished": "2026-01-01"},
+    )
+    return replace(base, **changes)
+
+
+def outline(**roles: Role) -> Outline:
+    """One setting, three seeds, plain and the arms given by role."""
+    arms = {"plain": ArmOutline("plain", "treatment", "objective.name=plain")}
+    arms |= {name: ArmOutline(name, role, f"objective.name={name}") for name, role in roles.items()}
+    settings = {"north": SettingOutline("North to south", "", {"new": "unseen"})}
+    return Outline("Made up", "ibsd compare made-up.toml", "plain", METRIC, (0, 1, 2), settings, arms)
+
+
+def by_name(*records: RunRecord) -> dict[RunName, RunRecord]:
+    return {RunName(each.identity.setting, each.identity.arm, each.identity.seed): each for each in records}

@@ -1,0 +1,69 @@
+"""Many runs at a time: claims hold, busy runs are tried again, and one failure stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ibsd.comparison.outline import RunName
+from ibsd.comparison.pool import Outcome, in_processes, make_all, one_by_one
+from ibsd.comparison.runs import claimed
+
+NAMES = [RunName("north", "plain", seed) for seed in range(4)]
+
+
+def test_a_claim_excludes_others_until_it_ends(tmp_path: Path) -> None:
+    with claimed(tmp_path / "run") as ours:
+        assert ours
+        with claimed(tmp_path / "run") as theirs:
+            assert not theirs
+        with claimed(tmp_path / "other") as another:
+            assert another
+    with claimed(tmp_path / "run") as again:
+        assert again
+
+
+def test_busy_runs_are_tried_again_while_others_get_done() -> None:
+    passes: list[Sequence[RunName]] = []
+
+    def make(names: Sequence[RunName]) -> dict[RunName, Outcome]:
+        passes.append(list(names))
+        return {name: "busy" if name.seed > len(passes) else "made" for name in names}
+
+    assert set(make_all(NAMES, make).values()) == {"made"}
+    assert [len(names) for names in passes] == [4, 2, 1]
+    assert set(make_all(NAMES, lambda names: dict.fromkeys(names, "busy")).values()) == {"busy"}
+
+
+def test_after_a_stop_nothing_is_started() -> None:
+    started: list[RunName] = []
+
+    def make(name: RunName) -> Outcome:
+        started.append(name)
+        return "stopped" if name.seed == 1 else "made"
+
+    outcomes = make_all(NAMES, lambda names: one_by_one(names, make))
+    assert list(outcomes.values()) == ["made", "stopped", "stopped", "stopped"]
+    assert started == NAMES[:2]
+
+
+class FakeProcess:
+    """Ends at once with a code."""
+
+    def __init__(self, exitcode: int) -> None:
+        self.exitcode = exitcode
+
+    def terminate(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
+def test_exit_codes_tell_what_became_of_a_run() -> None:
+    codes = {0: 0, 1: 2, 2: -9, 3: 3}
+    outcomes = in_processes(NAMES, 2, lambda name: FakeProcess(codes[name.seed]), lambda: None)  # type: ignore[arg-type,return-value]
+    assert [outcomes[name] for name in NAMES] == ["made", "wrong", "broken", "busy"]
+
+
+def test_a_request_to_stop_ends_workers() -> None:
+    outcomes = in_processes(NAMES, 2, lambda name: FakeProcess(0), lambda: "enough")  # type: ignore[arg-type,return-value]
+    assert set(outcomes.values()) == {"stopped"}
