@@ -1,13 +1,14 @@
-"""The instrument before the claim: bound against lambda_mi, with the run's own estimators and with fresh ones, at several points of training.
+"""The instrument before the claim: bound against lambda_mi, with the run's own estimators and with fresh ones, at several points of
+training.
 
     python benchmarks/instrument.py PAIRS --lambdas 0 1e-6 1e-5 1e-4 1e-3 --points 250 500 1000 2000
     python benchmarks/instrument.py PAIRS --smoke --out /tmp/smoke
 
-PAIRS is a folder in the published layout; `--camera Canon` trains on its train pairs whose names start so. Every arm is the same narrow student on the
-same batches with L1 and the bound alone; lambda 0 is plain training with estimators that watch. At each point the arm is read
-(`evaluation/information_probe.py`) and scored on val, camera by camera, and its file OUT/lambda-*.json is rewritten. A run that was killed goes on where it
-was when started again, finished arms are passed over, and arms may run in several processes (--lambdas). OUT/summary.json sets every arm
-against lambda 0 (`evaluation/account.py`), from the files that are there.
+PAIRS is a folder in the published layout; `--camera Canon` trains on its train pairs whose names start so. Every arm is the same narrow
+student on the same batches with L1 and the bound alone; lambda 0 is plain training with estimators that watch. At each point the arm is
+read (`evaluation/information_probe.py`) and scored on val, camera by camera, and its file OUT/lambda-*.json is rewritten. A run that was
+killed goes on where it was when started again, finished arms are passed over, and arms may run in several processes (--lambdas).
+OUT/summary.json sets every arm against lambda 0 (`evaluation/account.py`), from the files that are there.
 """
 
 from __future__ import annotations

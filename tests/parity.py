@@ -1,7 +1,7 @@
 """Reference values of the published code, and the formulas that give every parameter, image and feature map behind them.
 
-`parity.json` holds numbers computed in float64 from the published networks, estimators and losses (long arrays as every n-th value and the norm of
-all). The inputs need no file: they are sines of their indices.
+`parity.json` holds numbers computed in float64 from the published networks, estimators and losses (long arrays as every n-th value and the
+norm of all). The inputs need no file: they are sines of their indices.
 """
 
 from __future__ import annotations

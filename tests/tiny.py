@@ -40,7 +40,7 @@ def source(
     sizes: tuple[tuple[int, int], ...] = ((11, 14), (9, 10), (16, 8)),
     augment: bool = True,
 ) -> PatchSource:
-    """Batches of patches from three small pictures of unequal sizes; LR and HR are unrelated pictures, which is harder to learn than real ones."""
+    """Batches of patches from three small pictures of unequal sizes; LR and HR are unrelated, which is harder to learn than real pairs."""
     lr, hr = stack(list(sizes), 1), stack([(scale * height, scale * width) for height, width in sizes], 2)
     return PatchSource(lr, hr, scale, patch_px, batch_size, seed, augment)
 

@@ -47,12 +47,12 @@ class Callbacks:
     stop_requested: Callable[[], str | None] = lambda: None
 
 
-def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks()) -> TrainingResult:  # noqa: B008  (frozen)
+def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks()) -> TrainingResult:
     """Trains as the config says, into `config.run.folder`.
 
-    The folder receives `run.json` (config, versions, data fingerprint, result), `log.jsonl`, `messages.log`, tensorboard events, `validation/*.png`, checkpoints, and
-    as weights the running average at the last step (`last.safetensors`) and at its best on `val` (`best.safetensors`), and the last step's
-    own weights (`last-raw.safetensors`).
+    The folder receives `run.json` (config, versions, data fingerprint, result), `log.jsonl`, `messages.log`, tensorboard events,
+    `validation/*.png`, checkpoints, and as weights the running average at the last step (`last.safetensors`) and at its best on `val`
+    (`best.safetensors`), and the last step's own weights (`last-raw.safetensors`).
 
     Args:
         resume: go on from the newest intact checkpoint in the folder; without one, start.
@@ -69,7 +69,7 @@ def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks
     objective = build_objective(config, student)
     sets, fingerprints = checked_pairs(config)
     if going_on is not None and going_on.get("data") != fingerprints:
-        callbacks.say("the training or validation pairs have changed since this run was started: it goes on, but is no longer one run on one data set")
+        callbacks.say("the training or validation pairs have changed since this run was started: it goes on, but no longer on one data set")
     source = build_source(config, sets.train, device)
     make_folder(folder)
 
@@ -77,7 +77,7 @@ def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks
     write_json(folder / "run.json", facts)
     resumed_step = newest_step(checkpoints) if going_on is not None else 0
     trackers = open_trackers(folder, resumed_step)
-    metadata = {"run": json.dumps(facts)}
+    metadata = {"run": json.dumps(facts | {"config": without_paths(facts["config"])})}
 
     def validate(averaged: Student, step: int) -> dict[str, float]:
         scores = validation(averaged, sets.val, step, folder / "validation")
@@ -250,6 +250,15 @@ def recorded(say: Callable[[str], None], path: Path, anew: bool) -> Callable[[st
             file.write(" ".join(sentence.split()) + "\n")
 
     return say_and_keep
+
+
+def without_paths(table: dict[str, Any]) -> dict[str, Any]:
+    """A config's table for weight files, which travel: paths shortened to their last part."""
+    paths = {"data": ("pairs", "lr", "hr", "val_lr", "val_hr", "cache"), "run": ("folder",), "student": ("weights",)}
+    return {
+        section: {key: Path(value).name if key in paths.get(section, ()) else value for key, value in values.items()}
+        for section, values in table.items()
+    }
 
 
 def newest_step(checkpoints: Path) -> int:

@@ -49,8 +49,9 @@ class Comparison:
         self.config = config
         self.digests: dict[tuple[Pair, int], Digests] = {}
         self.built: set[tuple[str, str]] = set()
-        options = config.options
-        self.names = [RunName(setting, arm, seed) for setting in config.settings for arm in config.arms for seed in options.seeds]
+        self.names = [
+            RunName(setting, arm, seed) for setting in config.settings for arm in config.arms for seed in config.seeds(setting, arm)
+        ]
 
     def run_config(self, name: RunName) -> Config:
         """The config of one run; what an objective draws for itself follows the run's seed."""
@@ -137,7 +138,7 @@ class Comparison:
         }
         arms = {name: ArmOutline(arm.title or name, arm.role, self.what(name)) for name, arm in config.arms.items()}
         command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.pairs=FOLDER"
-        return Outline(options.title, command, options.baseline, options.primary, options.seeds, settings, arms)
+        return Outline(options.title, command, options.baseline, options.primary, tuple(self.names), settings, arms)
 
     def what(self, arm: str) -> str:
         """The options of an arm, as text."""

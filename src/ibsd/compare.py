@@ -53,6 +53,8 @@ def compare(
     Errors: InputError for whatever is wrong with config or pictures, and if a run could not be made.
     """
     config = load_compare_config(path, overrides)
+    if config.options.remarks and not Path(config.options.remarks).is_file():
+        raise InputError(f"{config.path}: compare.remarks is {config.options.remarks}, and there is no such file; write it or leave it out")
     comparison, library = Comparison(config), open_library(config)
     wanted: dict[RunName, Wanted] = {}
     outcomes: dict[RunName, Outcome] = {}
@@ -70,11 +72,11 @@ def compare(
 
 def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
     """The names that match any of the patterns; all for no pattern."""
-    found = [name for name in names if not only or any(fnmatchcase("/".join(map(str, name)), pattern) for pattern in only)]
-    if not found:
-        first = "/".join(map(str, names[0]))
-        raise InputError(f"--only {' '.join(only)} matches no run; runs are named setting/arm/seed, the first is {first}")
-    return found
+    labels = {name: "/".join(map(str, name)) for name in names}
+    for pattern in only:
+        if not any(fnmatchcase(label, pattern) for label in labels.values()):
+            raise InputError(f"--only {pattern} matches no run; runs are named setting/arm/seed, the first is {labels[names[0]]}")
+    return [name for name in names if not only or any(fnmatchcase(labels[name], pattern) for pattern in only)]
 
 
 def open_library(config: CompareConfig) -> Library:
@@ -160,7 +162,7 @@ def write_results(config: CompareConfig, results: Results) -> None:
     options = config.options
     folder = Path(options.folder)
     target = Path(options.page) if options.page else folder / "results.md"
-    remarks = Path(options.remarks).read_text(encoding="utf-8") if options.remarks and Path(options.remarks).is_file() else ""
+    remarks = Path(options.remarks).read_text(encoding="utf-8") if options.remarks else ""
     write_text(folder / "results.json", to_text(results.as_table()))
     write_text(target.with_suffix(".svg"), difference_plot(results))
     write_text(target, page(results, target.with_suffix(".svg").name, remarks))

@@ -45,7 +45,8 @@ class StudentConfig:
 class DataConfig:
     """Where pairs are, and how patches are cut.
 
-    Either `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...), or `lr` and `hr` for training with optional `val_lr`, `val_hr`.
+    Either `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...), or `lr` and `hr` for training, with `val_lr` and `val_hr`
+    where there are any.
     """
 
     pairs: str = ""
@@ -231,10 +232,13 @@ def checked_arguments(target: Callable[..., Any], table: Any, where: str) -> dic
     return arguments
 
 
+KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a section"}
+
+
 def checked_value(hint: Any, value: Any, name: str) -> Any:
     """`value`, converted where that loses nothing, if it is of the annotated type."""
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, value, name)
     if hint is Any:
         return value
@@ -252,10 +256,9 @@ def checked_value(hint: Any, value: Any, name: str) -> Any:
         raise InputError(f"{name} is {value!r}; it must be a list")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    expected = origin or hint
+    expected: type = origin or hint
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        kind = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "dict": "a section"}[expected.__name__]
-        raise InputError(f"{name} is {value!r}; it must be {kind}")
+        raise InputError(f"{name} is {value!r}; it must be {KINDS[expected]}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} is {value}; it must be finite")
     return value

@@ -48,9 +48,13 @@ class CompareOptions:
     """Markdown file that the page takes in as it is, for what figures alone do not say."""
 
     def __post_init__(self) -> None:
-        fits = bool(self.seeds) and len(set(self.seeds)) == len(self.seeds) and min(self.seeds) >= 0
-        check("compare.seeds", list(self.seeds), fits, "a list of different whole numbers from 0")
+        check("compare.seeds", list(self.seeds), bool(self.seeds) and are_seeds(self.seeds), "a list of different whole numbers from 0")
         check("compare.primary", self.primary, self.primary.count(".") == 1, 'protocol.metric, such as "basicsr-y.psnr_y"')
+
+
+def are_seeds(values: Any) -> bool:
+    whole = isinstance(values, list | tuple) and all(type(value) is int and value >= 0 for value in values)
+    return whole and len(set(values)) == len(values)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class SettingConfig:
 
     title: str = ""
     note: str = ""
+    more_seeds: dict[str, Any] = field(default_factory=dict)
+    """{arm: seeds besides `compare.seeds`}"""
     tests: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,6 +109,10 @@ class CompareConfig:
     arms: dict[str, ArmConfig]
     overrides: dict[tuple[str, str], dict[str, Any]]
     """{("settings" or "arms", name): tables of a run config}"""
+
+    def seeds(self, setting: str, arm: str) -> tuple[int, ...]:
+        """Of one arm in one setting."""
+        return (*self.options.seeds, *self.settings[setting].more_seeds.get(arm, ()))
 
     def run_config(self, setting: str, arm: str, seed: int) -> Config:
         """The run of one combination. InputError naming setting and arm for whatever a run config refuses."""
@@ -177,6 +187,12 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
             raise InputError(f"settings.{name} has nothing to score on; add a section [settings.{name}.tests.NAME]")
     if options.baseline not in parsed["arms"]:
         raise InputError(f"compare.baseline is {options.baseline!r}, which is no arm; there are: {', '.join(parsed['arms'])}")
+    for name, setting in parsed["settings"].items():
+        for arm, seeds in setting.more_seeds.items():
+            if arm not in parsed["arms"]:
+                raise InputError(f"settings.{name}.more_seeds.{arm} is no arm; there are: {', '.join(parsed['arms'])}")
+            fits = are_seeds(seeds) and not set(seeds) & set(options.seeds)
+            check(f"settings.{name}.more_seeds.{arm}", seeds, fits, "a list of different whole numbers that compare.seeds does not have")
     config = CompareConfig(path, options, table.get("base", {}), parsed["settings"], tests, parsed["arms"], overrides)
     for setting in config.settings:
         for arm in config.arms:

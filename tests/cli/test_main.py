@@ -21,7 +21,9 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": SOURCE}
 
 
 def test_help_is_quick_and_does_not_load_torch() -> None:
-    probe = "import sys; sys.argv = ['ibsd', '--help']; from ibsd.cli.main import main; main(); print('torch' in sys.modules, file=sys.stderr)"
+    probe = (
+        "import sys; sys.argv = ['ibsd', '--help']; from ibsd.cli.main import main; main(); print('torch' in sys.modules, file=sys.stderr)"
+    )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", probe], env=ENVIRONMENT, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -93,7 +95,7 @@ def test_signals_give_their_codes(error: BaseException, code: int, ibsd: Call, m
 
 def test_a_full_disk_is_no_defect(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some.file"), monkeypatch)
-    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out", "--weights", "w.safetensors"), "no space", "some.file")
+    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out", "--weights", "w.safetensors"), "No space left", "some.file", "--resume")
 
 
 def test_a_reader_that_leaves_is_no_defect() -> None:

@@ -29,7 +29,13 @@ def test_train_evaluate_upscale(ibsd: Call, config: Path, pairs: Path, tmp_path:
     assert "best on val" in said.out
     assert f"ibsd evaluate {weights} {pairs}" in said.out
     assert "step 6 of 6" in said.err
-    assert {path.name for path in Path("runs/tiny").iterdir()} >= {"run.json", "log.jsonl", "best.safetensors", "checkpoints", "report.html"}
+    assert {path.name for path in Path("runs/tiny").iterdir()} >= {
+        "run.json",
+        "log.jsonl",
+        "best.safetensors",
+        "checkpoints",
+        "report.html",
+    }
 
     said = ibsd("evaluate", weights, "runs/tiny/best.safetensors", pairs, "-o", "scores")
     assert said.code == 0, said.err
@@ -126,7 +132,9 @@ def test_a_full_disk_keeps_the_checkpoint_before(ibsd: Call, config: Path, tmp_p
 
 
 def test_a_run_that_only_skips_ends_with_advice(ibsd: Call, config: Path) -> None:
-    said = ibsd("train", config, "training.learning_rate=0.9", "training.num_steps=400", "training.max_consecutive_skips=3", "training.log_every=50")
+    said = ibsd(
+        "train", config, "training.learning_rate=0.9", "training.num_steps=400", "training.max_consecutive_skips=3", "training.log_every=50"
+    )
     if said.code:  # it diverged, as it should
         assert said.code == 2
         assert "lower training.learning_rate" in said.err.splitlines()[-1]

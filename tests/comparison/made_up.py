@@ -57,8 +57,9 @@ def outline(**roles: Role) -> Outline:
     """One setting, three seeds, plain and the arms given by role."""
     arms = {"plain": ArmOutline("plain", "treatment", "objective.name=plain")}
     arms |= {name: ArmOutline(name, role, f"objective.name={name}") for name, role in roles.items()}
+    names = tuple(RunName("north", arm, seed) for arm in arms for seed in (0, 1, 2))
     settings = {"north": SettingOutline("North to south", "", {"new": "unseen"})}
-    return Outline("Made up", "ibsd compare made-up.toml", "plain", METRIC, (0, 1, 2), settings, arms)
+    return Outline("Made up", "ibsd compare made-up.toml", "plain", METRIC, names, settings, arms)
 
 
 def by_name(*records: RunRecord) -> dict[RunName, RunRecord]:

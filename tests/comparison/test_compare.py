@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ibsd.assembly_compare import Comparison
+from ibsd.cli.main import main
 from ibsd.compare import compare
 from ibsd.config_compare import load_compare_config
 from ibsd.data.samples import SPLITS, sample_pair
@@ -203,7 +204,7 @@ def test_a_training_picture_is_not_scored_on(place: Path) -> None:
         (["settings.one.data.select=c*"], [], "no training pairs named c"),
         (["arms.ibsd.objective.name=none"], [], "objective.name is 'none'"),
         (["arms.ibsd.objective.options.lambda_mu=1"], [], "lambda_mu"),
-        ([], ["two/*"], "matches no run"),
+        ([], ["one/plain/*", "two/*"], "--only two/* matches no run"),
         (["base.data.pairs=nowhere"], [], "nowhere"),
     ],
 )
@@ -212,6 +213,28 @@ def test_what_is_wrong_is_said_before_any_run(overrides: list[str], only: list[s
     with pytest.raises(InputError, match=sentence.replace("*", r"\*")):
         compare("compare.toml", overrides, only)
     assert not Path("results").exists()
+
+
+@pytest.mark.usefixtures("place")
+def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "compare.toml", "--only", "*/plain/0", "--only", "*/ibsd/0"]) == 0
+    shown = capsys.readouterr()
+    assert "one, scored on new (unseen)" in shown.out
+    assert "no interval" in shown.out
+    assert "2 runs are not made yet" in shown.out
+    assert "2 runs: 0 are done, 2 to make" in shown.err
+    assert main(["compare", "compare.toml", "--table", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["missing"] == ["one/plain/1", "one/ibsd/1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(["--jobs", "0"], "--jobs is 0"), (["compare.remarks=none.md"], "no such file"), (["compare.seeds=3"], "must be a list")],
+)
+@pytest.mark.usefixtures("place")
+def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str) -> None:
+    assert main(["compare", "compare.toml", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("place")

@@ -68,6 +68,12 @@ def test_like_takes_another_arms_overrides_but_not_another_objectives_options(tm
     assert (other.name, other.options) == ("feature-norm", {})
 
 
+def test_an_arm_may_have_more_seeds_in_a_setting(tmp_path: Path) -> None:
+    config = load(tmp_path, TOML.replace('data.select = "N*"', "more_seeds = { full = [3, 4] }"))
+    assert config.seeds("north", "full") == (0, 1, 2, 3, 4)
+    assert config.seeds("north", "plain") == (0, 1, 2)
+
+
 def test_overrides_reach_every_run(tmp_path: Path) -> None:
     config = load(tmp_path, TOML, "base.training.num_steps=10", "compare.seeds=[7]")
     assert config.run_config("north", "longer", 7).training.num_steps == 25
@@ -91,6 +97,8 @@ def test_overrides_reach_every_run(tmp_path: Path) -> None:
         (("[settings.north.tests.south]\nselect = \"S*\"", ""), "has nothing to score on"),
         (('select = "S*"', 'splits = ["tests"]'), "settings.north.tests.south.splits"),
         (("[arms.plain]", "[arms.'pl/ain']"), "only letters"),
+        (('data.select = "N*"', "more_seeds = { none = [3] }"), "more_seeds.none is no arm"),
+        (('data.select = "N*"', "more_seeds = { full = [2] }"), "more_seeds.full"),
         (("[base]", "[bases]"), "unknown section 'bases'"),
         (("[base]", "[base"), "cannot be read as TOML"),
     ],

@@ -37,13 +37,13 @@ def test_a_steady_gain_is_better_and_stands_beside_its_noise_floor() -> None:
     results = summarise(outline(good="treatment", again="a/a"), everything)
     good = primary(results, "good")
     assert good.verdict == "better"
-    assert good.paired
+    assert good.kind == "treatment"
     assert good.mean == pytest.approx(0.11, abs=0.005)
     assert (good.wins, good.losses, good.num_images, good.num_seeds) == (12, 0, 12, 3)
     assert good.noise_floor is not None
     assert 0.0 < good.noise_floor < 0.11
     assert reading(good) == "better"
-    assert not primary(results, "again").paired
+    assert primary(results, "again").kind == "a/a"
     lpips = next(each for each in results.differences if each.arm == "good" and each.metric == "ibsd-cdc.lpips" and each.weights == "ema")
     assert (lpips.verdict, lpips.wins) == ("worse", 0)  # less is better there
     assert not results.refused
@@ -60,7 +60,7 @@ def test_another_data_order_is_refused_but_for_the_roles_that_say_so() -> None:
     everything = by_name(*runs("plain", 0, 0, 0), *runs("other", 1, 1, 1, batches="other"), *runs("marked", 1, 1, 1, batches="other"))
     results = summarise(outline(other="treatment", marked="unpaired"), everything)
     assert [each.arm for each in results.differences if each.primary] == ["marked"]
-    assert not primary(results, "marked").paired
+    assert primary(results, "marked").kind == "unpaired"
     assert len(results.refused) == 3
     assert results.refused[0] == "north/other/0 is not compared with north/plain/0: their batches differ"
 
@@ -130,7 +130,7 @@ def test_a_page_says_what_there_is() -> None:
     header, lines = difference_table(results, "north", "new", "ema", METRIC)
     assert [line[0] for line in lines] == ["bicubic", "plain (baseline)", "good", "again"]
     assert all(len(line) == len(header) for line in lines)
-    assert lines[3][-1].endswith("unpaired")
+    assert lines[3][-1] == "A/A"
     for line in text.splitlines():
         if line.startswith("|"):
             assert line.count("|") == line.count(" | ") + 2

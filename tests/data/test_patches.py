@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import tiny
 from ibsd.data import patches
 from ibsd.data.pairs import Pair
 from ibsd.data.patches import ImageStack, PatchSource, augment, resident_stacks

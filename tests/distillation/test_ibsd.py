@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 import torch
 from torch import Tensor, nn
 
+import tiny
 from ibsd.distillation import IBSD, Objective, Plain, wavelet_loss
 from ibsd.distillation.ibsd import flipped_share
 from ibsd.distillation.objective import held_fixed
@@ -118,6 +118,22 @@ def test_auxiliary_step_moves_the_estimators_and_not_the_student():
     assert all(gradient is not None for gradient in gradients(objective.chain))
 
 
+def test_estimators_forget_the_gradients_of_the_step_before():
+    objective, batch = ready(estimator_clip=1e6)
+    nodes = objective.loss(batch).nodes
+    objective.auxiliary_step(nodes)
+    fresh = list(torch.autograd.grad(objective.chain.nll(nodes), list(objective.chain.parameters())))
+    objective.auxiliary_step(nodes)
+    assert equal(gradients(objective.chain), fresh)
+
+
+def test_estimators_gradient_is_clipped():
+    objective, batch = ready(estimator_clip=1e-3)
+    objective.auxiliary_step(objective.loss(batch).nodes)
+    norm = torch.cat([gradient.flatten() for gradient in gradients(objective.chain)]).norm()
+    assert float(norm) == pytest.approx(1e-3, rel=1e-3)
+
+
 def test_estimators_learn():
     objective, batch = ready(estimator_learning_rate=1e-2)
     nodes = objective.loss(batch).nodes
@@ -153,10 +169,11 @@ def test_the_bound_reaches_the_student_through_both_nodes_of_a_link():
     student = objective.student
     last = torch.autograd.grad(terms["bound"], student.get_submodule("IMDB3").c5.bias, retain_graph=True)[0]
     earlier = torch.autograd.grad(terms["bound"], student.get_submodule("IMDB2").c5.bias)[0]
-    sr, nodes = student.trace(batch.lr)
+    nodes = student.trace(batch.lr).nodes
     cut = [node.detach().requires_grad_() for node in nodes]
     objective.bound(objective.chain_links(cut)[2][1]).backward()
-    assert cut[0].grad is None and cut[1].grad is None  # the other links only watch
+    assert cut[0].grad is None  # the other links only watch
+    assert cut[1].grad is None
     torch.testing.assert_close(last, cut[3].grad.sum(dim=(0, 2, 3)), rtol=1e-4, atol=1e-7)
     through_f2 = cut[2].grad.sum(dim=(0, 2, 3))
     assert float(through_f2.norm()) > 0
@@ -167,9 +184,16 @@ def test_the_bound_reaches_the_student_through_both_nodes_of_a_link():
 def test_held_fixed_is_undone_even_after_an_error():
     objective, _ = ready()
     frozen = next(objective.chain.parameters()).requires_grad_(False)
-    with pytest.raises(RuntimeError, match="boom"), held_fixed(objective.chain):
-        assert not any(parameter.requires_grad for parameter in objective.chain.parameters())
-        raise RuntimeError("boom")
+    asked: list[bool] = []
+
+    def fail() -> None:
+        with held_fixed(objective.chain):
+            asked.extend(parameter.requires_grad for parameter in objective.chain.parameters())
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
+    assert not any(asked)
     assert not frozen.requires_grad
     assert all(parameter.requires_grad for parameter in list(objective.chain.parameters())[1:])
 
@@ -273,7 +297,9 @@ def test_watching_alone_also_works_with_a_batch_of_one(negatives: str):
     [
         {"links": []}, {"links": [0]}, {"links": [4]}, {"lambda_mi": -1}, {"lambda_hf": -1}, {"negatives": "some"}, {"reduction": "sum"},
         {"soft_target": "x"}, {"period": 0}, {"final_share": 2}, {"inner_steps": -1}, {"spread_floor": 0}, {"spread_floor": -1e-3},
-        {"levels": 0}, {"estimator_learning_rate": -1}, {"estimator_clip": 0}, {"pool": -1}, {"given": "lr"}, {"given": "hr", "reduction": "published"}, {"warm_up": -1}, {"ramp": -1}, {"lambda_mi": float("nan")},
+        {"levels": 0}, {"estimator_learning_rate": -1},
+        {"estimator_clip": 0}, {"pool": -1}, {"given": "lr"}, {"given": "hr", "reduction": "published"},
+        {"warm_up": -1}, {"ramp": -1}, {"lambda_mi": float("nan")},
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused_at_once_and_not_after_the_warm_up(options: dict):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
+import tiny
 from ibsd.data.patches import PatchSource, augment
 from ibsd.distillation import SoftTarget
 from ibsd.students import Student

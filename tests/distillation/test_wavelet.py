@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import parity
 import pytest
 import pywt
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import parity
 from ibsd.distillation.wavelet import details, haar, wavelet_loss
 
 CASES = sorted(name for name in parity.REFERENCE if name.startswith("wavelet_"))
@@ -35,7 +35,7 @@ SIZES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 37), st.i
 
 @given(shape=SIZES, levels=st.integers(1, 5), seed=st.integers(0, 999))
 def test_equals_pywavelets(shape: tuple[int, ...], levels: int, seed: int):
-    """PyWavelets' mode `zero` pads odd sizes as we do, on the far side; its horizontal, vertical and diagonal details are our three in order."""
+    """PyWavelets' mode `zero` pads odd sizes as we do, on the far side; its three details come in our order."""
     image = np.random.default_rng(seed).standard_normal(shape)
     approximation = image
     for ours in details(torch.from_numpy(image), levels):

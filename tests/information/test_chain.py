@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import parity
 import pytest
 import torch
 from torch import Tensor
 
+import parity
 from ibsd.information import MarkovChain, club_upper_bound
 from ibsd.types import InputError
 

@@ -67,7 +67,8 @@ def test_ticks_of_nearly_nothing(low: float, high: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (12000, "12k"), (2.5e6, "2.5M"), (0.05, "0.05"), (0.00002, "2e-5"), (-0.00025, "-2.5e-4"), (31.149, "31.15")]
+    ("value", "text"),
+    [(0, "0"), (12000, "12k"), (2.5e6, "2.5M"), (0.05, "0.05"), (0.00002, "2e-5"), (-0.00025, "-2.5e-4"), (31.149, "31.15")],
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text
@@ -191,14 +192,24 @@ def test_run_report_of_a_run_that_has_just_begun(tmp_path: Path) -> None:
 
 def test_run_report_shows_curves_alarms_and_pictures(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run", result={"step": 300, "reason": "stopped by SIGTERM", "skipped": 2})
-    rows = [{"step": step, "term/l1": 1 / step, "bound/link1": step, "bound/link2": None, "alarms": 1.0, "new/figure": 1} for step in (100, 200)]
+    rows = [
+        {"step": step, "term/l1": 1 / step, "bound/link1": step, "bound/link2": None, "alarms": 1.0, "new/figure": 1} for step in (100, 200)
+    ]
     rows.append({"step": 300, "val/psnr_y": 30.0, "term/l1": None})
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 4')
     (folder / "messages.log").write_text("step 100: lower lambda_mi\nstep 100: lower lambda_mi\n")
     (folder / "validation").mkdir()
     write_rgb(folder / "validation" / "step-00000300.png", noise(10, 20))
     text = write_run_report(folder).read_text(encoding="utf-8")
-    for words in ("Bound per link", "L1", "new/figure", "30.00 dB at step 300", "stopped by SIGTERM", "Step 300: LR", "training.schedule.kind"):
+    for words in (
+        "Bound per link",
+        "L1",
+        "new/figure",
+        "30.00 dB at step 300",
+        "stopped by SIGTERM",
+        "Step 300: LR",
+        "training.schedule.kind",
+    ):
         assert words in text
     assert text.count("lower lambda_mi") == 1
     assert_stands_alone(text)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import parity
 import pytest
-import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.export import Dim, export
 
+import parity
+import tiny
 from ibsd.students import create_student
 from ibsd.students.student import spatial_std
 from ibsd.types import InputError

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
+import tiny
 from ibsd.distillation import IBSD, Plain
 from ibsd.students import Student
 from ibsd.training import Trainer
 from ibsd.training.checkpoint import load_newest
+from ibsd.training.tracking import JsonLines
 from ibsd.types import Batch
 
 
@@ -93,7 +95,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_though_the_loss_is():
 
 @pytest.mark.parametrize("value", [math.nan, 1e6])
 def test_too_many_in_a_row_stop_the_run_and_the_good_checkpoint_stays(tmp_path: Path, value: float):
-    result, trainer, _, weights = run(at(range(13, 99), value), max_consecutive_skips=5, checkpoints=tmp_path, checkpoint_every=3)
+    result, _, _, weights = run(at(range(13, 99), value), max_consecutive_skips=5, checkpoints=tmp_path, checkpoint_every=3)
     assert not result.finished
     assert result.step == 18
     assert result.skipped == 5
@@ -145,6 +147,15 @@ def test_estimators_survive_a_batch_that_is_skipped():
     assert trainer.run().skipped == 1
     assert all(bool(parameter.isfinite().all()) for parameter in [*objective.chain.parameters(), *student.parameters()])
     assert math.isfinite(objective.figures(source.next_batch())["bound/link1"])
+
+
+def test_scores_may_be_numpys(tmp_path: Path):
+    trainer = Trainer(
+        Plain(tiny.student()), tiny.source(), num_steps=2, checkpoints=tmp_path, validate=lambda student, step: {"x": np.float32(3)}, primary="x",
+        trackers=[JsonLines(tmp_path / "log.jsonl")],
+    )  # fmt: skip
+    assert trainer.run().best_score == 3
+    assert load_newest(tmp_path, pytest.fail)[1]["best"] == [3.0, 2]
 
 
 def test_clipping_bounds_the_gradient():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiny
 from ibsd.distillation import Plain
 from ibsd.training import Schedule, Trainer
 

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 import pytest
-import tiny
 
+import tiny
 from ibsd.distillation import Plain
 from ibsd.training import Trainer
 from ibsd.training.tracking import JsonLines, TensorBoard, read_json_lines

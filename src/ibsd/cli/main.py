@@ -77,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in NO_SPACE:
             return apologise(given)
         where = f" for {error.filename}" if error.filename else ""
-        return complain(f"no space is left on the disk{where} ({error.strerror}): free some and run the same command again")
+        return complain(
+            f"nothing more can be written{where} ({error.strerror}): free some space and run it again, a training with --resume"
+        )
     except Exception:
         return apologise(given)
 

@@ -46,6 +46,12 @@ class Outline:
     baseline: str
     primary: str
     """`protocol.metric` that was named before any test was opened."""
-    seeds: tuple[int, ...]
+    names: tuple[RunName, ...]
+    """Every run that belongs to it."""
     settings: dict[str, SettingOutline]
     arms: dict[str, ArmOutline]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of any arm; some arms may have fewer."""
+        return tuple(sorted({name.seed for name in self.names}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ibsd.comparison.outline import Outline
+from ibsd.comparison.outline import Outline, Role
 from ibsd.comparison.statistics import Interval
 
 
@@ -41,10 +41,11 @@ class Difference:
     wins: int
     losses: int
     noise_floor: float | None
-    """Mean difference that another data order alone reaches in 95 % of cases, for the seeds of the A/A pair."""
+    """Below which another data order alone keeps the mean over as many seeds in 95 % of cases, from the A/A pair."""
     verdict: str
     """`better`, `worse`, `no difference shown`, or `no interval` with fewer than three seeds."""
-    paired: bool
+    kind: Role
+    """`treatment`: a paired difference; `a/a` and `unpaired` as in `outline`."""
     primary: bool
     """Whether this is the primary figure: the primary metric of the averaged weights on an unseen set."""
 

@@ -83,15 +83,12 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def noise_floor(seed_means: np.ndarray, confidence: float = CONFIDENCE) -> float:
-    """Size that the mean over as many seeds reaches by chance alone, in `confidence` of all cases, from an A/A pair's differences per seed.
+def noise_floor(seed_means: np.ndarray, num_seeds: int, confidence: float = CONFIDENCE) -> float:
+    """Size below which chance alone keeps the mean over `num_seeds`, in `confidence` of all cases, from an A/A pair's differences per seed.
 
-    Their true mean is zero, so the spread is their root mean square with n degrees of freedom. nan for fewer than two seeds.
+    Their true mean is zero, so the spread is their root mean square, with as many degrees of freedom as there are differences.
     """
-    count = len(seed_means)
-    if count < 2:
-        return math.nan
-    return t_quantile(0.5 + confidence / 2, count) * math.sqrt(float(np.square(seed_means).mean()) / count)
+    return t_quantile(0.5 + confidence / 2, len(seed_means)) * math.sqrt(float(np.square(seed_means).mean()) / num_seeds)
 
 
 def t_quantile(probability: float, degrees: int) -> float:

@@ -27,7 +27,6 @@ def summarise(outline: Outline, records: Mapping[RunName, RunRecord]) -> Results
         pairs = {arm: _pairs(outline, records, setting, arm, refused) for arm in outline.arms if arm != outline.baseline}
         for test in outline.settings[setting].tests:
             differences += _differences(outline, setting, test, pairs)
-    wanted = [RunName(setting, arm, seed) for setting in outline.settings for arm in outline.arms for seed in outline.seeds]
     machines = Counter(_machine(record) for record in records.values())
     versions: dict[str, set[str]] = {}
     for record in records.values():
@@ -40,7 +39,7 @@ def summarise(outline: Outline, records: Mapping[RunName, RunRecord]) -> Results
         costs=tuple(_costs(outline, records)),
         health=tuple(_health(outline, records)),
         refused=tuple(refused),
-        missing=tuple("/".join(map(str, name)) for name in wanted if name not in records),
+        missing=tuple("/".join(map(str, name)) for name in outline.names if name not in records),
         machines=dict(machines.most_common()),
         mixed_code=tuple(sorted(module for module, digests in versions.items() if len(digests) > 1)),
         runs={record.identity.name: record.identity.key for record in records.values()},
@@ -84,15 +83,16 @@ def _differences(outline: Outline, setting: str, test: str, pairs: Mapping[str, 
                 both_have = [pair for pair in usable if all(metric in record.tests[test].scores[weights] for record in pair)]
                 if rows := [_subtracted(run, baseline, test, weights, metric) for run, baseline in both_have]:
                     arrays[weights, metric, arm] = np.stack(rows), _image_weights(usable[0][0], test, metric)
-    floors: dict[tuple[str, str], float] = {}
+    by_chance: dict[tuple[str, str], np.ndarray] = {}
     for (weights, metric, arm), (array, image_weights) in arrays.items():
         if outline.arms[arm].role == "a/a" and len(array) > 1:
-            floors[weights, metric] = noise_floor(array @ image_weights / image_weights.sum())
+            by_chance[weights, metric] = array @ image_weights / image_weights.sum()
     found = []
     for (weights, metric, arm), (array, image_weights) in arrays.items():
         lower = metric.endswith(LOWER_IS_BETTER)
         statistics = paired_difference(array, image_weights, lower)
         role = outline.settings[setting].tests[test]
+        chance = by_chance.get((weights, metric))
         found.append(
             Difference(
                 setting, test, role, weights, metric, arm, *array.shape,
@@ -102,9 +102,9 @@ def _differences(outline: Outline, setting: str, test: str, pairs: Mapping[str, 
                 bootstrap_interval=statistics.bootstrap_interval,
                 wins=statistics.wins,
                 losses=statistics.losses,
-                noise_floor=floors.get((weights, metric)),
+                noise_floor=None if chance is None else noise_floor(chance, len(array)),
                 verdict=_verdict(statistics.t_interval is not None, statistics.excludes_zero, (statistics.mean < 0) == lower),
-                paired=outline.arms[arm].role == "treatment" and all(run.pairing["keeps_data_order"] for run, _ in pairs[arm]),
+                kind=_kind(outline.arms[arm].role, pairs[arm]),
                 primary=weights == AVERAGED and metric == outline.primary and role == "unseen",
             )
         )  # fmt: skip
@@ -123,6 +123,11 @@ def _mean_score(run: RunRecord, test: str, weights: str, metric: str) -> float:
 def _image_weights(run: RunRecord, test: str, metric: str) -> np.ndarray:
     patches = run.tests[test].patches
     return np.array(patches if metric.startswith("realsr-testm.") else [1] * len(patches), dtype=float)
+
+
+def _kind(role: Role, pairs: list[tuple[RunRecord, RunRecord]]) -> Role:
+    keeps = all(run.pairing["keeps_data_order"] for run, _ in pairs)
+    return "unpaired" if role == "treatment" and not keeps else role
 
 
 def _verdict(has_interval: bool, excludes_zero: bool, is_better: bool) -> str:

@@ -22,6 +22,7 @@ from ibsd.data.patches import PatchSource
 from ibsd.students.student import Student
 from ibsd.types import Batch, LossReport
 
+
 class Objective(ABC):
     """A way of training `student`. Subclasses implement `terms`, and whatever auxiliary parts they have."""
 

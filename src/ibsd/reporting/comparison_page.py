@@ -28,6 +28,7 @@ HEALTH = """Last logged figures, averaged over the seeds: bound and likelihood l
 each term's gradient as a share of L1's and the cosine between the two, and the share of wavelet coefficients whose gradient the soft
 target turns round."""
 
+HEADLINE_SEEDS = 5
 COST = "Processor time of training; compute is that of the whole schedule over the baseline's."
 
 
@@ -74,7 +75,8 @@ def primary_figure(results: Results) -> str:
                 if verdict in groups
             ]
             some = next(iter(groups.values()))[0]
-            facts = f"{some.num_images} images, {some.num_seeds} seeds"
+            seeds = sorted({each.num_seeds for group in groups.values() for each in group})
+            facts = f"{some.num_images} images, {' or '.join(map(str, seeds))} seeds"
             floor = f", noise floor {some.noise_floor:.3f}" if some.noise_floor is not None else ""
             lines.append(
                 f"- {setting.title} (`{name}`, scored on `{test}`; {facts}{floor}), against {outline.baseline}: {'; '.join(said)}."
@@ -104,9 +106,9 @@ def every_metric(results: Results) -> str:
 def not_known(results: Results) -> str:
     """What the figures leave open, as far as it can be seen from the runs themselves."""
     lines = []
-    num_seeds = len(results.outline.seeds)
-    if num_seeds < 5:
-        lines.append(f"Whether {num_seeds} seeds are typical: intervals over so few are wide, and a headline wants five.")
+    fewest = min((each.num_seeds for each in results.differences if each.primary and each.kind == "treatment"), default=0)
+    if 0 < fewest < HEADLINE_SEEDS:
+        lines.append(f"Whether {fewest} seeds are typical: intervals over so few are wide, and a headline wants {HEADLINE_SEEDS}.")
     if results.missing:
         more = " and more" if len(results.missing) > 12 else ""
         lines.append(f"{len(results.missing)} runs are not made yet: {', '.join(results.missing[:12])}{more}.")

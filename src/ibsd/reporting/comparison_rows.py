@@ -61,7 +61,9 @@ def _difference_cells(each: Difference, metric: str) -> list[str]:
 
 def reading(each: Difference) -> str:
     """The verdict, and what to hold against it."""
-    marks = [] if each.paired else ["unpaired"]
+    if each.kind == "a/a":
+        return "A/A"
+    marks = [] if each.kind == "treatment" else ["unpaired"]
     if each.noise_floor is not None and abs(each.mean) <= each.noise_floor and each.verdict in ("better", "worse"):
         marks.append("within the noise floor")
     return ", ".join([each.verdict, *marks])
@@ -140,6 +142,6 @@ def grouped_by_verdict(differences: Iterable[Difference]) -> dict[str, list[Diff
     """Differences of paired arms by what they amount to; A/A and unpaired arms are left out."""
     groups: dict[str, list[Difference]] = {}
     for each in differences:
-        if each.paired:
+        if each.kind == "treatment":
             groups.setdefault(each.verdict, []).append(each)
     return groups

@@ -83,7 +83,7 @@ def demo_page(story: Story, boxes: Sequence[Box]) -> str:
                 "note",
             ),
             about=f"Means over {story.table.num_images} photographs that neither training saw; in brackets the difference to bicubic. "
-            "PSNR measures nearness to the original, SSIM likeness of structures, LPIPS difference as a network sees it that learned from people.",
+            "PSNR measures nearness to the original, SSIM likeness of structures, LPIPS how different they look to a network taught by people.",
         ),
         page.section(
             "How they learned", page.grid(curves(story.logs)), about="Both see the same pictures in the same order from the same start."
@@ -116,11 +116,21 @@ def curves(logs: Mapping[str, Rows]) -> list[str]:
     """What both trainings share in one chart each; then what only one of them has."""
 
     def together(name: str, title: str, caption: str, unit: str = "") -> str:
-        return chart(title, [curve(rows, name, method) for method, rows in logs.items() if any(name in row for row in rows)], caption, unit)
+        return chart(
+            title,
+            [curve(rows, name, method) for method, rows in reversed(list(logs.items())) if any(name in row for row in rows)],
+            caption,
+            unit,
+        )
 
     return [
         together("val/psnr_y", "PSNR-Y on validation", "On two photographs kept for watching; more is better.", "dB"),
         together("term/l1", "L1", "Mean absolute difference to the original, on training patches."),
-        together("term/bound", "Bound", "What each layer still tells of the one before. IBSD holds it back; it grows all the same while the layers learn.", "nats per element"),
+        together(
+            "term/bound",
+            "Bound",
+            "What each layer tells of the one before. IBSD holds it back; while the layers learn it grows all the same.",
+            "nats per element",
+        ),
         together("term/wavelet", "Wavelet loss", "Fine detail, against a blend of the original and the network's own past."),
     ]

@@ -11,6 +11,7 @@ from ibsd.comparison.runs import AVERAGED
 from ibsd.reporting.comparison_rows import select
 
 LABEL_PX, PLOT_PX, ROW_PX, HEAD_PX, FOOT_PX = 170, 470, 22, 46, 40
+KINDS = {"treatment": "", "a/a": " (A/A)", "unpaired": " (unpaired)"}
 COLOURS = {"better": "#1a7f37", "worse": "#b42318", "no difference shown": "#475467", "no interval": "#98a2b3"}
 
 
@@ -66,7 +67,7 @@ def _panel(title: str, found: list[Difference], top: int, caption: str) -> str:
 
 def _row(each: Difference, x: Callable[[float], float], y: int) -> str:
     colour = COLOURS[each.verdict]
-    parts = [f'<text x="{LABEL_PX - 10}" y="{y + 4}" text-anchor="end">{escape(each.arm)}{"" if each.paired else " (unpaired)"}</text>']
+    parts = [f'<text x="{LABEL_PX - 10}" y="{y + 4}" text-anchor="end">{escape(each.arm)}{KINDS[each.kind]}</text>']
     for bounds, width in ((each.bootstrap_interval, 1.5), (each.t_interval, 5)):
         if bounds:
             opacity = 1 if width < 2 else 0.45

@@ -26,7 +26,7 @@ class WeightAverage:
     def update(self, student: Student) -> None:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         ours, theirs = list(self.student.state_dict().values()), list(student.state_dict().values())
-        torch._foreach_lerp_(ours, theirs, 1 - decay)
+        torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         self.updates += 1
 
     def state(self) -> dict[str, object]:

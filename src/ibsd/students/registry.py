@@ -82,7 +82,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 state = {key.removeprefix("module."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 return state, dict(file.metadata() or {})
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001  (on a broken file the readers raise nearly anything, struct.error and AssertionError included)
+    except Exception as error:  # on a broken file the readers raise nearly anything, struct.error and AssertionError included
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})") from None
     while isinstance(content, dict) and (nested := next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)):

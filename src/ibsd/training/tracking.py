@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,16 +51,37 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 class TensorBoard:
-    """Scalars as tensorboard events, through tensorboardX."""
+    """Scalars as tensorboard events, through tensorboardX.
+
+    Not through its SummaryWriter: that one writes in a thread, which dies when the disk is full, whereupon the training waits for it for ever.
+    """
+
+    SECONDS_BETWEEN_FLUSHES = 30.0
 
     def __init__(self, folder: Path, resumed_step: int = 0) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2, summary_pb2
 
-        self.writer = SummaryWriter(str(folder), purge_step=resumed_step + 1 if resumed_step else None)
+        self.events: Any = event_pb2  # made by protobuf when imported, so that no type checker knows what is in them
+        self.summaries: Any = summary_pb2
+        folder.mkdir(parents=True, exist_ok=True)
+        self.writer = EventsWriter(str(folder / "events"))
+        self.flushed = time.monotonic()
+        self.closed = False
+        if resumed_step:  # hides what the last session wrote beyond it
+            self.event(resumed_step + 1, session_log=self.events.SessionLog(status=self.events.SessionLog.START))
 
     def write(self, step: int, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
-            self.writer.add_scalar(name, value, step)
+        values = [self.summaries.Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
+        self.event(step, summary=self.summaries.Summary(value=values))
+        if time.monotonic() - self.flushed > self.SECONDS_BETWEEN_FLUSHES:
+            self.writer.flush()
+            self.flushed = time.monotonic()
+
+    def event(self, step: int, **content: Any) -> None:
+        self.writer.write_event(self.events.Event(wall_time=time.time(), step=step, **content))
 
     def close(self) -> None:
-        self.writer.close()
+        if not self.closed:
+            self.closed = True
+            self.writer.close()

@@ -229,7 +229,7 @@ class Trainer:
             for sentence in sentences:
                 self.say(f"step {self.step}: {sentence}")
         if self.validate and (_due(self.step, self.validate_every) or ends):
-            scores = self.validate(self.average.student, self.step)
+            scores = {name: float(score) for name, score in self.validate(self.average.student, self.step).items()}  # NumPy's too
             self.track({f"val/{name}": value for name, value in scores.items()})
             if self.primary and scores[self.primary] > self.best_score:
                 self.best_score, self.best_step = scores[self.primary], self.step
