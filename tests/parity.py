@@ -40,10 +40,11 @@ def with_reference_parameters(module: nn.Module, phase: float = PHASE) -> nn.Mod
             continue
         s = torch.sin(0.7 * torch.arange(tensor.numel(), dtype=torch.float64) + place + phase).view(tensor.shape)
         if tensor.dim() >= 2:
-            s = s * math.sqrt(2 / (tensor.numel() / tensor.shape[0]))
+            state[key] = s * math.sqrt(2 / (tensor.numel() / tensor.shape[0]))
+        elif key.endswith("weight"):
+            state[key] = 1 + 0.1 * s
         else:
-            s = 1 + 0.1 * s if key.endswith("weight") else 0.1 * s
-        state[key] = s
+            state[key] = 0.1 * s
     module.load_state_dict(state)
     return module
 

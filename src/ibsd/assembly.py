@@ -21,6 +21,7 @@ from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.registry import OBJECTIVES
 from ibsd.export.weights import save_student
+from ibsd.files import write_whole
 from ibsd.images import to_array, to_tensor, write_rgb
 from ibsd.metrics import score
 from ibsd.reporting.pictures import contact_sheet
@@ -297,13 +298,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: could not be written ({error.strerror}); free some space and resume") from error
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -19,11 +19,12 @@ from ibsd.assembly_compare import Comparison
 from ibsd.comparison.library import Library, Wanted
 from ibsd.comparison.outline import RunName
 from ibsd.comparison.pool import EXIT_CODES, Outcome, in_processes, make_all, one_by_one, parent_is_gone
-from ibsd.comparison.records import to_text, write_text
+from ibsd.comparison.records import to_text
 from ibsd.comparison.results import Results
 from ibsd.comparison.runs import AVERAGED, claimed, execute
 from ibsd.comparison.summary import summarise
 from ibsd.config_compare import CompareConfig, load_compare_config
+from ibsd.files import write_whole
 from ibsd.reporting.comparison_page import page
 from ibsd.reporting.difference_plot import difference_plot
 from ibsd.types import InputError
@@ -163,6 +164,6 @@ def write_results(config: CompareConfig, results: Results) -> None:
     folder = Path(options.folder)
     target = Path(options.page) if options.page else folder / "results.md"
     remarks = Path(options.remarks).read_text(encoding="utf-8") if options.remarks else ""
-    write_text(folder / "results.json", to_text(results.as_table()))
-    write_text(target.with_suffix(".svg"), difference_plot(results))
-    write_text(target, page(results, target.with_suffix(".svg").name, remarks))
+    write_whole(folder / "results.json", to_text(results.as_table()))
+    write_whole(target.with_suffix(".svg"), difference_plot(results))
+    write_whole(target, page(results, target.with_suffix(".svg").name, remarks))

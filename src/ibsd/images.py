@@ -8,11 +8,10 @@ reading (EXIF orientation applied), every write goes to a temporary file first, 
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from ibsd.files import write_whole
 from ibsd.types import InputError, Scale
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def write_photo(path: str | os.PathLike[str], photo: Photo, quality: int = 95, f
     if photo.exif and form != "BMP" and len(photo.exif) <= _LARGEST_EXIF.get(form, len(photo.exif)):
         options["exif"] = photo.exif
     image = image_from_photo(photo)
-    _write_atomically(path, lambda file: image.save(file, format=form, **options))
+    write_whole(path, lambda file: image.save(file, format=form, **options))
 
 
 def image_from_photo(photo: Photo) -> Image.Image:
@@ -309,21 +309,6 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
-
-
-def _write_atomically(path: Path, save: Callable[[IO[bytes]], None]) -> None:
-    """Write beside `path`, then rename over it; whatever goes wrong, no part of a file stays behind."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        # Not tempfile: its files are readable by their owner only, and the rename would keep that.
-        with open(temporary, "xb") as file:
-            save(file)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({_reason(error)}): choose another place, or allow writing there.") from error
-    finally:
-        with suppress(OSError):  # in a folder that cannot be written to the error on its way says so
-            temporary.unlink(missing_ok=True)
 
 
 def _too_large(path: str | os.PathLike[str]) -> InputError:

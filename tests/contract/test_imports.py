@@ -89,7 +89,7 @@ def test_the_bottom_layer_is_side_by_side(name: str):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("distillation", "evaluation", "training")])
 def test_nobody_but_the_faces_sees_a_config(name: str):
-    allowed = {"distillation", "information", "students", "data", "metrics", "images", "types"}
+    allowed = {"distillation", "information", "students", "data", "metrics", "images", "files", "types"}
     allowed |= {"evaluation": {"evaluation"}, "training": {"training", "evaluation"}}.get(part(name), set())
     assert {part(each) for each in reached(name)} <= allowed
 

@@ -51,14 +51,3 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be made ({error.strerror}): choose another output") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder} cannot be written to (permission denied): choose another output, or allow writing there")
-
-
-def write_text(path: Path, text: str) -> None:
-    """All of the text or nothing; a file that exists is replaced. InputError where that fails."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path} could not be written ({error.strerror}): free some space or choose another output") from None

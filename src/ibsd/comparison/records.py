@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ibsd.comparison.identity import Identity
+from ibsd.files import write_whole
 from ibsd.types import InputError
 
 FORMAT = 1
@@ -70,19 +70,8 @@ def write_record(folder: Path, record: RunRecord) -> Path:
     path = record_path(folder, record.identity)
     table = {"format": FORMAT, "key": record.identity.key, **asdict(record.identity)}
     table |= {name: value for name, value in asdict(record).items() if name != "identity"}
-    write_text(path, to_text(table))
+    write_whole(path, to_text(table))
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """All or nothing. InputError where it cannot be written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: could not be written ({error.strerror}); free some space or name another folder") from error
 
 
 def to_text(table: dict[str, Any], depth: int = 3, indent: str = "") -> str:

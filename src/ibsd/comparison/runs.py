@@ -22,10 +22,11 @@ from torch import Tensor
 from ibsd.comparison.identity import Identity
 from ibsd.comparison.machine import machine_facts, peak_memory_mib, reset_peak_memory
 from ibsd.comparison.pairing import layout_hash, weights_hash
-from ibsd.comparison.records import FINISHED, RunRecord, TestScores, columns, write_text
+from ibsd.comparison.records import FINISHED, RunRecord, TestScores, columns
 from ibsd.data.pairs import Pair
 from ibsd.evaluation.scores import BICUBIC, ScoreTable, evaluate
 from ibsd.export.weights import save_student
+from ibsd.files import write_whole
 from ibsd.students.student import Student
 from ibsd.training.tracking import JsonLines, read_json_lines
 from ibsd.training.trainer import Trainer
@@ -153,7 +154,7 @@ def add_cost(path: Path, steps: int, seconds: float, cpu_seconds: float) -> dict
         "seconds": before["seconds"] + (seconds if steps else 0.0),
         "cpu_seconds": before["cpu_seconds"] + (cpu_seconds if steps else 0.0),
     }
-    write_text(path, json.dumps(total))
+    write_whole(path, json.dumps(total))
     count = total["timed_steps"]
     per_step = {f"{name}_per_step": round(total[name] / count, 6) if count else None for name in ("seconds", "cpu_seconds")}
     return {"timed_steps": count, **per_step}

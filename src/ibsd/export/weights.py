@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from safetensors.torch import save
 
+from ibsd.files import write_whole
 from ibsd.students.student import Student
-from ibsd.types import InputError
 
 
 def save_student(student: Student, path: str | Path, metadata: dict[str, str] | None = None) -> Path:
@@ -24,12 +23,5 @@ def save_student(student: Student, path: str | Path, metadata: dict[str, str] | 
     spec = student.spec
     facts = {"student": json.dumps({"name": spec.name, "scale": spec.scale, "options": spec.options}), **(metadata or {})}
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in student.state_dict().items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(state, facts))
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: the weights could not be written ({error.strerror or error}); free some space or choose another folder") from error
+    write_whole(path, save(state, facts))
     return path
