@@ -15,7 +15,7 @@ import pytest
 import ibsd
 
 PACKAGE = Path(ibsd.__file__).parent
-CORE = ("types", "images", "data", "students", "information", "distillation", "training", "metrics", "evaluation")
+CORE = ("types", "files", "images", "data", "students", "information", "distillation", "training", "metrics", "evaluation")
 ALLOWED_IN_CORE = {"torch", "numpy", "safetensors", "PIL", "ibsd"} | set(sys.stdlib_module_names)
 
 
@@ -84,7 +84,7 @@ def test_inference_reaches_nothing_of_training(name: str):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("students", "information", "data", "metrics")])
 def test_the_bottom_layer_is_side_by_side(name: str):
-    assert {part(each) for each in reached(name)} <= {part(name), "images", "types"}
+    assert {part(each) for each in reached(name)} <= {part(name), "images", "files", "types"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("distillation", "evaluation", "training")])
