@@ -136,7 +136,9 @@ def build_student(config: Config) -> Student:
         try:
             student.load_state_dict(loaded.state_dict())
         except RuntimeError:
-            raise InputError(f"student.weights: {config.student.weights} has other student.options than the config; make them equal") from None
+            raise InputError(
+                f"student.weights: {config.student.weights} has other student.options than the config; make them equal"
+            ) from None
     return student
 
 

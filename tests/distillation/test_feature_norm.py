@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
+import tiny
 from ibsd.config import checked_arguments
 from ibsd.distillation.feature_norm import FeatureNorm, feature_norm
 from ibsd.distillation.plain import Plain
@@ -17,7 +17,9 @@ from ibsd.types import InputError
 
 def trained(objective: FeatureNorm | Plain, num_steps: int = 12) -> dict[str, Tensor]:
     source = tiny.source()
-    Trainer(objective, source, num_steps=num_steps, learning_rate=1e-3, log_every=0, figures_every=0, validate_every=0, checkpoint_every=0).run()
+    Trainer(
+        objective, source, num_steps=num_steps, learning_rate=1e-3, log_every=0, figures_every=0, validate_every=0, checkpoint_every=0
+    ).run()
     return objective.student.state_dict()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import tiny
 from ibsd.distillation import IBSD
 from ibsd.information.club import club_upper_bound, laplace_nll
 from ibsd.information.conditional import ConditionalChain, ConditionalEstimator, conditional_information

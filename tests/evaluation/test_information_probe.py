@@ -7,10 +7,10 @@ import math
 from functools import cache
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
+import tiny
 from ibsd.distillation import IBSD, Plain
 from ibsd.evaluation.account import account
 from ibsd.evaluation.information_probe import (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
+import tiny
 from ibsd.evaluation.crops import cut_crops, split_images
 from ibsd.evaluation.probe import (
     deal,

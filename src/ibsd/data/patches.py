@@ -210,9 +210,7 @@ def fill(flat: dict[str, Tensor], pairs: Sequence[Pair], on_pair: Callable[[], N
             on_pair()
 
 
-def map_cache(
-    folder: Path, pairs: Sequence[Pair], count: dict[str, int], on_pair: Callable[[], None] | None
-) -> dict[str, Tensor]:
+def map_cache(folder: Path, pairs: Sequence[Pair], count: dict[str, int], on_pair: Callable[[], None] | None) -> dict[str, Tensor]:
     """Memory-mapped flat buffers, written once under a name that changes with the files."""
     facts = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for pair in pairs for path in (pair.lr, pair.hr)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -238,6 +238,7 @@ def fit_fresh(
         torch.manual_seed(seed)
         chain = MarkovChain(channels, len(fit) - 1, spread_floor).to(device, dtype)
     for link, earlier in zip(chain.ibs, fit, strict=False):
+        assert isinstance(link, LaplaceEstimator)
         start_constant(link, earlier)
     optimizer = torch.optim.Adam(chain.parameters(), lr=learning_rate)
     num_links = len(chain.ibs)
@@ -299,7 +300,7 @@ def measure(chain: MarkovChain | Recalibrated, nodes: Nodes, reference: Nodes, n
         batch = tuple(node[start : start + negatives_batch] for node in nodes)
         sums[0] += torch.stack([club_upper_bound(*link, negatives="others") for link in chain.links(batch)]).cpu()
         sums[1] += torch.stack(chain.nlls(batch)).cpu()
-        ignorant = [laplace_nll(node, *(x.expand_as(node) for x in laplace)) for node, laplace in zip(batch, constant, strict=False)]
+        ignorant = [laplace_nll(node, mu.expand_as(node), b.expand_as(node)) for node, (mu, b) in zip(batch, constant, strict=False)]
         sums[2] += torch.stack(ignorant).cpu()
     bound, nll, without = (sums / len(starts)).unbind()
     return Figures(

@@ -34,10 +34,7 @@ class MarkovChain(nn.Module):
         if len(shapes := {tuple(node.shape) for node in nodes}) > 1:
             raise InputError(f"the nodes of a chain must have equal shapes, not {sorted(shapes)}")
         estimates = [estimator(later) for estimator, later in zip(self.ibs, nodes[1:], strict=True)]
-        return [
-            (earlier.to(location.dtype), location, spread)
-            for earlier, (location, spread) in zip(nodes[:-1], estimates, strict=True)
-        ]
+        return [(earlier.to(location.dtype), location, spread) for earlier, (location, spread) in zip(nodes[:-1], estimates, strict=True)]
 
     def upper_bounds(self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all") -> list[Tensor]:
         """CLUB bound of each link, scalars."""

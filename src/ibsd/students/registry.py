@@ -53,14 +53,18 @@ def load_student(path: str | Path) -> Student:
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     found = [(network, options) for network in STUDENTS.values() if (options := network.detect(shapes)) is not None]
     if not found:
-        raise InputError(f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); its first keys are {', '.join(list(state)[:3])}")
+        raise InputError(
+            f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); its first keys are {', '.join(list(state)[:3])}"
+        )
     network, options = found[0]
     try:
         if "student" in metadata:  # written by us: also what shapes cannot tell
             options |= json.loads(metadata["student"]).get("options", {})
         student = create_student(network.name, **options)
     except (TypeError, ValueError, AttributeError) as error:  # notes that are no notes, or sizes that no network has
-        raise InputError(f"{path}: looks like {network.name} but cannot be built ({error}); use weights of an unmodified {network.name}") from None
+        raise InputError(
+            f"{path}: looks like {network.name} but cannot be built ({error}); use weights of an unmodified {network.name}"
+        ) from None
     expected = {key: tuple(tensor.shape) for key, tensor in student.state_dict().items()}
     for key in sorted(expected.keys() | shapes.keys()):
         if expected.get(key) != shapes.get(key):

@@ -75,7 +75,9 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
             raise InputError(f"{path / 'checkpoint.json'}: damaged, its checksum does not match; resume from an earlier checkpoint")
         facts = json.loads(content)
         if facts["format"] != FORMAT:
-            raise InputError(f"{path}: checkpoint format {facts['format']!r}, and this version reads {FORMAT}; use the version that wrote it")
+            raise InputError(
+                f"{path}: checkpoint format {facts['format']!r}, and this version reads {FORMAT}; use the version that wrote it"
+            )
         tensors: dict[str, Tensor] = {}
         for name, digest in facts["parts"].items():
             content = (path / Path(name).name).read_bytes()

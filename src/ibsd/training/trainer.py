@@ -220,7 +220,9 @@ class Trainer:
         if self.window_steps and (_due(self.step, self.log_every) or ends):
             self.latest = {name: float(value) / self.window_steps for name, value in self.window.items()}
             self.window, self.window_steps = {}, 0
-            self.track({f"term/{name}": value for name, value in self.latest.items()} | {"learning_rate": self.optimizer.param_groups[0]["lr"]})
+            self.track(
+                {f"term/{name}": value for name, value in self.latest.items()} | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+            )
         if _due(self.step, self.figures_every):
             with self.autocast():
                 figures = self.objective.figures(batch)

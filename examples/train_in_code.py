@@ -1,0 +1,48 @@
+"""IBSD on your own pairs, as a library: no config, no command line.
+
+    python examples/train_in_code.py PAIRS OUT.safetensors
+
+PAIRS holds train_LR and train_HR. Without arguments pairs are made from the embedded photographs in a temporary folder, for a look at it.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+import ibsd
+from ibsd.data.pairs import find_layout
+from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.data.samples import write_sample_pairs
+from ibsd.export import save_student
+from ibsd.training import Schedule, Trainer
+
+
+def main(pairs: Path, output: Path, num_steps: int) -> None:
+    lr, hr = resident_stacks(find_layout(pairs).train)
+    source = PatchSource(lr, hr, scale=4, patch_px=24, batch_size=4, seed=0)
+    torch.manual_seed(0)
+    student = ibsd.create_student("imdn", scale=4, width=16, num_blocks=3)
+    objective = ibsd.distillation.IBSD(student, lambda_mi=1e-5, lambda_hf=0.02, period=50, warm_up=20, ramp=50)
+    trainer = Trainer(
+        objective,
+        source,
+        num_steps=num_steps,
+        learning_rate=1e-3,
+        schedule=Schedule("cosine", warm_up=20),
+        log_every=20,
+        say=print,
+        on_step=lambda step, terms: print(step, terms) if step % 20 == 0 else None,
+    )
+    print(trainer.run())
+    print("weights:", save_student(trainer.average.student, output))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        main(Path(sys.argv[1]), Path(sys.argv[2]), num_steps=5000)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            write_sample_pairs(Path(folder) / "pairs", scale=4)
+            main(Path(folder) / "pairs", Path(folder) / "student.safetensors", num_steps=40)
