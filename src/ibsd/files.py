@@ -15,12 +15,11 @@ from ibsd.types import InputError
 def write_whole(path: str | os.PathLike[str], content: bytes | str | Callable[[IO[bytes]], None]) -> None:
     """Writes bytes, text (UTF-8) or what a function writes: beside `path`, then renamed over it, so that no part of a file is ever seen.
 
-    The folder is made if missing. Errors: InputError if the disk is full or the place cannot be written to; what was there before stays.
+    The folder must exist. Errors: InputError if the disk is full or the place cannot be written to; what was there before stays.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: its files are readable by their owner only, and the rename would keep that.
         with open(partial, "xb") as file:
             if callable(content):

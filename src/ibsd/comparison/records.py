@@ -70,6 +70,7 @@ def write_record(folder: Path, record: RunRecord) -> Path:
     path = record_path(folder, record.identity)
     table = {"format": FORMAT, "key": record.identity.key, **asdict(record.identity)}
     table |= {name: value for name, value in asdict(record).items() if name != "identity"}
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, to_text(table))
     return path
 

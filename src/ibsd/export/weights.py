@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors.torch import save
@@ -23,5 +24,7 @@ def save_student(student: Student, path: str | Path, metadata: dict[str, str] | 
     spec = student.spec
     facts = {"student": json.dumps({"name": spec.name, "scale": spec.scale, "options": spec.options}), **(metadata or {})}
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in student.state_dict().items()}
+    with suppress(OSError):  # write_whole says what is wrong
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(state, facts))
     return path
