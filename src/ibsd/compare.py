@@ -164,6 +164,8 @@ def write_results(config: CompareConfig, results: Results) -> None:
     folder = Path(options.folder)
     target = Path(options.page) if options.page else folder / "results.md"
     remarks = Path(options.remarks).read_text(encoding="utf-8") if options.remarks else ""
+    for made in (folder, target.parent):
+        made.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "results.json", to_text(results.as_table()))
     write_whole(target.with_suffix(".svg"), difference_plot(results))
     write_whole(target, page(results, target.with_suffix(".svg").name, remarks))

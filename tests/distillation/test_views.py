@@ -111,6 +111,7 @@ def test_conditional_information_starts_at_0_and_its_first_part_is_blind_to_the_
     assert torch.equal(one[3], other[3])
 
 
+@pytest.mark.slow
 def test_conditional_information_is_what_content_does_not_explain() -> None:
     """earlier = content + hidden. A later node that holds the content adds nothing; one that holds the hidden part adds what it holds."""
     content, hidden, fresh = (node(8, 2, 12, 12, seed=seed, dtype=torch.float32) for seed in (0, 1, 2))
@@ -121,15 +122,15 @@ def test_conditional_information_is_what_content_does_not_explain() -> None:
             torch.manual_seed(0)
             chain = ConditionalChain(2, 2, links=1)
         optimizer = torch.optim.Adam(chain.parameters(), lr=0.02)
-        for step in range(300):
-            optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 300)
+        for step in range(1200):
+            optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 1200)
             optimizer.zero_grad()
             chain.nll((earlier, later, content)).backward()
             optimizer.step()
         with torch.no_grad():
             found[name] = float(conditional_information(*chain.links((earlier, later, content))[0]))
-    assert abs(found["content"]) < 0.1
-    assert found["hidden"] > 0.8  # log(0.5 / 0.1) = 1.6 nats for the best estimator
+    assert abs(found["content"]) < 0.05
+    assert found["hidden"] == pytest.approx(1.6, abs=0.15)  # log(0.5 / 0.1) = 1.609 nats for the best estimator
 
 
 def test_conditional_chain_refuses_maps_that_do_not_fit() -> None:

@@ -174,7 +174,7 @@ def test_reads_a_run_with_its_own_estimators_view_and_floor() -> None:
     sizes = [(10, 12)] * 10
     patches = cut_patches(tiny.stack(sizes), size_px=8, per_image=4)
     assert not set(patches.fit.image.tolist()) & set(patches.held.image.tolist())
-    assert [len(crops.image) for crops in patches] == [24, 8, 8]
+    assert [len(crops.image) for crops in patches] == [20, 8, 12]
     objective = IBSD(tiny.student(), spread_floor=0.01, pool=2)
     before = {name: value.clone() for name, value in objective.chain.state_dict().items()}
     reading = read_run(objective, patches, negatives_batch=2, max_steps=20)
@@ -185,8 +185,8 @@ def test_reads_a_run_with_its_own_estimators_view_and_floor() -> None:
     assert reading.trained is not None
     nodes = objective.seen(trace_nodes(objective.student, patches.held.lr), patches.held.lr)
     with torch.no_grad():
-        links = [objective.chain.links([node[start : start + 2] for node in nodes])[0] for start in range(0, 8, 2)]
-        expected = sum(float(club_upper_bound(*link, negatives="others")) for link in links) / 4
+        links = [objective.chain.links([node[start : start + 2] for node in nodes])[0] for start in range(0, 12, 2)]
+        expected = sum(float(club_upper_bound(*link, negatives="others")) for link in links) / 6
     assert reading.trained.bound[0] == pytest.approx(expected, rel=1e-4)
     assert Reading.from_table(json.loads(json.dumps(reading.as_table()))) == reading
 
@@ -196,5 +196,5 @@ def test_reads_a_run_with_its_own_estimators_view_and_floor() -> None:
     assert read_run(IBSD(tiny.student(), given="hr"), patches, negatives_batch=2, max_steps=20) == watched
     with pytest.raises(InputError, match="lambda_mi = 0"):
         account(watched, reading)
-    with pytest.raises(InputError, match="batch of 9"):
-        read(tiny.student(), patches, negatives_batch=9, max_steps=20)
+    with pytest.raises(InputError, match="batch of 13"):
+        read(tiny.student(), patches, negatives_batch=13, max_steps=20)
