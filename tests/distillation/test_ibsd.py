@@ -315,3 +315,23 @@ def test_other_node_counts_get_as_many_links():
     report = objective.loss(source.next_batch())
     assert len(report.nodes) == 2
     assert "bound" in report.terms
+
+
+def test_one_infinite_feature_does_not_ruin_the_estimators():
+    objective, batch = ready()
+    nodes = objective.loss(batch).nodes
+    before = weights(objective.chain)
+    nodes[1].view(-1)[0] = torch.inf
+    objective.auxiliary_step(nodes)
+    assert equal(weights(objective.chain), before)
+
+
+def test_figures_fill_no_bank_where_the_soft_target_has_no_weight():
+    source = tiny.source()
+    objective = IBSD(tiny.student(), lambda_hf=0.0, period=1)
+    objective.prepare(source)
+    for step in range(3):
+        objective.begin_step(step, 4)
+        objective.end_step()
+    assert "soft_target/flipped" not in objective.figures(source.next_batch())
+    assert objective.soft_target.bank is None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import tiny
 from ibsd.data.patches import PatchSource, augment
-from ibsd.distillation import SoftTarget
+from ibsd.distillation import SoftTarget, soft_target
 from ibsd.students import Student
 from ibsd.students.ema import WeightAverage
 from ibsd.types import Batch, InputError, Origin
@@ -210,3 +210,13 @@ def test_bank_holds_no_more_than_it_says():
     target(Batch(*patches.next_batch()))
     assert target.bank.sizes == patches.hr.sizes
     assert target.bank.flat.numel() == patches.hr.flat.numel()
+
+
+def test_a_bank_that_does_not_fit_is_refused_with_advice(monkeypatch):
+    patches = tiny.source()
+    monkeypatch.setattr(soft_target, "free_memory_bytes", lambda device: 4 * patches.hr.flat.numel() - 1)
+    target = started("bank", tiny.student(), patches)
+    with pytest.raises(InputError, match="'snapshot'"):
+        target(patches.next_batch())
+    monkeypatch.setattr(soft_target, "free_memory_bytes", lambda device: 4 * patches.hr.flat.numel())
+    assert target(patches.next_batch()).isfinite().all()

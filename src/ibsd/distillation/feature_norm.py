@@ -78,7 +78,8 @@ class FeatureNorm(Objective):
             sr, nodes = self.student.trace(batch.lr)
             figures |= {f"scale/F{k}": float(node.float().std()) for k, node in enumerate(nodes)}
             figures["soft_target/share"] = self.soft_target.share
-            figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
+            if self.weights["wavelet"] != 0:
+                figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
         return figures
 
     def state(self) -> dict[str, Any]:

@@ -165,8 +165,9 @@ class IBSD(Objective):
             self.estimator_optimizer.zero_grad(set_to_none=True)
             nll = self.chain.nll(nodes, self.reduction)
             nll.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, self.estimator_clip)
-            self.estimator_optimizer.step()
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.estimator_clip)
+            if torch.isfinite(norm):  # else the estimators, and with them the bound, would never be finite again
+                self.estimator_optimizer.step()
         return {"nll": nll.detach()} if self.inner_steps else {}
 
     def end_step(self) -> None:
@@ -182,7 +183,8 @@ class IBSD(Objective):
                 figures[f"bound/link{k}"] = float(self.bound(link))
                 figures[f"nll/link{k}"] = float(laplace_nll(*link[:3], reduction=self.reduction))
             figures["soft_target/share"] = self.soft_target.share
-            figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
+            if self.weights["wavelet"] != 0:  # else a bank would be filled for this figure alone
+                figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
         if not self.first_figures and self.weights["bound"] != 0:
             self.first_figures = dict(figures)
         return figures

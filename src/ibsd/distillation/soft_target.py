@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ibsd.data.patches import ImageStack, PatchSource
+from ibsd.data.patches import ImageStack, PatchSource, free_memory_bytes
 from ibsd.students.ema import WeightAverage, frozen_copy
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
@@ -103,10 +103,19 @@ class SoftTarget:
 
 @torch.no_grad()
 def fill_bank(student: Student, images: ImageStack) -> ImageStack:
-    """The student's output on every whole image in its stored orientation, fp32 on the images' device."""
+    """The student's output on every whole image in its stored orientation, fp32 on the images' device.
+
+    Errors: InputError if that does not fit: four times the bytes of the HR images.
+    """
     scale = student.spec.scale
     sizes = [(height * scale, width * scale) for height, width in images.sizes]
-    flat = torch.empty(sum(3 * height * width for height, width in sizes), device=images.flat.device)
+    count, free = sum(3 * height * width for height, width in sizes), free_memory_bytes(images.flat.device)
+    if 4 * count > free:
+        raise InputError(
+            f"soft target: a bank of {len(sizes)} images needs {4 * count / 2**20:,.0f} MiB and {free / 2**20:,.0f} MiB are free; "
+            "set objective.options.soft_target to 'snapshot'"
+        )
+    flat = torch.empty(count, device=images.flat.device)
     bank = ImageStack(flat, sizes)
     for index, (height, width) in enumerate(sizes):
         start = int(bank.offsets[index])

@@ -60,7 +60,7 @@ def club_upper_bound(
             `others`: j != n, which does not depend on how a batch is spread over processes and needs N >= 2.
 
     Returns: a scalar, which can be negative when the estimator lags behind. Gradients flow to all three, by the closed form
-    (sign(0) = 0), with memory linear in N; there are no second derivatives.
+    (sign(0) = 0), with memory linear in N (to N = 362, where the pairs of one position fill a chunk); there are no second derivatives.
     Source: METHOD 3. Check by hand: location independent of n (the later node ignored) gives 0.
     """
     check_shapes(earlier, location, spread)
