@@ -15,7 +15,7 @@ check: .venv/.dev
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow" -x
+	$(BIN)/python -m pytest -m "not slow" -x -n 2
 
 format: .venv/.dev
 	$(BIN)/ruff format src tests benchmarks examples

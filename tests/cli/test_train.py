@@ -81,6 +81,7 @@ def test_weight_files_of_one_name_are_told_apart(ibsd: Call, weights: Path, pair
     assert_one_sentence(ibsd("evaluate", weights, weights, pairs), "twice")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_leaves_and_the_run_goes_on(number: signal.Signals, ibsd: Call, config: Path, tmp_path: Path) -> None:
     long = ("training.num_steps=100000", "training.checkpoint_every=0", "training.validate_every=0")

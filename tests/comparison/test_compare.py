@@ -130,6 +130,7 @@ def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
     assert str(Path.home()) not in text
 
 
+@pytest.mark.slow
 def test_killed_twice_and_started_again_gives_the_same_figures(place: Path, reference: dict[str, Any]) -> None:
     for updates in (5, 11):
         ended = subprocess.run([sys.executable, "-c", KILLED, str(updates)], env=environment(), capture_output=True, text=True)
@@ -140,6 +141,7 @@ def test_killed_twice_and_started_again_gives_the_same_figures(place: Path, refe
     assert figures(place) == reference
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_figures_as_one(place: Path, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     compare("compare.toml", only=["one/*/0"], jobs=2)
