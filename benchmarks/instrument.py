@@ -75,8 +75,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--inner-steps", type=int, default=1)
     parser.add_argument("--normalise", action="store_true", help="the chain sees standardised nodes")
     parser.add_argument("--pool", type=int, default=0)
-    parser.add_argument("--per-image", type=int, default=4, help="patches of each image to read from")
-    parser.add_argument("--fit-steps", type=int, default=2000, help="most steps of a fresh fit")
+    parser.add_argument("--per-image", type=int, default=8, help="patches of each image to read from")
+    parser.add_argument("--fit-steps", type=int, default=6000, help="most steps of a fresh fit")
     parser.add_argument("--val-images", type=int, default=0, help="of each camera to score; 0 for all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -191,7 +191,7 @@ def summary(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
                     "psnr_y": each["psnr_y"],
                 }
             )
-            shares = told["total"]["shares"] if told else None
+            shares = told["total"]["bound"]["shares"] if told else None
             parts = " / ".join(f"{value:.0%}" for value in shares.values()) if shares else "-"
             psnr = "  ".join(f"{camera} {value:.2f}" for camera, value in each["psnr_y"]["ema"].items())
             bounds = " ".join(f"{value:8.3f}" for value in sums.values())

@@ -9,15 +9,12 @@ drop
                 + [  S_p - S_i ]                   forgetting:  new estimators, blind to units, miss it too
 
 is a telescoping sum, exact for every link and for their total. A part can be negative (fresh estimators see *more* than before), and
-another then exceeds the whole. A student without the penalty is one whose estimators watch with lambda_mi = 0.
-
-A run counts as IBSD only where fresh estimators see the drop too: its trained estimators see a drop, at least half of it is forgetting, the
-fresh estimators' gain (predictive information, which spreads near 0 cannot inflate) fell as well, and all fresh fits had converged.
+another then exceeds the whole. The same sum is made of the gain (predictive information), which places of tiny spread cannot inflate. A
+student without the penalty is one whose estimators watch with lambda_mi = 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ibsd.evaluation.information_probe import Figures, Reading
@@ -25,64 +22,67 @@ from ibsd.types import InputError
 
 PARTS = ("scale", "hiding", "forgetting")
 
+LEAST_DROP = 0.1
+"""Of plain's own bound: a smaller drop is none to speak of, and has no shares."""
 
-def account(plain: Reading, ibsd: Reading, least_forgetting: float = 0.5) -> dict[str, Any]:
-    """The drop of the bound from `plain` to `ibsd` and its parts.
+LEAST_FORGETTING = 0.5
+"""Of the drop: so much must be forgetting in a run that counts."""
 
-    Returns, ready for JSON:
-        total, links: {drop, scale, hiding, forgetting, shares, fresh_drop, gain_drop}: of the sum over links, and of each. In nats per
-        element, bounds
-            with negatives "others"; `shares` are the parts over the drop, None without a drop; `fresh_drop` is that of fresh estimators
-            on the nodes as they are; `gain_drop` that of the gain on standardised nodes.
-        counts: whether the run counts as IBSD; `why`: one sentence.
+LEAST_FALL = 0.05
+"""Of plain's fresh gain: so much must be gone in a run that counts. Two fits of one student differ by 1 to 4 %."""
 
-    Errors: InputError where a reading has no trained estimators, or the readings are of different patches, floors or numbers of links.
+
+def account(plain: Reading, ibsd: Reading) -> dict[str, Any]:
+    """The drop from `plain` to `ibsd` and its parts, ready for JSON.
+
+    Returns:
+        total, links: the sum over links, and each link: {"bound": ..., "gain": ...}, each with `drop`, its parts `scale`, `hiding`,
+            `forgetting`, their `shares` of the drop (None where the drop is none to speak of), and `fresh`, the drop that fresh estimators
+            see on nodes that are not standardised. In nats per element; bounds with negatives "others".
+        counts: whether the run counts as IBSD: its own estimators see a drop of the bound, at least half of it is forgetting, the gain of
+            fresh estimators fell as well, and all fresh fits had converged. `why` says it in a sentence.
+
+    Errors: InputError where a reading has no trained estimators, or the readings are of different patches, resolutions or numbers of links.
     """
-    if plain.trained is None or plain.recalibrated is None or ibsd.trained is None or ibsd.recalibrated is None:
+    if plain.trained is None or ibsd.trained is None:
         raise InputError(
             "account: both readings need the estimators of their own run; train the plain one with lambda_mi = 0, so that they watch"
         )
-    if (plain.facts, plain.spread_floor, len(plain.scale)) != (ibsd.facts, ibsd.spread_floor, len(ibsd.scale)):
-        raise InputError("account: the readings were made with other patches, seeds or spread floors; make them alike")
-    rows = [[getattr(figures, figure)[k] for figures, figure in columns(plain, ibsd)] for k in range(len(plain.scale) - 1)]
-    links = [parts(row) for row in rows]
-    total = parts([sum(column) for column in zip(*rows, strict=True)])
-    converged = plain.converged and ibsd.converged
-    counts, why = verdict(total, converged, least_forgetting)
+    if (plain.facts, plain.resolution, len(plain.scale)) != (ibsd.facts, ibsd.resolution, len(ibsd.scale)):
+        raise InputError("account: the readings were made with other patches, seeds or resolutions; make them alike")
+    num_links = len(plain.scale) - 1
+    links = [{figure: parts(plain, ibsd, figure, range(k, k + 1)) for figure in ("bound", "gain")} for k in range(num_links)]
+    total = {figure: parts(plain, ibsd, figure, range(num_links)) for figure in ("bound", "gain")}
+    fall = total["gain"]["forgetting"] / max(sum(plain.standardised.gain), 1e-9)
+    counts, why = verdict(total["bound"], fall, plain.converged and ibsd.converged)
     return {"total": total, "links": links, "counts": counts, "why": why}
 
 
-def columns(plain: Reading, ibsd: Reading) -> list[tuple[Figures | None, str]]:
-    bounds = [
-        (getattr(reading, kind), "bound") for kind in ("trained", "recalibrated", "standardised", "fresh") for reading in (plain, ibsd)
-    ]
-    return [*bounds, (plain.standardised, "gain"), (ibsd.standardised, "gain")]
+def parts(plain: Reading, ibsd: Reading, figure: str, links: range) -> dict[str, Any]:
+    """The parts of the drop of one figure, summed over some links."""
 
+    def both(kind: str) -> tuple[float, float]:
+        figures: list[Figures] = [getattr(reading, kind) for reading in (plain, ibsd)]
+        before, after = (sum(getattr(each, figure)[k] for k in links) for each in figures)
+        return before, after
 
-def parts(row: Sequence[float]) -> dict[str, Any]:
-    """The parts of one drop, from the ten figures of `columns`."""
-    t_p, t_i, r_p, r_i, s_p, s_i, fresh_p, fresh_i, gain_p, gain_i = row
+    (t_p, t_i), (r_p, r_i), (s_p, s_i), (fresh_p, fresh_i) = map(both, ("trained", "recalibrated", "standardised", "fresh"))
     drop = t_p - t_i
-    figures: dict[str, Any] = {
-        "drop": drop,
-        "scale": (r_i - t_i) - (r_p - t_p),
-        "hiding": (s_i - r_i) - (s_p - r_p),
-        "forgetting": s_p - s_i,
-    }
-    figures["shares"] = {name: figures[name] / drop for name in PARTS} if drop > 0 else None
-    return figures | {"fresh_drop": fresh_p - fresh_i, "gain_drop": gain_p - gain_i}
+    amounts = {"scale": (r_i - t_i) - (r_p - t_p), "hiding": (s_i - r_i) - (s_p - r_p), "forgetting": s_p - s_i}
+    shares = {name: amounts[name] / drop for name in PARTS} if drop > LEAST_DROP * abs(t_p) else None
+    return {"drop": drop, **amounts, "shares": shares, "fresh": fresh_p - fresh_i}
 
 
-def verdict(total: dict[str, Any], converged: bool, least_forgetting: float) -> tuple[bool, str]:
-    """Whether the drop counts, and why."""
-    drop, shares = total["drop"], total["shares"]
+def verdict(bound: dict[str, Any], fall: float, converged: bool) -> tuple[bool, str]:
+    """Whether the drop counts, and why. `fall`: the part of plain's fresh gain that is gone."""
+    drop, shares = bound["drop"], bound["shares"]
     if shares is None:
-        return False, f"the run's own estimators see no drop of the bound ({drop:+.3g} nats per element)"
+        return False, f"the run's own estimators see no drop of the bound to speak of ({drop:+.3g} nats per element)"
     told = f"of a drop of {drop:.3g} nats per element, " + ", ".join(f"{shares[name]:.0%} is {name}" for name in PARTS)
     if not converged:
         return False, f"{told}; but a fresh fit had not converged, so read again with more steps"
-    if shares["forgetting"] < least_forgetting:
+    if shares["forgetting"] < LEAST_FORGETTING:
         return False, f"{told}; fresh estimators do not see enough of it"
-    if total["gain_drop"] <= 0:
-        return False, f"{told}; but fresh estimators predict the earlier nodes no worse than before"
+    if fall < LEAST_FALL:
+        return False, f"{told}; but fresh estimators predict the earlier nodes nearly as well as before"
     return True, told

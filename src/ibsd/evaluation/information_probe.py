@@ -41,9 +41,12 @@ from ibsd.distillation import IBSD, Objective
 from ibsd.evaluation.crops import Crops, cut_crops, split_images
 from ibsd.information.chain import MarkovChain
 from ibsd.information.club import club_upper_bound, laplace_nll
-from ibsd.information.estimator import SPREAD_SCALE, LaplaceEstimator
+from ibsd.information.estimator import SPREAD_FLOOR, SPREAD_SCALE, LaplaceEstimator
 from ibsd.students import Student
 from ibsd.types import InputError
+
+RESOLUTION = 0.05
+"""Smallest spread of fresh estimators, as a share of the earlier node's standard deviation."""
 
 NEGATIVES_BATCH = 8
 """N of the bound under negatives "all", unless told otherwise: the batch of the published and the sketched runs is 8 to 16."""
@@ -90,7 +93,8 @@ class Reading:
     """Standard deviation of each node."""
     negatives_batch: int
     """N."""
-    spread_floor: float
+    resolution: float
+    """Of the fresh estimators."""
     fit_steps: tuple[int, ...]
     """Steps to the best fresh estimator of each link, then of each standardised link."""
     converged: bool
@@ -119,7 +123,7 @@ class Fit(NamedTuple):
 
     chain: MarkovChain
     steps: tuple[int, ...]
-    converged: tuple[bool, ...]
+    converged: bool
 
 
 def cut_patches(stack: ImageStack, size_px: int, per_image: int = 8, seed: int = 0) -> Patches:
@@ -140,12 +144,10 @@ def trace_nodes(student: Student, lr: Tensor, chunk: int = 16) -> Nodes:
 
 
 def read_run(objective: Objective, patches: Patches, **options: Any) -> Reading:
-    """`read` of a run: with its own estimators, floor and view of the nodes where it has unconditional ones that learn, else fresh ones
-    only."""
+    """`read` of a run: with its own estimators and view of the nodes where it has unconditional ones that learn, else fresh ones only."""
     if isinstance(objective, IBSD) and isinstance(objective.chain, MarkovChain) and objective.inner_steps:
         seen = objective.seen
-        options = {"spread_floor": objective.chain.ibs[0].floor, "view": lambda nodes: seen(nodes, nodes[0])} | options
-        return read(objective.student, patches, objective.chain, **options)
+        return read(objective.student, patches, objective.chain, **{"view": lambda nodes: seen(nodes, nodes[0])} | options)
     return read(objective.student, patches, **options)
 
 
@@ -173,7 +175,7 @@ def read_nodes(
     held: Nodes,
     trained: MarkovChain | None = None,
     *,
-    spread_floor: float = 1e-3,
+    resolution: float = RESOLUTION,
     negatives_batch: int = NEGATIVES_BATCH,
     seed: int = 0,
     **fitting: Any,
@@ -183,7 +185,7 @@ def read_nodes(
     Args:
         fit, stop, held: estimators learn from the first, stop by the second, and are read on the third.
         trained: the estimators of the student's own run; without them there are no readings `trained` and `recalibrated`.
-        spread_floor: of the fresh estimators; take the run's.
+        resolution: of the fresh estimators.
         negatives_batch: N.
         fitting: other options of the two fits, see `fit_fresh`.
     """
@@ -191,9 +193,9 @@ def read_nodes(
     if trained is not None:
         of_trained = measure(trained, held, fit, negatives_batch)
         of_recalibrated = measure_recalibrated(trained, fit, stop, held, negatives_batch, seed)
-    fresh = fit_fresh(fit, stop, seed=seed, spread_floor=spread_floor, **fitting)
+    fresh = fit_fresh(fit, stop, seed=seed, resolution=resolution, **fitting)
     fit_s, stop_s, held_s = (in_units_of(nodes, fit) for nodes in (fit, stop, held))
-    fresh_s = fit_fresh(fit_s, stop_s, seed=seed, spread_floor=spread_floor, **fitting)
+    fresh_s = fit_fresh(fit_s, stop_s, seed=seed, resolution=resolution, **fitting)
     return Reading(
         trained=of_trained,
         recalibrated=of_recalibrated,
@@ -201,9 +203,9 @@ def read_nodes(
         standardised=measure(fresh_s.chain, held_s, fit_s, negatives_batch),
         scale=tuple(float(node.std()) for node in held),
         negatives_batch=negatives_batch,
-        spread_floor=spread_floor,
+        resolution=resolution,
         fit_steps=fresh.steps + fresh_s.steps,
-        converged=all(fresh.converged + fresh_s.converged),
+        converged=fresh.converged and fresh_s.converged,
         facts={"patches": [len(nodes[0]) for nodes in (fit, stop, held)], "patch_px": fit[0].shape[-1], "seed": seed},
     )
 
@@ -223,31 +225,31 @@ def fit_fresh(
     stop: Nodes,
     *,
     seed: int = 0,
-    spread_floor: float = 1e-3,
-    learning_rate: float = 1e-2,
-    batch_size: int = 16,
-    max_steps: int = 3000,
-    check_every: int = 50,
-    patience: int = 5,
-    tolerance: float = 1e-3,
+    resolution: float = RESOLUTION,
+    learning_rate: float = 3e-3,
+    batch_size: int = 4,
+    max_steps: int = 6000,
+    check_every: int = 100,
+    patience: int = 4,
+    tolerance: float = 0.01,
 ) -> Fit:
     """New estimators fitted by likelihood until they no longer improve on `stop`.
 
     The links share nothing, so one Adam fits all, and each keeps the weights of its own best check. When no link has improved by
-    `tolerance` nats per element for `patience` checks, all go back to their best and the learning rate falls to a third; after the second
-    such fall the fit has converged. Deterministic on the CPU for a seed; the global generator stays as it was.
+    `tolerance` nats per element for `patience` checks, all go back to their best and the learning rate falls to a third; after the third
+    time the fit has converged. Deterministic on the CPU for a seed; the global generator stays as it was.
     """
-    channels, device, dtype = fit[0].shape[1], fit[0].device, fit[0].dtype
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        chain = MarkovChain(channels, len(fit) - 1, spread_floor).to(device, dtype)
+        chain = MarkovChain(fit[0].shape[1], len(fit) - 1).to(fit[0].device, fit[0].dtype)
     for link, earlier in zip(chain.ibs, fit, strict=False):
         assert isinstance(link, LaplaceEstimator)
+        deviation = (earlier - earlier.mean(dim=(0, 2, 3), keepdim=True)).square().mean().sqrt()
+        link.floor = max(resolution * float(deviation), SPREAD_FLOOR)
         start_constant(link, earlier)
     optimizer = torch.optim.Adam(chain.parameters(), lr=learning_rate)
-    num_links = len(chain.ibs)
-    best, best_step, last_gain = [float("inf")] * num_links, [0] * num_links, [0] * num_links
-    weights = [copy.deepcopy(link.state_dict()) for link in chain.ibs]
+    best = [(nll, 0, copy.deepcopy(link.state_dict())) for nll, link in zip(likelihoods(chain, stop), chain.ibs, strict=True)]
+    mark, last_gain = [nll for nll, _, _ in best], 0
     batches = shuffled(fit, batch_size, seed)
     falls = step = 0
     while step < max_steps and falls < 3:
@@ -257,19 +259,22 @@ def fit_fresh(
             optimizer.step()
             step += 1
         for k, nll in enumerate(likelihoods(chain, stop)):
-            if nll < best[k]:
-                if nll < best[k] - tolerance:
-                    last_gain[k] = step
-                best[k], best_step[k], weights[k] = nll, step, copy.deepcopy(chain.ibs[k].state_dict())
-        if step - max(last_gain) >= patience * check_every:
-            falls += 1
-            last_gain = [step] * num_links
+            if nll < best[k][0]:
+                best[k] = nll, step, copy.deepcopy(chain.ibs[k].state_dict())
+            if nll < mark[k] - tolerance:
+                mark[k], last_gain = nll, step
+        if step - last_gain >= patience * check_every:
+            falls, last_gain = falls + 1, step
             optimizer.param_groups[0]["lr"] /= 3
-            for link, state in zip(chain.ibs, weights, strict=True):
-                link.load_state_dict(state)
-    for link, state in zip(chain.ibs, weights, strict=True):
+            take_back(chain, best)
+    take_back(chain, best)
+    return Fit(chain.requires_grad_(False), tuple(step for _, step, _ in best), converged=falls == 3)
+
+
+def take_back(chain: MarkovChain, best: Sequence[tuple[float, int, dict[str, Any]]]) -> None:
+    """Gives every link its best weights, the last of each (likelihood, step, weights)."""
+    for link, (_, _, state) in zip(chain.ibs, best, strict=True):
         link.load_state_dict(state)
-    return Fit(chain.requires_grad_(False), tuple(best_step), (falls == 3,) * num_links)
 
 
 @torch.no_grad()
