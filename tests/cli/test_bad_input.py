@@ -272,11 +272,11 @@ def test_bad_pictures_are_named_and_the_others_done(ibsd: Call, weights: Path, t
     write_rgb(folder / "good.png", np.zeros((8, 8, 3), np.uint8))
     write_rgb(folder / "dot.png", np.zeros((1, 1, 3), np.uint8))
     (folder / "text.jpg").write_text("this is no picture")
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(folder / "deep.png")
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "deep.tif")
     said = ibsd("upscale", folder, "-o", "out", "--weights", weights)
     assert said.code == 2
     assert "2 of 4 upscaled, 2 left out" in said.err
     assert "text.jpg" in said.err
-    assert "deep.png" in said.err
+    assert "deep.tif has float numbers" in said.err
     assert "Traceback" not in said.err
     assert sorted(tree(tmp_path / "out")) == ["dot.png", "good.png"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,39 +35,43 @@ def test_an_overlap_that_leaves_nothing_is_refused() -> None:
             spans(20, tile, overlap)
 
 
+def run(student: torch.nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+    """The student on arrays, in the precision of the array."""
+
+    def call(lr: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return student(torch.from_numpy(lr)).numpy()
+
+    return call
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", [(1, 1), (37, 5), (23, 41), (16, 16)])
 def test_tiles_equal_the_whole_from_the_receptive_field_on(scale: int, size: tuple[int, int]) -> None:
-    student = Convolutions(scale, depth=3).double()
-    lr = torch.rand(2, 3, *size, dtype=torch.float64)
+    student, lr = run(Convolutions(scale, depth=3).double()), noise(1, 3, *size)
     for tile, overlap in [(7, 3), (16, 3), (16, 5)]:
-        assert torch.allclose(tiled(student, lr, scale, tile, overlap), student(lr), rtol=0, atol=1e-12)
+        assert np.allclose(tiled(student, lr, scale, tile, overlap), student(lr), rtol=0, atol=1e-12)
 
 
 def test_less_overlap_than_the_receptive_field_shows() -> None:
     """Otherwise the law above would hold for the wrong reason."""
-    student, lr = Convolutions(2, depth=3), torch.rand(1, 3, 20, 20)
-    assert not torch.allclose(tiled(student, lr, 2, 8, 2), student(lr), rtol=0, atol=1e-6)
+    student, lr = run(Convolutions(2, depth=3).double()), noise(1, 3, 20, 20)
+    assert not np.allclose(tiled(student, lr, 2, 8, 2), student(lr), rtol=0, atol=1e-6)
 
 
 def test_all_tiles_have_one_size_and_a_small_image_goes_whole() -> None:
-    student = Nearest()
-    lr = torch.rand(1, 3, 29, 18)
-    assert torch.equal(tiled(student, lr, 2, 12, 2), student(lr))
-    assert set(student.sizes[:-1]) == {(12, 12)}
+    student, lr = Nearest(), noise(1, 3, 29, 18)
+    assert np.array_equal(tiled(run(student), lr, 2, 12, 2), lr.repeat(2, 2).repeat(2, 3))
+    assert set(student.sizes) == {(12, 12)}
     student.sizes.clear()
-    tiled(student, lr, 2, 29, 4)
+    tiled(run(student), lr, 2, 29, 4)
     assert student.sizes == [(29, 18)]
-
-
-def test_gradients_flow_through_tiles() -> None:
-    student = Convolutions(2, depth=2)
-    lr = torch.rand(1, 3, 15, 15, requires_grad=True)
-    (through_tiles,) = torch.autograd.grad(tiled(student, lr, 2, 8, 2).square().sum(), lr)
-    (through_whole,) = torch.autograd.grad(student(lr).square().sum(), lr)
-    assert torch.allclose(through_tiles, through_whole, atol=1e-5)
 
 
 def test_a_student_of_another_scale_is_refused() -> None:
     with pytest.raises(InputError, match="scale 3"):
-        tiled(Nearest(2), torch.rand(1, 3, 4, 4), 3, 16, 4)
+        tiled(run(Nearest(2)), noise(1, 3, 4, 4), 3, 16, 4)

@@ -13,7 +13,6 @@ from torch import nn
 from ibsd.images import to_array, to_tensor, write_rgb
 from ibsd.types import InputError
 from ibsd.upscaling import upscale
-from ibsd.upscaling.upscaler import fill_transparent
 from upscaling.fakes import Convolutions, Nearest
 
 
@@ -132,23 +131,10 @@ def test_colours_under_transparency_do_not_bleed(hidden: int) -> None:
     assert np.abs(bigger[seen][:, :3].astype(int) - (200, 30, 30)).max() <= 1
 
 
-def test_filling_touches_only_what_is_hidden() -> None:
-    rgb, alpha = torch.rand(1, 3, 9, 14), torch.rand(1, 1, 9, 14)
-    assert fill_transparent(rgb, alpha) is rgb
-    assert fill_transparent(rgb, torch.zeros_like(alpha)) is rgb
-    alpha[..., 3:8, 2:] = 0
-    filled = fill_transparent(rgb, alpha)
-    assert torch.equal(torch.where(alpha > 0, filled, 0), torch.where(alpha > 0, rgb, 0))
-    visible = rgb.masked_fill(alpha == 0, float("nan")).flatten(2)
-    low, high = visible.nan_to_num(nan=1).amin(2), visible.nan_to_num(nan=0).amax(2)
-    assert (filled.flatten(2) >= low[..., None] - 1e-6).all()
-    assert (filled.flatten(2) <= high[..., None] + 1e-6).all()
-
-
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     student = Nearest(2)
-    for array in (np.zeros((4, 4, 3)), np.zeros((4, 4, 3), np.uint16), noise(4), noise(4, 4, 2), noise(2, 4, 4, 3), noise(0, 4, 3)):
-        with pytest.raises(InputError, match="not a picture"):
+    for array in (np.zeros((4, 4, 3)), np.zeros((4, 4, 3), np.uint32), noise(4), noise(4, 4, 2), noise(2, 4, 4, 3), noise(0, 4, 3)):
+        with pytest.raises(InputError, match="is no picture"):
             upscale(array, student)
     with pytest.raises(InputError, match="a list cannot be upscaled"):
         upscale([[1]], student)  # pyright: ignore

@@ -22,8 +22,10 @@ def upscale(
     weights: Annotated[Path | None, Parameter(alias="-w")] = None,
     tile: str = "auto",
     force: Annotated[bool, Parameter(negative="")] = False,
+    skip_existing: Annotated[bool, Parameter(negative="")] = False,
     suffix: str = "",
     format: str | None = None,
+    quality: int = 95,
     device: str = "auto",
 ) -> int:
     """Upscale photographs, or whole folders of them.
@@ -34,7 +36,7 @@ def upscale(
 
     $ ibsd upscale holiday/ -o large/ --weights last.safetensors --suffix _x4
 
-    Colour profile, EXIF data and transparency are kept.
+    Colour profile, EXIF data, DPI, 16 bits and transparency are kept.
 
     Nothing is overwritten without --force, an input never.
 
@@ -50,10 +52,14 @@ def upscale(
         Memory against speed: auto, none, or the side of a tile in pixels.
     force:
         Replace results that exist.
+    skip_existing:
+        Pass over photographs whose result exists.
     suffix:
         Put behind each name: _x4 makes photo_x4.jpg of photo.jpg.
     format:
-        png, jpg, webp, tiff or bmp; by default each file's own.
+        png, jpg, webp, tiff, avif or bmp; by default each file's own.
+    quality:
+        1 to 100, for jpg, webp and avif.
     device:
         auto, cpu, cuda or cuda:0.
     """
@@ -65,6 +71,7 @@ def upscale(
         raise InputError("no weights are given, and ibsd brings none yet: add --weights FILE, made by ibsd train or ibsd demo")
     tile_px = tile_size(tile)
     from ibsd.assembly import chosen_device
+    from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, status_console
     from ibsd.students import load_student
     from ibsd.upscaling import summary, upscale_files
@@ -82,15 +89,28 @@ def upscale(
         def on_file(result: Result, done: int, total: int) -> None:
             if files is not None:
                 bars.update(files, completed=done, total=total)
-            if result.error is None:
+            if result.error is None and not result.skipped:
                 console.print(f"{result.source} -> {result.target}", markup=False)
+            if result.note:
+                console.print(result.note, markup=False)
 
         def on_tile(done: int, total: int) -> None:
             if tiles is not None:
                 bars.update(tiles, completed=done, total=total)
 
+        stack.enter_context(StopRequests(at_once=True))  # so that SIGTERM, as Ctrl-C, leaves no half file
         results = upscale_files(
-            inputs, output, student, tile=tile_px, force=force, suffix=suffix, format=format, on_file=on_file, on_tile=on_tile
+            inputs,
+            output,
+            student,
+            tile=tile_px,
+            force=force,
+            skip_existing=skip_existing,
+            suffix=suffix,
+            format=format,
+            quality=quality,
+            on_file=on_file,
+            on_tile=on_tile,
         )
     failed = any(result.error for result in results)
     if failed:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibsd.images import IMAGE_SUFFIXES, check_writable_as, is_image_name, read_photo, write_photo
+from ibsd.photographs import PHOTOGRAPH_SUFFIXES, WRITABLE_SUFFIXES, check_writable, is_photograph_name, open_photograph, write_photograph
 from ibsd.types import InputError, Scale
-from ibsd.upscaling.upscaler import Network, TileSize, scale_of, tile_and_overlap, upscale_photo
+from ibsd.upscaling.network import Network, Student, as_network
+from ibsd.upscaling.strips import TileSize, tile_and_overlap, upscaled_strips
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,25 @@ class Result:
     source: Path
     target: Path
     error: str | None = None
-    """One sentence; None if `target` was written."""
+    """One sentence; None if `target` was written, or skipped."""
+    note: str | None = None
+    """What `target`'s format could not keep of the photograph."""
+    skipped: bool = False
+    """`target` was there already and is as it was."""
 
 
 def upscale_files(
     inputs: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
-    student: Network,
+    student: Student | Network,
     *,
     tile: TileSize = "auto",
     scale: Scale | None = None,
     force: bool = False,
+    skip_existing: bool = False,
     suffix: str = "",
     format: str | None = None,
+    quality: int = 95,
     on_file: Callable[[Result, int, int], None] | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
@@ -45,8 +52,10 @@ def upscale_files(
         tile: as in `upscale`.
         scale: as in `upscale`.
         force: replace files that exist. An input file is never replaced.
+        skip_existing: pass over files whose result exists, so that a stopped run of a large folder can go on.
         suffix: put behind each name: with "_x4", a.jpg becomes a_x4.jpg.
-        format: write png, jpg, webp, tiff or bmp; by default each file's own format.
+        format: write png, jpg, webp, tiff, avif or bmp; by default each file's own format, and jpg for HEIC, which nobody may encode.
+        quality: 1 to 100, for jpg, webp and avif.
         on_file: called as on_file(result, done, all) after each file.
         on_tile: called as on_tile(done, all) after each tile of the file at work.
 
@@ -59,32 +68,53 @@ def upscale_files(
             (without `force`) or is itself an input, two inputs would become one output, the output folder cannot be written to, or tile or
             scale is wrong.
     """
-    scale = scale_of(student, scale)
-    tile_and_overlap(tile)
-    jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
-    _check_targets(jobs, force)
-    _make_folders({target.parent for _, target in jobs})
+    if not 1 <= quality <= 100:
+        raise InputError(f"quality is {quality}: choose 1 to 100.")
+    if force and skip_existing:
+        raise InputError("force replaces what exists and skip_existing keeps it: choose one of them.")
     results: list[Result] = []
-    for source, target in jobs:
-        error = None
-        try:
-            photo = read_photo(source)
-            height, width = photo.rgb.shape[:2]
-            check_writable_as(target, height * scale, width * scale, photo.alpha is not None)
-            write_photo(target, upscale_photo(photo, student, tile, scale=scale, on_tile=on_tile), force=force)
-        except InputError as reason:
-            error = str(reason)
-        results.append(Result(source, target, error))
-        if on_file:
-            on_file(results[-1], len(results), len(jobs))
+    with as_network(student, scale) as network:
+        tile_and_overlap(tile, network)
+        jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
+        _check_targets(jobs, force or skip_existing)
+        _make_folders({target.parent for _, target in jobs})
+        for source, target in jobs:
+            if skip_existing and os.path.lexists(target):
+                result = Result(source, target, skipped=True)
+            else:
+                result = _upscale_file(source, target, network, tile, quality, force, on_tile)
+            results.append(result)
+            if on_file:
+                on_file(result, len(results), len(jobs))
     return results
+
+
+def _upscale_file(
+    source: Path,
+    target: Path,
+    network: Network,
+    tile: TileSize,
+    quality: int,
+    force: bool,
+    on_tile: Callable[[int, int], None] | None,
+) -> Result:
+    try:
+        photograph = open_photograph(source)
+        facts = photograph.facts.upscaled(network.scale)
+        note = check_writable(target, facts)
+        write_photograph(target, facts, upscaled_strips(photograph, network, tile, on_tile), quality=quality, force=force)
+    except InputError as reason:
+        return Result(source, target, str(reason))
+    return Result(source, target, note=note and f"{target}: {note}")
 
 
 def summary(results: Sequence[Result]) -> str:
     """How many were written, and a line for each that was not."""
     failed = [result for result in results if result.error]
-    lines = [f"{len(results) - len(failed)} of {len(results)} upscaled" + (f", {len(failed)} left out:" if failed else ".")]
-    return "\n".join(lines + [f"  {result.error}" for result in failed])
+    skipped = sum(result.skipped for result in results)
+    counts = [f"{len(results) - len(failed) - skipped} of {len(results)} upscaled"]
+    counts += [f"{skipped} there already"] * bool(skipped) + [f"{len(failed)} left out"] * bool(failed)
+    return "\n".join([", ".join(counts) + (":" if failed else "."), *(f"  {result.error}" for result in failed)])
 
 
 def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> list[tuple[Path, Path]]:
@@ -92,14 +122,14 @@ def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> 
     if not inputs:
         raise InputError("there is nothing to upscale: name files or folders.")
     ending = None if format is None else f".{format.lower().lstrip('.')}"
-    if ending is not None and ending not in IMAGE_SUFFIXES:
-        raise InputError(f"format is {format!r}: choose one of {', '.join(name[1:] for name in IMAGE_SUFFIXES)}.")
+    if ending is not None and ending not in WRITABLE_SUFFIXES:
+        raise InputError(f"format is {format!r}: choose one of {', '.join(name[1:] for name in WRITABLE_SUFFIXES)}.")
     if os.sep in suffix or "/" in suffix:
         raise InputError(f"suffix is {suffix!r}: leave out the slash, it is put behind each file's name.")
     for path in inputs:
         if not os.path.exists(path):  # unlike Path.exists, not raising where looking is forbidden
             raise InputError(f"{path} does not exist: check the name.")
-    if output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir():
+    if output.suffix.lower() in PHOTOGRAPH_SUFFIXES and not output.is_dir():
         if len(inputs) > 1 or inputs[0].is_dir():
             raise InputError(f"{output} is the name of one file, but more may come out: name a folder.")
         if suffix or format:
@@ -112,13 +142,17 @@ def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> 
             if path.is_dir()
             else [(_image_file(path), Path(path.name))]
         )
-        jobs |= {(file, output / name.with_name(f"{name.stem}{suffix}{ending or name.suffix}")) for file, name in files}
+        jobs |= {(file, output / name.with_name(f"{name.stem}{suffix}{ending or _own_ending(name)}")) for file, name in files}
     return sorted(jobs)
 
 
+def _own_ending(name: Path) -> str:
+    return name.suffix if name.suffix.lower() in WRITABLE_SUFFIXES else ".jpg"
+
+
 def _image_file(path: Path) -> Path:
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"{path} is not named as an image ({', '.join(IMAGE_SUFFIXES)}): convert it, or leave it out.")
+    if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+        raise InputError(f"{path} is not named as an image ({', '.join(PHOTOGRAPH_SUFFIXES)}): convert it, or leave it out.")
     return path
 
 
@@ -132,9 +166,9 @@ def _images_below(folder: Path, output: Path) -> list[Path]:
     found: list[Path] = []
     for here, subfolders, names in os.walk(folder, onerror=refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and (Path(here) / name).resolve() != own_output]
-        found += [Path(here) / name for name in names if is_image_name(name)]
+        found += [Path(here) / name for name in names if is_photograph_name(name)]
     if not found:
-        raise InputError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): name another folder.")
+        raise InputError(f"{folder} holds no images ({', '.join(PHOTOGRAPH_SUFFIXES)}): name another folder.")
     return found
 
 
