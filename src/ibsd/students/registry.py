@@ -11,10 +11,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ibsd.students.imdn import IMDN
+from ibsd.students.omnisr import OmniSR
+from ibsd.students.rfdn import RFDN
+from ibsd.students.rfdn_aim import RFDNAIM
 from ibsd.students.student import Student
 from ibsd.types import InputError, Scale
 
-STUDENTS: dict[str, type[Student]] = {network.name: network for network in (IMDN,)}
+STUDENTS: dict[str, type[Student]] = {network.name: network for network in (IMDN, RFDN, RFDNAIM, OmniSR)}
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net", "generator")
 """Keys under which published files nest the state dict, best first."""
