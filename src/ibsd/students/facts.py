@@ -32,7 +32,8 @@ def facts_of(network: type[Student] | Student) -> Facts:
 
 def tiling_advice(spec: StudentSpec, facts: Facts) -> str:
     """One sentence on upscaling with it tile by tile."""
-    aligned = f", starting at multiples of {facts.tile_multiple_px} px" if facts.tile_multiple_px > 1 else ""
+    aligned = f" that start at multiples of {facts.tile_multiple_px} px" if facts.tile_multiple_px > 1 else ""
+    overlap = f"tiles{aligned}, overlapping by {spec.receptive_field_px} px"
     if not spec.pools_globally:
-        return f"tiles{aligned} that overlap by {spec.receptive_field_px} px or more give exactly what the whole image gives"
-    return f"the largest tiles that fit{aligned}: what it computes depends on the whole tile, so no overlap makes tiles equal the whole"
+        return f"{overlap}: exactly what the whole image gives"
+    return f"{overlap}, as large as fit: what it computes depends on the whole tile, so that none equals the whole image"

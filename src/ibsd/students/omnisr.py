@@ -231,7 +231,7 @@ class OmniSR(Student):
             channels=width,
             num_nodes=4,
             minimum_size_px=1,
-            receptive_field_px=0,
+            receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW) * WINDOW,  # of the convolutions, in whole windows
             pools_globally=True,
             options={"width": width, "num_groups": num_groups},
         )

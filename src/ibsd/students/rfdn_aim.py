@@ -16,9 +16,6 @@ from ibsd.students.rfdn import ResidualDistillationBlock
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import Scale
 
-ESA_REACH_PX = 34
-"""How far one attention block looks: 1 + 2 * (6 + 3 * 3) through convolutions and pool, and 3 for the bilinear enlargement by up to 7."""
-
 
 class RFDNAIM(Student):
     """The original RFDN. x4 has 433,448 parameters at the challenge's width 50 with 4 blocks.
@@ -29,7 +26,7 @@ class RFDNAIM(Student):
         num_blocks: distillation blocks; the paper's own tables are of width 48 with 6.
 
     Nodes: first convolution, and the blocks at a third, two thirds and the end (of 4: 1, 3 and 4); ours, as IBSD published none for it.
-    The gate is enlarged by a factor that depends on the size of the image: tiles never equal the whole exactly.
+    The gates see about 30 pixels far each, on a grid that depends on the size of the image: tiles never equal the whole exactly.
     """
 
     name: ClassVar[str] = "rfdn-aim"
@@ -46,7 +43,7 @@ class RFDNAIM(Student):
             channels=width,
             num_nodes=4,
             minimum_size_px=1,
-            receptive_field_px=1 + (4 + ESA_REACH_PX) * num_blocks + 2,
+            receptive_field_px=1 + 4 * num_blocks + 2,  # beside the gates, which look much further
             pools_globally=True,
             options={"width": width, "num_blocks": num_blocks},
         )
