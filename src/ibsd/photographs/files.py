@@ -5,6 +5,7 @@ libvips (the extra `upscale`) does all but BMP. Where it is missing, Pillow does
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from functools import cache
@@ -43,6 +44,7 @@ def has_vips() -> bool:
         import pyvips  # noqa: F401
     except (ImportError, OSError):
         return False
+    logging.getLogger("pyvips").addHandler(logging.NullHandler())  # what matters comes as an error; the rest is for who asks for logs
     return True
 
 
@@ -112,11 +114,7 @@ def write_photograph(
         return
     from ibsd.photographs.vips_writer import write_with_vips
 
-    try:
-        write_whole(path, lambda file: write_with_vips(Path(file.name), form, facts, strips, quality))
-    except InputError as error:
-        sentence = str(error)
-        raise InputError(sentence if str(path) in sentence else f"{path} is not written: {sentence}") from error
+    write_whole(path, lambda file: write_with_vips(Path(file.name), path, form, facts, strips, quality))
 
 
 def _with_pillow(path: Path) -> InMemory:

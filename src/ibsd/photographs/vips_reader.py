@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import TiffImagePlugin
 
-from ibsd.photographs.exif import dpi_of, portable, portable_block
+from ibsd.photographs.exif import dpi_of, portable_block, portable_tiff
 from ibsd.photographs.photograph import Facts
 from ibsd.types import InputError
 
@@ -152,11 +151,7 @@ def _exif(path: Path, form: str, image: Any) -> bytes | None:
     if form != "TIFF":
         block = _field(image, "exif-data", None)
         return portable_block(block) if block else None
-    try:  # libvips leaves these tags; Pillow reads the header alone
-        with open(path, "rb") as file:
-            return portable(TiffImagePlugin.TiffImageFile(file).getexif())
-    except Exception:  # as in portable
-        return None
+    return portable_tiff(path)  # libvips leaves these tags
 
 
 def _field(image: Any, name: str, default: Any) -> Any:
@@ -190,7 +185,7 @@ class _clear:  # noqa: N801  (reads as a phrase)
 
 
 def vips_reason(error: Exception) -> str:
-    """The last line of libvips's report that is not about the calls it went through."""
+    """The last line of libvips's report that is not about the calls it went through; often it has none."""
     lines = [line.strip() for line in str(getattr(error, "detail", "") or error).splitlines() if line.strip()]
     telling = [line for line in lines if "unable to call" not in line and "bad seek" not in line]
-    return (telling or lines or [type(error).__name__])[-1].rstrip(".")
+    return telling[-1].rstrip(".") if telling else "its header makes no sense"

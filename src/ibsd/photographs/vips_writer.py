@@ -26,13 +26,13 @@ UNKNOWN_DPI = 72.0
 """What viewers assume where a file says nothing; some formats cannot say nothing."""
 
 
-def write_with_vips(partial: Path, form: str, facts: Facts, strips: Iterable[np.ndarray], quality: int) -> None:
-    """Writes `partial`, an existing empty file, as JPEG, PNG, WEBP, TIFF or AVIF. InputError when that fails; `partial` is then not whole.
+def write_with_vips(partial: Path, path: Path, form: str, facts: Facts, strips: Iterable[np.ndarray], quality: int) -> None:
+    """Writes `partial`, an existing empty file, as JPEG, PNG, WEBP, TIFF or AVIF. InputError, which names `path`, when that fails.
 
     Whatever `strips` raises comes out of here after the encoder has ended.
     """
     exif = facts.exif
-    encoder = _Encoder(partial, form, facts, quality)
+    encoder = _Encoder(partial, path, form, facts, quality)
     try:
         for piece in png_stream(facts, strips, exif if exif and form != "TIFF" and len(exif) <= LARGEST_EXIF else None):
             encoder.feed(piece)
@@ -45,8 +45,8 @@ def write_with_vips(partial: Path, form: str, facts: Facts, strips: Iterable[np.
 
 
 class _Encoder:
-    def __init__(self, partial: Path, form: str, facts: Facts, quality: int) -> None:
-        self.partial, self.form, self.facts, self.quality = partial, form, facts, quality
+    def __init__(self, partial: Path, path: Path, form: str, facts: Facts, quality: int) -> None:
+        self.partial, self.path, self.form, self.facts, self.quality = partial, path, form, facts, quality
         self.pieces: queue.Queue[bytes] = queue.Queue(2)
         self.rest = memoryview(b"")
         self.ended = threading.Event()
@@ -55,19 +55,17 @@ class _Encoder:
         self.thread.start()
 
     def feed(self, piece: bytes) -> None:
-        while True:
-            if self.ended.is_set():
-                self._fail()
+        while not self.ended.is_set():
             try:
                 return self.pieces.put(piece, timeout=0.1)
             except queue.Full:
                 continue
+        return self._check()  # without an error it had all rows and did not wait for the end of the stream
 
     def finish(self) -> None:
         self.feed(b"")
         self.thread.join()
-        if self.error:
-            self._fail()
+        self._check()
 
     def abandon(self) -> None:
         """Ends the thread, in vain for a moment at most: one that is past its last byte and still busy dies with the process."""
@@ -76,11 +74,12 @@ class _Encoder:
         self.pieces.put(b"")
         self.thread.join(timeout=2)
 
-    def _fail(self) -> None:
-        assert self.error is not None, "the encoder ended before its last byte"
+    def _check(self) -> None:
         if isinstance(self.error, OSError):
             raise self.error
-        raise InputError(f"it cannot be encoded as {self.form} ({vips_reason(self.error)}): choose another format.") from self.error
+        if self.error:
+            reason = vips_reason(self.error)
+            raise InputError(f"{self.path} cannot be encoded as {self.form} ({reason}): choose another format.") from self.error
 
     def _run(self) -> None:
         try:

@@ -1,0 +1,126 @@
+"""Time and memory of photographs of any size, through the same code as `ibsd upscale`.
+
+    python benchmarks/gigapixel.py memory                             # 12,000 x 9,000 x4 through a network that is nearly free
+    python benchmarks/gigapixel.py memory --size 6000x4000 --format jpg
+    python benchmarks/gigapixel.py overhead --size 1536x1024          # a real network: from file to file against its tiles alone
+
+`memory` makes a photograph (a random smooth picture with noise) in a temporary folder, upscales it with a network that repeats pixels, in
+a process of its own, and prints that process's largest resident size. `overhead` runs, in turn and in one process, all tiles of a
+photograph through the network (made of the same rows, kept nowhere) and the photograph from file to file, and prints the ratio of the
+medians. Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ibsd.photographs import Facts, open_photograph, write_photograph
+from ibsd.upscaling import upscale_files
+from ibsd.upscaling.network import Network, TorchNetwork
+from ibsd.upscaling.strips import tile_and_overlap
+from ibsd.upscaling.tiling import spans
+
+SCALE = 4
+
+
+class Repeat:
+    """Repeats every pixel; nearly free."""
+
+    scale, receptive_field_px, tile_px = SCALE, 27, 256
+
+    def __call__(self, lr: np.ndarray) -> np.ndarray:
+        return lr.repeat(SCALE, 2).repeat(SCALE, 3)
+
+
+def rows(width: int, height: int) -> Iterator[np.ndarray]:
+    """A picture with large forms and noise, so that codecs have something to do."""
+    generator = np.random.default_rng(0)
+    columns = 90 * np.sin(np.arange(width) / 300)[None, :, None] + np.array([100, 120, 140])
+    for top in range(0, height, 256):
+        count = min(256, height - top)
+        waves = 40 * np.cos(np.arange(top, top + count) / 170)[:, None, None]
+        yield np.clip(columns + waves + generator.normal(0, 4, (count, width, 3)), 0, 255).astype(np.uint8)
+
+
+def resident_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def memory(source: Path, target: Path, pipe: multiprocessing.connection.Connection) -> None:
+    before, started, cpu = resident_gib(), time.perf_counter(), time.process_time()
+    (result,) = upscale_files([source], target, Repeat())
+    assert result.error is None, result.error
+    pipe.send((before, resident_gib(), time.perf_counter() - started, time.process_time() - cpu))
+
+
+def tiles_alone(network: Network, width: int, height: int) -> float:
+    """Seconds for the network's tiles of such a photograph, made of one picture again and again, nothing kept."""
+    tile_px, overlap_px = tile_and_overlap("auto", network)
+    lr = next(rows(tile_px, tile_px)).transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    shape = min(tile_px, height), min(tile_px, width)
+    lr = np.ascontiguousarray(lr[..., : shape[0], : shape[1]])
+    number = len(spans(height, tile_px, overlap_px)) * len(spans(width, tile_px, overlap_px))
+    started = time.perf_counter()
+    for _ in range(number):
+        network(lr)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["memory", "overhead"])
+    parser.add_argument("--size", default="12000x9000")
+    parser.add_argument("--format", default="jpg")
+    parser.add_argument("--output-format", default=None)
+    parser.add_argument("--width", type=int, default=64, help="overhead: channels of the IMDN (random weights: speed does not care)")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / f"photograph.{options.format}"
+        target = Path(folder) / f"large.{options.output_format or options.format}"
+        write_photograph(source, Facts(height, width), rows(width, height))
+        found: dict[str, object] = {"what": options.what, "lr": [width, height], "format": options.format, "load": os.getloadavg()[0]}
+        if options.what == "memory":
+            context = multiprocessing.get_context("spawn")
+            receiver, sender = context.Pipe(duplex=False)
+            worker = context.Process(target=memory, args=(source, target, sender))
+            worker.start()
+            before, peak, seconds, cpu = receiver.recv()
+            worker.join()
+            facts = open_photograph(target).facts
+            assert (facts.width, facts.height) == (width * SCALE, height * SCALE)
+            found |= {"sr_gigapixels": round(facts.width * facts.height / 1e9, 3), "gib_after_imports": round(before, 3)}
+            found |= {"peak_gib": round(peak, 3), "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
+            found |= {"lr_megabytes": source.stat().st_size // 10**6, "sr_megabytes": target.stat().st_size // 10**6}
+        else:
+            import ibsd
+
+            network = TorchNetwork(ibsd.create_student("imdn", SCALE, width=options.width).eval())
+            alone, whole = [], []
+            for _ in range(options.repeats):
+                alone.append(tiles_alone(network, width, height))
+                started = time.perf_counter()
+                (result,) = upscale_files([source], target, network, force=True)
+                assert result.error is None, result.error
+                whole.append(time.perf_counter() - started)
+            found |= {"network": f"imdn x4, width {options.width}", "tiles_alone_s": [round(s, 2) for s in alone]}
+            found |= {"file_to_file_s": [round(s, 2) for s in whole], "peak_gib": round(resident_gib(), 3)}
+            found |= {"ratio_of_medians": round(statistics.median(whole) / statistics.median(alone), 3)}
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""A folder of forty nasty files through the real command line: each a clear sentence or the right result, and the run goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ibsd.export.weights import save_student
+from ibsd.photographs import open_photograph
+from ibsd.students import create_student
+from ibsd.upscaling import upscale_files
+from photographs.nasty import NASTY, Nasty
+from photographs.oracles import odd_profile
+from upscaling.fakes import Nearest
+
+pytest.importorskip("pyvips")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nasty")
+    for each in NASTY:
+        each.make(folder / each.name)
+    return folder
+
+
+def test_there_are_forty() -> None:
+    assert len({each.name for each in NASTY}) == len(NASTY) == 40
+    assert 10 < sum(each.sentence is None for each in NASTY) < 30
+
+
+def test_each_is_a_sentence_or_right(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Through a network that repeats every pixel, so that the right result is known."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    results = {result.source.name: result for result in upscale_files([folder], tmp_path / "out", Nearest(2))}
+    for each in NASTY:
+        result = results[each.name]
+        if each.sentence:
+            assert result.error and re.search(each.sentence, result.error), f"{each.name}: {result.error}"
+            assert str(result.source) in result.error or str(result.target) in result.error
+            assert "\n" not in result.error and result.error.endswith("."), result.error
+            assert not result.target.exists()
+        else:
+            assert result.error is None, result.error
+            check(each, result.source, result.target)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {each.name for each in NASTY if each.sentence is None}
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert capfd.readouterr().err == ""  # libraries below would warn there
+
+
+def check(each: Nasty, source: Path, target: Path) -> None:
+    assert each.right is not None
+    expected = each.right(source).repeat(2, 0).repeat(2, 1)
+    photograph = open_photograph(target)
+    found = photograph.read(photograph.facts.height)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype), each.name
+    if photograph.facts.alpha:  # opacity is interpolated; what can be seen well inside keeps its colour
+        same = (expected[..., -1] > 0) & (found[..., -1] > 0)
+        found, expected = found[same][:, :-1], expected[same][:, :-1]
+    off = np.abs(found.astype(int) - expected.astype(int)).max()
+    assert off <= each.tolerance, f"{each.name} is off by {off}"
+    with Image.open(target) as image:
+        assert image.getexif().get(0x0112, 1) == 1
+        if each.name == "odd-profile.png":
+            assert image.info["icc_profile"] == odd_profile()
+
+
+@pytest.mark.slow
+def test_the_command_line_survives_them_all_in_little_memory(folder: Path, tmp_path: Path) -> None:
+    weights = save_student(create_student("imdn", 2, width=4, num_blocks=3), tmp_path / "tiny.safetensors")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dot.png").write_text("mine")
+    command = [
+        sys.executable,
+        "-m",
+        "ibsd",
+        "upscale",
+        str(folder),
+        "-o",
+        str(tmp_path / "out"),
+        "--weights",
+        str(weights),
+        "--skip-existing",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    refused = sum(each.sentence is not None for each in NASTY)
+    assert done.returncode == 2
+    assert f"{40 - refused - 1} of 40 upscaled, 1 there already, {refused} left out:" in done.stderr
+    assert "Traceback" not in done.stderr and "VIPS" not in done.stderr and "warning" not in done.stderr.lower()
+    assert (tmp_path / "out" / "dot.png").read_text() == "mine"
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1.5 * 2**20
