@@ -1,0 +1,104 @@
+"""Laws of strips: any tile gives what the whole gives, in little memory, at 8 and 16 bits, with and without opacity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ibsd.photographs import Facts, InMemory
+from ibsd.types import InputError
+from ibsd.upscaling.network import TorchNetwork
+from ibsd.upscaling.strips import tile_and_overlap, upscaled_strips
+from upscaling.fakes import Convolutions, Nearest
+
+DEPTH = 3
+
+
+def network(scale: int = 2) -> TorchNetwork:
+    """Purely convolutional, in double precision, so that only a wrong tile could show; says how far it sees."""
+    student = Convolutions(scale, DEPTH).double()
+    made = TorchNetwork(lambda lr: student(lr.double()), scale)
+    made.receptive_field_px = DEPTH
+    return made
+
+
+def photograph(channels: int = 3, bits: int = 8, height: int = 150, width: int = 131) -> InMemory:
+    generator = np.random.default_rng(channels)
+    kind = np.uint8 if bits == 8 else np.uint16
+    pixels = generator.integers(0, 2**bits, (height, width, channels), dtype=kind)
+    if channels in (2, 4):
+        pixels[..., -1][generator.random((height, width)) < 0.6] = 0
+        pixels[40:120, 30:110, -1] = 0  # wider than a tile
+    return InMemory(Facts(height, width, channels < 3, channels in (2, 4), bits), pixels)
+
+
+def upscaled(channels: int, bits: int, tile: int | str, scale: int = 2) -> np.ndarray:
+    return np.concatenate(list(upscaled_strips(photograph(channels, bits), network(scale), tile)))  # pyright: ignore
+
+
+@pytest.mark.parametrize(("channels", "bits"), [(1, 8), (2, 16), (3, 8), (3, 16), (4, 8), (4, 16)])
+def test_tiles_equal_the_whole(channels: int, bits: int) -> None:
+    """Opacity included: what lies hidden is filled the same way in every tile."""
+    whole = upscaled(channels, bits, "whole")
+    assert whole.dtype == (np.uint8 if bits == 8 else np.uint16)
+    assert whole.shape == (300, 262, channels)
+    for tile in (22, 41, "auto"):
+        parts = upscaled(channels, bits, tile)
+        assert np.abs(parts.astype(int) - whole).max() <= 1, tile  # float32 tips a rounding
+        assert (parts != whole).mean() < 1e-3
+
+
+def test_the_overlap_is_how_far_the_network_sees_and_less_would_show() -> None:
+    made = network()
+    assert tile_and_overlap("auto", made) == (256, DEPTH)
+    assert tile_and_overlap(40, made) == (40, DEPTH)
+    with pytest.raises(InputError, match="sees 3 pixels far: choose 22 or more"):
+        tile_and_overlap(21, made)
+    made.receptive_field_px = DEPTH - 1
+    parts = np.concatenate(list(upscaled_strips(photograph(), made, 40)))
+    assert (parts != upscaled(3, 8, "whole")).mean() > 1e-3
+
+
+def test_a_network_that_sees_far_gets_a_tile_that_holds_it() -> None:
+    made = network()
+    made.receptive_field_px = 200
+    assert tile_and_overlap("auto", made) == (416, 200)
+
+
+def test_pooling_sees_the_same_tile_whatever_the_picture() -> None:
+    """So the result at a place depends on what lies in its tile, not on the size of the photograph or of the machine's memory."""
+    student = Nearest(2)
+    student.spec.receptive_field_px = 8  # pyright: ignore
+    for size in ((300, 700), (256, 256), (1000, 257)):
+        pixels = np.zeros((*size, 3), np.uint8)
+        list(upscaled_strips(InMemory(Facts(*size), pixels), TorchNetwork(student)))
+    assert set(student.sizes) == {(256, 256)}
+
+
+def test_rows_are_read_once_and_only_as_far_as_needed() -> None:
+    made = photograph(4, height=700, width=20)
+    read: list[int] = []
+
+    class Counting(InMemory):
+        def read(self, count: int) -> np.ndarray:
+            read.append(count)
+            return super().read(count)
+
+    strips = upscaled_strips(Counting(made.facts, made.pixels), network(), 64)
+    next(strips)
+    assert sum(read) < 64 + 100
+    list(strips)
+    assert sum(read) == 700
+
+
+def test_sixteen_bits_keep_steps_that_eight_do_not_have() -> None:
+    ramp = np.arange(30_000, 30_256, dtype=np.uint16)[None, :, None].repeat(4, 0).repeat(3, 2)
+    (strip,) = upscaled_strips(InMemory(Facts(4, 256, bits=16), ramp), TorchNetwork(Nearest(2)))
+    assert np.array_equal(strip, ramp.repeat(2, 0).repeat(2, 1))
+
+
+def test_values_are_clamped_and_halves_rounded_to_even() -> None:
+    values = torch.tensor([-0.2, 1.4, 0.5 / 255, 1.5 / 255, 2.5 / 255, 254.6 / 255])
+    (strip,) = upscaled_strips(InMemory(Facts(1, 6), np.zeros((1, 6, 3), np.uint8)), TorchNetwork(lambda lr: values.expand(1, 3, 1, 6), 1))
+    assert strip[0, :, 0].tolist() == [0, 255, 0, 2, 2, 255]
