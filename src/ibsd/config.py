@@ -77,7 +77,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """What to minimise: `name` is `ibsd` or `plain`; `options` are the keyword arguments of its class."""
+    """What to minimise: `name` is one of `distillation/registry.py`; `options` are the keyword arguments of its class."""
 
     name: str = "ibsd"
     options: dict[str, Any] = field(default_factory=dict)

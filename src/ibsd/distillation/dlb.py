@@ -1,0 +1,92 @@
+"""DLB: self-distillation from the last mini-batch (Shen et al., CVPR 2022), for regression.
+
+    L = L1(SR, HR) over the whole batch + alpha L1(SR_repeated, SR_last)
+
+Half of each batch repeats patches of the batch before, and SR_last is what the student gave for them then. Gradients reach the student
+through SR; SR_last carries no graph.
+
+The trainer's batches stay as they are drawn: the first half of each is used, and its second half gives way to the first half of the one
+before. So the student sees other patches than plain training does, each of them twice: `paired` is false.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ibsd.data.patches import PatchSource
+from ibsd.distillation.objective import Objective
+from ibsd.students.student import Student
+from ibsd.types import Batch, InputError, LossReport, Origin
+
+
+class DLB(Objective):
+    """L1 to HR, and to the student's last output on the half of the batch that it has seen.
+
+    Args:
+        student: the network to train.
+        alpha: weight of the distance to the last output; the paper's is 1. With 0 what remains is plain training on the rearranged batches.
+
+    Errors: InputError from `prepare` for an odd batch size.
+    Source: Shen et al. 2022, equations 3 to 6, with L1 for cross entropy and KL divergence, so without a temperature (decisions/0030).
+    """
+
+    paired = False
+
+    def __init__(self, student: Student, *, alpha: float = 1.0) -> None:
+        super().__init__(student, {"l1": 1.0, "last": alpha})
+        if not alpha >= 0:
+            raise InputError(f"dlb: alpha is {alpha}; it must be at least 0")
+        self.kept: tuple[Batch, Tensor] | None = None
+        """First half of the last batch, and what the student gave for it."""
+        self.seen: tuple[Batch, Tensor] | None = None
+        """The same of the batch at hand."""
+
+    def prepare(self, source: PatchSource) -> None:
+        if source.batch_size % 2:
+            raise InputError(f"dlb: data.batch_size is {source.batch_size}; half of each batch repeats the last one, so it must be even")
+
+    def loss(self, batch: Batch) -> LossReport:
+        whole = self.rearranged(batch)
+        sr = self.student(whole.lr).float()
+        self.seen = first_half(whole), sr[: len(sr) // 2].detach()
+        terms = self.compared(whole, sr)
+        return LossReport(self.weighted_total(terms), {name: term.detach() for name, term in terms.items()})
+
+    def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        whole = self.rearranged(batch)
+        return self.compared(whole, self.student(whole.lr).float()), ()
+
+    def rearranged(self, batch: Batch) -> Batch:
+        """The first half of `batch`, then the first half of the one before; the very first batch stays as it is."""
+        if self.kept is None:
+            return batch
+        fresh, (repeated, _) = first_half(batch), self.kept
+        origin = Origin(*map(torch.cat, zip(fresh.origin, repeated.origin, strict=True)))
+        return Batch(torch.cat((fresh.lr, repeated.lr)), torch.cat((fresh.hr, repeated.hr)), origin)
+
+    def compared(self, whole: Batch, sr: Tensor) -> dict[str, Tensor]:
+        terms = {"l1": (sr - whole.hr).abs().mean()}
+        if self.kept is not None and self.weights["last"] != 0:
+            terms["last"] = (sr[len(sr) // 2 :] - self.kept[1]).abs().mean()
+        return terms
+
+    def end_step(self) -> None:
+        self.kept = self.seen
+
+    def state(self) -> dict[str, Any]:
+        return {"kept": None if self.kept is None else [self.kept[0].lr, self.kept[0].hr, list(self.kept[0].origin), self.kept[1]]}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.kept = None
+        if state["kept"] is not None:
+            device = next(self.student.parameters()).device
+            lr, hr, origin, sr = state["kept"]
+            self.kept = Batch(lr.to(device), hr.to(device), Origin(*(each.to(device) for each in origin))), sr.to(device)
+
+
+def first_half(batch: Batch) -> Batch:
+    half = batch.lr.shape[0] // 2
+    return Batch(batch.lr[:half], batch.hr[:half], Origin(*(each[:half] for each in batch.origin)))

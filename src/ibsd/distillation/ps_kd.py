@@ -1,0 +1,64 @@
+"""PS-KD: progressive self-knowledge distillation in pixels (Kim et al., ICCV 2021), for regression.
+
+    L = L1(SR, T_t),   T_t = (1 - a_t) HR + a_t SR_past,   a_t = a_T t / T_total
+
+The paper softens a class label with the prediction of the last epoch's network; here the label is HR and the prediction a picture. IBSD's
+soft target is the same one, in detail bands only (`soft_target.py`). Gradients reach the student through SR; T_t carries no graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ibsd.data.patches import PatchSource
+from ibsd.distillation.objective import Objective
+from ibsd.distillation.soft_target import SoftTarget, Source
+from ibsd.students.student import Student
+from ibsd.types import Batch
+
+
+class PSKD(Objective):
+    """L1 to the progressive soft target. With `final_share` 0 it trains bit-identically to `Plain`.
+
+    Args:
+        student: the network to train.
+        final_share: a_T, share of the student's past at the end of training, in [0, 1]; the paper's is 0.8.
+        period: updates between snapshots of the past; the paper's is an epoch.
+        soft_target: where the past output comes from: `bank`, `snapshot` or `ema` (see `soft_target.py`).
+
+    Source: Kim et al. 2021, equations 5 to 7, with L1 for the cross entropy (decisions/0030).
+    """
+
+    def __init__(self, student: Student, *, final_share: float = 0.8, period: int = 500, soft_target: Source = "bank") -> None:
+        super().__init__(student, {"soft": 1.0, "l1": 0.0})
+        self.soft_target = SoftTarget(student, soft_target, final_share, period)
+
+    def prepare(self, source: PatchSource) -> None:
+        self.soft_target.prepare(source)
+
+    def begin_step(self, step: int, num_steps: int) -> None:
+        self.soft_target.begin_step(step, num_steps)
+
+    def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        sr = self.student(batch.lr).float()
+        soft = (sr - self.soft_target(batch)).abs().mean()
+        return {"soft": soft, "l1": (sr.detach() - batch.hr).abs().mean()}, ()  # L1 to HR is only watched
+
+    def end_step(self) -> None:
+        self.soft_target.end_step()
+
+    @torch.no_grad()
+    def figures(self, batch: Batch) -> dict[str, float]:
+        """The share of the past, and the share of values whose gradient has another sign than towards HR: 0 means no effect."""
+        sr, target = self.student(batch.lr).float(), self.soft_target(batch)
+        flipped = (sr - target).sign() != (sr - batch.hr).sign()
+        return {"soft_target/share": self.soft_target.share, "soft_target/flipped": float(flipped.float().mean())}
+
+    def state(self) -> dict[str, Any]:
+        return {"soft_target": self.soft_target.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.soft_target.load_state(state["soft_target"])

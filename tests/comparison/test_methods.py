@@ -1,0 +1,55 @@
+"""Every objective of the registry runs in `ibsd compare`, and is marked as what it is."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from ibsd.compare import compare
+from ibsd.data.samples import write_sample_pairs
+from ibsd.distillation.registry import OBJECTIVES
+
+HEAD = """
+[compare]
+folder = "results"
+work = "work"
+seeds = [0]
+[base.student]
+scale = 2
+options = { width = 8, num_blocks = 3 }
+[base.data]
+pairs = "pairs"
+batch_size = 2
+patch_px = 8
+[base.training]
+num_steps = 4
+log_every = 2
+figures_every = 3
+[settings.one.tests.new]
+splits = ["test"]
+role = "unseen"
+"""
+
+
+@pytest.mark.slow
+def test_every_objective_is_compared_and_dlb_is_marked_unpaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_sample_pairs(tmp_path / "pairs", scale=2)
+    for split in ("train", "val", "test"):
+        for side in ("LR", "HR"):
+            for file in sorted((tmp_path / "pairs" / f"{split}_{side}").iterdir())[2:]:
+                file.unlink()
+    short = {"warm_up": 0, "ramp": 0, "period": 2}
+    arms = []
+    for name, objective in OBJECTIVES.items():
+        options = [f"{key} = {value}" for key, value in short.items() if key in inspect.signature(objective).parameters]
+        arms.append(f'[arms.{name}]\nobjective.name = "{name}"\nobjective.options = {{ {", ".join(options)} }}\n')
+    (tmp_path / "compare.toml").write_text(HEAD + "".join(arms), encoding="utf-8")
+    results = compare("compare.toml")
+    assert not results.missing and not results.refused
+    kinds = {difference.arm: difference.kind for difference in results.differences}
+    assert kinds == {name: "treatment" if objective.paired else "unpaired" for name, objective in OBJECTIVES.items() if name != "plain"}
+    assert kinds["dlb"] == "unpaired"
+    assert all(cost.same_inference and not cost.given_up for cost in results.costs)

@@ -1,0 +1,85 @@
+"""Laws that every objective in the registry keeps. A new one joins by its line there."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import tiny
+from ibsd.comparison.pairing import layout_hash
+from ibsd.distillation.objective import Objective
+from ibsd.distillation.registry import OBJECTIVES
+from ibsd.export.weights import save_student
+from ibsd.training.trainer import Trainer
+
+SHORT = {"warm_up": 1, "ramp": 2, "period": 3}
+"""Schedules, where an objective has them, so short that all its terms have weight within a few steps."""
+
+
+def made(name: str, **options: object) -> Objective:
+    parameters = inspect.signature(OBJECTIVES[name]).parameters
+    return OBJECTIVES[name](tiny.student(), **{key: value for key, value in SHORT.items() if key in parameters} | options)
+
+
+def trainer(objective: Objective, folder: Path | None = None, num_steps: int = 9) -> Trainer:
+    cadences = {"log_every": 2, "figures_every": 4, "validate_every": 0, "checkpoint_every": 0}
+    return Trainer(objective, tiny.source(batch_size=4), num_steps=num_steps, learning_rate=1e-3, checkpoints=folder, **cadences)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_path: Path) -> None:
+    whole = trainer(made(name))
+    whole.run()
+    first = trainer(made(name), tmp_path)
+    first.stop_requested = lambda: "stopped" if first.step == 5 else None
+    first.run()
+    second = trainer(made(name), tmp_path)
+    assert second.resume() and second.step == 5
+    second.run()
+    for expected, found in ((whole.student, second.student), (whole.average.student, second.average.student)):
+        for key, value in expected.state_dict().items():
+            assert torch.equal(value, found.state_dict()[key]), key
+    assert whole.latest == second.latest
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_its_figures_are_finite_and_change_nothing(name: str) -> None:
+    runs = []
+    for every in (0, 1):
+        run = trainer(made(name), num_steps=6)
+        run.figures_every = every
+        written: list[dict[str, float]] = []
+        run.track = lambda figures, written=written: written.append(figures)
+        run.run()
+        runs.append(run.student.state_dict())
+        assert all(torch.isfinite(torch.tensor(list(figures.values()))).all() for figures in written)
+    assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_what_ships_is_the_plain_network(name: str, tmp_path: Path) -> None:
+    run = trainer(made(name), num_steps=4)
+    run.run()
+    assert layout_hash(run.student.state_dict()) == layout_hash(tiny.student().state_dict())
+    with safe_open(save_student(run.average.student, tmp_path / "student.safetensors"), framework="pt") as file:
+        assert set(file.keys()) == set(tiny.student().state_dict())
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_making_and_training_it_leaves_the_global_generator_alone(name: str) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    trainer(made(name), num_steps=3).run()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_bf16_trains_and_losses_are_fp32(name: str) -> None:
+    run = trainer(made(name), num_steps=5)
+    run.precision = "bf16"
+    assert run.run().finished and run.skipped == 0
+    assert all(value.dtype == torch.float32 for value in run.objective.loss(run.source.next_batch()).terms.values())
