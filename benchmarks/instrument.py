@@ -1,14 +1,16 @@
 """The instrument before the claim: bound against lambda_mi, with the run's own estimators and with fresh ones, at several points of
 training.
 
-    python benchmarks/instrument.py PAIRS --lambdas 0 1e-6 1e-5 1e-4 1e-3 --points 250 500 1000 2000
+    python benchmarks/instrument.py PAIRS --camera Canon --page docs/instrument.md
+    python benchmarks/instrument.py --table --page docs/instrument.md
     python benchmarks/instrument.py PAIRS --smoke --out /tmp/smoke
 
 PAIRS is a folder in the published layout; `--camera Canon` trains on its train pairs whose names start so. Every arm is the same narrow
 student on the same batches with L1 and the bound alone; lambda 0 is plain training with estimators that watch. At each point the arm is
 read (`evaluation/information_probe.py`) and scored on val, camera by camera, and its file OUT/lambda-*.json is rewritten. A run that was
 killed goes on where it was when started again, finished arms are passed over, and arms may run in several processes (--lambdas).
-OUT/summary.json sets every arm against lambda 0 (`evaluation/account.py`), from the files that are there.
+OUT/summary.json sets every arm against lambda 0 (`evaluation/account.py`), from the files that are there, and so do the page and the curve
+beside it; `--table` makes these alone.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +31,41 @@ from ibsd.data.pairs import Pair, find_layout, fingerprint, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation import IBSD
 from ibsd.evaluation.account import account
+from ibsd.evaluation.fresh_estimators import RESOLUTION
 from ibsd.evaluation.information_probe import Patches, Reading, cut_patches, read_run
+from ibsd.files import write_whole
 from ibsd.images import to_tensor
 from ibsd.metrics import score
+from ibsd.reporting.comparison_rows import markdown
+from ibsd.reporting.curves import Series
+from ibsd.reporting.panels import Panel, panels_svg
 from ibsd.students import Student, create_student
 from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer
 
-SMOKE = {"points": [4, 8], "width": 8, "batch": 4, "patch": 16, "per_image": 1, "fit_steps": 40, "lambdas": [0.0, 1e-3], "val_images": 1}
+SMOKE = {"points": [4, 8], "width": 8, "batch": 4, "patch": 16, "per_image": 2, "fit_steps": 40, "lambdas": [0.0, 1e-3], "val_images": 1}
+NO_SETTING = ("pairs", "out", "lambdas", "threads", "smoke", "table", "page")
+KINDS = {"trained": "own estimators", "recalibrated": "own, units free", "fresh": "fresh", "standardised": "fresh, standardised"}
 
 
 def main() -> None:
     options = parsed()
+    if not options.table:
+        make_arms(options)
+    told = summary(options.out)
+    write_json(options.out / "summary.json", told)
+    print(table(told["rows"]))
+    if options.page:
+        write_whole(options.page, page(told, options.page.with_suffix(".svg").name))
+        write_whole(options.page.with_suffix(".svg"), curves(told["rows"]))
+
+
+def make_arms(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     sets = find_layout(options.pairs)
     train = [pair for pair in sets.train if pair.name.startswith(options.camera)]
     seen = [*train, *(pair for pair in sets.val if pair.name.startswith(options.camera))]
-    settings = {name: value for name, value in vars(options).items() if name not in ("pairs", "out", "lambdas", "threads", "smoke")}
+    settings = {name: value for name, value in vars(options).items() if name not in NO_SETTING}
     settings |= {"train": fingerprint(train), "val": fingerprint(sets.val)}
     stacks = resident_stacks(train)
     patches = cut_patches(resident_stacks(seen)[0], options.patch, options.per_image, options.seed)
@@ -52,36 +73,37 @@ def main() -> None:
     for lambda_mi in options.lambdas:
         source = PatchSource(*stacks, options.scale, options.patch, options.batch, options.seed)
         run_arm(lambda_mi, options, settings, source, patches, sets.val)
-    write_json(options.out / "summary.json", summary(options.out, settings))
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", type=Path)
+    parser.add_argument("pairs", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/instrument"))
     parser.add_argument("--camera", default="", help="start of the names of the pairs to train on")
     parser.add_argument("--lambdas", type=float, nargs="+", default=[0.0, 1e-6, 1e-5, 1e-4, 1e-3])
-    parser.add_argument(
-        "--points", type=int, nargs="+", default=[250, 500, 1000, 2000], help="steps at which to read; the last ends the run"
-    )
+    parser.add_argument("--points", type=int, nargs="+", default=[500, 2000], help="steps at which to read; the last ends the run")
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--patch", type=int, default=32)
+    parser.add_argument("--patch", type=int, default=24)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--warm-up", type=int, default=100, help="updates in which only the estimators learn")
     parser.add_argument("--ramp", type=int, default=100)
     parser.add_argument("--inner-steps", type=int, default=1)
     parser.add_argument("--normalise", action="store_true", help="the chain sees standardised nodes")
     parser.add_argument("--pool", type=int, default=0)
-    parser.add_argument("--per-image", type=int, default=8, help="patches of each image to read from")
-    parser.add_argument("--fit-steps", type=int, default=6000, help="most steps of a fresh fit")
+    parser.add_argument("--per-image", type=int, default=16, help="patches of each image to read from")
+    parser.add_argument("--fit-steps", type=int, default=3000, help="most steps of a fresh fit")
     parser.add_argument("--val-images", type=int, default=0, help="of each camera to score; 0 for all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="seconds instead of an hour; the figures mean nothing")
+    parser.add_argument("--table", action="store_true", help="train nothing: summary and page of the arms that there are")
+    parser.add_argument("--page", type=Path, help="Markdown page to write, with its curve as SVG beside it")
     options = parser.parse_args()
+    if not (options.pairs or options.table):
+        parser.error("name the folder of pairs, or --table for the arms that there are")
     if options.smoke:
         vars(options).update(SMOKE)
     return options
@@ -140,10 +162,8 @@ def run_arm(
 def take(trainer: Trainer, objective: IBSD, options: argparse.Namespace, patches: Patches, val: tuple[Pair, ...]) -> dict[str, Any]:
     reading = read_run(objective, patches, seed=options.seed, max_steps=options.fit_steps)
     figures = objective.figures(trainer.source.cut(first_origin(trainer.source)))
-    scores = {
-        name: scored(network, val, options.val_images) for name, network in (("raw", trainer.student), ("ema", trainer.average.student))
-    }
-    return {"step": trainer.step, "reading": reading.as_table(), "figures": figures, "psnr_y": scores, "terms": trainer.latest}
+    psnr_y = scored(trainer.average.student, val, options.val_images)
+    return {"step": trainer.step, "reading": reading.as_table(), "figures": figures, "psnr_y": psnr_y, "terms": trainer.latest}
 
 
 def first_origin(source: PatchSource) -> Any:
@@ -167,36 +187,101 @@ def scored(student: Student, pairs: tuple[Pair, ...], num_images: int) -> dict[s
     return means
 
 
-def summary(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Every reading against lambda 0 at the same step; printed as a table too."""
+def summary(folder: Path) -> dict[str, Any]:
+    """Every reading against lambda 0 at the same step."""
     arms = sorted((json.loads(path.read_text()) for path in folder.glob("lambda-*.json")), key=lambda arm: arm["lambda_mi"])
-    plain = {each["step"]: each for arm in arms if arm["lambda_mi"] == 0 for each in arm["readings"]}
+    if not arms:
+        raise SystemExit(f"{folder}: holds no arm yet; name the folder of pairs to make them")
+    plain = {each["step"]: Reading.from_table(each["reading"]) for arm in arms if arm["lambda_mi"] == 0 for each in arm["readings"]}
     rows = []
-    print(
-        f"{'lambda':>8} {'step':>6} {'trained':>8} {'recal.':>8} {'fresh':>8} {'standard.':>9} {'gain':>6}  scale/hiding/forgetting  PSNR-Y (ema)"
-    )
     for arm in arms:
         for each in arm["readings"]:
             reading = Reading.from_table(each["reading"])
-            told = account(Reading.from_table(plain[each["step"]]["reading"]), reading) if each["step"] in plain else None
-            sums = {name: sum(getattr(reading, name).bound) for name in ("trained", "recalibrated", "fresh", "standardised")}
-            gain = sum(reading.standardised.gain)
+            told = account(plain[each["step"]], reading) if arm["lambda_mi"] and each["step"] in plain else None
             rows.append(
                 {
                     "lambda_mi": arm["lambda_mi"],
                     "step": each["step"],
-                    "bounds": sums,
-                    "gain": gain,
+                    "bounds": {kind: sum(getattr(reading, kind).bound) for kind in KINDS},
+                    "gain": sum(reading.standardised.gain),
+                    "converged": reading.converged,
                     "account": told,
                     "psnr_y": each["psnr_y"],
                 }
             )
-            shares = told["total"]["bound"]["shares"] if told else None
-            parts = " / ".join(f"{value:.0%}" for value in shares.values()) if shares else "-"
-            psnr = "  ".join(f"{camera} {value:.2f}" for camera, value in each["psnr_y"]["ema"].items())
-            bounds = " ".join(f"{value:8.3f}" for value in sums.values())
-            print(f"{arm['lambda_mi']:8g} {each['step']:6d} {bounds}  {gain:6.2f}  {parts:>23}  {psnr}")
-    return {"settings": settings, "rows": rows}
+    return {"settings": arms[0]["settings"], "hardware": arms[0]["hardware"], "versions": arms[0]["versions"], "rows": rows}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: a line per point of training and lambda_mi."""
+    cameras = list(rows[0]["psnr_y"])
+    header = ["step", "lambda_mi", *KINDS.values(), "fresh gain", "scale / hiding / forgetting", "counts"]
+    lines = []
+    for row in sorted(rows, key=lambda row: (row["step"], row["lambda_mi"])):
+        told = row["account"]
+        shares = told["total"]["bound"]["shares"] if told else None
+        parts = " / ".join(f"{value:.0%}" for value in shares.values()) if shares else ""
+        counts = "" if told is None else "yes" if told["counts"] else "no"
+        figures = [f"{value:.3f}" for value in (*row["bounds"].values(), row["gain"])]
+        psnr = [f"{row['psnr_y'][camera]:.3f}" for camera in cameras]
+        lines.append([f"{row['step']:,}", f"{row['lambda_mi']:g}", *figures, parts, counts, *psnr])
+    return markdown(([*header, *(f"PSNR-Y {camera}" for camera in cameras)], lines))
+
+
+def curves(rows: list[dict[str, Any]]) -> str:
+    """SVG: bounds against lambda_mi, one panel per point of training, and the fresh gain at every point."""
+    lambdas, steps = sorted({row["lambda_mi"] for row in rows}), sorted({row["step"] for row in rows})
+
+    def curve(name: str, step: int, figure: Callable[[dict[str, Any]], float]) -> Series:
+        there = sorted((lambdas.index(row["lambda_mi"]), figure(row)) for row in rows if row["step"] == step)
+        return Series(name, there)
+
+    across = {"across": "lambda_mi", "names": [f"{value:g}" for value in lambdas]}
+    panels = [
+        Panel(
+            f"Bound at step {step:,}",
+            [curve(said, step, lambda row, kind=kind: row["bounds"][kind]) for kind, said in KINDS.items()],
+            up="nats per element, all links",
+            **across,
+        )
+        for step in steps
+    ]
+    gains = [curve(f"step {step:,}", step, lambda row: row["gain"]) for step in steps]
+    return panels_svg([*panels, Panel("What fresh estimators still predict", gains, up="gain, nats per element", **across)])
+
+
+def page(told: dict[str, Any], picture: str) -> str:
+    settings = told["settings"]
+    facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if name not in ("train", "val", "points"))
+    reasons = [
+        f"- lambda_mi {row['lambda_mi']:g}, step {row['step']:,}: {'counts' if row['account']['counts'] else 'does not count'}; "
+        f"{row['account']['why']}."
+        for row in told["rows"]
+        if row["account"]
+    ]
+    return "\n".join(
+        (
+            "# The instrument: bound against lambda_mi\n",
+            "<!-- Generated by benchmarks/instrument.py --table --page; do not edit. -->\n",
+            ABOUT,
+            f"![Bound and gain against lambda_mi]({picture})\n",
+            table(told["rows"]),
+            "Why an arm counts as IBSD, or does not:\n",
+            *reasons,
+            f"\nOne seed. Settings: {facts}. {told['hardware']}; torch {told['versions']['torch']}.\n",
+        )
+    )
+
+
+ABOUT = f"""Narrow IMDN, L1 and the bound alone, everything else alike; lambda_mi 0 is plain training whose estimators only watch. Each bound
+is read on held-out photographs at the step named, summed over the links, in nats per element: by the run's *own estimators*; by the same
+after the best change of *units* of both nodes; by *fresh* estimators fitted to convergence on the frozen student; by fresh ones on
+*standardised* nodes. Fresh estimators see no finer than {RESOLUTION:.0%} of a node's deviation
+([decision 10](decisions/0010-fresh-estimators-have-a-resolution.md)), which the run's own are not bound to: levels of the first two columns and of
+the last two are not comparable, falls are. *Gain* is the likelihood that fresh estimators win over knowing nothing. *Scale*, *hiding* and
+*forgetting* are the parts of the fall from lambda_mi 0 under the run's own estimators; an arm *counts* where at least half is forgetting and
+the gain fell too (`ibsd.evaluation.account`). PSNR-Y of the averaged weights on `val`.
+"""
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ from torch import Tensor
 import tiny
 from ibsd.distillation import IBSD, Plain
 from ibsd.evaluation.account import account
+from ibsd.evaluation.fresh_estimators import Nodes, fit_fresh
 from ibsd.evaluation.information_probe import (
-    Nodes,
     Reading,
     cut_patches,
-    fit_fresh,
     in_units_of,
     measure,
     read,
