@@ -24,10 +24,17 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "rfdn": [{"width": 8}],
     "rfdn-aim": [{"width": 8, "num_blocks": 3}, {"width": 10, "num_blocks": 5}],
     "omnisr": [{"width": 8, "num_groups": 3}, {"width": 16, "num_groups": 4}],
+    "cdc": [{"width": 4, "num_hourglasses": 4}, {"width": 6, "num_hourglasses": 5}],
+    "esrt": [{"width": 16}, {"width": 32}],
+    "shufflemixer": [{"width": 16, "kernel_size": 3, "num_blocks": 3}, {"width": 32, "kernel_size": 5, "num_blocks": 4}],
+    "span": [{"width": 8, "branches": False}, {"width": 10, "branches": True}],
 }
 """Options of every network, each list detected from the bare keys; the first is the one most laws are tried on."""
 
-IDLE: dict[str, tuple[str, ...]] = {"rfdn": ("B5.", "B6.")}
+IDLE: dict[str, tuple[str, ...]] = {
+    "rfdn": ("B5.", "B6."),
+    "esrt": tuple(f".{module}.weight1." for module in ("encoder", "decoder_low", "decoder_high", "alise")),
+}
 """Parameters that are in the published files and never run."""
 
 NAMES = list(STUDENTS)

@@ -10,6 +10,7 @@ def models() -> None:
 
     $ ibsd models
     """
+    import torch
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console
@@ -21,7 +22,8 @@ def models() -> None:
     for scale in SCALES:
         table.add_column(f"parameters at x{scale}", justify="right")
     for name in STUDENTS:
-        sizes = (sum(parameter.numel() for parameter in create_student(name, scale).parameters()) for scale in SCALES)
+        with torch.device("meta"):  # counted, not filled
+            sizes = [sum(parameter.numel() for parameter in create_student(name, scale).parameters()) for scale in SCALES]
         table.add_row(name, *(f"{size:,}" for size in sizes))
     console = output_console()
     console.print(table)

@@ -10,14 +10,18 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from ibsd.students.cdc import CDC
+from ibsd.students.esrt import ESRT
 from ibsd.students.imdn import IMDN
 from ibsd.students.omnisr import OmniSR
 from ibsd.students.rfdn import RFDN
 from ibsd.students.rfdn_aim import RFDNAIM
+from ibsd.students.shufflemixer import ShuffleMixer
+from ibsd.students.span import SPAN
 from ibsd.students.student import Student
 from ibsd.types import InputError, Scale
 
-STUDENTS: dict[str, type[Student]] = {network.name: network for network in (IMDN, RFDN, RFDNAIM, OmniSR)}
+STUDENTS: dict[str, type[Student]] = {network.name: network for network in (IMDN, RFDN, RFDNAIM, OmniSR, CDC, ESRT, ShuffleMixer, SPAN)}
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net", "generator")
 """Keys under which published files nest the state dict, best first."""
