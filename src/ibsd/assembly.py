@@ -23,6 +23,7 @@ from ibsd.distillation.registry import OBJECTIVES
 from ibsd.export.weights import save_student
 from ibsd.files import write_whole
 from ibsd.images import to_array, to_tensor, write_rgb
+from ibsd.information import bound_form
 from ibsd.metrics import score
 from ibsd.reporting.pictures import contact_sheet
 from ibsd.students import STUDENTS, Student, create_student, load_student
@@ -306,6 +307,7 @@ def write_json(path: Path, content: Any) -> None:
 def versions() -> dict[str, str]:
     """What a result depends on besides its config."""
     facts = {"ibsd": ibsd.__version__, "torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine()}
+    facts["bound"] = bound_form(chosen_device("auto"))
     with suppress(OSError, subprocess.CalledProcessError):
         command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
         facts["commit"] = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ibsd.information.kernels.form import pairwise_gain
 from ibsd.types import InputError
 
 Reduction = Literal["mean", "published"]
@@ -20,9 +21,6 @@ Reduction = Literal["mean", "published"]
 
 Negatives = Literal["all", "others"]
 """Which earlier maps of the batch count as unpaired: `all` N of them (published), or the N - 1 `others`."""
-
-CHUNK_ELEMENTS = 1 << 17
-"""Pairwise differences held at a time: fp32 chunks of half a mebibyte stay in a core's cache, and memory stays linear in the batch."""
 
 
 def laplace_nll(earlier: Tensor, location: Tensor, spread: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -60,7 +58,7 @@ def club_upper_bound(
             `others`: j != n, which does not depend on how a batch is spread over processes and needs N >= 2.
 
     Returns: a scalar, which can be negative when the estimator lags behind. Gradients flow to all three, by the closed form
-    (sign(0) = 0), with memory linear in N (to N = 362, where the pairs of one position fill a chunk); there are no second derivatives.
+    (sign(0) = 0), in the fastest form that the machine has (`kernels/form.py`), with memory linear in N; there are no second derivatives.
     Source: METHOD 3. Check by hand: location independent of n (the later node ignored) gives 0.
     """
     check_shapes(earlier, location, spread)
@@ -75,8 +73,7 @@ def club_upper_bound(
         factor *= earlier.shape[-1]
     else:
         check_reduction(reduction)
-    with torch.autocast(earlier.device.type, enabled=False):  # it would sum the gradient to `earlier` in half precision
-        bound: Tensor = _PairwiseGain.apply(earlier, location, spread)  # type: ignore[assignment]
+    bound: Tensor = _PairwiseGain.apply(earlier, location, spread)  # type: ignore[assignment]
     return bound * factor
 
 
@@ -96,44 +93,30 @@ def check_reduction(reduction: str) -> None:
 
 
 class _PairwiseGain(torch.autograd.Function):
-    """Mean of ((1/N) sum_j |mu_n - f_j| - |mu_n - f_n|) / b_n with its gradients, all N^2 pairs, chunk by chunk of positions.
-
-    Value and gradients share the pairwise differences, so the forward pass computes both and the backward pass only scales:
-        d/dmu_n = ((1/N) sum_j sign(mu_n - f_j) - sign(mu_n - f_n)) / b_n
-        d/df_j  = sign(mu_j - f_j) / b_j - (1/N) sum_n sign(mu_n - f_j) / b_n
-        d/db_n  = -gain_n / b_n
+    """Mean of ((1/N) sum_j |mu_n - f_j| - |mu_n - f_n|) / b_n. Value and gradients share the pairwise differences, so that the forward
+    pass computes both (`kernels/form.py`), and the backward pass only scales: in place, as a second copy would double the memory.
     """
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, earlier: Tensor, location: Tensor, spread: Tensor) -> Tensor:
-        batch = earlier.shape[0]
-        dtype = torch.promote_types(torch.promote_types(earlier.dtype, location.dtype), torch.float32)
-        f, mu, b = (x.detach().reshape(batch, -1).to(dtype) for x in (earlier, location, spread))
-        positions = f.shape[1]
-        scale = 1.0 / f.numel()
-        gradients = tuple(torch.empty_like(f) for _ in range(3))
-        total = f.new_zeros(())
-        step = max(1, CHUNK_ELEMENTS // (batch * batch))
-        for start in range(0, positions, step):
-            part = slice(start, min(start + step, positions))
-            f_part, mu_part, precision = f[:, part], mu[:, part], b[:, part].reciprocal()
-            difference = mu_part[:, None] - f_part  # [N of mu, N of f, positions]
-            own = mu_part - f_part
-            gain = (difference.abs().mean(dim=1) - own.abs()) * precision
-            sign, own_sign = difference.sign_(), own.sign_()
-            total += gain.sum()
-            gradients[1][:, part] = (sign.mean(dim=1) - own_sign) * precision * scale
-            gradients[0][:, part] = (own_sign * precision - torch.einsum("njp,np->jp", sign, precision) / batch) * scale
-            gradients[2][:, part] = gain.neg_().mul_(precision).mul_(scale)
-        ctx.save_for_backward(*gradients)
-        ctx.layout = tuple((x.shape, x.dtype) for x in (earlier, location, spread))  # type: ignore[attr-defined]
-        return total * scale
+        value, gradients = pairwise_gain(*_flat(earlier, location, spread))
+        if any(ctx.needs_input_grad):  # type: ignore[attr-defined]
+            ctx.save_for_backward(earlier, location, spread)
+            ctx.gradients = gradients  # type: ignore[attr-defined]
+        return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = ctx.saved_tensors  # type: ignore[attr-defined]
+        inputs = ctx.saved_tensors  # type: ignore[attr-defined]
+        gradients = ctx.gradients or pairwise_gain(*_flat(*inputs))[1]  # type: ignore[attr-defined]
+        ctx.gradients = None  # type: ignore[attr-defined]  # scaled below: a graph that is walked again computes them anew
         return tuple(
-            (gradient * upstream[0]).reshape(shape).to(dtype) if needed else None
-            for gradient, (shape, dtype), needed in zip(gradients, ctx.layout, ctx.needs_input_grad, strict=True)  # type: ignore[attr-defined]
+            gradient.mul_(upstream[0]).view(x.shape).to(x.dtype) if needed else None
+            for gradient, x, needed in zip(gradients, inputs, ctx.needs_input_grad, strict=True)  # type: ignore[attr-defined]
         )
+
+
+def _flat(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """[N, ...] -> [N, positions], contiguous and without graph."""
+    return tuple(x.detach().reshape(x.shape[0], -1).contiguous() for x in tensors)

@@ -1,0 +1,123 @@
+"""The pairwise mean and its gradients by `bound.c`, for fp32 on the CPU, compiled once per machine by whatever C compiler it has.
+
+The library is kept in the user's cache folder under a name that changes with the source, the compiler and the processor, as it is built for
+exactly the processor that it runs on. Without a compiler, or where compiling fails, `why_not` says so and the eager form stands in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("bound.c")
+SOURCE_DIGEST = "1d989709432c1fd4"
+"""First digits of the source's SHA-256: so the code fingerprint of a run, which reads Python only, changes with it."""
+
+FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
+TIMEOUT_S = 60
+TILE = 128
+"""Positions a tile, as in the source."""
+ROWS = 4
+PAIRS_A_THREAD = 1 << 20
+"""Fewer pairs than this are not worth another thread, whose start takes some 50 microseconds."""
+
+
+def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """See `form.pairwise_gain`; fp32 on the CPU, contiguous. The result does not depend on the number of threads.
+
+    Extra memory: the gradients, 8 bytes a tile, and 2 kB a thread and sample.
+    """
+    bound_tiles = function()
+    assert bound_tiles is not None, why_not()
+    batch, positions = f.shape
+    gradients = (torch.empty_like(f), torch.empty_like(f), torch.empty_like(f))
+    tiles = -(-positions // TILE)
+    values = torch.empty(tiles, dtype=torch.float64)
+    scale = 1.0 / f.numel()
+
+    def work(first: int, last: int) -> None:
+        scratch = torch.empty(4 * TILE * (-(-batch // ROWS) * ROWS))
+        pointers = [x.data_ptr() for x in (f, mu, b, *gradients, values, scratch)]
+        bound_tiles(*pointers, batch, positions, first, last, scale)
+
+    threads = max(1, min(torch.get_num_threads(), tiles, batch * batch * positions // PAIRS_A_THREAD))
+    cuts = [tiles * k // threads for k in range(threads + 1)]
+    others = [threading.Thread(target=work, args=cuts[k : k + 2]) for k in range(1, threads)]
+    for thread in others:  # ctypes lets go of the interpreter's lock; OpenMP's pool would be a second one beside torch's
+        thread.start()
+    work(*cuts[:2])
+    for thread in others:
+        thread.join()
+    return (values.sum() * scale).float(), gradients
+
+
+def why_not() -> str:
+    """Why there is no compiled form here; empty if there is one."""
+    return _load()[1]
+
+
+def function() -> Callable[..., None] | None:
+    """`bound_tiles` of the library, compiled where that has not been done yet; None if that is impossible."""
+    return _load()[0]
+
+
+@cache
+def _load() -> tuple[Callable[..., None] | None, str]:
+    compiler = next((path for name in (os.environ.get("CC", ""), "cc", "gcc", "clang") if name and (path := shutil.which(name))), None)
+    if compiler is None:
+        return None, "there is no C compiler (cc, gcc or clang)"
+    try:
+        folder = cache_folder()
+        path = folder / f"bound-{_key(compiler)}.so"
+        with suppress(OSError):  # not there yet, or damaged
+            return _declared(ctypes.CDLL(str(path))), ""
+        with tempfile.TemporaryDirectory(dir=folder) as partial:  # several processes may do this at once: the last one's stays
+            build(compiler, Path(partial) / path.name)
+            os.replace(Path(partial) / path.name, path)
+        return _declared(ctypes.CDLL(str(path))), ""
+    except subprocess.CalledProcessError as error:
+        return None, f"{compiler} failed: {error.stderr.strip()[:200]}"
+    except (OSError, subprocess.TimeoutExpired, AttributeError) as error:
+        return None, f"the compiled form could not be built or loaded ({error})"
+
+
+def build(compiler: str, path: Path) -> None:
+    """Compiles the source into `path`. Errors: CalledProcessError with the compiler's words, OSError, TimeoutExpired."""
+    subprocess.run([compiler, *FLAGS, "-o", str(path), str(SOURCE)], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+
+
+def cache_folder() -> Path:
+    """A folder of the user's own, made if need be. It is never a shared temporary one: what lies there gets executed."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ibsd"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _key(compiler: str) -> str:
+    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S).stdout
+    processor = [platform.machine(), platform.processor()]
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    return hashlib.sha256("\n".join([SOURCE.read_text(), *FLAGS, version, *processor]).encode()).hexdigest()[:16]
+
+
+def _declared(library: ctypes.CDLL) -> Callable[..., None]:
+    bound_tiles: Any = library.bound_tiles
+    bound_tiles.argtypes = [ctypes.c_void_p] * 8 + [ctypes.c_ssize_t] * 4 + [ctypes.c_float]
+    bound_tiles.restype = None
+    return bound_tiles

@@ -1,0 +1,196 @@
+"""Every form of the pairwise mean against the float64 definition; what chooses between them; the compiled one's compiling and fallback."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ibsd.information import bound_form, club_upper_bound
+from ibsd.information.kernels import compiled, eager, form
+
+Form = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, tuple[Tensor, Tensor, Tensor]]]
+
+needs_compiler = pytest.mark.skipif(compiled.function() is None, reason=compiled.why_not())
+
+
+def by_definition(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """METHOD 3 as it is written, in float64, gradients by autograd (|0|' = 0)."""
+    f, mu, b = (x.detach().double().requires_grad_() for x in (f, mu, b))
+    gain = ((mu[:, None] - f[None]).abs().mean(dim=1) - (mu - f).abs()) / b
+    value = gain.mean()
+    return value.detach(), torch.autograd.grad(value, (f, mu, b))
+
+
+def link(batch: int, positions: int, seed: int, ties: bool, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    f, mu = (torch.randn(batch, positions, generator=generator) for _ in range(2))
+    if ties:  # few distinct values: many differences are exactly 0, the diagonal's among them
+        f, mu = f.round(), mu.round()
+    return [x.to(dtype) for x in (f, mu, torch.rand(batch, positions, generator=generator) + 0.1)]
+
+
+def assert_equals_the_definition(pairwise_gain: Form, inputs: list[Tensor]) -> None:
+    value, gradients = pairwise_gain(*inputs)
+    expected, expected_gradients = by_definition(*inputs)
+    double = inputs[0].dtype == torch.float64
+    size = float((1 / inputs[2].double()).mean())  # of the differences' average, which cancel in the value
+    torch.testing.assert_close(value.double(), expected, rtol=0, atol=(1e-14 if double else 3e-6) * size)
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
+        assert ours.dtype == (torch.float64 if double else torch.float32)
+        largest = float(theirs.abs().max())
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=(1e-13 if double else 1e-5) * largest + 1e-30)
+
+
+shapes = {"batch": st.integers(1, 21), "positions": st.integers(1, 400), "seed": st.integers(0, 10_000), "ties": st.booleans()}
+
+
+@given(**shapes, chunk=st.sampled_from([1, 7, 40, 1 << 17]), dtype=st.sampled_from([torch.float32, torch.float64]))
+@settings(max_examples=40)
+def test_eager(batch: int, positions: int, seed: int, ties: bool, chunk: int, dtype: torch.dtype):
+    usual = eager.CHUNK_ELEMENTS
+    eager.CHUNK_ELEMENTS = chunk if positions < 50 else usual
+    try:
+        assert_equals_the_definition(eager.pairwise_gain, link(batch, positions, seed, ties, dtype))
+    finally:
+        eager.CHUNK_ELEMENTS = usual
+
+
+@needs_compiler
+@given(**shapes)
+def test_compiled(batch: int, positions: int, seed: int, ties: bool):
+    assert_equals_the_definition(compiled.pairwise_gain, link(batch, positions, seed, ties))
+
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Where the Triton kernel runs; on the CPU by Triton's interpreter, which `tests/conftest.py` asks for."""
+
+
+def fused_pairwise_gain(*inputs: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    from ibsd.information.kernels import fused
+
+    value, (g_f, g_mu, g_b) = fused.pairwise_gain(*(x.to(DEVICE) for x in inputs))
+    return value.cpu(), (g_f.cpu(), g_mu.cpu(), g_b.cpu())
+
+
+needs_triton = pytest.mark.skipif(not form.has_triton(), reason="triton is not installed")
+
+
+@needs_triton
+@given(**shapes, dtype=st.sampled_from([torch.float32, torch.bfloat16]))
+@settings(max_examples=12, deadline=None)
+def test_fused(batch: int, positions: int, seed: int, ties: bool, dtype: torch.dtype):
+    assert_equals_the_definition(fused_pairwise_gain, link(batch, positions, seed, ties, dtype))
+
+
+@needs_triton
+@pytest.mark.parametrize(("batch", "most_rows"), [(33, 32), (64, 32), (9, 4)])
+def test_fused_takes_large_batches_in_turns(monkeypatch, batch: int, most_rows: int):
+    monkeypatch.setattr("ibsd.information.kernels.fused.MOST_ROWS", most_rows)
+    assert_equals_the_definition(fused_pairwise_gain, link(batch, 130, 0, ties=True))
+
+
+@pytest.mark.parametrize("pairwise_gain", [eager.pairwise_gain, pytest.param(compiled.pairwise_gain, marks=needs_compiler)])
+@pytest.mark.parametrize("batch", [64, 100])
+def test_large_batches(pairwise_gain: Form, batch: int):
+    assert_equals_the_definition(pairwise_gain, link(batch, 700, 1, ties=False))
+
+
+@needs_compiler
+def test_an_infinite_feature_shows_in_the_value():
+    f, mu, b = link(5, 300, 0, ties=False)
+    f[2, 299] = torch.inf
+    assert not torch.isfinite(compiled.pairwise_gain(f, mu, b)[0])
+
+
+@needs_compiler
+def test_the_number_of_threads_changes_no_bit():
+    inputs = link(16, 40_000, 0, ties=False)
+    usual = torch.get_num_threads()
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(compiled.pairwise_gain(*inputs))
+    torch.set_num_threads(usual)
+    for value, gradients in results[1:]:
+        assert torch.equal(value, results[0][0])
+        assert all(torch.equal(x, y) for x, y in zip(gradients, results[0][1], strict=True))
+
+
+def test_the_digest_in_the_code_is_the_sources():
+    """The fingerprint of a run's code reads Python only: a change of bound.c must change compiled.py."""
+    assert hashlib.sha256(compiled.SOURCE.read_bytes()).hexdigest()[:16] == compiled.SOURCE_DIGEST
+
+
+# -- which form -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_rule_of_device_dtype_and_batch(monkeypatch):
+    monkeypatch.delenv("IBSD_BOUND", raising=False)
+    monkeypatch.setattr(compiled, "function", lambda: print)
+    monkeypatch.setattr(form, "has_triton", lambda: True)
+    assert bound_form("cpu") == "compiled"
+    assert bound_form("cpu", torch.float64) == bound_form("cuda", torch.float64) == "eager"
+    assert bound_form("cuda") == bound_form("cuda:1", batch=64) == "triton"
+    assert bound_form("cuda", batch=1000) == "eager"
+    monkeypatch.setattr(form, "has_triton", lambda: False)
+    assert bound_form("cuda") == "eager"
+    monkeypatch.setenv("IBSD_BOUND", "eager")
+    assert bound_form("cpu") == "eager"
+
+
+PROBE = """
+import torch
+from ibsd.information import bound_form, club_upper_bound
+from ibsd.information.kernels import compiled
+bound = club_upper_bound(*torch.rand(3, 4, 2, 5, 5, generator=torch.Generator().manual_seed(0)))
+print(bound_form(), compiled.why_not(), float(bound), sep="|")
+"""
+
+
+def probe(**environment: str) -> list[str]:
+    result = subprocess.run([sys.executable, "-W", "error", "-c", PROBE], env=environment, capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    return result.stdout.strip().split("|")
+
+
+@pytest.mark.slow
+def test_without_a_compiler_or_with_a_broken_one_the_eager_form_stands_in(tmp_path):
+    path = os.pathsep.join(sys.path)
+    expected = float(club_upper_bound(*torch.rand(3, 4, 2, 5, 5, generator=torch.Generator().manual_seed(0))))
+    (tmp_path / "empty").mkdir()
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho 'no such processor' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    unwritable = tmp_path / "file"
+    unwritable.write_text("")
+    base = {"PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for environment, words in (
+        (base | {"PATH": str(tmp_path / "empty")}, "no C compiler"),
+        (base | {"PATH": str(tmp_path)}, "no such processor"),
+        (base | {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(unwritable)}, "could not be built"),
+    ):
+        chosen, reason, value = probe(**environment)
+        assert chosen == "eager" and words in reason
+        assert float(value) == pytest.approx(expected, rel=1e-6)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_compiles_once_and_a_damaged_library_is_no_crash(tmp_path):
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path)}
+    assert probe(**environment)[0] == "compiled"
+    [library] = (tmp_path / "ibsd").iterdir()
+    made = library.stat().st_mtime_ns
+    assert probe(**environment)[0] == "compiled"
+    assert library.stat().st_mtime_ns == made
+    library.write_bytes(b"")
+    assert probe(**environment)[0] == "compiled"  # built again
