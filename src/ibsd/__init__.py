@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ibsd import distillation, information, metrics
-    from ibsd.students import create_student, load_student
+    from ibsd.students import create_student, load_student, tap
     from ibsd.types import Batch, InputError, LossReport, Trace
     from ibsd.upscaling import upscale
 
@@ -28,6 +28,7 @@ __all__ = [
     "information",
     "load_student",
     "metrics",
+    "tap",
     "upscale",
 ]
 
@@ -38,6 +39,7 @@ _HOMES = {
     "Trace": "ibsd.types",
     "create_student": "ibsd.students",
     "load_student": "ibsd.students",
+    "tap": "ibsd.students",
     "upscale": "ibsd.upscaling",
 }
 

@@ -2,5 +2,6 @@
 
 from ibsd.students.registry import STUDENTS, create_student, load_student
 from ibsd.students.student import Student, StudentSpec
+from ibsd.students.tap import tap
 
-__all__ = ["STUDENTS", "Student", "StudentSpec", "create_student", "load_student"]
+__all__ = ["STUDENTS", "Student", "StudentSpec", "create_student", "load_student", "tap"]
