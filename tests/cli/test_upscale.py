@@ -1,0 +1,98 @@
+"""`ibsd upscale` as a process: Ctrl-C and SIGTERM leave no half file, options arrive, and what is not needed is not loaded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.conftest import Call, assert_one_sentence
+from ibsd.images import read_rgb, write_rgb
+
+pytest.importorskip("pyvips")
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_half_file_and_the_run_can_go_on(weights: Path, tmp_path: Path, number: int) -> None:
+    (tmp_path / "in").mkdir()
+    write_rgb(tmp_path / "in" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    write_rgb(tmp_path / "in" / "b.png", np.zeros((6000, 4000, 3), np.uint8))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "ibsd", "upscale", tmp_path / "in", "-o", out, "--weights", weights]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".b.png.*")) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+
+
+def test_existing_results_are_skipped_or_replaced(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    for folder in ("in", "out"):
+        (tmp_path / folder).mkdir()
+    for name in ("a.png", "b.png"):
+        write_rgb(tmp_path / "in" / name, np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "out" / "a.png").write_text("mine")
+    assert_one_sentence(ibsd("upscale", "in", "-o", "out", "--weights", weights), "exists already")
+    said = ibsd("upscale", "in", "-o", "out", "--weights", weights, "--skip-existing")
+    assert (said.code, said.out) == (0, "1 of 2 upscaled, 1 there already.\n")
+    assert (tmp_path / "out" / "a.png").read_text() == "mine"
+    assert_one_sentence(ibsd("upscale", "in", "-o", "out", "--weights", weights, "--skip-existing", "--force"), "one of them")
+    assert ibsd("upscale", "in", "-o", "out", "--weights", weights, "--force").code == 0
+    assert read_rgb("out/a.png").shape == (16, 16, 3)
+
+
+def test_format_and_quality(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    write_rgb(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    for quality in (10, 90):
+        said = ibsd("upscale", "a.png", "-o", f"out-{quality}", "--weights", weights, "--format", "webp", "--quality", quality)
+        assert said.code == 0, said.err
+    assert Path("out-10/a.webp").stat().st_size < Path("out-90/a.webp").stat().st_size
+    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out", "--weights", weights, "--quality", 0), "quality is 0")
+    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out", "--weights", weights, "--format", "heic"), "format is 'heic'")
+
+
+def test_bits_that_are_lost_are_named(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "deep.tif", np.zeros((9, 9, 3), np.uint16), photometric="rgb")
+    said = ibsd("upscale", "deep.tif", "-o", "out", "--weights", weights, "--format", "jpg")
+    assert said.code == 0
+    assert "out/deep.jpg: 16 bits a channel became 8, because JPEG holds no more" in said.err
+
+
+LIGHT = """
+import sys
+import numpy as np
+from pathlib import Path
+from ibsd.upscaling import upscale_files
+class Repeat:
+    scale, receptive_field_px, tile_px = 2, 0, 256
+    def __call__(self, lr): return lr.repeat(2, 2).repeat(2, 3)
+(result,) = upscale_files([sys.argv[1]], sys.argv[2], Repeat())
+assert result.error is None, result.error
+print(*sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+def test_upscaling_files_loads_nothing_heavy(tmp_path: Path) -> None:
+    write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, tmp_path / "a.png", tmp_path / "b.png"], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert not set(done.stdout.split()) & {"torch", "scipy", "skimage", "matplotlib", "pandas"}
+    assert read_rgb(tmp_path / "b.png").shape == (16, 16, 3)
