@@ -100,12 +100,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, nargs="+", help="x4 weights; by default every network of the registry is trained here")
     parser.add_argument("--pictures", type=Path, help="a folder of 8-bit pictures; by default the embedded ones")
+    parser.add_argument("--samples", nargs="+", default=list(sample_names()), help="which of the embedded ones")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--keep", type=Path, help="a folder for the weights trained here")
     options = parser.parse_args()
     torch.set_num_threads(1)
     pictures = (
-        [read_rgb(path) for path in sorted(options.pictures.iterdir())] if options.pictures else [sample(name) for name in sample_names()]
+        [read_rgb(path) for path in sorted(options.pictures.iterdir())] if options.pictures else [sample(name) for name in options.samples]
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)

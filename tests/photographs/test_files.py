@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -303,6 +305,31 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(InputError, match="No space left"):
         write(tmp_path / "a.png", noise(2, 2))
+    assert not list(tmp_path.iterdir())
+
+
+FULL = """
+import resource, sys
+import numpy as np
+from ibsd.photographs import Facts, write_photograph
+from ibsd.types import InputError
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+for name in sys.argv[1:]:
+    try:
+        write_photograph(name, Facts(400, 400), iter([noise]), quality=100)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_fills_up_while_writing_is_one_sentence(tmp_path: Path) -> None:
+    names = [str(tmp_path / f"a.{suffix}") for suffix in ("png", "jpg", "tif")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", FULL, *names], capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    for name, line in zip(names, done.stdout.splitlines(), strict=True):
+        assert line.startswith(f"{name} cannot be written") and "free some space" in line, line
     assert not list(tmp_path.iterdir())
 
 

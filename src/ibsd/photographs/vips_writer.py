@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +71,18 @@ class _Encoder:
 
     def abandon(self) -> None:
         """Ends the thread, in vain for a moment at most: one that is past its last byte and still busy dies with the process."""
-        while self.thread.is_alive() and not self.pieces.empty():
-            self.pieces.get_nowait()
-        self.pieces.put(b"")
+        while not self.ended.is_set():
+            with suppress(queue.Empty):
+                self.pieces.get_nowait()
+            with suppress(queue.Full):
+                self.pieces.put_nowait(b"")
+                break
         self.thread.join(timeout=2)
 
     def _check(self) -> None:
-        if isinstance(self.error, OSError):
-            raise self.error
         if self.error:
+            if found := re.search("write error\n[a-z]+ error: (.+)", str(getattr(self.error, "detail", ""))):
+                raise OSError(found[1])  # no space, say; `write_whole` makes the sentence
             reason = vips_reason(self.error)
             raise InputError(f"{self.path} cannot be encoded as {self.form} ({reason}): choose another format.") from self.error
 
