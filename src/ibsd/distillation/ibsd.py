@@ -28,6 +28,7 @@ from ibsd.distillation.wavelet import details, wavelet_loss
 from ibsd.information.chain import MarkovChain, sum_of
 from ibsd.information.club import Negatives, Reduction, check_negatives, check_reduction, club_upper_bound, laplace_nll
 from ibsd.information.conditional import ConditionalChain, conditional_information
+from ibsd.information.degradation import DegradationChain, degradation_signature
 from ibsd.information.view import pool, standardise
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
@@ -54,7 +55,8 @@ class IBSD(Objective):
         links: 1-based links whose bound is minimised; default all. The others are only watched.
         normalise: the chain sees every channel standardised over the batch, so that smaller features do not lower the bound.
         pool: the chain sees averages over blocks of this many pixels; 0 for the pixels themselves.
-        given: `hr` replaces the bound by the information beyond what the HR image explains (`information/conditional.py`).
+        given: `hr` replaces the bound by the information beyond what the HR image explains (`information/conditional.py`), `degradation` by
+            what the nodes' statistics tell of the measured degradation (`information/degradation.py`), where that is positive.
         levels: of the wavelet transform.
         seed: of the estimators' initial weights, which leave the global generator untouched.
     """
@@ -79,7 +81,7 @@ class IBSD(Objective):
         links: Sequence[int] | None = None,
         normalise: bool = False,
         pool: int = 0,
-        given: Literal["nothing", "hr"] = "nothing",
+        given: Literal["nothing", "hr", "degradation"] = "nothing",
         levels: int = 4,
         seed: int = 0,
     ) -> None:
@@ -98,10 +100,10 @@ class IBSD(Objective):
             raise InputError(f"ibsd: spread_floor is {spread_floor} and estimator_clip {estimator_clip}; both must be above 0")
         check_negatives(negatives)
         check_reduction(reduction)
-        if given not in ("nothing", "hr"):
-            raise InputError(f"ibsd: given is {given!r}; it must be 'nothing' or 'hr'")
-        if given == "hr" and reduction != "mean":
-            raise InputError(f"ibsd: given 'hr' has no reduction {reduction!r}; leave reduction at 'mean'")
+        if given not in ("nothing", "hr", "degradation"):
+            raise InputError(f"ibsd: given is {given!r}; it must be 'nothing', 'hr' or 'degradation'")
+        if given != "nothing" and reduction != "mean":
+            raise InputError(f"ibsd: given {given!r} has no reduction {reduction!r}; leave reduction at 'mean'")
         self.lambda_mi, self.warm_up, self.ramp = lambda_mi, warm_up, ramp
         self.inner_steps, self.estimator_clip = inner_steps, estimator_clip
         self.negatives: Negatives = negatives
@@ -115,8 +117,10 @@ class IBSD(Objective):
         self.estimator_optimizer = torch.optim.Adam(self.chain.parameters(), lr=estimator_learning_rate)
         self.first_figures: dict[str, float] = {}
 
-    def build_chain(self, num_links: int, spread_floor: float) -> MarkovChain | ConditionalChain:
+    def build_chain(self, num_links: int, spread_floor: float) -> MarkovChain | ConditionalChain | DegradationChain:
         spec = self.student.spec
+        if self.given == "degradation":
+            return DegradationChain(spec.channels, num_links, spread_floor)
         if self.given == "hr":
             return ConditionalChain(spec.channels, 3 * spec.scale**2, num_links, spread_floor)
         return MarkovChain(spec.channels, num_links, spread_floor)
@@ -131,29 +135,39 @@ class IBSD(Objective):
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr, nodes = self.student.trace(batch.lr)
         sr = sr.float()
-        maps = self.seen(nodes, batch.hr)
+        maps = self.seen(nodes, batch.hr, batch.lr)
         terms = {"l1": (sr - batch.hr).abs().mean()}
         if self.weights["bound"] != 0:
             if batch.lr.shape[0] < 2 and self.given == "nothing":
                 raise InputError("ibsd: the bound needs unpaired samples, so a batch of at least 2 per process; raise data.batch_size")
             with held_fixed(self.chain):
-                terms["bound"] = sum_of([self.bound(link) for k, link in self.chain_links(maps) if k in self.penalised])
+                terms["bound"] = sum_of([self.penalty(link) for k, link in self.chain_links(maps) if k in self.penalised])
         if self.weights["wavelet"] != 0:
             terms["wavelet"] = wavelet_loss(sr, self.soft_target(batch), self.levels)
         return terms, tuple(each.detach() for each in maps)
 
-    def seen(self, nodes: Sequence[Tensor], hr: Tensor) -> tuple[Tensor, ...]:
-        """What the chain sees: the nodes, unless an option asks for another view of them; given HR, its pixels join as the last map."""
+    def seen(self, nodes: Sequence[Tensor], hr: Tensor, lr: Tensor | None = None) -> tuple[Tensor, ...]:
+        """What the chain sees: the nodes, unless an option asks for another view of them; what is given joins as the last map."""
         maps = [standardise(node) for node in nodes] if self.normalise else list(nodes)
         if self.given == "hr":
             maps.append(F.pixel_unshuffle(hr, self.student.spec.scale))
-        return tuple(pool(each, self.pool) for each in maps)
+        maps = [pool(each, self.pool) for each in maps]
+        if self.given == "degradation":
+            assert lr is not None
+            maps.append(degradation_signature(lr, hr, self.student.spec.scale))
+        return tuple(maps)
 
     def chain_links(self, maps: Sequence[Tensor]) -> list[tuple[int, tuple[Tensor, ...]]]:
         return list(enumerate(self.chain.links(maps), start=1))
 
+    def penalty(self, link: tuple[Tensor, ...]) -> Tensor:
+        """The bound; an estimator of the degradation that is fooled already has nothing more to say, so that no gain lies in fooling it
+        further."""
+        bound = self.bound(link)
+        return bound.clamp_min(0) if self.given == "degradation" else bound
+
     def bound(self, link: tuple[Tensor, ...]) -> Tensor:
-        if self.given == "hr":
+        if self.given != "nothing":
             return conditional_information(*link)
         negatives = self.negatives if link[0].shape[0] > 1 else "all"  # a single sample, which can only be watched, has a bound of 0
         return club_upper_bound(*link, reduction=self.reduction, negatives=negatives)
@@ -179,7 +193,7 @@ class IBSD(Objective):
             sr, nodes = self.student.trace(batch.lr)
             for k, node in enumerate(nodes):
                 figures[f"scale/F{k}"] = float(node.float().std())
-            for k, link in self.chain_links(self.seen(nodes, batch.hr)):
+            for k, link in self.chain_links(self.seen(nodes, batch.hr, batch.lr)):
                 figures[f"bound/link{k}"] = float(self.bound(link))
                 figures[f"nll/link{k}"] = float(laplace_nll(*link[:3], reduction=self.reduction))
             figures["soft_target/share"] = self.soft_target.share
