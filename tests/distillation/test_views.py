@@ -11,6 +11,7 @@ import tiny
 from ibsd.distillation import IBSD
 from ibsd.information.club import club_upper_bound, laplace_nll
 from ibsd.information.conditional import ConditionalChain, ConditionalEstimator, conditional_information
+from ibsd.information.degradation import DegradationChain
 from ibsd.information.estimator import LaplaceEstimator
 from ibsd.information.view import pool, standardise
 from ibsd.training.trainer import Trainer
@@ -83,7 +84,17 @@ def test_options_off_leave_every_bit_and_on_reach_the_chain() -> None:
     assert normalised.nodes[2].std() == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("options", [{"pool": 4}, {"normalise": True}, {"given": "hr"}, {"given": "hr", "pool": 2, "normalise": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pool": 4},
+        {"normalise": True},
+        {"given": "hr"},
+        {"given": "hr", "pool": 2, "normalise": True},
+        {"given": "degradation"},
+        {"given": "degradation", "pool": 4, "normalise": True},
+    ],
+)
 def test_every_option_trains_the_estimators_and_separates_gradients(options: dict) -> None:
     objective, batch = at_full_weight(**options), tiny.source().next_batch()
     report = objective.loss(batch)
@@ -146,11 +157,28 @@ def test_conditional_chain_refuses_maps_that_do_not_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"pool": -1}, "pool"), ({"given": "lr"}, "given"), ({"given": "hr", "reduction": "published"}, "reduction")]
+    ("options", "message"),
+    [
+        ({"pool": -1}, "pool"),
+        ({"given": "lr"}, "given"),
+        ({"given": "hr", "reduction": "published"}, "reduction"),
+        ({"given": "degradation", "reduction": "published"}, "reduction"),
+    ],
 )
 def test_refuses_options_that_mean_nothing(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         IBSD(tiny.student(), **options)
+
+
+def test_an_estimator_of_the_degradation_that_is_fooled_draws_no_gradient() -> None:
+    objective, batch = at_full_weight(given="degradation"), tiny.source().next_batch()
+    assert isinstance(objective.chain, DegradationChain)
+    with torch.no_grad():
+        for estimator in objective.chain.estimators:
+            estimator.correction[-1].bias[:5] = 100.0  # confident of what is not so
+    assert objective.figures(batch)["bound/link1"] < -1
+    assert objective.loss(batch).terms["bound"] == 0
+    assert objective.figures(batch)["gradient_share/bound"] == 0
 
 
 def test_frozen_estimators_stay_random_and_raise_no_alarm_about_themselves() -> None:
