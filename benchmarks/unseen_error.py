@@ -5,8 +5,8 @@
 
 PAIRS is a folder in the published layout; weights with one name are seeds of one arm. The squared error of Y (8 bits, `basicsr-y`'s border) is
 split into three parts that add up: the picture's mean shift, what is left after averaging over blocks of 16 x 16 pixels (coarse), and the
-rest (fine). Beside the students stand bicubic and a linear filter, 7 x 7 LR pixels to the s x s HR pixels of the middle one, fitted by least squares to
-the `train` pairs of the camera that the students were trained on: the part of the gain that needs no network.
+rest (fine). Beside the students stand bicubic and a linear filter, 7 x 7 LR pixels to the s x s HR pixels of the middle one, fitted by least
+squares to the `train` pairs of the camera that the students were trained on: the part of the gain that needs no network.
 """
 
 from __future__ import annotations
