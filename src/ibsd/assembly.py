@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 import ibsd
-from ibsd.config import Config, DataConfig, as_table, checked_arguments
-from ibsd.data.pairs import Pair, PairSets, check_disjoint, check_pairs, find_layout, find_pairs, fingerprint, load_pair
+from ibsd.config import Config, as_table, checked_arguments
+from ibsd.data.layouts import PUBLISHED, find_data
+from ibsd.data.pairs import Pair, PairSets, check_disjoint, check_pairs, find_pairs, fingerprint, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.registry import OBJECTIVES
@@ -69,7 +70,7 @@ def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks
     going_on = refuse_or_compare(config, folder, resume, callbacks.say)
     student = build_student(config).to(device)
     objective = build_objective(config, student)
-    sets, fingerprints = checked_pairs(config)
+    sets, fingerprints = checked_pairs(config, callbacks.say)
     if going_on is not None and going_on.get("data") != fingerprints:
         callbacks.say("the training or validation pairs have changed since this run was started: it goes on, but no longer on one data set")
     source = build_source(config, sets.train, device)
@@ -151,22 +152,26 @@ def build_objective(config: Config, student: Student) -> Objective:
     return OBJECTIVES[name](student, **checked_arguments(OBJECTIVES[name], config.objective.options, "objective.options"))
 
 
-def checked_pairs(config: Config) -> tuple[PairSets, dict[str, str]]:
+def checked_pairs(config: Config, say: Callable[[str], None] = lambda sentence: None) -> tuple[PairSets, dict[str, str]]:
     """The pairs of the config, all readable and disjoint, with the fingerprints of train and val.
 
     `test` is compared with the others so that no test picture is trained on; it is not used otherwise.
     """
-    sets = find_sets(config.data)
+    sets = find_sets(config, say)
     digests = check_pairs(sets.train, config.student.scale, config.data.patch_px)
     digests |= check_pairs((*sets.val, *sets.test), config.student.scale)
     check_disjoint(sets, digests)
     return sets, {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
 
 
-def find_sets(data: DataConfig) -> PairSets:
-    """The pairs of the config by their names, with some to train on; nothing is read yet."""
+def find_sets(config: Config, say: Callable[[str], None] = lambda sentence: None) -> PairSets:
+    """The pairs of the config by their names, with some to train on; nothing is read yet. `say` hears of any but the published layout."""
+    data = config.data
     if data.pairs:
-        sets = find_layout(data.pairs)
+        layout = find_data(data.pairs, config.student.scale)
+        sets = layout.sets
+        if layout.name != PUBLISHED:
+            say(layout.sentence())
     else:
         sets = PairSets(find_pairs(data.lr, data.hr), find_pairs(data.val_lr, data.val_hr) if data.val_lr else (), ())
     sets = sets.select(data.select)

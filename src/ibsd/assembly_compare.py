@@ -20,7 +20,8 @@ from ibsd.comparison.outline import ArmOutline, Outline, RunName, SettingOutline
 from ibsd.comparison.runs import Run, TestSet
 from ibsd.config import Config, ObjectiveConfig, StudentConfig
 from ibsd.config_compare import CompareConfig
-from ibsd.data.pairs import Digests, Pair, PairSets, check_disjoint, check_pairs, find_layout, fingerprint
+from ibsd.data.layouts import find_data
+from ibsd.data.pairs import Digests, Pair, PairSets, check_disjoint, check_pairs, fingerprint
 from ibsd.distillation.registry import OBJECTIVES
 from ibsd.students import STUDENTS
 from ibsd.training.schedule import Schedule
@@ -63,18 +64,19 @@ class Comparison:
 
     def pairs(self, name: RunName) -> tuple[tuple[Pair, ...], dict[str, tuple[Pair, ...]]]:
         """(pairs to train on, {test set: pairs}), found but not read."""
-        data = self.run_config(name).data
+        config = self.run_config(name)
+        data = config.data
         tests = {}
         for test, content in self.config.tests[name.setting].items():
             where = f"{self.config.path}: settings.{name.setting}.tests.{test}"
             if not (folder := content.pairs or data.pairs):
                 raise InputError(f"{where} has no pairs; name a folder in the published layout")
-            sets = find_layout(folder).select(content.select)
+            sets = find_data(folder, config.student.scale).sets.select(content.select)
             tests[test] = tuple(pair for split in content.splits for pair in getattr(sets, split))
             if not tests[test]:
                 what = f"{' and '.join(content.splits)} of {folder} has no pairs named {content.select or '*'}"
                 raise InputError(f"{where}: {what}; change select, splits or pairs")
-        return find_sets(data).train, tests
+        return find_sets(config).train, tests
 
     def fingerprints(self, name: RunName) -> dict[str, Any]:
         """Of the pictures, all of which are read and checked: usable, and none of them both trained and scored on."""

@@ -45,8 +45,8 @@ class StudentConfig:
 class DataConfig:
     """Where pairs are, and how patches are cut.
 
-    Either `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...), or `lr` and `hr` for training, with `val_lr` and `val_hr`
-    where there are any.
+    Either `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...) or another that `data/layouts.py` knows, or `lr` and `hr`
+    for training, with `val_lr` and `val_hr` where there are any.
     """
 
     pairs: str = ""

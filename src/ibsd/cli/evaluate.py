@@ -46,7 +46,8 @@ def evaluate(
     Parameters
     ----------
     paths:
-        Weight files, then the folder of pairs: test_LR, test_HR, ... or LR and HR in it.
+        Weight files, then the folder of pairs: test_LR, test_HR, ... or LR and HR
+        in it, or RealSR or DRealSR as distributed.
     split:
         Which pairs of a folder with several sets; test unless given.
     lr:
@@ -73,14 +74,16 @@ def evaluate(
 
     targets = [output / "scores.json", output / "scores.csv"] if output else []
     refuse_existing(targets, force)
+    students = opened(files, device)
+    scale = common_scale(files, list(students.values()))
     if lr and hr:
         from ibsd.data.pairs import find_pairs
 
         pairs = find_pairs(lr, hr)
     else:
         assert folder is not None
-        pairs = chosen_pairs(folder, split)
-    table = scored(files, pairs, device, lpips)
+        pairs = chosen_pairs(folder, split, scale)
+    table = scored(students, pairs, scale, lpips)
     if output:
         make_folder(output)
         for target, text in zip(targets, (table.to_json(), table.to_csv()), strict=True):
@@ -96,15 +99,20 @@ def evaluate(
         console.print(f"\nwritten: {targets[0]} and {targets[1]}", markup=False)
 
 
-def chosen_pairs(folder: Path, split: Split | None) -> tuple[Pair, ...]:
-    """Pairs of a folder that holds LR and HR, or the published layout. InputError where the split is not there."""
-    from ibsd.data.pairs import find_layout, find_pairs
+def chosen_pairs(folder: Path, split: Split | None, scale: Scale) -> tuple[Pair, ...]:
+    """Pairs of a folder that holds LR and HR, or any known layout. InputError where the split is not there."""
+    from ibsd.cli.terminal import status_console
+    from ibsd.data.layouts import PUBLISHED, find_data
+    from ibsd.data.pairs import find_pairs
 
     if (folder / "LR").is_dir() and (folder / "HR").is_dir():
         if split not in (None, "all"):
             raise InputError(f"{folder} holds LR and HR and no {split}_LR: leave out --split")
         return find_pairs(folder / "LR", folder / "HR")
-    sets = find_layout(folder)
+    layout = find_data(folder, scale)
+    sets = layout.sets
+    if layout.name != PUBLISHED:
+        status_console().print(layout.sentence(), markup=False)
     wanted = split or "test"
     pairs: tuple[Pair, ...] = sets.all() if wanted == "all" else getattr(sets, wanted)
     if not pairs:
@@ -113,24 +121,29 @@ def chosen_pairs(folder: Path, split: Split | None) -> tuple[Pair, ...]:
     return pairs
 
 
-def scored(files: Sequence[Path], pairs: Sequence[Pair], device: str, lpips: bool) -> ScoreTable:
-    """Checks the pairs and scores the weight files on them, with a bar."""
-    from rich.progress import track
-
+def opened(files: Sequence[Path], device: str) -> dict[str, Student]:
+    """The networks of the weight files by the names that the tables give them, on the device."""
     from ibsd.assembly import chosen_device
-    from ibsd.cli.terminal import status_console
-    from ibsd.data.pairs import check_pairs
-    from ibsd.evaluation.scores import evaluate as evaluate_methods
     from ibsd.students import load_student
 
     torch_device = chosen_device(device, "--device")
-    students = {name: load_student(file).to(torch_device) for name, file in zip(method_names(files), files, strict=True)}
-    scale = common_scale(files, list(students.values()))
+    return {name: load_student(file).to(torch_device) for name, file in zip(method_names(files), files, strict=True)}
+
+
+def scored(students: dict[str, Student], pairs: Sequence[Pair], scale: Scale, lpips: bool) -> ScoreTable:
+    """Checks the pairs and scores the networks on them, with a bar."""
+    from rich.progress import track
+
+    from ibsd.cli.terminal import status_console
+    from ibsd.data.pairs import check_pairs
+    from ibsd.evaluation.scores import evaluate as evaluate_methods
+
+    device = next(next(iter(students.values())).parameters()).device
     check_pairs(pairs, scale)
     console = status_console()
     images = iter(track(pairs, "scoring", console=console, transient=True) if console.is_terminal else pairs)
     next(images)
-    return evaluate_methods(students, pairs, scale, torch_device, lpips, on_image=lambda done, name: next(images, None) and None)
+    return evaluate_methods(students, pairs, scale, device, lpips, on_image=lambda done, name: next(images, None) and None)
 
 
 def common_scale(files: Sequence[Path], students: Sequence[Student]) -> Scale:

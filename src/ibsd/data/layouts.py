@@ -1,0 +1,168 @@
+"""Folders of pairs as their authors distribute them: recognised, named, and matched, whatever their files are called.
+
+| name | tree |
+|---|---|
+| published layout (CDC, and ours) | `train_LR`, `train_HR`, `val_LR`, ..., `test_HR` |
+| RealSR V3 | `Canon/Train/4/Canon_001_HR.png`, `Canon_001_LR4.png`; likewise Nikon, Test, 2, 3 |
+| DRealSR | `Train_x4/train_HR`, `Train_x4/train_LR`, `Test_x4/test_HR`, ...; beside each other or each scale in a folder `x4` |
+| RealSR V1, V2 | as V3, but LR has HR's size |
+| City100 | `City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise `City100_iPhoneX`; LR has HR's size |
+
+The last two are for `scaled_pairs.py`, which brings their LR to its scale (decisions/0032). Sources: github.com/csjcai/RealSR,
+github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution, github.com/ngchc/CameraSR.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ibsd.data.pairs import Pair, PairSets, find_layout
+from ibsd.images import image_size, is_image_name
+from ibsd.types import SCALES, InputError, Scale
+
+CITY100_TEST = ("001", "016", "048", "060", "098")
+"""Scenes that the authors of City100 test on."""
+CITY100_SCALES = (2, 3)
+"""Its lenses zoom about 2.9 (Nikon) and 2.5 times (iPhone): a shrink by 4 would measure itself and not them."""
+
+PUBLISHED = "published layout"
+
+_REALSR = re.compile(r"(.+)_(L|H)R[234]?", re.IGNORECASE)
+_CITY100 = re.compile(r"(\d+)(L|H)", re.IGNORECASE)
+_SCALE_MARK = re.compile(r"_x[1-4](?=_|$)")  # DRealSR: "DSC_1412_x1" is HR, "DSC_1412_x4" is LR
+
+
+class Layout(NamedTuple):
+    """What a folder was recognised as, and its pairs at one scale."""
+
+    name: str
+    sets: PairSets
+    lr_has_hr_size: bool = False
+
+    def sentence(self) -> str:
+        """For the user, such as "RealSR V3 (Canon and Nikon) x4: train 459, test 100 pairs"."""
+        return f"{self.name}: {', '.join(f'{split} {len(pairs)}' for split, pairs in vars(self.sets).items() if pairs)} pairs"
+
+
+def find_data(folder: str | os.PathLike[str], scale: Scale) -> Layout:
+    """The pairs of a folder in any layout that is ready for use. Only names and a few headers are read.
+
+    Errors: InputError where nothing is recognised, where the scale is not there, where a file has no partner, and for a layout whose LR has
+    HR's size, with what to do.
+    """
+    layout = recognise(Path(folder), scale)
+    if layout.lr_has_hr_size:
+        raise InputError(
+            f"{folder} is {layout.name}, whose LR pictures have HR's size: write pairs at scale {scale} once with "
+            f'ibsd.data.scaled_pairs.write_scaled_pairs("{folder}", "OUTPUT", {scale}) and name OUTPUT'
+        )
+    return layout
+
+
+def recognise(folder: Path, scale: Scale) -> Layout:
+    """The layout of a folder, ready for use or not. Errors: as `find_data`."""
+    if not any((folder / f"{split}_{side}").is_dir() for split in ("train", "val", "test") for side in ("LR", "HR")):
+        for look in (realsr, drealsr, city100):
+            if (layout := look(folder, scale)) is not None:
+                return layout
+    return Layout(PUBLISHED, find_layout(folder))
+
+
+def realsr(folder: Path, scale: Scale) -> Layout | None:
+    """RealSR, from the folder that holds Canon and Nikon (or one above it), or from one camera's."""
+    roots = [each for each in (folder, folder / "RealSR(V3)", folder / "RealSR") if (each / "Canon").is_dir() or (each / "Nikon").is_dir()]
+    cameras = [roots[0] / name for name in ("Canon", "Nikon") if (roots[0] / name).is_dir()] if roots else [folder]
+    cameras = [camera for camera in cameras if any(_scales_of(camera / split) for split in ("Train", "Test"))]
+    if not cameras:
+        return None
+    there = sorted({found for camera in cameras for split in ("Train", "Test") for found in _scales_of(camera / split)})
+    if scale not in there:
+        raise InputError(
+            f"{folder} is RealSR at scale {' and '.join(map(str, there))}, not {scale}: change student.scale, or add the folder {scale}"
+        )
+    train, test = (
+        [pair for camera in cameras for pair in _named(_images(camera / split / str(scale)), _REALSR, folder)]
+        for split in ("Train", "Test")
+    )
+    if not train + test:
+        raise InputError(f"{folder} has folders as RealSR, but no {cameras[0].name}_001_HR.png and such in them: unpack it again")
+    same_size = _same_size((train + test)[0])
+    who = " and ".join(camera.name for camera in cameras)
+    return Layout(f"RealSR {'V1 or V2' if same_size else 'V3'} ({who}) x{scale}", PairSets(tuple(train), (), tuple(test)), same_size)
+
+
+def drealsr(folder: Path, scale: Scale) -> Layout | None:
+    """DRealSR, from the folder that holds Train_x4 and Test_x4, or folders x2, x3, x4 with them."""
+    places = [folder, *(folder / f"x{each}" for each in SCALES)]
+    there = sorted(
+        {each for each in SCALES for place in places if any((place / f"{split}_x{each}").is_dir() for split in ("Train", "Test"))}
+    )
+    if not there:
+        return None
+    if scale not in there:
+        raise InputError(
+            f"{folder} is DRealSR at scale {' and '.join(map(str, there))}, not {scale}: change student.scale, or add Train_x{scale}"
+        )
+    sets = []
+    for split in ("Train", "Test"):
+        lr, hr = (
+            {
+                _SCALE_MARK.sub("", file.stem): file
+                for place in places
+                for file in _images(place / f"{split}_x{scale}" / f"{split.lower()}_{side}")
+            }
+            for side in ("LR", "HR")
+        )
+        sets.append(_matched(lr, hr, folder))
+    return Layout(f"DRealSR x{scale}", PairSets(sets[0], (), sets[1]))
+
+
+def city100(folder: Path, scale: Scale) -> Layout | None:
+    """City100, from the folder that holds City100_NikonD5500 and City100_iPhoneX (or one above it), or from one camera's."""
+    roots = [folder] if folder.name.startswith("City100_") else sorted({*folder.glob("City100_*/"), *folder.glob("City100/City100_*/")})
+    train: list[Pair] = []
+    test: list[Pair] = []
+    for root in roots:
+        camera = root.name.removeprefix("City100_")
+        for pair in _named(_images(root), _CITY100, folder):
+            (test if pair.name in CITY100_TEST else train).append(Pair(f"{camera}_{pair.name}", pair.lr, pair.hr))
+    if not train + test:
+        return None
+    if scale not in CITY100_SCALES:
+        raise InputError(f"{folder} is City100, which is for scale 2 and 3 and not {scale}: its lenses zoom less than 3 times")
+    return Layout(
+        f"City100 ({' and '.join(root.name.removeprefix('City100_') for root in roots)})", PairSets(tuple(train), (), tuple(test)), True
+    )
+
+
+def _scales_of(folder: Path) -> list[Scale]:
+    return [scale for scale in SCALES if (folder / str(scale)).is_dir()]
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if is_image_name(file)) if folder.is_dir() else []
+
+
+def _named(files: Iterable[Path], pattern: re.Pattern[str], folder: Path) -> tuple[Pair, ...]:
+    """Pairs of files whose stems are a name and a mark for L or H; others are passed over."""
+    sides: dict[str, dict[str, Path]] = {"L": {}, "H": {}}
+    for file in files:
+        if match := pattern.fullmatch(file.stem):
+            sides[match[2].upper()][match[1]] = file
+    return _matched(sides["L"], sides["H"], folder)
+
+
+def _matched(lr: Mapping[str, Path], hr: Mapping[str, Path], folder: Path) -> tuple[Pair, ...]:
+    """Pairs by name, in the order of names. InputError for a name that has one side only."""
+    if alone := sorted(lr.keys() ^ hr.keys()):
+        files = ", ".join(str({**lr, **hr}[name]) for name in alone[:5])
+        raise InputError(f"{folder}: {len(alone)} pictures have no partner, the first of them {files}; unpack it again, or remove them")
+    return tuple(Pair(name, lr[name], hr[name]) for name in sorted(lr))
+
+
+def _same_size(pair: Pair) -> bool:
+    return image_size(pair.lr) == image_size(pair.hr)
