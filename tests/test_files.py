@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.files import write_whole
+from ibsd.files import make_folder, write_whole
 from ibsd.types import InputError
 
 
@@ -45,3 +45,12 @@ def test_a_place_below_a_file(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / "file" / "a.txt", "x")
+
+
+def test_a_folder_is_made_and_tried(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    assert names(tmp_path / "a" / "b") == []
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "sub"):
+        with pytest.raises(InputError, match="file.* cannot be written to"):
+            make_folder(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.registry import OBJECTIVES
 from ibsd.export.weights import save_student
-from ibsd.files import write_whole
+from ibsd.files import make_folder, write_whole
 from ibsd.images import to_array, to_tensor, write_rgb
 from ibsd.information import bound_form
 from ibsd.metrics import score
@@ -293,16 +292,6 @@ def chosen_device(name: str, key: str = "run.device") -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
     return device
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{os.getpid()}.probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror}); set run.folder to a folder of yours") from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,4 +1,5 @@
-"""`ibsd compare`: makes the runs of a comparison that are missing, in this process or in several, and writes down what all of them say."""
+"""`ibsd compare`: makes the runs of a comparison that are missing, or examines those that there are, in this process or in several, and writes
+down what all of them say."""
 
 from __future__ import annotations
 
@@ -12,10 +13,13 @@ from fnmatch import fnmatchcase
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from ibsd.assembly_compare import Comparison
+from ibsd.assembly_examine import Examiner
+from ibsd.comparison.examination import read_examination, write_examination
 from ibsd.comparison.library import Library, Wanted
 from ibsd.comparison.outline import RunName
 from ibsd.comparison.pool import EXIT_CODES, Outcome, in_processes, make_all, one_by_one, parent_is_gone
@@ -26,10 +30,12 @@ from ibsd.comparison.summary import summarise
 from ibsd.config_compare import CompareConfig, load_compare_config
 from ibsd.files import write_whole
 from ibsd.reporting.comparison_page import page
+from ibsd.reporting.course_plots import course_plot, plane_plot
 from ibsd.reporting.difference_plot import difference_plot
 from ibsd.types import InputError
 
 Say = Callable[[str], None]
+Task = Literal["make", "examine"]
 
 
 def compare(
@@ -38,6 +44,7 @@ def compare(
     only: Sequence[str] = (),
     jobs: int = 1,
     table_only: bool = False,
+    examine: bool = False,
     say: Say = lambda sentence: None,
     stop_requested: Callable[[], str | None] = lambda: None,
 ) -> Results:
@@ -48,6 +55,7 @@ def compare(
         only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*"; runs matching any are made. Default: all.
         jobs: runs at a time, each on one thread; above 1 each in a process of its own.
         table_only: make no run and look at no picture: tables of the runs in the folder, whatever code they were made with.
+        examine: make no run, but examine those there are whose weights are still in the work folder (`assembly_examine.py`).
         say: takes sentences for the user.
         stop_requested: asked after every step; a reason ends the runs after a checkpoint, and the tables are made of what there is.
 
@@ -61,11 +69,15 @@ def compare(
     outcomes: dict[RunName, Outcome] = {}
     if not table_only:
         wanted = {name: comparison.wanted(name) for name in chosen(comparison.names, only)}
-        outcomes = make_missing(comparison, library, wanted, overrides, jobs, say, stop_requested)
+        task: Task = "examine" if examine else "make"
+        to_do = to_examine(comparison, library, wanted, say) if examine else to_make(library, wanted, say)
+        outcomes = do_all(task, comparison, to_do, overrides, jobs, say, stop_requested)
         library = open_library(config)
     found = {name: library.find_of_any_code(comparison.wanted(name, with_data=False)) for name in comparison.names if name not in wanted}
     found |= {name: library.find(each) for name, each in wanted.items()}
-    results = summarise(comparison.outline(), {name: found[name] for name in comparison.names if found[name] is not None})  # type: ignore[misc]
+    records = {name: record for name in comparison.names if (record := found[name]) is not None}
+    examinations = {name: each for name, record in records.items() if (each := read_examination(library.folder, record.identity))}
+    results = summarise(comparison.outline(), records, examinations, config.options.examine.watch)
     write_results(config, results)
     raise_for(outcomes, say)
     return results
@@ -84,30 +96,68 @@ def open_library(config: CompareConfig) -> Library:
     return Library(Path(config.options.folder), config.options.accept_code)
 
 
-def make_missing(
+def to_make(library: Library, wanted: dict[RunName, Wanted], say: Say) -> list[RunName]:
+    """The runs that the library lacks."""
+    missing = [name for name, each in wanted.items() if library.find(each) is None]
+    say(f"{len(wanted)} runs: {len(wanted) - len(missing)} are done, {len(missing)} to make")
+    if hindrances := sorted({entry for name in missing for entry in library.code_that_hinders(wanted[name])}):
+        say(f"runs of other code are made again; if it gives the same figures, add to compare.accept_code: {json.dumps(hindrances)}")
+    return missing
+
+
+def to_examine(comparison: Comparison, library: Library, wanted: dict[RunName, Wanted], say: Say) -> list[RunName]:
+    """The finished runs of which there is no examination that asked the same."""
+    finished = {name: record for name, each in wanted.items() if (record := library.find(each)) and record.finished}
+    asked = {name.setting: Examiner(comparison, name).asked for name in {name.setting: name for name in finished}.values()}
+    found = {name: read_examination(library.folder, record.identity) for name, record in finished.items()}
+    missing = [name for name, each in found.items() if each is None or each.asked != asked[name.setting]]
+    say(f"{len(finished)} finished runs: {len(finished) - len(missing)} are examined, {len(missing)} to examine")
+    return missing
+
+
+def do_all(
+    task: Task,
     comparison: Comparison,
-    library: Library,
-    wanted: dict[RunName, Wanted],
+    names: list[RunName],
     overrides: Sequence[str],
     jobs: int,
     say: Say,
     stop_requested: Callable[[], str | None],
 ) -> dict[RunName, Outcome]:
-    """Makes what the library lacks, in this process or in several."""
-    to_make = [name for name, each in wanted.items() if library.find(each) is None]
-    say(f"{len(wanted)} runs: {len(wanted) - len(to_make)} are done, {len(to_make)} to make")
-    if hindrances := sorted({entry for name in to_make for entry in library.code_that_hinders(wanted[name])}):
-        say(f"runs of other code are made again; if it gives the same figures, add to compare.accept_code: {json.dumps(hindrances)}")
+    """In this process or in several."""
     if jobs == 1:
-        return make_all(to_make, lambda names: one_by_one(names, lambda name: make_one(comparison, name, say, stop_requested)))
+        return make_all(names, lambda names: one_by_one(names, lambda name: do_one(task, comparison, name, say, stop_requested)))
     context = multiprocessing.get_context("spawn")
 
     def start(name: RunName) -> BaseProcess:
-        process = context.Process(target=work, args=(str(comparison.config.path), tuple(overrides), name))
+        process = context.Process(target=work, args=(task, str(comparison.config.path), tuple(overrides), name))
         process.start()
         return process
 
-    return make_all(to_make, lambda names: in_processes(names, jobs, start, stop_requested))
+    return make_all(names, lambda names: in_processes(names, jobs, start, stop_requested))
+
+
+def do_one(task: Task, comparison: Comparison, name: RunName, say: Say, stop_requested: Callable[[], str | None]) -> Outcome:
+    if task == "make":
+        return make_one(comparison, name, say, stop_requested)
+    return "stopped" if stop_requested() else examine_one(comparison, name, say)
+
+
+def examine_one(comparison: Comparison, name: RunName, say: Say) -> Outcome:
+    """Examines one run and writes it down, unless another process is at it or its weights are gone."""
+    label, library = "/".join(map(str, name)), open_library(comparison.config)
+    record = library.find(comparison.wanted(name))
+    assert record is not None, f"{label} was there"
+    with claimed(Path(comparison.config.options.work) / record.identity.training_key[:16]) as ours:
+        if not ours:
+            return "busy"
+        examination = Examiner(comparison, name).examine(record)
+        if examination is None:
+            say(f"{label}: cannot be examined, its weights or its last checkpoint are not in {comparison.config.options.work}")
+        else:
+            write_examination(library.folder, record.identity, examination)
+            say(f"{label}: examined")
+    return "made"
 
 
 def make_one(comparison: Comparison, name: RunName, say: Say, stop_requested: Callable[[], str | None]) -> Outcome:
@@ -131,13 +181,12 @@ def make_one(comparison: Comparison, name: RunName, say: Say, stop_requested: Ca
     return "made"
 
 
-def work(path: str, overrides: Sequence[str], name: RunName) -> None:
+def work(task: Task, path: str, overrides: Sequence[str], name: RunName) -> None:
     """A worker process: one run, its outcome as the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sees to its workers
     try:
-        outcome = make_one(
-            Comparison(load_compare_config(path, overrides)), name, partial(print, file=sys.stderr, flush=True), parent_is_gone
-        )
+        comparison = Comparison(load_compare_config(path, overrides))
+        outcome = do_one(task, comparison, name, partial(print, file=sys.stderr, flush=True), parent_is_gone)
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
         outcome = "wrong"
@@ -159,7 +208,7 @@ def raise_for(outcomes: dict[RunName, Outcome], say: Say) -> None:
 
 
 def write_results(config: CompareConfig, results: Results) -> None:
-    """`results.json` in the folder of runs, the page where the config wants it, and its plot beside it."""
+    """`results.json` in the folder of runs, the page where the config wants it, and its plots beside it."""
     options = config.options
     folder = Path(options.folder)
     target = Path(options.page) if options.page else folder / "results.md"
@@ -167,5 +216,14 @@ def write_results(config: CompareConfig, results: Results) -> None:
     for made in (folder, target.parent):
         made.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "results.json", to_text(results.as_table()))
-    write_whole(target.with_suffix(".svg"), difference_plot(results))
-    write_whole(target, page(results, target.with_suffix(".svg").name, remarks))
+    plots = {
+        "differences": ("", difference_plot(results)),
+        "plane": ("-plane", plane_plot(results)),
+        "course": ("-course", course_plot(results)),
+    }
+    names = {}
+    for plot, (suffix, svg) in plots.items():
+        if svg:
+            names[plot] = f"{target.stem}{suffix}.svg"
+            write_whole(target.with_name(names[plot]), svg)
+    write_whole(target, page(results, names, remarks))

@@ -27,6 +27,35 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 @dataclass(frozen=True)
+class ExamineOptions:
+    """What `--examine` asks of the features of finished runs. Moves no figure of a run and is part of none's key."""
+
+    watch: tuple[str, ...] = ()
+    """Arms with lambda_mi 0 whose estimators only watch: plain's account. With several, each run takes the first one of its own view."""
+    patch_px: int = 24
+    patches: int = 16
+    """Of each training photograph, for fresh estimators."""
+    fit_steps: int = 3000
+    """Most steps of a fresh fit."""
+    classes: tuple[str, ...] = ()
+    """Patterns of names, one per class that the probe tells apart, such as "Canon*"; no probe below two."""
+    pairs: str = ""
+    """Default: the setting's `data.pairs`."""
+    splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
+    """Many photographs tell more than clean ones: see docs/decisions/0013."""
+    crop_px: int = 64
+    crops: int = 2
+    """Of each photograph."""
+    rounds: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("patch_px", "patches", "fit_steps", "crop_px", "crops", "rounds"):
+            value = getattr(self, name)
+            check(f"compare.examine.{name}", value, value > 0, "above 0")
+        check("compare.examine.classes", list(self.classes), len(self.classes) != 1, "two patterns or more, or none")
+
+
+@dataclass(frozen=True)
 class CompareOptions:
     """What the comparison is about and where it lies."""
 
@@ -46,6 +75,7 @@ class CompareOptions:
     """Markdown page to write, with its plot beside it; default results.md in the folder."""
     remarks: str = ""
     """Markdown file that the page takes in as it is, for what figures alone do not say."""
+    examine: ExamineOptions = ExamineOptions()
 
     def __post_init__(self) -> None:
         check("compare.seeds", list(self.seeds), bool(self.seeds) and are_seeds(self.seeds), "a list of different whole numbers from 0")
@@ -187,6 +217,8 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
             raise InputError(f"settings.{name} has nothing to score on; add a section [settings.{name}.tests.NAME]")
     if options.baseline not in parsed["arms"]:
         raise InputError(f"compare.baseline is {options.baseline!r}, which is no arm; there are: {', '.join(parsed['arms'])}")
+    if unknown := [arm for arm in options.examine.watch if arm not in parsed["arms"]]:
+        raise InputError(f"compare.examine.watch names {unknown[0]!r}, which is no arm; there are: {', '.join(parsed['arms'])}")
     for name, setting in parsed["settings"].items():
         for arm, seeds in setting.more_seeds.items():
             if arm not in parsed["arms"]:

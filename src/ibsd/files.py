@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and the folder that it goes into."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str | Callable[[I
     finally:
         with suppress(OSError):  # in a folder that cannot be written to the error on its way says so
             partial.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder where it is missing, and tries it with a file. InputError if it cannot be made or written to."""
+    probe = folder / f".{secrets.token_hex(8)}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written to ({error.strerror or error}): choose another place, or allow writing there"
+        ) from None

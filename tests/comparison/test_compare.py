@@ -4,85 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from comparison.two_cameras import set_up, write_crops
 from ibsd.assembly_compare import Comparison
 from ibsd.cli.main import main
 from ibsd.compare import compare
 from ibsd.config_compare import load_compare_config
-from ibsd.data.samples import SPLITS, sample_pair
-from ibsd.images import write_rgb
 from ibsd.types import InputError
 
-CROP_PX = 16
-TOML = """
-[compare]
-folder = "results"
-work = "work"
-seeds = [0, 1]
-[base.student]
-scale = 2
-options = { width = 8, num_blocks = 3 }
-[base.data]
-pairs = "pairs"
-batch_size = 2
-patch_px = 8
-[base.training]
-num_steps = 6
-log_every = 2
-figures_every = 3
-checkpoint_every = 2
-[settings.one]
-data.select = "a*"
-[settings.one.tests.new]
-select = "b*"
-splits = ["train", "test"]
-role = "unseen"
-[arms.plain]
-objective.name = "plain"
-[arms.ibsd]
-objective.name = "ibsd"
-objective.options = { warm_up = 0, ramp = 0, period = 2 }
-"""
-KILLED = """
-import os, signal, sys
-from ibsd.compare import compare
-from ibsd.training.trainer import Trainer
-
-updates, left = Trainer.update, int(sys.argv[1])
-
-def dying(self):
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    return updates(self)
-
-Trainer.update = dying
-compare("compare.toml")
-"""
+LONGER = ["base.training.num_steps=30"]
+"""So that a kill meets training, and not only the start of a process."""
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Crops of the photographs in the package, as two cameras would be named."""
-    folder = tmp_path_factory.mktemp("data") / "pairs"
-    for split in ("train", "test"):
-        for name in SPLITS[split][:2]:
-            lr, hr = sample_pair(name, 2)
-            for start, camera in ((60, "a"), (100, "b")):
-                stop = start + CROP_PX
-                for side, pixels, scale in (("LR", lr, 1), ("HR", hr, 2)):
-                    (folder / f"{split}_{side}").mkdir(parents=True, exist_ok=True)
-                    crop = pixels[start * scale : stop * scale, start * scale : stop * scale].copy()
-                    write_rgb(folder / f"{split}_{side}" / f"{camera}_{name}.png", crop)
-    return folder
+    return write_crops(tmp_path_factory.mktemp("data") / "pairs")
 
 
 @pytest.fixture
@@ -91,20 +36,12 @@ def place(tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return set_up(tmp_path, pairs, monkeypatch)
 
 
-def set_up(folder: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "compare.toml").write_text(TOML)
-    (folder / "pairs").symlink_to(pairs)
-    monkeypatch.chdir(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> dict[str, Any]:
     """All runs, made without a break in this process."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         folder = set_up(tmp_path_factory.mktemp("reference"), pairs, monkeypatch)
-        compare("compare.toml")
+        compare("compare.toml", LONGER)
         return figures(folder)
 
 
@@ -114,7 +51,7 @@ def figures(folder: Path) -> dict[str, Any]:
     for record in found.values():
         del record["cost"], record["machine"]
     results = json.loads((folder / "results" / "results.json").read_text())
-    return found | {"differences": results["differences"], "levels": results["levels"], "health": results["health"]}
+    return found | {"differences": results["differences"], "levels": results["levels"], "courses": results["courses"]}
 
 
 def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
@@ -131,24 +68,28 @@ def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_killed_twice_and_started_again_gives_the_same_figures(place: Path, reference: dict[str, Any]) -> None:
-    for updates in (5, 11):
-        ended = subprocess.run([sys.executable, "-c", KILLED, str(updates)], env=environment(), capture_output=True, text=True)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
-    said: list[str] = []
-    compare("compare.toml", say=said.append)
-    assert said[0] == "4 runs: 2 are done, 2 to make"
-    assert figures(place) == reference
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_same_figures_as_one(place: Path, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_twice_with_all_its_processes_gives_the_same_figures(
+    place: Path, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill -9` of the whole process group, when a random number of checkpoints and runs are on the disk."""
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
-    compare("compare.toml", only=["one/*/0"], jobs=2)
-    made = figures(place)
-    runs = [name for name in made if name.endswith(".json")]
-    assert len(runs) == 2
-    assert all(made[name] == reference[name] for name in runs)
+    moments = [random.randint(1, 12), random.randint(13, 30)]
+    command = [sys.executable, "-m", "ibsd", "compare", "compare.toml", *LONGER, "--jobs", "2"]
+    for moment in moments:
+        process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, start_new_session=True)
+        while process.poll() is None and written(place) < moment:
+            time.sleep(0.01)
+        assert process.poll() is None, process.communicate()[1].decode()  # or it was done too soon to be killed
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    compare("compare.toml", LONGER, jobs=2)
+    assert figures(place) == reference, f"killed at {moments}"
+
+
+def written(place: Path) -> int:
+    """Steps that checkpoints stand for, in twos, and finished runs."""
+    newest = [max((int(path.name[5:]) for path in folder.glob("step-*")), default=0) for folder in place.glob("work/*/checkpoints")]
+    return sum(newest) // 2 + len(list(place.glob("results/*/*/seed-*.json")))
 
 
 def environment() -> dict[str, str]:
@@ -182,12 +123,14 @@ def test_a_new_test_set_is_scored_without_training_again(place: Path) -> None:
     assert cost["timed_steps"] == 6
 
 
-def test_a_table_alone_needs_no_pictures_and_makes_no_run(place: Path, reference: dict[str, Any]) -> None:
+def test_a_table_alone_needs_no_pictures_and_makes_no_run(place: Path) -> None:
     compare("compare.toml", only=["*/plain/0"])
     before = figures(place)
     (place / "pairs").unlink()
     (place / "results" / "results.md").unlink()
-    results = compare("compare.toml", table_only=True)
+    (place / "remarks.md").write_text("What the figures do not say.")
+    results = compare("compare.toml", ["compare.remarks=remarks.md"], table_only=True)
+    assert "\nWhat the figures do not say.\n" in (place / "results" / "results.md").read_text()
     assert figures(place) == before
     assert len(results.missing) == 3
     assert (place / "results" / "results.md").is_file()

@@ -122,7 +122,7 @@ def test_hashes_see_values_shapes_and_names() -> None:
 def test_a_page_says_what_there_is() -> None:
     everything = by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12), *runs("again", 0.02, -0.02, 0.01, batches="other"))
     results = summarise(outline(good="treatment", again="a/a", absent="treatment"), everything)
-    text = page(results, "plot.svg", "Our reading.")
+    text = page(results, {"differences": "plot.svg"}, "Our reading.")
     assert "**better**: good (+0.11" in text
     assert "Our reading." in text
     assert "(plot.svg)" in text

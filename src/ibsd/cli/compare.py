@@ -26,6 +26,7 @@ def compare(
     only: Annotated[list[str] | None, Flag] = None,
     jobs: int = 1,
     table: Annotated[bool, Flag] = False,
+    examine: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
     """Train several objectives as paired runs, and say which differ from plain training by more than chance.
@@ -35,6 +36,8 @@ def compare(
     $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --jobs 2
 
     $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --only '*/plain/*' --only '*/ibsd/*'
+
+    $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --examine
 
     $ ibsd compare configs/compare-cameras.toml --table
 
@@ -53,11 +56,15 @@ def compare(
         Runs at a time, each on one thread.
     table:
         Make no run: only tables, page and plot of the runs that there are.
+    examine:
+        Make no run, but ask of the features of finished ones what they give away: the camera, and how far one layer predicts another.
     json:
         Print the results as JSON.
     """
     if jobs < 1:
         raise InputError(f"--jobs is {jobs}: give 1 or more")
+    if table and examine:
+        raise InputError("--table and --examine exclude each other: give one of them")
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, status_console
     from ibsd.compare import compare as make_comparison
@@ -69,7 +76,7 @@ def compare(
         def say(sentence: str) -> None:
             status.print(sentence, markup=False)
 
-        results = make_comparison(config, overrides, only or (), jobs, table, say, stop.reason)
+        results = make_comparison(config, overrides, only or (), jobs, table, examine, say, stop.reason)
     if json:
         print(to_text(results.as_table()), end="")
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ibsd.files import write_whole
+from ibsd.files import make_folder, write_whole
 from ibsd.reporting.figures import better, described, figure, signed
 from ibsd.types import InputError
 
@@ -70,7 +70,7 @@ def evaluate(
     files, folder = (paths, None) if lr else (paths[:-1], paths[-1] if paths else None)
     if not files:
         raise InputError("something is missing: name one or more weight files and then the folder of pairs, as ibsd evaluate --help shows")
-    from ibsd.cli.terminal import make_folder, output_console, refuse_existing
+    from ibsd.cli.terminal import output_console, refuse_existing
 
     targets = [output / "scores.json", output / "scores.csv"] if output else []
     refuse_existing(targets, force)

@@ -41,13 +41,3 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
             raise InputError(f"{path} is a folder where a file is to be written: choose another output")
         if os.path.lexists(path) and not force:
             raise InputError(f"{path} exists already: choose another output, or --force to replace it")
-
-
-def make_folder(folder: Path) -> None:
-    """InputError if the folder cannot be made or written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}): choose another output") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{folder} cannot be written to (permission denied): choose another output, or allow writing there")

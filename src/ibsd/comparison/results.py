@@ -8,6 +8,8 @@ from typing import Any
 from ibsd.comparison.outline import Outline, Role
 from ibsd.comparison.statistics import Interval
 
+RANDOM_WEIGHTS, PIXELS = "random weights", "LR pixels"
+
 
 @dataclass(frozen=True)
 class Level:
@@ -72,12 +74,55 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Health:
-    """Last logged health figures of one arm, averaged over its seeds: bound, likelihood, feature scale, gradient shares and angles."""
+class Course:
+    """Health figures of one arm over training, averaged over its seeds: bound, likelihood, feature scale, gradient shares and angles."""
 
     setting: str
     arm: str
-    figures: dict[str, float]
+    steps: tuple[int, ...]
+    figures: dict[str, tuple[float | None, ...]]
+    """{name: one figure per step}; None where no seed has one."""
+
+
+@dataclass(frozen=True)
+class ProbeLine:
+    """How often a classifier guesses the class from one node, averaged over the seeds; `all` is the mean over nodes or classifiers."""
+
+    setting: str
+    arm: str
+    """Or RANDOM_WEIGHTS or PIXELS."""
+    classifier: str
+    node: str
+    accuracy: float
+    chance: float
+    num_seeds: int
+    difference: float | None
+    """To the baseline of the same seed; None for the baseline."""
+    t_interval: Interval | None
+    """Over the seeds; None below three."""
+
+
+@dataclass(frozen=True)
+class AccountLine:
+    """What estimators see in one arm and in the one it is held against; means over the seeds of sums over the links, nats per element."""
+
+    setting: str
+    arm: str
+    against: str
+    """The watching arm of the same view; the baseline where the arm has no estimators of its own that learn, or none of its view watches."""
+    num_seeds: int
+    gain: Interval
+    """(of `against`, of the arm): likelihood that fresh estimators on standardised nodes win."""
+    fresh: Interval
+    """The same of their bound."""
+    own: Interval | None
+    """The same of the bound under the runs' own estimators."""
+    parts: dict[str, float] | None
+    """Of the drop of `own`: scale, hiding, forgetting."""
+    counts: int
+    """Seeds whose run counts as IBSD (`evaluation/account.py`)."""
+    why: dict[int, str]
+    """{seed: sentence}"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +133,7 @@ class Results:
     levels: tuple[Level, ...]
     differences: tuple[Difference, ...]
     costs: tuple[Cost, ...]
-    health: tuple[Health, ...]
+    courses: tuple[Course, ...]
     refused: tuple[str, ...]
     missing: tuple[str, ...]
     machines: dict[str, int]
@@ -97,6 +142,8 @@ class Results:
     """Modules of which the runs used more than one version."""
     runs: dict[str, str] = field(default_factory=dict)
     """{setting/arm/seed: key}"""
+    probes: tuple[ProbeLine, ...] = ()
+    accounts: tuple[AccountLine, ...] = ()
 
     def as_table(self) -> dict[str, Any]:
         return asdict(self)

@@ -33,7 +33,7 @@ from ibsd.training.trainer import Trainer
 
 AVERAGED, RAW = "ema", "raw"
 """Kinds of weights: the running average at the last step (primary), and the last step's own."""
-_WEIGHT_FILES = {AVERAGED: "last.safetensors", RAW: "last-raw.safetensors"}
+WEIGHT_FILES = {AVERAGED: "last.safetensors", RAW: "last-raw.safetensors"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def execute(
     }
     students = {AVERAGED: trainer.average.student, RAW: trainer.student.eval()}
     for weights, student in students.items():
-        save_student(student, folder / _WEIGHT_FILES[weights], {"run": run.identity.name, "weights": weights})
+        save_student(student, folder / WEIGHT_FILES[weights], {"run": run.identity.name, "weights": weights})
     tests: dict[str, TestScores] = {}
     if result.finished:
         tests = {name: score_on(test, students, run.lpips) for name, test in run.tests.items()}
@@ -109,7 +109,7 @@ def execute(
             "alarms": int(sum(figures.get("alarms", []))),
         },
         log={"terms": terms, "figures": figures},
-        inference=inference_facts(load_file(folder / _WEIGHT_FILES[AVERAGED])),
+        inference=inference_facts(load_file(folder / WEIGHT_FILES[AVERAGED])),
         cost=cost | {"peak_memory_mib": peak_memory_mib(source.device)},
         machine=machine_facts(source.device) | run.facts | {"threads": run.threads, "finished": now()},
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from ibsd.comparison.examined import Examinations, account_lines, probe_lines
 from ibsd.comparison.identity import joined
 from ibsd.comparison.outline import Outline, Role, RunName
 from ibsd.comparison.pairing import obstacles, other_scores
 from ibsd.comparison.records import RunRecord
-from ibsd.comparison.results import Cost, Difference, Health, Level, Results
+from ibsd.comparison.results import Cost, Course, Difference, Level, Results
 from ibsd.comparison.runs import AVERAGED
 from ibsd.comparison.statistics import noise_floor, paired_difference
 from ibsd.evaluation.scores import BICUBIC
@@ -19,8 +21,10 @@ from ibsd.evaluation.scores import BICUBIC
 LOWER_IS_BETTER = ("lpips",)
 
 
-def summarise(outline: Outline, records: Mapping[RunName, RunRecord]) -> Results:
-    """Everything that can be said from the records there are."""
+def summarise(
+    outline: Outline, records: Mapping[RunName, RunRecord], examinations: Examinations | None = None, watch: Sequence[str] = ()
+) -> Results:
+    """Everything that can be said from the records and examinations there are; `watch` as in `config_compare.ExamineOptions`."""
     refused: list[str] = []
     differences: list[Difference] = []
     for setting in outline.settings:
@@ -37,12 +41,14 @@ def summarise(outline: Outline, records: Mapping[RunName, RunRecord]) -> Results
         levels=tuple(_levels(outline, records)),
         differences=tuple(differences),
         costs=tuple(_costs(outline, records)),
-        health=tuple(_health(outline, records)),
+        courses=tuple(_courses(outline, records)),
         refused=tuple(refused),
         missing=tuple("/".join(map(str, name)) for name in outline.names if name not in records),
         machines=dict(machines.most_common()),
         mixed_code=tuple(sorted(module for module, digests in versions.items() if len(digests) > 1)),
         runs={record.identity.name: record.identity.key for record in records.values()},
+        probes=tuple(probe_lines(outline, examinations or {})),
+        accounts=tuple(account_lines(outline, examinations or {}, watch)),
     )
 
 
@@ -182,19 +188,23 @@ def _costs(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Cost]
     return sorted(found, key=lambda cost: (list(outline.settings).index(cost.setting), order.index(cost.arm)))
 
 
-def _health(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Health]:
+def _courses(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Course]:
     found = []
     for setting in outline.settings:
         for arm in outline.arms:
             logs = [record.log["figures"] for name, record in records.items() if (name.setting, name.arm) == (setting, arm)]
-            values: dict[str, list[float]] = {}
-            for log in logs:
-                for name in log.keys() - {"step", "alarms"}:
-                    if log[name][-1] is not None:
-                        values.setdefault(name, []).append(log[name][-1])
-            if values:
-                found.append(Health(setting, arm, {name: float(np.mean(values[name])) for name in sorted(values)}))
+            steps = sorted({step for log in logs for step in log.get("step", [])})
+            names = sorted({name for log in logs for name in log} - {"step", "alarms"})
+            if names:
+                figures = {name: tuple(_mean_at(logs, name, step) for step in steps) for name in names}
+                found.append(Course(setting, arm, tuple(steps), figures))
     return found
+
+
+def _mean_at(logs: list[dict[str, list[Any]]], name: str, step: int) -> float | None:
+    values = [log[name][log["step"].index(step)] for log in logs if name in log and step in log["step"]]
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None
 
 
 def _mean_of(runs: list[RunRecord], key: str) -> float | None:

@@ -123,12 +123,19 @@ def trace_nodes(student: Student, lr: Tensor, chunk: int = 16) -> Nodes:
     return tuple(torch.cat([node.float() for node in same]) for same in zip(*traces, strict=True))
 
 
+def own_chain(objective: Objective) -> MarkovChain | None:
+    """The estimators of a run that can be read: unconditional ones that learn."""
+    has_them = isinstance(objective, IBSD) and isinstance(objective.chain, MarkovChain) and objective.inner_steps
+    return objective.chain if has_them else None  # type: ignore[attr-defined]
+
+
 def read_run(objective: Objective, patches: Patches, **options: Any) -> Reading:
-    """`read` of a run: with its own estimators and view of the nodes where it has unconditional ones that learn, else fresh ones only."""
-    if isinstance(objective, IBSD) and isinstance(objective.chain, MarkovChain) and objective.inner_steps:
-        seen = objective.seen
-        return read(objective.student, patches, objective.chain, **{"view": lambda nodes: seen(nodes, nodes[0])} | options)
-    return read(objective.student, patches, **options)
+    """`read` of a run: with its own estimators and view of the nodes where it has some that can be read, else fresh ones only."""
+    if (chain := own_chain(objective)) is None:
+        return read(objective.student, patches, **options)
+    assert isinstance(objective, IBSD)
+    seen = objective.seen
+    return read(objective.student, patches, chain, **{"view": lambda nodes: seen(nodes, nodes[0])} | options)
 
 
 def read(

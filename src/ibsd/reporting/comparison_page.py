@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ibsd.comparison.results import Results
 from ibsd.comparison.runs import AVERAGED
 from ibsd.comparison.statistics import CONFIDENCE, MIN_SEEDS, NUM_RESAMPLES
+from ibsd.reporting.account_section import account_section
 from ibsd.reporting.comparison_rows import (
     cost_table,
     difference_table,
@@ -15,6 +18,7 @@ from ibsd.reporting.comparison_rows import (
     select,
     signed,
 )
+from ibsd.reporting.probe_section import probe_section
 
 READING = f"""How to read it. A *difference* is an arm less the baseline on the same images, from the same initial weights and the same
 batches, averaged over images and seeds. The *t interval* comes from the spread between seeds ({CONFIDENCE:.0%}, n - 1 degrees of
@@ -28,18 +32,22 @@ HEALTH = """Last logged figures, averaged over the seeds: bound and likelihood l
 each term's gradient as a share of L1's and the cosine between the two, and the share of wavelet coefficients whose gradient the soft
 target turns round."""
 
+PLANE = """The path of each link over training, one dot at its end, averaged over the seeds: up is more bound, to the right is a better
+guess, both under the run's own estimators, in nats per element. A path that falls without going left forgot; one that falls to the left lost
+both, as lagging estimators and hiding students do."""
+
 HEADLINE_SEEDS = 5
 COST = "Processor time of training; compute is that of the whole schedule over the baseline's."
 
 
-def page(results: Results, plot: str, remarks: str = "") -> str:
-    """Markdown; `plot` is the address of the SVG as the page sees it, `remarks` text to take in."""
+def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
+    """Markdown; `plots` are the addresses of the SVG files that there are (`differences`, `plane`, `course`), `remarks` text to take in."""
     outline = results.outline
     parts = [
         f"# {outline.title}\n",
         f"<!-- Generated from {len(results.runs)} runs by `{outline.command} --table`; do not edit. -->\n",
         f"## Primary figure\n\n{primary_figure(results)}\n",
-        f"![Differences to {outline.baseline}, with intervals]({plot})\n",
+        f"![Differences to {outline.baseline}, with intervals]({plots['differences']})\n",
         READING,
         *([remarks.strip() + "\n"] if remarks.strip() else []),
     ]
@@ -52,7 +60,15 @@ def page(results: Results, plot: str, remarks: str = "") -> str:
     arms = [[name, arm.role, arm.what] for name, arm in outline.arms.items()]
     parts.append(f"## Arms\n\n{markdown((['arm', 'role', 'options'], arms))}")
     parts.append(f"## Cost\n\n{COST}\n\n{markdown(cost_table(results))}")
+    if results.probes:
+        parts.append(f"## Camera probe\n\n{probe_section(results)}")
+    if results.accounts:
+        parts.append(f"## What estimators see\n\n{account_section(results)}")
+    if "plane" in plots:
+        parts.append(f"## Information plane\n\n{PLANE}\n\n![Bound against log-likelihood over training, per link]({plots['plane']})\n")
     parts.append(f"## Health of training\n\n{HEALTH}\n\n{health(results)}")
+    if "course" in plots:
+        parts.append(f"![Feature scale, gradient shares and cosines over training]({plots['course']})\n")
     parts.append(f"## What is not known\n\n{not_known(results)}")
     parts.append(f"## Every metric, averaged and raw weights\n\nMean differences to {outline.baseline}.\n\n{every_metric(results)}")
     parts.append(f"## How to make it again\n\n{how_to_reproduce(results)}")

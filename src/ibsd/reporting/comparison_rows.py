@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ibsd.comparison.results import Difference, Results
+from ibsd.comparison.results import Course, Difference, Results
 from ibsd.evaluation.scores import BICUBIC
 
 Table = tuple[list[str], list[list[str]]]
@@ -88,9 +88,15 @@ def other_metrics_table(results: Results, setting: str, test: str) -> Table:
 
 def health_table(results: Results, setting: str) -> Table:
     """One line per figure of the training's health, one column per arm: the last logged value, averaged over the seeds."""
-    found = {each.arm: each.figures for each in results.health if each.setting == setting}
+    found = {each.arm: last_figures(each) for each in results.courses if each.setting == setting}
     names = sorted({name for figures in found.values() for name in figures})
     return ["figure", *found], [[name, *(_four_digits(figures.get(name)) for figures in found.values())] for name in names]
+
+
+def last_figures(course: Course) -> dict[str, float]:
+    """The last of each figure that there is one of."""
+    there = {name: [value for value in values if value is not None] for name, values in course.figures.items()}
+    return {name: values[-1] for name, values in there.items() if values}
 
 
 def _four_digits(value: float | None) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibsd.files import make_folder
 from ibsd.photographs import PHOTOGRAPH_SUFFIXES, WRITABLE_SUFFIXES, check_writable, is_photograph_name, open_photograph, write_photograph
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.network import Network, Student, as_network
@@ -77,7 +77,8 @@ def upscale_files(
         tile_and_overlap(tile, network)
         jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
         _check_targets(jobs, force or skip_existing)
-        _make_folders({target.parent for _, target in jobs})
+        for folder in sorted({target.parent for _, target in jobs}):
+            make_folder(folder)
         for source, target in jobs:
             if skip_existing and os.path.lexists(target):
                 result = Result(source, target, skipped=True)
@@ -196,16 +197,3 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     except OSError:  # missing, or a link to nowhere
         return path.absolute()
     return status.st_dev, status.st_ino
-
-
-def _make_folders(folders: Iterable[Path]) -> None:
-    for folder in sorted(folders):
-        probe = folder / f".{secrets.token_hex(8)}.part"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe.touch(exist_ok=False)
-            probe.unlink()
-        except OSError as error:
-            raise InputError(
-                f"{folder} cannot be written to ({error.strerror or error}): choose another output, or allow writing there."
-            ) from error

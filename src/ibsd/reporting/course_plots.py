@@ -1,0 +1,42 @@
+"""The course of training as SVG: the information plane of every arm, and health figures of all arms side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ibsd.comparison.results import Course, Results
+from ibsd.reporting.curves import Series
+from ibsd.reporting.information_plane import information_plane
+from ibsd.reporting.panels import Panel, panels_svg
+
+SHOWN = ("scale/", "gradient_share/", "gradient_cosine/", "soft_target/flipped")
+"""Names, or beginnings of names, in this order."""
+
+
+def plane_plot(results: Results) -> str:
+    """One panel per setting and arm, one path per link; "" where no run had estimators that were logged."""
+    panels = []
+    for course in results.courses:
+        rows = [{name: values[k] for name, values in course.figures.items()} for k in range(len(course.steps))]
+        panels.append(Panel(f"{course.arm} ({course.setting})", information_plane(rows), "log-likelihood", "bound"))
+    return panels_svg(panels)
+
+
+def course_plot(results: Results) -> str:
+    """One panel per setting and figure, one curve per arm; "" where nothing was logged."""
+    panels = []
+    for setting in results.outline.settings:
+        courses = [course for course in results.courses if course.setting == setting]
+        for name in shown(courses):
+            curves = [
+                Series(course.arm, list(zip(course.steps, course.figures[name], strict=True)))
+                for course in courses
+                if name in course.figures
+            ]
+            panels.append(Panel(f"{name} ({setting})", curves, "step", ""))
+    return panels_svg(panels)
+
+
+def shown(courses: Sequence[Course]) -> list[str]:
+    names = sorted({name for course in courses for name in course.figures})
+    return [name for beginning in SHOWN for name in names if name.startswith(beginning)]
