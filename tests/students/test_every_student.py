@@ -53,6 +53,7 @@ def picture(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_every_network_of_the_registry_is_tried():
     assert set(SMALL) == set(STUDENTS)
+    assert all(network.name == name for name, network in STUDENTS.items())
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

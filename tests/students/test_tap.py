@@ -142,8 +142,8 @@ def test_ibsd_trains_it_and_a_resumed_run_is_exact(tmp_path: Path) -> None:
     assert int(resumed.student.module.norm.num_batches_tracked) == int(whole.student.module.norm.num_batches_tracked) > 0  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_takes_it(name: str) -> None:
+@pytest.mark.parametrize("name", ["plain", "ibsd", "feature-norm", "byot", "ps-kd", "dlb", "ema-teacher"])
+def test_objectives_take_it(name: str) -> None:
     objective = OBJECTIVES[name](ibsd.tap(net(), NODES))
     result = Trainer(objective, tiny.source(batch_size=4), num_steps=2, figures_every=1, validate_every=0, checkpoint_every=0).run()
     assert result.finished and not result.skipped
