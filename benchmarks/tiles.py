@@ -22,8 +22,9 @@ import torch
 from ibsd.assembly import train
 from ibsd.config import Config, DataConfig, ObjectiveConfig, RunConfig, ScheduleConfig, StudentConfig, TrainingConfig
 from ibsd.data.samples import sample, sample_names, write_sample_pairs
+from ibsd.export import save_student
 from ibsd.images import read_rgb
-from ibsd.students import STUDENTS, load_student
+from ibsd.students import STUDENTS, create_student, load_student
 from ibsd.upscaling.network import TorchNetwork
 from ibsd.upscaling.strips import tile_and_overlap
 from ibsd.upscaling.tiling import spans, tiled
@@ -33,7 +34,11 @@ RUN_PX = 64
 
 
 def trained(name: str, folder: Path, num_steps: int) -> Path:
-    """Weights of the network at its published size, plainly trained for a short while, so that its attention is that of a trained one."""
+    """Weights of the network at its published size; one that pools is trained for a short while, so that its attention has something to say."""
+    torch.manual_seed(0)
+    student = create_student(name, SCALE)
+    if not student.spec.pools_globally:  # tiles equal the whole whatever the weights
+        return save_student(student, folder / f"{name}.safetensors")
     if not (folder / "pairs").exists():
         write_sample_pairs(folder / "pairs", SCALE)
     config = Config(
@@ -100,6 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, nargs="+", help="x4 weights; by default every network of the registry is trained here")
     parser.add_argument("--pictures", type=Path, help="a folder of 8-bit pictures; by default the embedded ones")
+    parser.add_argument("--networks", nargs="+", default=list(STUDENTS), help="which of the registry")
     parser.add_argument("--samples", nargs="+", default=list(sample_names()), help="which of the embedded ones")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--keep", type=Path, help="a folder for the weights trained here")
@@ -110,7 +116,7 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
-        for weights in options.weights or (trained(name, folder, options.steps) for name in STUDENTS):
+        for weights in options.weights or (trained(name, folder, options.steps) for name in options.networks):
             print(json.dumps(measured(weights, pictures)), flush=True)
     return 0
 

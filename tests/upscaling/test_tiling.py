@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from ibsd.students import STUDENTS, create_student
 from ibsd.types import InputError
 from ibsd.upscaling.tiling import spans, tiled
 from upscaling.fakes import Convolutions, Nearest
@@ -55,6 +56,20 @@ def test_tiles_equal_the_whole_from_the_receptive_field_on(scale: int, size: tup
     student, lr = run(Convolutions(scale, depth=3).double()), noise(1, 3, *size)
     for tile, overlap in [(7, 3), (16, 3), (16, 5)]:
         assert np.allclose(tiled(student, lr, scale, tile, overlap), student(lr), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", list(STUDENTS))
+def test_every_network_says_how_far_it_sees(name: str) -> None:
+    """So tiles equal the whole for those of the registry that do not pool over their input; random weights are as good as others here."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        spec = create_student(name, 2).spec
+    if spec.pools_globally:
+        return
+    student = create_student(name, 2).double().eval()
+    reach = spec.receptive_field_px
+    tile, lr = 2 * reach + 16, noise(1, 3, 2 * reach + 40, 20)
+    assert np.allclose(tiled(run(student), lr, 2, tile, reach), run(student)(lr), rtol=0, atol=1e-9)
 
 
 def test_less_overlap_than_the_receptive_field_shows() -> None:
