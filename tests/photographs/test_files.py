@@ -240,6 +240,22 @@ def test_profiles_that_do_not_fit_are_dropped_and_grey_ones_kept(tmp_path: Path)
     assert read(tmp_path / "b.jpg")[0].icc is None
 
 
+def test_a_profile_for_grey_stays_with_grey(tmp_path: Path) -> None:
+    import pyvips
+
+    grey = pyvips.Image.new_from_array(smooth(9, 9)[..., 0], interpretation="b-w").icc_import(pcs="xyz", input_profile="sgrey")  # pyright: ignore
+    grey = grey.icc_export(output_profile="sgrey")
+    profile = grey.get("icc-profile-data")
+    Image.fromarray(smooth(9, 9)[..., 0]).save(tmp_path / "a.png", icc_profile=profile)
+    facts, pixels = read(tmp_path / "a.png")
+    assert facts.grey and facts.icc == profile
+    for suffix, kept in (("png", True), ("jpg", True), ("tif", True), ("webp", False), ("avif", False)):
+        write(tmp_path / f"b.{suffix}", pixels, icc=profile)
+        with Image.open(tmp_path / f"b.{suffix}") as image:
+            assert image.info.get("icc_profile") == (profile if kept else None), suffix
+        assert (check_writable(f"b.{suffix}", facts) is None) == kept
+
+
 def test_without_dpi_none_is_made_up_that_anybody_would_notice(tmp_path: Path) -> None:
     Image.fromarray(smooth(8, 8)).save(tmp_path / "a.png")
     facts, pixels = read(tmp_path / "a.png")

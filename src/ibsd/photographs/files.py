@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -76,7 +77,13 @@ def check_writable(path: str | os.PathLike[str], facts: Facts) -> str | None:
     if form == "BMP" and facts.height * facts.width > 2**30:
         raise InputError(f"{path} cannot be written, because BMP holds at most 4 GB: choose png or tiff.")
     most = _MOST_BITS.get(form, 16)
-    return f"{facts.bits} bits a channel became {most}, because {form} holds no more" if facts.bits > most else None
+    lost = [f"{facts.bits} bits a channel became {most}, because {form} holds no more"] * (facts.bits > most)
+    lost += [f"the profile for grey was left out, because {form} holds colours only"] * _loses_profile(form, facts)
+    return "; ".join(lost) or None
+
+
+def _loses_profile(form: str, facts: Facts) -> bool:
+    return facts.grey and facts.icc is not None and form in ("WEBP", "AVIF")
 
 
 def format_of(path: Path) -> str:
@@ -114,6 +121,7 @@ def write_photograph(
         return
     from ibsd.photographs.vips_writer import write_with_vips
 
+    facts = replace(facts, icc=None) if _loses_profile(form, facts) else facts
     write_whole(path, lambda file: write_with_vips(Path(file.name), path, form, facts, strips, quality))
 
 
