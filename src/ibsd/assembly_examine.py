@@ -20,7 +20,8 @@ from ibsd.comparison.outline import RunName
 from ibsd.comparison.records import RunRecord
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS
 from ibsd.comparison.runs import AVERAGED, WEIGHT_FILES
-from ibsd.data.pairs import Pair, find_layout, fingerprint
+from ibsd.data.layouts import find_data
+from ibsd.data.pairs import Pair, fingerprint
 from ibsd.data.patches import resident_stacks
 from ibsd.distillation import IBSD
 from ibsd.evaluation.crops import cut_crops
@@ -52,7 +53,8 @@ class Examiner:
     def classes(self) -> dict[Pair, int]:
         """The pictures of the probe and the class of each."""
         options, where = self.options, f"{self.comparison.config.path}: compare.examine"
-        sets = find_layout(options.pairs or self.comparison.run_config(self.name).data.pairs)
+        config = self.comparison.run_config(self.name)
+        sets = find_data(options.pairs or config.data.pairs, config.student.scale).sets
         found: dict[Pair, int] = {}
         for pair in (pair for split in options.splits for pair in getattr(sets, split)):
             if matching := [k for k, pattern in enumerate(options.classes) if fnmatchcase(pair.name, pattern)]:
@@ -88,6 +90,6 @@ class Examiner:
         student.load_state_dict(state["student"])
         if isinstance(objective, IBSD):
             objective.chain.load_state_dict(state["objective"]["estimators"])
-        lr, _ = resident_stacks(find_sets(config.data).train)
+        lr, _ = resident_stacks(find_sets(config).train)
         patches = cut_patches(lr, self.options.patch_px, self.options.patches)
         return examine(record.identity.key, self.asked, objective, patches, self.options.fit_steps, probes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -29,8 +30,8 @@ from ibsd.information.club import club_upper_bound
 from ibsd.types import InputError
 
 R = 0.9
-FIT = {"learning_rate": 1e-2, "batch_size": 16, "max_steps": 300, "check_every": 20, "patience": 2}
-QUICK = {"negatives_batch": 4, **FIT}
+FIT: dict[str, Any] = {"learning_rate": 1e-2, "batch_size": 16, "max_steps": 300, "check_every": 20, "patience": 2}
+QUICK: dict[str, Any] = {"negatives_batch": 4, **FIT}
 
 
 def gaussian(num: int, seed: int, correlation: float = R, channels: int = 2, side: int = 8) -> Nodes:
