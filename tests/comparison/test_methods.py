@@ -43,13 +43,14 @@ def test_every_objective_is_compared_and_dlb_is_marked_unpaired(tmp_path: Path, 
                 file.unlink()
     short = {"warm_up": 0, "ramp": 0, "period": 2}
     arms = []
-    for name, objective in OBJECTIVES.items():
+    methods = {name: objective for name, objective in OBJECTIVES.items() if name != "cdc"}  # which trains one network alone
+    for name, objective in methods.items():
         options = [f"{key} = {value}" for key, value in short.items() if key in inspect.signature(objective).parameters]
         arms.append(f'[arms.{name}]\nobjective.name = "{name}"\nobjective.options = {{ {", ".join(options)} }}\n')
     (tmp_path / "compare.toml").write_text(HEAD + "".join(arms), encoding="utf-8")
     results = compare("compare.toml")
     assert not results.missing and not results.refused
     kinds = {difference.arm: difference.kind for difference in results.differences}
-    assert kinds == {name: "treatment" if objective.paired else "unpaired" for name, objective in OBJECTIVES.items() if name != "plain"}
+    assert kinds == {name: "treatment" if objective.paired else "unpaired" for name, objective in methods.items() if name != "plain"}
     assert kinds["dlb"] == "unpaired"
     assert all(cost.same_inference and not cost.given_up for cost in results.costs)

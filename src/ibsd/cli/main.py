@@ -22,6 +22,7 @@ from ibsd.cli.demo import demo
 from ibsd.cli.evaluate import evaluate
 from ibsd.cli.models import models
 from ibsd.cli.signals import Ended
+from ibsd.cli.students import students
 from ibsd.cli.train import train
 from ibsd.cli.upscale import upscale
 from ibsd.types import InputError
@@ -46,6 +47,7 @@ USAGE = {
     compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
     upscale: "ibsd upscale IN... -o OUT --weights FILE [OPTIONS]",
     models: "ibsd models",
+    students: "ibsd students [NETWORK...] [OPTIONS]",
 }
 for order, (command, usage) in enumerate(USAGE.items()):
     app.command(command, sort_key=order, usage=f"Usage: {usage}")

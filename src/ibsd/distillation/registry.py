@@ -14,6 +14,7 @@ HOMES = {
     "ps-kd": "ps_kd:PSKD",
     "dlb": "dlb:DLB",
     "ema-teacher": "ema_teacher:EMATeacher",
+    "cdc": "cdc:ComponentLoss",
 }
 
 OBJECTIVES: dict[str, type[Objective]] = {name: resolve_name(f"ibsd.distillation.{home}") for name, home in HOMES.items()}

@@ -141,7 +141,7 @@ class CDC(Student):
     name: ClassVar[str] = "cdc"
     facts: ClassVar[Facts] = Facts(
         "Wei et al., ECCV 2020",
-        "github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution",
+        "github.com/xiezw5 (CDC)",
         exported_minimum_px=2 * MULTIPLE,
         tile_multiple_px=MULTIPLE,
     )

@@ -13,7 +13,7 @@ class Facts:
 
     paper: str = "none"
     weights: str = "none published"
-    """Whose files `load_student` reads. ibsd ships none of them."""
+    """Whose files `load_student` reads."""
     exported_minimum_px: int = 1
     """Smallest side that a program from `torch.export` with dynamic sizes takes; the network itself takes any."""
     tile_multiple_px: int = 1

@@ -1,0 +1,45 @@
+"""Costs: counted by hand for the smallest networks, and against the figure that IMDN's paper states."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ibsd.evaluation.efficiency import count_cost, median_seconds, peak_memory_bytes, resident_bytes
+from ibsd.students import create_student
+from ibsd.types import InputError
+
+
+@pytest.mark.parametrize(("scale", "billions"), [(2, 158.8), (3, 71.5), (4, 40.9)])
+def test_imdn_costs_what_its_paper_says(scale: int, billions: float):
+    cost = count_cost("imdn", scale, (720 // scale, -(-1280 // scale)))
+    assert round(cost.multiply_adds / 1e9, 1) == billions
+
+
+def test_a_network_of_plain_convolutions_by_hand():
+    width, scale, pixels = 4, 2, 6 * 5
+    inner = 6 * 3 + 1  # 3x3 convolutions from width to width
+    cost = count_cost("span", scale, (6, 5), width=width)
+    kernels = 9 * 3 * width + inner * 9 * width**2 + 4 * width**2 + 9 * width * 3 * scale**2
+    assert cost.multiply_adds == kernels * pixels
+    assert cost.activations == (width + inner * width + width + 3 * scale**2) * pixels
+
+
+@pytest.mark.parametrize("name", ["imdn", "omnisr", "esrt"])
+def test_attention_is_counted_and_grows_with_the_picture(name: str):
+    small, large = count_cost(name, 2, (32, 32)), count_cost(name, 2, (64, 64))
+    assert small.parameters == large.parameters
+    ratio = large.multiply_adds / small.multiply_adds
+    assert ratio > 4.5 if name == "esrt" else 3.9 < ratio < 4.1  # its tokens attend to a quarter of the picture
+    assert large.activations > 3.5 * small.activations
+
+
+def test_measured_time_and_memory_are_positive():
+    student = create_student("span", 2, width=8).eval()
+    assert median_seconds(student, torch.rand(1, 3, 16, 16), 3) > 0
+    assert peak_memory_bytes(student, torch.rand(1, 3, 16, 16)) >= 0
+    held = resident_bytes()
+    block = torch.ones(2**24)
+    assert resident_bytes() - held > 0.9 * block.nbytes
+    with pytest.raises(InputError, match="--repeats"):
+        median_seconds(student, torch.rand(1, 3, 8, 8), 0)
