@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
+import ibsd
 import tiny
 from ibsd.distillation.byot import BYOT
 from ibsd.distillation.plain import Plain
@@ -73,6 +75,12 @@ def test_head_initialisation_follows_the_seed_alone() -> None:
     one, same, other = (BYOT(tiny.student(k), seed=seed).heads.state_dict() for k, seed in enumerate((3, 3, 4)))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_nodes_of_another_size_than_lr_are_refused() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 48, 1), nn.PixelShuffle(4))
+    with pytest.raises(InputError, match="LR's size"):
+        BYOT(ibsd.tap(module, ["0", "1"])).loss(tiny.source().next_batch())
 
 
 def test_refuses_weights_out_of_range() -> None:

@@ -65,7 +65,7 @@ def find_data(folder: str | os.PathLike[str], scale: Scale) -> Layout:
 
 def recognise(folder: Path, scale: Scale) -> Layout:
     """The layout of a folder, ready for use or not. Errors: as `find_data`."""
-    if not any((folder / f"{split}_{side}").is_dir() for split in ("train", "val", "test") for side in ("LR", "HR")):
+    if not any(_is_dir(folder / f"{split}_{side}") for split in ("train", "val", "test") for side in ("LR", "HR")):
         for look in (realsr, drealsr, city100):
             if (layout := look(folder, scale)) is not None:
                 return layout
@@ -74,15 +74,15 @@ def recognise(folder: Path, scale: Scale) -> Layout:
 
 def realsr(folder: Path, scale: Scale) -> Layout | None:
     """RealSR, from the folder that holds Canon and Nikon (or one above it), or from one camera's."""
-    roots = [each for each in (folder, folder / "RealSR(V3)", folder / "RealSR") if (each / "Canon").is_dir() or (each / "Nikon").is_dir()]
-    cameras = [roots[0] / name for name in ("Canon", "Nikon") if (roots[0] / name).is_dir()] if roots else [folder]
+    roots = [each for each in (folder, folder / "RealSR(V3)", folder / "RealSR") if _is_dir(each / "Canon") or _is_dir(each / "Nikon")]
+    cameras = [roots[0] / name for name in ("Canon", "Nikon") if _is_dir(roots[0] / name)] if roots else [folder]
     cameras = [camera for camera in cameras if any(_scales_of(camera / split) for split in ("Train", "Test"))]
     if not cameras:
         return None
     there = sorted({found for camera in cameras for split in ("Train", "Test") for found in _scales_of(camera / split)})
     if scale not in there:
         raise InputError(
-            f"{folder} is RealSR at scale {' and '.join(map(str, there))}, not {scale}: change student.scale, or add the folder {scale}"
+            f"{folder} is RealSR at scale {' and '.join(map(str, there))}, not {scale}: take a student of that scale, or add the folders {scale}"
         )
     train, test = (
         [pair for camera in cameras for pair in _named(_images(camera / split / str(scale)), _REALSR, folder)]
@@ -98,14 +98,12 @@ def realsr(folder: Path, scale: Scale) -> Layout | None:
 def drealsr(folder: Path, scale: Scale) -> Layout | None:
     """DRealSR, from the folder that holds Train_x4 and Test_x4, or folders x2, x3, x4 with them."""
     places = [folder, *(folder / f"x{each}" for each in SCALES)]
-    there = sorted(
-        {each for each in SCALES for place in places if any((place / f"{split}_x{each}").is_dir() for split in ("Train", "Test"))}
-    )
+    there = sorted({each for each in SCALES for place in places if any(_is_dir(place / f"{split}_x{each}") for split in ("Train", "Test"))})
     if not there:
         return None
     if scale not in there:
         raise InputError(
-            f"{folder} is DRealSR at scale {' and '.join(map(str, there))}, not {scale}: change student.scale, or add Train_x{scale}"
+            f"{folder} is DRealSR at scale {' and '.join(map(str, there))}, not {scale}: take a student of that scale, or add Train_x{scale}"
         )
     sets = []
     for split in ("Train", "Test"):
@@ -143,8 +141,15 @@ def _scales_of(folder: Path) -> list[Scale]:
     return [scale for scale in SCALES if (folder / str(scale)).is_dir()]
 
 
+def _is_dir(folder: Path) -> bool:
+    return os.path.isdir(folder)  # Path's own raises where a folder above may not be looked into
+
+
 def _images(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if is_image_name(file)) if folder.is_dir() else []
+    try:
+        return sorted(file for file in folder.iterdir() if is_image_name(file)) if _is_dir(folder) else []
+    except PermissionError as error:
+        raise InputError(f"{folder} may not be read: allow reading it, or name another folder") from error
 
 
 def _named(files: Iterable[Path], pattern: re.Pattern[str], folder: Path) -> tuple[Pair, ...]:

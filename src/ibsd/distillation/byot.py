@@ -104,6 +104,8 @@ class BYOT(Objective):
         for head, node in zip(self.heads, nodes[:-1], strict=True):
             hint, picture = (each.float() for each in head(node))
             picture = picture[..., : sr.shape[-2], : sr.shape[-1]]  # nodes may be padded at the bottom right
+            if picture.shape != sr.shape:
+                raise InputError(f"byot: nodes of {list(node.shape)} give no picture of {list(sr.shape)}; take nodes of LR's size")
             parts = {
                 "heads_hr": (picture - hr).abs().mean(),
                 "heads_sr": (picture - sr).abs().mean(),
