@@ -17,6 +17,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from ibsd.photographs import Facts, InMemory, check_writable, is_photograph_name, open_photograph, write_photograph
+from ibsd.photographs.tiff_exif import add_exif_to_tiff
 from ibsd.types import InputError
 from photographs.oracles import camera_notes, noise, notes_in, odd_profile, read_png, smooth, srgb_profile, write_png
 
@@ -207,6 +208,24 @@ def test_profile_notes_and_dpi_travel(tmp_path: Path, source: str, suffix: str) 
             assert found.get(key) == value, (key, value, found.get(key))
     assert found.get(("main", 0x0112), 1) == 1
     assert set(found) - set(expected) <= {("main", 0x0112), ("camera", 0xA001), ("camera", 0xA000), ("camera", 0x9101), ("main", 0x0213)}
+
+
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])  # Pillow cannot read the fourth
+def test_notes_go_into_any_tiff(tmp_path: Path, order: str, big: bool) -> None:
+    """Of either byte order, from a block of either, and above 4 GB (here as small as any)."""
+    pixels = noise(9, 7)
+    for mine in "<>":
+        written, exif = camera_notes(), Image.Exif()
+        written.endian = mine
+        exif.load(written.tobytes())
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", byteorder=order, bigtiff=big)
+        before = notes_in(tmp_path / "a.tif")
+        add_exif_to_tiff(tmp_path / "a.tif", written.tobytes())
+        expected = {("main", tag): value for tag, value in exif.items() if tag not in (0x8769, 0x8825)} | before
+        expected |= {("camera", tag): value for tag, value in exif.get_ifd(0x8769).items()}
+        expected |= {("place", tag): value for tag, value in exif.get_ifd(0x8825).items()}
+        assert notes_in(tmp_path / "a.tif") == expected
+        assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), pixels)
 
 
 def test_a_thumbnail_is_left_behind(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class _Entry(NamedTuple):
 def add_exif_to_tiff(path: Path, block: bytes) -> None:
     """Adds the tags of a portable EXIF block ("Exif\\0\\0..."), with camera and GPS directories, that the TIFF does not have yet.
 
-    The block must be in the TIFF's byte order or hold values that can be turned: numbers are, bytes of no known meaning stay as they are.
+    Numbers are turned into the file's byte order; bytes of no known meaning, a maker's notes, stay as they are.
     """
     source = _Reader(block.removeprefix(b"Exif\0\0"))
     with open(path, "r+b") as file:
@@ -47,8 +47,8 @@ def add_exif_to_tiff(path: Path, block: bytes) -> None:
             if entry.tag in (_EXIF, _GPS):
                 inner = [each for each in source.entries(source.offset_in(entry)) if each.tag != _INTEROPERABILITY]
                 place = _append_directory(file, layout, [source.turned(each, layout.order) for each in inner])
-                entry = _Entry(entry.tag, 13 if layout.word == "I" else 18, 1, struct.pack(layout.order + layout.word, place))
-                entries[entry.tag] = entry._replace(kind=4 if layout.word == "I" else 16)
+                kind = 4 if layout.word == "I" else 16  # LONG, LONG8
+                entries[entry.tag] = _Entry(entry.tag, kind, 1, struct.pack(layout.order + layout.word, place))
             else:
                 entries[entry.tag] = source.turned(entry, layout.order)
         place = _append_directory(file, layout, list(entries.values()))

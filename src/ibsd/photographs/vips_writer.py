@@ -70,7 +70,7 @@ class _Encoder:
         self._check()
 
     def abandon(self) -> None:
-        """Ends the thread, in vain for a moment at most: one that is past its last byte and still busy dies with the process."""
+        """Ends the thread. One that has all rows and is still encoding is not waited for long: it ends by itself or with the process."""
         while not self.ended.is_set():
             with suppress(queue.Empty):
                 self.pieces.get_nowait()

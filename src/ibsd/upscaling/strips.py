@@ -19,6 +19,8 @@ TileSize = int | Literal["auto", "whole"]
 
 UNKNOWN_REACH_PX = 32
 """Overlap for networks that do not say how far they see."""
+OPACITY_REACH_PX = 2
+"""How far bicubic interpolation sees: the least overlap."""
 SMALLEST_TILE_PX = 16
 
 
@@ -28,8 +30,10 @@ def tile_and_overlap(tile: TileSize, network: Network) -> tuple[int, int]:
     InputError for an unknown word and for a tile that two overlaps and `SMALLEST_TILE_PX` do not fit into.
     """
     reach = network.receptive_field_px
+    if reach is not None:
+        reach = max(reach, OPACITY_REACH_PX)
     if tile == "whole":
-        return 2**31, reach or 0
+        return 2**31, OPACITY_REACH_PX
     if tile == "auto":
         overlap = UNKNOWN_REACH_PX if reach is None else reach
         return max(network.tile_px, SMALLEST_TILE_PX + 2 * overlap), overlap
