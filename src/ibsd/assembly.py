@@ -32,6 +32,7 @@ from ibsd.training.schedule import Schedule
 from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
 from ibsd.training.trainer import Trainer, TrainingResult
 from ibsd.types import InputError
+from ibsd.upscaling.torch_backend import chosen_device
 
 PRIMARY = "psnr_y"
 """Of `basicsr-y`: the score on `val` whose best step is kept."""
@@ -65,7 +66,7 @@ def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks
         torch.set_num_threads(config.run.threads)
     folder = Path(config.run.folder)
     checkpoints = folder / "checkpoints"
-    device = chosen_device(config.run.device)
+    device = chosen_device(config.run.device, "run.device")
     going_on = refuse_or_compare(config, folder, resume, callbacks.say)
     student = build_student(config).to(device)
     objective = build_objective(config, student)
@@ -279,19 +280,6 @@ def open_trackers(folder: Path, resumed_step: int) -> list[Tracker]:
     with suppress(ImportError):  # a training machine may hold nothing but torch, numpy, pillow and safetensors
         trackers.append(TensorBoard(folder / "tensorboard", resumed_step))
     return trackers
-
-
-def chosen_device(name: str, key: str = "run.device") -> torch.device:
-    """`auto` is CUDA where there is one. `key` is what errors call the setting."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
-    return device
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ibsd
-from ibsd.assembly import build_objective, build_source, build_student, chosen_device, data_seed, find_sets, flat, versions
+from ibsd.assembly import build_objective, build_source, build_student, data_seed, find_sets, flat, versions
 from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.comparison.identity import Identity
 from ibsd.comparison.library import Wanted
@@ -27,6 +27,7 @@ from ibsd.students import STUDENTS
 from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
+from ibsd.upscaling.torch_backend import chosen_device
 
 CADENCE = ("log_every", "figures_every", "validate_every", "checkpoint_every", "keep")
 """Options of training that move no figure."""
@@ -154,7 +155,7 @@ class Comparison:
 
 def build_trainer(config: Config, pairs: Sequence[Pair], marks: Sequence[int], checkpoints: Path) -> Trainer:
     """The trainer of a run, at its first step."""
-    device = chosen_device(config.run.device)
+    device = chosen_device(config.run.device, "run.device")
     student = build_student(config).to(device)
     objective = build_objective(config, student)
     source = build_source(config, pairs, device, marks)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import ibsd
-from ibsd.assembly import build_objective, build_student, chosen_device, find_sets
+from ibsd.assembly import build_objective, build_student, find_sets
 from ibsd.assembly_compare import Comparison
 from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.comparison.examination import Crowd, Examination, examine, probe_all
@@ -29,6 +29,7 @@ from ibsd.evaluation.information_probe import cut_patches
 from ibsd.students import load_student
 from ibsd.training.checkpoint import load_newest
 from ibsd.types import InputError
+from ibsd.upscaling.torch_backend import chosen_device
 
 ROOTS = ("ibsd.evaluation.probe", "ibsd.evaluation.information_probe")
 
@@ -78,7 +79,7 @@ class Examiner:
         if found is None or found[0] != record.pairing["num_steps"]:
             return None
         config, state = self.comparison.run_config(self.name), found[1]
-        device = chosen_device(config.run.device)
+        device = chosen_device(config.run.device, "run.device")
         student = build_student(config).to(device)
         objective = build_objective(config, student)
         probes = {}

@@ -74,7 +74,7 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise error
 
-    monkeypatch.setattr("ibsd.students.load_student", fail)
+    monkeypatch.setattr("ibsd.upscaling.torch_backend.load_student", fail)
 
 
 def test_a_defect_of_ours_is_a_traceback_and_a_request(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:

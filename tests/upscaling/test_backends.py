@@ -11,9 +11,10 @@ import torch
 import tiny
 from ibsd.export import save_student
 from ibsd.types import InputError
-from ibsd.upscaling.backends import BackendNetwork, NetworkFacts, open_network
+from ibsd.upscaling.backends import BackendNetwork, Opened, open_network
+from ibsd.upscaling.exported import NetworkFacts
 from ibsd.upscaling.network import Network
-from ibsd.upscaling.torch_backend import CERTIFIED_DB, certificate_picture, certified_precision, psnr, torch_network
+from ibsd.upscaling.torch_backend import CERTIFIED_DB, certificate_picture, certified_precision, opened_student, psnr
 
 FACTS = NetworkFacts("nearest", scale=2, receptive_field_px=0, pools_globally=False, minimum_size_px=4)
 
@@ -47,7 +48,7 @@ def test_auto_is_certified(weights: Path) -> None:
 
 def test_the_facts_are_the_students() -> None:
     student = tiny.student(scale=3)
-    network = torch_network(student)
+    network = BackendNetwork("torch", opened_student(student))
     assert (network.scale, network.receptive_field_px, network.pools_globally) == (3, student.spec.receptive_field_px, True)
     assert (network.minimum_size_px, network.tile_px) == (1, 256)
 
@@ -60,9 +61,19 @@ def test_small_inputs_are_padded_by_replication_and_cropped() -> None:
         return nearest(lr)
 
     lr = np.random.default_rng(0).random((1, 3, 2, 5), np.float32)
-    assert np.array_equal(BackendNetwork(FACTS, run, "fake", "fp32")(lr), nearest(lr))
+    assert np.array_equal(BackendNetwork("fake", Opened(FACTS, run, "fp32"))(lr), nearest(lr))
     assert seen[0].shape == (1, 3, 4, 5)
     assert np.array_equal(seen[0][..., 2:, :], lr[..., 1:, :].repeat(2, axis=2))
+
+
+def test_multiples_are_filled_with_zeros() -> None:
+    facts = NetworkFacts("nearest", 2, 0, False, minimum_size_px=8, multiple_px=4)
+    lr = np.random.default_rng(0).random((1, 3, 2, 9), np.float32) + 0.5
+    padded = facts.padded(lr)
+    assert padded.shape == (1, 3, 8, 12)
+    assert np.array_equal(padded[..., :2, :9], lr)
+    assert not padded[..., 9:].any() and not padded[..., 2:, :].any()
+    assert facts.padded(padded) is padded
 
 
 def test_what_is_not_a_number_falls_back_to_fp32_once_and_says_so() -> None:
@@ -71,7 +82,7 @@ def test_what_is_not_a_number_falls_back_to_fp32_once_and_says_so() -> None:
     def black(lr: np.ndarray) -> np.ndarray:
         return np.where(nearest(lr) > 0.9, np.inf, nearest(lr))
 
-    network = BackendNetwork(FACTS, black, "fake", "fp16", lambda: nearest, said.append)
+    network = BackendNetwork("fake", Opened(FACTS, black, "fp16", lambda: nearest), said.append)
     dark, bright = np.full((1, 3, 4, 4), 0.5, np.float32), np.full((1, 3, 4, 4), 1.0, np.float32)
     assert np.array_equal(network(dark), nearest(dark))
     assert not said
@@ -86,7 +97,9 @@ def test_wrong_words_are_refused(weights: Path, tmp_path: Path) -> None:
         ("backend is 'tensorrt'", {"backend": "tensorrt"}),
         ("precision is 'int4'", {"precision": "int4"}),
         ("fp16 runs on CUDA only", {"precision": "fp16", "device": "cpu"}),
-        ("device is 'gpu0'", {"device": "gpu0"}),
+        ("openvino has no fp16", {"backend": "openvino", "precision": "fp16"}),
+        ("has no model for that beside it: make it with: ibsd export", {"backend": "onnx"}),
+        ("--device is 'gpu0'", {"device": "gpu0"}),
     ]:
         with pytest.raises(InputError, match=words):
             open_network(weights, **options)

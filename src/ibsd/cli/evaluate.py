@@ -123,10 +123,10 @@ def chosen_pairs(folder: Path, split: Split | None, scale: Scale) -> tuple[Pair,
 
 def opened(files: Sequence[Path], device: str) -> dict[str, Student]:
     """The networks of the weight files by the names that the tables give them, on the device."""
-    from ibsd.assembly import chosen_device
     from ibsd.students import load_student
+    from ibsd.upscaling.torch_backend import chosen_device
 
-    torch_device = chosen_device(device, "--device")
+    torch_device = chosen_device(device)
     return {name: load_student(file).to(torch_device) for name, file in zip(method_names(files), files, strict=True)}
 
 

@@ -19,7 +19,9 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 import ibsd
 from ibsd.cli.compare import compare
 from ibsd.cli.demo import demo
+from ibsd.cli.efficiency import efficiency
 from ibsd.cli.evaluate import evaluate
+from ibsd.cli.export import export
 from ibsd.cli.models import models
 from ibsd.cli.signals import Ended
 from ibsd.cli.students import students
@@ -46,6 +48,8 @@ USAGE = {
     evaluate: "ibsd evaluate WEIGHTS... PAIRS [OPTIONS]",
     compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
     upscale: "ibsd upscale IN... -o OUT --weights FILE [OPTIONS]",
+    export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",
+    efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",
     models: "ibsd models",
     students: "ibsd students [NETWORK...] [OPTIONS]",
 }

@@ -26,6 +26,8 @@ def upscale(
     suffix: str = "",
     format: str | None = None,
     quality: int = 95,
+    backend: str = "auto",
+    precision: str = "auto",
     device: str = "auto",
 ) -> int:
     """Upscale photographs, or whole folders of them.
@@ -47,7 +49,7 @@ def upscale(
     output:
         Folder for the results; for a single image it may be a file name.
     weights:
-        Weight file (.safetensors, or a published .pth).
+        Weight file (.safetensors, or a published .pth), or a model from ibsd export (.xml, .onnx), which needs no torch.
     tile:
         Memory against speed: auto, none, or the side of a tile in pixels.
     force:
@@ -60,8 +62,12 @@ def upscale(
         png, jpg, webp, tiff, avif or bmp; by default each file's own.
     quality:
         1 to 100, for jpg, webp and avif.
+    backend:
+        auto, torch, compiled, openvino or onnx. auto is what the file is for; for a weight file a model that ibsd export made of it, else torch.
+    precision:
+        auto, fp32, bf16, fp16 (CUDA) or int8 (from a model exported with --int8). auto is the fastest that was checked against fp32.
     device:
-        auto, cpu, cuda or cuda:0.
+        auto, cpu, cuda or cuda:0, for torch.
     """
     if not inputs:
         raise InputError("there is nothing to upscale: name image files or folders, as ibsd upscale --help shows")
@@ -70,14 +76,15 @@ def upscale(
     if weights is None:
         raise InputError("no weights are given, and ibsd brings none yet: add --weights FILE, made by ibsd train or ibsd demo")
     tile_px = tile_size(tile)
-    from ibsd.assembly import chosen_device
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, status_console
-    from ibsd.students import load_student
     from ibsd.upscaling import summary, upscale_files
+    from ibsd.upscaling.backends import open_network
 
-    student = load_student(weights).to(chosen_device(device, "--device"))
     console = status_console()
+    network = open_network(
+        weights, backend=backend, precision=precision, device=device, say=lambda sentence: console.print(sentence, markup=False)
+    )
     with ExitStack() as stack:
         files = tiles = None
         if console.is_terminal:
@@ -102,7 +109,7 @@ def upscale(
         results = upscale_files(
             inputs,
             output,
-            student,
+            network,
             tile=tile_px,
             force=force,
             skip_existing=skip_existing,

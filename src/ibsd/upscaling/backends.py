@@ -5,60 +5,54 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from ibsd.types import InputError, Scale
-from ibsd.upscaling.network import TILE_PX
+from ibsd.upscaling.exported import BACKEND_OF_SUFFIX, NetworkFacts, certified_precisions, sibling
 
-Backend = Literal["torch", "compiled"]
-Precision = Literal["fp32", "bf16", "fp16"]
-BACKENDS: tuple[str, ...] = ("torch", "compiled")
-PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "fp16")
+BACKENDS = ("torch", "compiled", "openvino", "onnx")
+PRECISIONS = {
+    "torch": ("fp32", "bf16", "fp16"),
+    "compiled": ("fp32", "bf16", "fp16"),
+    "openvino": ("fp32", "bf16", "int8"),
+    "onnx": ("fp32", "int8"),
+}
+MODULES = {"openvino": "openvino", "onnx": "onnxruntime"}
 
 Runner = Callable[[np.ndarray], np.ndarray]
-"""float32 [1, 3, h, w] -> float32 [1, 3, sh, sw]; the input is at least as large as the network needs and stays as it is."""
+"""float32 [1, 3, h, w] -> float32 [1, 3, sh, sw]; the input has a size that the network takes, and stays as it is."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class NetworkFacts:
-    """What there is to know of a network without its weights; written into exported files as `metadata_block`."""
+class Opened:
+    """A network made ready by one backend."""
 
-    name: str
-    scale: Scale
-    receptive_field_px: int
-    """How many LR pixels away a pixel can influence the result through convolutions alone."""
-    pools_globally: bool
-    """Whether statistics of the whole input enter, so that tiles never equal the whole exactly."""
-    minimum_size_px: int
-    """Smallest LR side that the network takes as it is."""
-    tile_px: int = TILE_PX
-    """Side of the tiles that it runs on best."""
-
-    @classmethod
-    def of_spec(cls, spec: Any) -> NetworkFacts:
-        """The facts in a `StudentSpec`."""
-        return cls(spec.name, spec.scale, spec.receptive_field_px, spec.pools_globally, spec.minimum_size_px)
+    facts: NetworkFacts
+    run: Runner
+    precision: str
+    exact: Callable[[], Runner] | None = None
+    """Makes the same network in fp32; None where it is that already, or cannot be had."""
 
 
 class BackendNetwork:
     """A network on some backend: float32 [1, 3, h, w] in [0, 1] -> float32 [1, 3, sh, sw], not clamped, for any h, w >= 1.
 
-    Inputs below the minimum size are padded by replication at the bottom right and the result is cropped, as `Student.forward` does. Where
-    a reduced precision gives what is not a number, that tile and all later ones run in fp32, and `say` is told once.
+    Inputs of a size that the network does not take are padded at the bottom right and the result is cropped: with zeros to its multiple,
+    as omnisr does itself, and by replication to its minimum. Where a reduced precision gives what is not a number, that tile and all later
+    ones run in fp32, and `say` is told once.
     """
 
-    def __init__(
-        self, facts: NetworkFacts, run: Runner, backend: str, precision: str, exact: Callable[[], Runner] | None = None, say: Say = print
-    ) -> None:
-        self.facts, self.backend, self.precision = facts, backend, precision
-        self._run, self._exact, self._say = run, exact, say
+    def __init__(self, backend: str, opened: Opened, say: Say = print) -> None:
+        self.backend, self.facts, self.precision = backend, opened.facts, opened.precision
+        self._run, self._exact, self._say = opened.run, opened.exact, say
 
     @property
     def scale(self) -> Scale:
@@ -82,15 +76,13 @@ class BackendNetwork:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         height, width = lr.shape[-2:]
-        below, right = max(0, self.minimum_size_px - height), max(0, self.minimum_size_px - width)
-        if below or right:
-            lr = np.pad(lr, ((0, 0), (0, 0), (0, below), (0, right)), mode="edge")
-        sr = self._run(lr)
+        padded = self.facts.padded(lr)
+        sr = self._run(padded)
         if self._exact and not np.isfinite(sr).all():
             self._say(f"{self.precision} gave what is not a number, so it goes on in fp32: slower, and right")
             self._run, self._exact, self.precision = self._exact(), None, "fp32"
-            sr = self._run(lr)
-        return sr[..., : height * self.scale, : width * self.scale] if below or right else sr
+            sr = self._run(padded)
+        return sr if padded is lr else sr[..., : height * self.scale, : width * self.scale]
 
 
 def open_network(
@@ -99,19 +91,78 @@ def open_network(
     """The network in a file, ready to run.
 
     Args:
-        weights: a weight file (safetensors, or a published .pth).
-        backend: "torch", or "compiled" (torch.compile: fast after a minute of compiling). "auto" is torch.
-        precision: "fp32", "bf16" or "fp16" (fp16 on CUDA only). "auto" is the fastest that the hardware has and that came out right on a
-            small picture when the network was opened (`torch_backend.certified_precision`).
-        device: "auto", "cpu", "cuda" or "cuda:0", for torch.
+        weights: a weight file (safetensors, or a published .pth), or a model that `ibsd export` made of one (.xml or .onnx).
+        backend: "torch", "compiled" (torch.compile, quick after a minute of compiling), "openvino" or "onnx". "auto" is what the file is
+            for; for a weight file, the first of its exported siblings (NAME.xml, NAME.onnx) that is certified for just these weights and
+            whose runtime is installed, else torch.
+        precision: "fp32", "bf16", "fp16" (CUDA) or "int8" (from a model exported with it). "auto" is the fastest that the hardware has
+            and that is certified: by the model's certificate, or for torch by a small picture when the network is opened.
+        device: "auto", "cpu", "cuda" or "cuda:0". One of CUDA leaves torch only.
         say: is told, in a sentence, when the result falls back to fp32.
 
-    Errors: InputError for an unknown word, a file that holds no network, or what the hardware cannot do.
+    Errors: InputError for an unknown word, a file that holds no network, a runtime that is not installed, or what the hardware lacks.
     """
+    weights = Path(weights)
     if backend not in ("auto", *BACKENDS):
-        raise InputError(f"backend is {backend!r}: choose auto, {' or '.join(BACKENDS)}")
-    if precision not in ("auto", *PRECISIONS):
-        raise InputError(f"precision is {precision!r}: choose auto, {', '.join(PRECISIONS)}")
-    from ibsd.upscaling.torch_backend import open_torch
+        raise InputError(f"backend is {backend!r}: choose auto, {', '.join(BACKENDS)}")
+    known = sorted({name for names in PRECISIONS.values() for name in names})
+    if precision not in ("auto", *known):
+        raise InputError(f"precision is {precision!r}: choose auto, {', '.join(known)}")
+    if backend != "auto" and precision not in ("auto", *PRECISIONS[backend]):
+        raise InputError(f"{backend} has no {precision}: choose auto, {', '.join(PRECISIONS[backend])}, or another backend")
+    backend, weights = _chosen(weights, backend, precision, device)
+    if precision not in ("auto", *PRECISIONS[backend]):
+        raise InputError(f"{backend} has no {precision}: choose auto, {', '.join(PRECISIONS[backend])}, or another backend")
+    if backend in ("torch", "compiled"):
+        from ibsd.upscaling.torch_backend import open_torch
 
-    return open_torch(Path(weights), compiled=backend == "compiled", precision=precision, device=device, say=say)
+        return BackendNetwork(backend, open_torch(weights, backend == "compiled", precision, device), say)
+    if device.startswith("cuda"):
+        raise InputError(f"{backend} runs on the CPU here, not on {device}: choose the torch backend and the weight file")
+    require(backend)
+    certified = certified_precisions(weights)
+    if backend == "openvino":
+        from ibsd.upscaling.openvino_backend import open_openvino
+
+        return BackendNetwork(backend, open_openvino(weights, precision, certified), say)
+    from ibsd.upscaling.onnx_backend import open_onnx
+
+    return BackendNetwork(backend, open_onnx(weights, precision), say)
+
+
+def _chosen(weights: Path, backend: str, precision: str, device: str) -> tuple[str, Path]:
+    """Backend and the file that it reads."""
+    own = BACKEND_OF_SUFFIX.get(weights.suffix)
+    if own:
+        if backend not in ("auto", own):
+            raise InputError(f"{weights} is a model for {own}, not for {backend}: leave the backend out, or name the weight file")
+        return own, weights
+    wanted = ("openvino", "onnx") if backend == "auto" else (backend,)
+    for name in wanted:
+        if name in MODULES and not device.startswith("cuda") and (backend == name or installed(name)):
+            found = sibling(weights, name, precision)
+            if found:
+                return name, found
+    if backend in MODULES or precision == "int8":
+        option = " --int8" if precision == "int8" else ""
+        format = backend if backend in MODULES else "openvino"
+        raise InputError(f"{weights} has no model for that beside it: make it with: ibsd export {weights} --format {format}{option}")
+    return ("torch" if backend == "auto" else backend), weights
+
+
+def installed(backend: str) -> bool:
+    return importlib.util.find_spec(MODULES[backend]) is not None
+
+
+def require(backend: str) -> None:
+    """InputError that names what to install if the backend's runtime is not there."""
+    if not installed(backend):
+        raise InputError(f"{MODULES[backend]} is not installed: pip install 'ibsd[{backend}]', or choose another backend")
+
+
+def thread_limit() -> int:
+    """Threads that the user allows through OMP_NUM_THREADS, as torch reads it; 0 where nothing is said."""
+    try:
+        return max(0, int(os.environ.get("OMP_NUM_THREADS", "")))
+    except ValueError:
+        return 0

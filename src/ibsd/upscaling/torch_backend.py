@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +13,35 @@ from torch import nn
 
 from ibsd.students import Student, load_student
 from ibsd.types import InputError
-from ibsd.upscaling.backends import BackendNetwork, NetworkFacts, Runner, Say
+from ibsd.upscaling.backends import Opened, Runner
+from ibsd.upscaling.exported import NetworkFacts
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CERTIFIED_DB = 50.0
 """PSNR to fp32 from which on a reduced precision may be chosen unasked."""
 
 
-def open_torch(path: Path, *, compiled: bool = False, precision: str = "auto", device: str = "auto", say: Say = print) -> BackendNetwork:
-    """As `open_network`. Errors: InputError for a file without a network, a precision or device that is not here."""
-    where = torch_device(device)
+def open_torch(path: Path, compiled: bool = False, precision: str = "auto", device: str = "auto") -> Opened:
+    """The student in a weight file, ready to run. Errors: InputError as `load_student`, or for a precision or device that is not here."""
+    where = chosen_device(device)
+    if compiled and where.type == "cpu" and not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++", "cl")))):
+        raise InputError("compiled needs a C++ compiler, and none is found: install g++, or choose the torch backend")
     if precision == "fp16" and where.type != "cuda":
         raise InputError("fp16 runs on CUDA only: choose bf16 or fp32 for the CPU")
-    if precision not in ("auto", *DTYPES):
-        raise InputError(f"torch has no {precision} here: choose fp32, bf16 or fp16, or an exported model")
     student = load_student(path).to(where)
-    chosen = certified_precision(student, where) if precision == "auto" else precision
-    return torch_network(student, precision=chosen, compiled=compiled, say=say)
+    return opened_student(student, certified_precision(student, where) if precision == "auto" else precision, compiled)
 
 
-def torch_network(student: Student, *, precision: str = "fp32", compiled: bool = False, say: Say = print) -> BackendNetwork:
-    """A student, which is not changed, as a network. It runs on the device of its parameters."""
+def opened_student(student: Student, precision: str = "fp32", compiled: bool = False) -> Opened:
+    """A student, which is not changed, on the device of its parameters."""
     exact = None if precision == "fp32" else lambda: torch_runner(student, "fp32")
-    name = "compiled" if compiled else "torch"
-    return BackendNetwork(NetworkFacts.of_spec(student.spec), torch_runner(student, precision, compiled), name, precision, exact, say)
+    return Opened(facts_of_student(student), torch_runner(student, precision, compiled), precision, exact)
+
+
+def facts_of_student(student: Student) -> NetworkFacts:
+    """The student pads small inputs itself."""
+    spec = student.spec
+    return NetworkFacts(spec.name, spec.scale, spec.receptive_field_px, spec.pools_globally, spec.minimum_size_px)
 
 
 def torch_runner(student: Student, precision: str, compiled: bool = False) -> Runner:
@@ -68,16 +75,16 @@ def fast_precisions(device: torch.device) -> tuple[str, ...]:
     return ("bf16",) if torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16") else ()
 
 
-def torch_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one."""
+def chosen_device(name: str, key: str = "--device") -> torch.device:
+    """`auto` is CUDA where there is one. `key` is what errors call the setting."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"device is {name!r}: choose auto, cpu, cuda or cuda:0") from None
+        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device is {name!r}, and torch finds no CUDA device here: choose cpu or auto")
+        raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
     return device
 
 

@@ -1,0 +1,84 @@
+"""`ibsd efficiency`: what networks cost at inference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def efficiency(
+    *weights: Path,
+    size: int = 256,
+    runs: int = 5,
+    backend: str = "auto",
+    precision: str = "auto",
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Parameters, FLOPs, activations, memory and latency of trained networks, side by side.
+
+    For example:
+
+    $ ibsd efficiency ibsd.safetensors plain.safetensors
+
+    How a network was trained costs nothing: counts are equal, and so is the time but for noise. Each file runs in a process of its own,
+    through the model that ibsd export made of it if there is one.
+
+    Parameters
+    ----------
+    weights:
+        Weight files (.safetensors, or a published .pth).
+    size:
+        Side of the picture that goes in, in pixels.
+    runs:
+        Runs after the first; the median counts.
+    backend:
+        As ibsd upscale.
+    precision:
+        As ibsd upscale.
+    json_file:
+        Also write the figures here.
+    """
+    from rich.table import Table
+
+    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.export.efficiency import counted, measured
+    from ibsd.files import write_whole
+    from ibsd.students import load_student
+    from ibsd.types import InputError
+
+    if not weights:
+        raise InputError("there is nothing to measure: name weight files, as ibsd efficiency --help shows")
+    if size < 1 or runs < 1:
+        raise InputError(f"--size is {size} and --runs is {runs}: both must be 1 or more")
+    rows = []
+    with status_console().status("measuring"):
+        for path in weights:
+            student = load_student(path)
+            counts, found = counted(student, size, size), measured(path, size, size, runs, backend, precision)
+            rows.append(
+                {"weights": path.name, "network": student.spec.name, "scale": student.spec.scale, **asdict(counts), **asdict(found)}
+            )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("weights")
+    table.add_column("network")
+    for name in ("parameters", "GFLOPs", "M activations", "memory, MiB", "latency, ms"):
+        table.add_column(name, justify="right")
+    table.add_column("ran on")
+    for row in rows:
+        table.add_row(
+            row["weights"],
+            f"{row['network']} x{row['scale']}",
+            f"{row['parameters']:,}",
+            f"{row['flops'] / 1e9:.1f}",
+            f"{row['activations'] / 1e6:.1f}",
+            f"{row['memory_bytes'] / 2**20:.0f}",
+            f"{row['latency_ms']:.0f}",
+            f"{row['backend']} {row['precision']}",
+        )
+    output_console().print(table)
+    if json_file is not None:
+        write_whole(json_file, json.dumps({"size": size, "runs": runs, "networks": rows}, indent=1) + "\n")

@@ -1,0 +1,89 @@
+"""A student as a plain graph from picture to picture: no chain, no padding by size, its sizes free."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ibsd.students import Student
+from ibsd.students.facts import facts_of
+from ibsd.students.imdn import ContrastAwareAttention
+from ibsd.upscaling.exported import NetworkFacts
+
+LARGEST_PX = 4096
+
+
+class Picture(nn.Module):
+    """`student.run` alone, which takes sizes from `exported_facts` on; `Student.forward` would also pad smaller ones."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, data: Tensor) -> Tensor:
+        return self.student.run(data, keep_nodes=False)[0]
+
+
+class PlainContrast(nn.Module):
+    """Contrast-aware attention from means, products and a root alone, for converters that know no variance and no condition.
+
+    Equal to the student's up to rounding. (Its gradient is not: the root's is infinite at a flat image.)
+    """
+
+    def __init__(self, attention: ContrastAwareAttention) -> None:
+        super().__init__()
+        self.conv_du = attention.conv_du
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        offset = x - mean
+        return x * self.conv_du((offset * offset).mean(dim=(2, 3), keepdim=True).sqrt() + mean)
+
+
+def exported_facts(student: Student) -> NetworkFacts:
+    """The facts of what `picture_of` gives. Tiles are whole multiples of what the network asks for."""
+    spec, facts = student.spec, facts_of(student)
+    smallest = max(spec.minimum_size_px, facts.exported_minimum_px)
+    return NetworkFacts(spec.name, spec.scale, spec.receptive_field_px, spec.pools_globally, smallest, facts.tile_multiple_px)
+
+
+def picture_of(student: Student, plain_contrast: bool = False) -> Picture:
+    """A copy of the student in eval mode as a graph. `plain_contrast` puts `PlainContrast` into it."""
+    copied = copy.deepcopy(student).cpu().eval().requires_grad_(False)
+    if plain_contrast:
+        for parent in list(copied.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, ContrastAwareAttention):
+                    setattr(parent, name, PlainContrast(child))
+    return Picture(copied)
+
+
+def example(facts: NetworkFacts, rows: int = 4, columns: int = 5) -> Tensor:
+    """A random picture of a size that the network takes, not square; `rows` and `columns` count steps of at least 8 pixels."""
+    step = max(8, facts.multiple_px)
+    height, width = (-(-max(facts.minimum_size_px, count * step) // facts.multiple_px) * facts.multiple_px for count in (rows, columns))
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def free_sizes(facts: NetworkFacts) -> dict[int, Any]:
+    """`dynamic_shapes` of torch.export for one picture: height and width as multiples of what the network asks for."""
+    found = {}
+    for axis, name in ((2, "height"), (3, "width")):
+        smallest = max(2, -(-facts.minimum_size_px // facts.multiple_px))  # torch.export tells sizes of one from all others
+        counted = torch.export.Dim(name, min=smallest, max=LARGEST_PX // facts.multiple_px)
+        found[axis] = counted if facts.multiple_px == 1 else facts.multiple_px * counted
+    return found
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without what the converters have to say of themselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

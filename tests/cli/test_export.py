@@ -1,0 +1,50 @@
+"""`ibsd export` and `ibsd efficiency` as typed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ibsd.export import exporting, save_student
+from ibsd.students import create_student
+
+from .conftest import SCALE, Call, assert_one_sentence
+
+
+def test_export_says_what_it_wrote_and_how_near_it_is(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    said = ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors")
+    assert said.code == 0, said.err
+    assert "plain.safetensors" in said.out and "fp32: inf dB" in said.out
+    assert (tmp_path / "plain.safetensors.certificate.json").is_file()
+    assert_one_sentence(ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors"), "plain.safetensors", "--force")
+    assert_one_sentence(ibsd("export", weights, "--format", "gguf"), "gguf", "onnx")
+    assert_one_sentence(ibsd("export", "none.safetensors", "--format", "onnx"), "none.safetensors")
+
+
+def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
+    ibsd: Call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(student, facts, metadata, path, int8):
+        save_student(create_student("imdn", SCALE, width=8, num_blocks=3), path)
+
+    monkeypatch.setitem(exporting._WRITERS, "safetensors", other)
+    said = ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors")
+    assert said.code == 1
+    assert "differs from torch" in said.err and "Traceback" not in said.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is read through resource")
+def test_efficiency_counts_by_hand_and_measures(ibsd: Call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
+    said = ibsd("efficiency", weights, "--size", 16, "--runs", 1, "--json", "sheet.json")
+    assert said.code == 0, said.err
+    assert "imdn x2" in said.out
+    (row,) = json.loads((tmp_path / "sheet.json").read_text())["networks"]
+    assert row["backend"] == "torch" and row["latency_ms"] > 0 and row["memory_bytes"] > 0
+    assert row["file_bytes"] == weights.stat().st_size
+    assert_one_sentence(ibsd("efficiency"), "name weight files")
