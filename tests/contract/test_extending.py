@@ -68,6 +68,7 @@ def test_a_method_and_a_network_are_one_file_and_one_line(tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    assert "threefold" in command("students", "threefold", "--no-measure", "--json")
     assert json.loads(command("train", "run.toml", "--json"))["step"] == 1
     log = (tmp_path / "run/log.jsonl").read_text()
     assert "term/views" in log
