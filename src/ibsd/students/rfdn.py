@@ -45,7 +45,7 @@ class RFDN(Student):
         scale: 2, 3 or 4.
         width: channels of every block, a multiple of 2.
 
-    Source: IBSD's published network (METHOD 1 there: block 4 runs three times, contrast-aware attention where the original has ESA).
+    Source: IBSD's published network: block 4 runs three times, contrast-aware attention stands where the original has ESA.
     Nodes: first convolution and the outputs in places 2, 4 and 6. `rfdn-aim` is the original.
     """
 
