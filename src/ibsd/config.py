@@ -111,6 +111,7 @@ class TrainingConfig:
     clip_norm: float = 0.0
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
+    compile_mode: Literal["", "default", "reduce-overhead"] = ""
     skip_threshold: float = 10.0
     max_consecutive_skips: int = 100
     log_every: int = 100

@@ -33,6 +33,8 @@ class FeatureNorm(Objective):
         lambda_hf, final_share, period, soft_target, warm_up, ramp, levels: as for `IBSD`; by default the wavelet loss is off.
     """
 
+    deferrable = True
+
     def __init__(
         self,
         student: Student,

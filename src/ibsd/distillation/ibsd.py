@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ibsd.data.patches import PatchSource
 from ibsd.distillation import health
+from ibsd.distillation.masked_steps import skip_where_refused, use_fused, with_fused
 from ibsd.distillation.objective import Objective, held_fixed, ramp_factor
 from ibsd.distillation.soft_target import SoftTarget, Source
 from ibsd.distillation.wavelet import details, wavelet_loss
@@ -60,6 +61,8 @@ class IBSD(Objective):
         levels: of the wavelet transform.
         seed: of the estimators' initial weights, which leave the global generator untouched.
     """
+
+    deferrable = True
 
     def __init__(
         self,
@@ -116,6 +119,9 @@ class IBSD(Objective):
             self.chain = self.build_chain(num_links, spread_floor).to(device)
         self.estimator_optimizer = torch.optim.Adam(self.chain.parameters(), lr=estimator_learning_rate)
         self.first_figures: dict[str, float] = {}
+
+    def defer(self) -> None:
+        use_fused(self.estimator_optimizer, True)
 
     def build_chain(self, num_links: int, spread_floor: float) -> MarkovChain | ConditionalChain | DegradationChain:
         spec = self.student.spec
@@ -180,7 +186,10 @@ class IBSD(Objective):
             nll = self.chain.nll(nodes, self.reduction)
             nll.backward()
             norm = torch.nn.utils.clip_grad_norm_(parameters, self.estimator_clip)
-            if torch.isfinite(norm):  # else the estimators, and with them the bound, would never be finite again
+            finite = torch.isfinite(norm)  # else the estimators, and with them the bound, would never be finite again
+            if self.accepted is not None:
+                skip_where_refused(self.estimator_optimizer, finite & self.accepted)
+            if self.accepted is not None or finite:
                 self.estimator_optimizer.step()
         return {"nll": nll.detach()} if self.inner_steps else {}
 
@@ -217,7 +226,8 @@ class IBSD(Objective):
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.chain.load_state_dict(state["estimators"])
-        self.estimator_optimizer.load_state_dict(state["estimator_optimizer"])
+        fused = self.estimator_optimizer.param_groups[0]["fused"]
+        self.estimator_optimizer.load_state_dict(with_fused(state["estimator_optimizer"], fused))
         self.soft_target.load_state(state["soft_target"])
         self.first_figures = state["first_figures"]
 

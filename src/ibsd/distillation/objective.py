@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ibsd.data.patches import PatchSource
 from ibsd.students.student import Student
-from ibsd.types import Batch, LossReport
+from ibsd.types import Batch, InputError, LossReport
 
 
 class Objective(ABC):
@@ -29,10 +29,21 @@ class Objective(ABC):
     paired: bool = True
     """Whether the student sees the batches in the order in which plain training would: the condition for a paired comparison."""
 
+    deferrable: bool = False
+    """Whether a step that is refused on the device can be undone there: `auxiliary_step` then obeys `accepted`."""
+
+    accepted: Tensor | None = None
+    """Where deferred: a bool on the device, whether this step counts. None: `auxiliary_step` is called for accepted steps only."""
+
     def __init__(self, student: Student, weights: dict[str, float]) -> None:
         self.student = student
         self.weights = weights
         """Weight of each term in the total. A term whose weight is 0 never touches the total, not even by adding 0."""
+
+    def defer(self) -> None:
+        """Called before training if the host is not to wait for the device (`Trainer`, deferred)."""
+        if not self.deferrable:
+            raise InputError(f"{type(self).__name__} cannot be deferred; leave the trainer's `deferred` at its default")
 
     def prepare(self, source: PatchSource) -> None:
         """Called once before training, with the training patches."""

@@ -12,6 +12,8 @@ from ibsd.types import Batch
 class Plain(Objective):
     """L1(SR, HR), the mean over all elements."""
 
+    deferrable = True
+
     def __init__(self, student: Student) -> None:
         super().__init__(student, {"l1": 1.0})
 

@@ -19,21 +19,18 @@ import torch
 from torch import Tensor
 
 from ibsd.data.patches import PatchSource
+from ibsd.distillation.masked_steps import skip_where_refused, with_fused
 from ibsd.distillation.objective import Objective
 from ibsd.students.ema import WeightAverage
 from ibsd.students.student import Student
 from ibsd.training.checkpoint import load_newest, save_checkpoint
+from ibsd.training.guard import Guard
 from ibsd.training.schedule import Schedule
 from ibsd.training.tracking import Tracker
-from ibsd.types import Batch, InputError
+from ibsd.types import Batch, InputError, LossReport
 
 Precision = Literal["fp32", "bf16"]
-
-GUARD_MEMORY = 0.99
-"""Of the running mean loss with which the guard compares. The published trainer compares with the last epoch's mean; a running mean also
-recovers after one easy batch, where comparing with the last step alone would skip every step that follows."""
-GUARD_START = 10
-"""Updates after which the guard compares: until then the mean says little, and an easy first batch would have every step after it skipped."""
+CompileMode = Literal["", "default", "reduce-overhead"]
 
 
 @dataclass
@@ -64,6 +61,10 @@ class Trainer:
         clip_norm: largest norm of the student's gradient; 0 for no clipping.
         precision: `bf16` runs the student under autocast; losses and estimators stay in fp32.
         channels_last: memory format of the student and its inputs.
+        compile_mode: of `torch.compile` for the student: `default`, or `reduce-overhead` with CUDA graphs; empty for none.
+        deferred: the host never waits for the device within a step: a step that the guard refuses is computed and then not taken, by masks on
+            the device, and counted when word of it arrives. Needs an objective that can do so (`Objective.deferrable`) and torch's fused
+            Adam, which differs from the other one in rounding. Default: on CUDA where the objective can; on the CPU there is nothing to wait for.
         skip_threshold: a step whose loss exceeds this many times the running mean, or is not finite, is skipped and counted.
         max_consecutive_skips: after so many in a row the run stops with a reason.
         checkpoints: folder for checkpoints, or None for none; `keep` newest stay.
@@ -89,6 +90,8 @@ class Trainer:
         clip_norm: float = 0.0,
         precision: Precision = "fp32",
         channels_last: bool = False,
+        compile_mode: CompileMode = "",
+        deferred: bool | None = None,
         skip_threshold: float = 10.0,
         max_consecutive_skips: int = 100,
         checkpoints: Path | None = None,
@@ -107,7 +110,7 @@ class Trainer:
     ) -> None:
         self.objective, self.source, self.num_steps = objective, source, num_steps
         self.learning_rate, self.schedule, self.clip_norm = learning_rate, schedule, clip_norm
-        self.precision, self.skip_threshold, self.max_consecutive_skips = precision, skip_threshold, max_consecutive_skips
+        self.precision, self.compile_mode, self.max_consecutive_skips = precision, compile_mode, max_consecutive_skips
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.checkpoints, self.keep = checkpoints, keep
         self.log_every, self.figures_every = log_every, figures_every
@@ -118,13 +121,17 @@ class Trainer:
         self.student = objective.student.to(memory_format=self.memory_format).train()  # type: ignore[call-overload]
         self.average = WeightAverage(self.student, ema_decay)
         family = torch.optim.AdamW if weight_decay else torch.optim.Adam
-        self.optimizer = family(self.student.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        self.deferred = source.device.type == "cuda" and objective.deferrable if deferred is None else deferred
+        self.optimizer = family(self.student.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=self.deferred or None)
+        if self.deferred:
+            objective.defer()
+        if compile_mode:  # `run` of this student alone: copies of it drop that
+            self.student.run = torch.compile(self.student.run, mode=compile_mode)
+        self.guard = Guard(source.device, skip_threshold, lambda sentence: self.say(sentence))
         self.step = 0
-        self.mean_loss = math.nan
-        self.skipped = self.consecutive_skips = 0
         self.best_score, self.best_step = -math.inf, 0
         self.window: dict[str, Tensor] = {}
-        self.window_steps = 0
+        self.window_steps: int | Tensor = 0
         self.latest: dict[str, float] = {}
         objective.prepare(source)
 
@@ -141,49 +148,51 @@ class Trainer:
         with self.autocast():
             report = self.objective.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        if self.accepts(float(report.total.detach())):
+        accepted = self.guard.judge(report.total)
+        if self.deferred or bool(accepted):
             report.total.backward()
-            if self.gradients_are_finite():
-                self.optimizer.step()
-                self.average.update(self.student)
-                auxiliary = self.objective.auxiliary_step(report.nodes)
-                self.remember(report.terms | auxiliary)
+            norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.clip_norm or math.inf)
+            accepted = accepted & torch.isfinite(norm)
+            if self.deferred or bool(accepted):
+                self.learn(report, accepted)
+        self.guard.conclude(self.step, accepted)
         self.objective.end_step()
         self.step += 1
         return batch
 
+    def learn(self, report: LossReport, accepted: Tensor) -> None:
+        """All that an accepted step changes; where deferred, masked by `accepted`."""
+        mask = accepted if self.deferred else None
+        if mask is not None:
+            skip_where_refused(self.optimizer, mask)
+        self.optimizer.step()
+        self.average.update(self.student, mask)
+        self.objective.accepted = mask
+        auxiliary = self.objective.auxiliary_step(report.nodes)
+        self.remember(report.terms | auxiliary, mask)
+
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.source.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def accepts(self, loss: float) -> bool:
-        """Guard against steps that would ruin the run: counts them, and says when there are too many."""
-        seen = self.average.updates
-        usual = self.mean_loss if seen else abs(loss)
-        if not math.isfinite(loss) or (seen >= GUARD_START and loss > self.skip_threshold * usual):
-            return self.skip(f"loss {loss:.4g} where {usual:.4g} is usual")
-        memory = min(GUARD_MEMORY, seen / (seen + 1))  # a plain mean at first
-        self.mean_loss = memory * usual + (1 - memory) * abs(loss)  # a bound below 0 can take the total below 0
-        return True
-
-    def gradients_are_finite(self) -> bool:
-        norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.clip_norm or math.inf)
-        if not math.isfinite(float(norm)):
-            return self.skip("the gradient is not finite")
-        self.consecutive_skips = 0
-        return True
-
-    def skip(self, why: str) -> bool:
-        self.skipped += 1
-        self.consecutive_skips += 1
-        if self.consecutive_skips == 1:
-            self.say(f"step {self.step}: skipped, {why}")
-        return False
-
-    def remember(self, terms: dict[str, Tensor]) -> None:
+    def remember(self, terms: dict[str, Tensor], mask: Tensor | None) -> None:
         """Adds to the sums that the next log line divides; on the device, so that nothing waits for the host."""
         for name, value in terms.items():
+            value = value if mask is None else torch.where(mask, value, 0)
             self.window[name] = self.window[name] + value if name in self.window else value.clone()
-        self.window_steps += 1
+        self.window_steps = self.window_steps + (1 if mask is None else mask.long())
+
+    @property
+    def mean_loss(self) -> float:
+        """Running mean of the loss over accepted steps."""
+        return float(self.guard.mean)
+
+    @property
+    def skipped(self) -> int:
+        return self.guard.skipped
+
+    @property
+    def consecutive_skips(self) -> int:
+        return self.guard.consecutive
 
     # -- the run ------------------------------------------------------------------------------------------------------------
 
@@ -192,6 +201,7 @@ class Trainer:
         started = time.perf_counter()
         try:
             reason = self.run_steps()
+            self.guard.wait()
             if self.consecutive_skips < self.max_consecutive_skips:  # a ruined state must not replace a good one
                 self.save()
         finally:
@@ -217,8 +227,8 @@ class Trainer:
     def report(self, batch: Batch) -> None:
         """Log, figures, validation and checkpoint, each where due."""
         ends = self.step == self.num_steps
-        if self.window_steps and (_due(self.step, self.log_every) or ends):
-            self.latest = {name: float(value) / self.window_steps for name, value in self.window.items()}
+        if (_due(self.step, self.log_every) or ends) and (steps := int(self.window_steps)):
+            self.latest = {name: float(value) / steps for name, value in self.window.items()}
             self.window, self.window_steps = {}, 0
             self.track(
                 {f"term/{name}": value for name, value in self.latest.items()} | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
@@ -237,8 +247,10 @@ class Trainer:
                 self.best_score, self.best_step = scores[self.primary], self.step
                 if self.on_best:
                     self.on_best(self.average.student, self.step)
-        if _due(self.step, self.checkpoint_every) and not self.consecutive_skips:  # a streak must not push the good ones out
-            self.save()
+        if _due(self.step, self.checkpoint_every):
+            self.guard.wait()
+            if not self.consecutive_skips:  # a streak must not push the good ones out
+                self.save()
         if self.on_step:
             self.on_step(self.step, self.latest)
 
@@ -280,20 +292,20 @@ class Trainer:
             "objective": self.objective.state(),
             "source": self.source.state(),
             "generator": torch.get_rng_state(),
-            "guard": [self.mean_loss, self.skipped, self.consecutive_skips],
+            "guard": self.guard.state(),
             "best": [self.best_score, self.best_step],
-            "window": [self.window, self.window_steps, self.latest],
+            "window": [self.window, int(self.window_steps), self.latest],
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.step = state["step"]
         self.student.load_state_dict(state["student"])
         self.average.load_state(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(with_fused(state["optimizer"], self.deferred or None))
         self.objective.load_state(state["objective"])
         self.source.load_state(state["source"])
         torch.set_rng_state(state["generator"])
-        self.mean_loss, self.skipped, self.consecutive_skips = state["guard"]
+        self.guard.load_state(state["guard"], self.average.updates)
         self.best_score, self.best_step = state["best"]
         window, self.window_steps, self.latest = state["window"]
         self.window = {name: value.to(self.source.device) for name, value in window.items()}
