@@ -73,9 +73,9 @@ def source(scale: int, patch_px: int, batch_size: int, device: torch.device) -> 
     return PatchSource(stacks[0], stacks[1], scale, patch_px, batch_size, seed=0)
 
 
-def variants(student: Student, bank: bool) -> dict[str, Callable[[], Objective]]:
+def variants(student: Student) -> dict[str, Callable[[], Objective]]:
     def ibsd(family: type[IBSD] = IBSD, **options: Any) -> Objective:
-        return family(copy.deepcopy(student), **OPTIONS | {"soft_target": "bank" if bank else "snapshot"} | options)
+        return family(copy.deepcopy(student), **OPTIONS | options)
 
     return {
         "plain": lambda: Plain(copy.deepcopy(student)),
@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--patch-px", type=int, default=48)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--few", action="store_true", help="plain, pixels and pool 4 only, and no parts")
     arguments = parser.parse_args()
     device, clock = torch.device(arguments.device), arguments.clock
     torch.set_num_threads(arguments.threads)
@@ -108,7 +109,9 @@ def main() -> None:
     patches = source(4, arguments.patch_px, arguments.batch, device)
 
     works = {}
-    for name, make in variants(student, bank=True).items():
+    for name, make in variants(student).items():
+        if arguments.few and name not in ("plain", "ibsd, pixels", "ibsd, pool 4"):
+            continue
         trainer = Trainer(
             make(), patches, num_steps=10**6, log_every=0, precision=arguments.precision, channels_last=arguments.channels_last
         )
@@ -131,7 +134,8 @@ def main() -> None:
         result["steps"][name] = {"seconds": round(spent, 4), "times_plain": round(spent / plain, 3)}
         print(f"{name:56} {spent:8.4f} s   {spent / plain:6.3f} x plain")
 
-    parts = {f"pool {pool}": measured_parts(student, pool, patches, arguments, device) for pool in (0, 4, 8)}
+    views = () if arguments.few else (0, 4, 8)
+    parts = {f"pool {pool}": measured_parts(student, pool, patches, arguments, device) for pool in views}
     result["parts"] = {view: {part: round(spent, 5) for part, spent in entry.items()} for view, entry in parts.items()}
     for view, entry in parts.items():
         print(view, *(f"{part} {1e3 * spent:.1f} ms" for part, spent in entry.items()), sep="   ")

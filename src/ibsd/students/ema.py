@@ -53,7 +53,7 @@ class WeightAverage:
 
 def frozen_copy(student: Student) -> Student:
     """A copy in eval mode whose parameters need no gradients."""
-    compiled = student.__dict__.get("run")  # of a student whose `run` was compiled: it is bound to that student
+    compiled = vars(student).get("run")  # of a student whose `run` was compiled: it is bound to that student
     twin = copy.deepcopy(student, {id(compiled): None} if compiled is not None else None)
-    twin.__dict__.pop("run", None)
+    vars(twin).pop("run", None)
     return twin.eval().requires_grad_(False)

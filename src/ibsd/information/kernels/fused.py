@@ -69,7 +69,9 @@ def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
     values = torch.empty(programs, dtype=torch.float32, device=f.device)
     rows = min(triton.next_power_of_2(batch), MOST_ROWS)
     scale = 1.0 / f.numel()
-    launch: Any = bound_kernel[(programs,)]  # no type checker knows what the decorator makes
-    launch(f, mu, b, *gradients, values, batch, positions, scale, ROWS=rows, TURNS=triton.cdiv(batch, rows), BLOCK=BLOCK, num_warps=4)
+    kernel: Any = bound_kernel  # no type checker knows what the decorator makes
+    kernel[(programs,)](
+        f, mu, b, *gradients, values, batch, positions, scale, ROWS=rows, TURNS=triton.cdiv(batch, rows), BLOCK=BLOCK, num_warps=4
+    )
     g_f, g_mu, g_b = gradients
     return values.sum() * scale, (g_f, g_mu, g_b)
