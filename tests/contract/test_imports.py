@@ -17,6 +17,7 @@ import ibsd
 PACKAGE = Path(ibsd.__file__).parent
 CORE = ("types", "files", "images", "data", "students", "information", "distillation", "training", "metrics", "evaluation")
 ALLOWED_IN_CORE = {"torch", "numpy", "safetensors", "PIL", "ibsd"} | set(sys.stdlib_module_names)
+TRITON_KERNEL = "ibsd.information.kernels.fused"
 
 
 def module_name(path: Path) -> str:
@@ -96,7 +97,14 @@ def test_nobody_but_the_faces_sees_a_config(name: str):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) in CORE])
 def test_the_training_core_needs_four_packages(name: str):
-    assert {each.split(".")[0] for each in imports(name, top_level=True)} <= ALLOWED_IN_CORE
+    extra = {"triton"} if name == TRITON_KERNEL else set()
+    assert {each.split(".")[0] for each in imports(name, top_level=True)} <= ALLOWED_IN_CORE | extra
+
+
+def test_the_triton_kernel_is_imported_only_where_it_runs():
+    importers = {name for name in MODULES for each in imports(name, top_level=True) if each.startswith(TRITON_KERNEL)}
+    assert not importers
+    assert TRITON_KERNEL in MODULES
 
 
 @pytest.mark.parametrize("name", MODULES)
