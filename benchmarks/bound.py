@@ -8,7 +8,6 @@ pairs in memory; `sort` is METHOD 3's form by sorting along the batch. Prints a 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import ceilings, extra_memory_mib, facts, in_turn
+from timing import ceilings, extra_memory_mib, facts, in_turn, options
 from torch import Tensor
 
 from ibsd.information.club import club_upper_bound
@@ -94,12 +93,7 @@ def seconds_to_compile() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: of this process; for a machine in use, one thread")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = options(__doc__, 5)
     parser.add_argument("--channels", type=int, default=64)
     arguments = parser.parse_args()
     device, clock, channels = torch.device(arguments.device), arguments.clock, arguments.channels

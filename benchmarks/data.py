@@ -9,7 +9,6 @@ eats one such batch; its time can be given (of another run on the same machine) 
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from timing import facts, in_turn
+from timing import facts, in_turn, options
 from torch import Tensor
 
 from ibsd.data.pairs import Pair
@@ -59,12 +58,7 @@ def from_files(pairs: list[Pair], order: random.Random) -> tuple[Tensor, Tensor]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: of this process; for a machine in use, one thread")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser = options(__doc__, 15)
     parser.add_argument("--step-seconds", type=float, default=0.0)
     arguments = parser.parse_args()
     device, clock = torch.device(arguments.device), arguments.clock

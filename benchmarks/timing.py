@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -18,6 +20,17 @@ Clock = Literal["wall", "cpu"]
 """`wall`: seconds that pass. `cpu`: seconds that this process computes, for a machine that others use as well; with one thread only."""
 
 Work = Callable[[], Any]
+
+
+def options(description: str | None, repeats: int) -> argparse.ArgumentParser:
+    """What every speed benchmark can be told; `repeats` is the default of --repeats."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: of this process; for a machine in use, one thread")
+    parser.add_argument("--repeats", type=int, default=repeats)
+    return parser
 
 
 def seconds(work: Work, clock: Clock, device: torch.device) -> float:

@@ -13,12 +13,11 @@ import argparse
 import copy
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from bound import published
-from timing import ceilings, facts, in_turn
+from timing import ceilings, facts, in_turn, options
 from torch import Tensor
 
 from ibsd.data.patches import ImageStack, PatchSource
@@ -89,12 +88,7 @@ def variants(student: Student) -> dict[str, Callable[[], Objective]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: of this process; for a machine in use, one thread")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = options(__doc__, 5)
     parser.add_argument("--student", default="imdn")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch-px", type=int, default=48)
