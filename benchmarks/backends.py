@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ibsd.evaluation.efficiency import count_cost
 from ibsd.export.certificate import picture, versions
-from ibsd.export.efficiency import counted
 from ibsd.export.graph import exported_facts
 from ibsd.images import read_rgb, write_rgb
 from ibsd.metrics import score
@@ -117,7 +117,8 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1)
 
     student, opened = load_student(given.weights), networks(given.weights, given.skip)
-    flops = counted(student, TILE_PX, TILE_PX).flops
+    spec = student.spec
+    flops = 2 * count_cost(spec.name, spec.scale, (TILE_PX, TILE_PX), **spec.options).multiply_adds
     lr = picture(TILE_PX, TILE_PX)
     reference = opened["torch fp32"](lr)
     calls: dict[str, Callable[[], object]] = {name: (lambda network=network: network(lr)) for name, network in opened.items()}

@@ -25,6 +25,20 @@ def test_a_network_of_plain_convolutions_by_hand():
     assert cost.activations == (width + inner * width + width + 3 * scale**2) * pixels
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_network_with_gates_by_hand(scale: int):
+    """Narrow IMDN: every convolution's multiplications and outputs; the gates see one pixel."""
+    width, blocks, pixels = 8, 3, 6 * 5
+    kept, refined = width // 4, width - width // 4
+    convolutions = [(3, width, 3), (blocks * width, width, 1), (width, width, 3), (width, 3 * scale**2, 3)]
+    convolutions += blocks * [(width, width, 3), (refined, width, 3), (refined, width, 3), (refined, kept, 3), (width, width, 1)]
+    gates = blocks * [(width, 1, 1), (1, width, 1)]
+    cost = count_cost("imdn", scale, (6, 5), width=width, num_blocks=blocks)
+    assert cost.multiply_adds == sum(pixels * i * o * k * k for i, o, k in convolutions) + sum(i * o for i, o, _ in gates)
+    assert cost.activations == sum(pixels * o for _, o, _ in convolutions) + sum(o for _, o, _ in gates)
+    assert cost.parameters == sum(i * o * k * k + o for i, o, k in convolutions + gates)
+
+
 @pytest.mark.parametrize("name", ["imdn", "omnisr", "esrt"])
 def test_attention_is_counted_and_grows_with_the_picture(name: str):
     small, large = count_cost(name, 2, (32, 32)), count_cost(name, 2, (64, 64))

@@ -18,7 +18,7 @@ def efficiency(
     precision: str = "auto",
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
-    """Parameters, FLOPs, activations, memory and latency of trained networks, side by side.
+    """Parameters, multiply-adds, activations, memory and latency of trained networks, side by side.
 
     For example:
 
@@ -45,7 +45,8 @@ def efficiency(
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console, status_console
-    from ibsd.export.efficiency import counted, measured
+    from ibsd.evaluation.efficiency import count_cost
+    from ibsd.export.efficiency import measured
     from ibsd.files import write_whole
     from ibsd.students import load_student
     from ibsd.types import InputError
@@ -57,15 +58,16 @@ def efficiency(
     rows = []
     with status_console().status("measuring"):
         for path in weights:
-            student = load_student(path)
-            counts, found = counted(student, size, size), measured(path, size, size, runs, backend, precision)
-            rows.append(
-                {"weights": path.name, "network": student.spec.name, "scale": student.spec.scale, **asdict(counts), **asdict(found)}
+            spec = load_student(path).spec
+            cost, found = (
+                count_cost(spec.name, spec.scale, (size, size), **spec.options),
+                measured(path, size, size, runs, backend, precision),
             )
+            rows.append({"weights": path.name, "network": spec.name, "scale": spec.scale, **asdict(cost), **asdict(found)})
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("weights")
     table.add_column("network")
-    for name in ("parameters", "GFLOPs", "M activations", "memory, MiB", "latency, ms"):
+    for name in ("parameters", "multiply-adds", "activations", "memory, MiB", "latency, ms"):
         table.add_column(name, justify="right")
     table.add_column("ran on")
     for row in rows:
@@ -73,8 +75,8 @@ def efficiency(
             row["weights"],
             f"{row['network']} x{row['scale']}",
             f"{row['parameters']:,}",
-            f"{row['flops'] / 1e9:.1f}",
-            f"{row['activations'] / 1e6:.1f}",
+            f"{row['multiply_adds'] / 1e9:,.1f} G",
+            f"{row['activations'] / 1e6:,.0f} M",
             f"{row['memory_bytes'] / 2**20:.0f}",
             f"{row['latency_ms']:.0f}",
             f"{row['backend']} {row['precision']}",
