@@ -15,6 +15,7 @@ import torch
 
 import ibsd
 from ibsd.config import Config, as_table, checked_arguments
+from ibsd.data.drop_list import read_drop_list
 from ibsd.data.layouts import PUBLISHED, find_data
 from ibsd.data.pairs import Pair, PairSets, check_disjoint, check_pairs, find_pairs, fingerprint, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
@@ -167,13 +168,14 @@ def checked_pairs(config: Config, say: Callable[[str], None] = lambda sentence: 
 def find_sets(config: Config, say: Callable[[str], None] = lambda sentence: None) -> PairSets:
     """The pairs of the config by their names, with some to train on; nothing is read yet. `say` hears of any but the published layout."""
     data = config.data
+    dropped = read_drop_list(data.drop, data.pairs) if data.drop else frozenset()
     if data.pairs:
-        layout = find_data(data.pairs, config.student.scale)
+        layout = find_data(data.pairs, config.student.scale, dropped)
         sets = layout.sets
         if layout.name != PUBLISHED:
             say(layout.sentence())
     else:
-        sets = PairSets(find_pairs(data.lr, data.hr), find_pairs(data.val_lr, data.val_hr) if data.val_lr else (), ())
+        sets = PairSets(find_pairs(data.lr, data.hr, dropped), find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ())
     sets = sets.select(data.select)
     if not sets.train:
         what = f"named {data.select}; change data.select" if data.select else "at all; put them into train_LR and train_HR"
@@ -263,7 +265,7 @@ def recorded(say: Callable[[str], None], path: Path, anew: bool) -> Callable[[st
 
 def without_paths(table: dict[str, Any]) -> dict[str, Any]:
     """A config's table for weight files, which travel: paths shortened to their last part."""
-    paths = {"data": ("pairs", "lr", "hr", "val_lr", "val_hr", "cache"), "run": ("folder",), "student": ("weights",)}
+    paths = {"data": ("pairs", "lr", "hr", "val_lr", "val_hr", "drop", "cache"), "run": ("folder",), "student": ("weights",)}
     return {
         section: {key: Path(value).name if key in paths.get(section, ()) else value for key, value in values.items()}
         for section, values in table.items()

@@ -56,6 +56,8 @@ class DataConfig:
     val_hr: str = ""
     select: str = ""
     """Pattern of the pair names to use in train, val and test, such as `Canon*`; empty for all."""
+    drop: str = ""
+    """List of files to leave out, as `ibsd doctor` writes it; its relative paths lie in `pairs`."""
     batch_size: int = 16
     patch_px: int = 48
     """LR side of a patch."""

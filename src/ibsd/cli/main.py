@@ -19,6 +19,7 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 import ibsd
 from ibsd.cli.compare import compare
 from ibsd.cli.demo import demo
+from ibsd.cli.doctor import doctor
 from ibsd.cli.efficiency import efficiency
 from ibsd.cli.evaluate import evaluate
 from ibsd.cli.export import export
@@ -50,6 +51,7 @@ USAGE = {
     upscale: "ibsd upscale IN... -o OUT --weights FILE [OPTIONS]",
     export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",
     efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",
+    doctor: "ibsd doctor PAIRS [OPTIONS]",
     models: "ibsd models",
     students: "ibsd students [NETWORK...] [OPTIONS]",
 }

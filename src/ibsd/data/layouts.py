@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ibsd.data.pairs import Pair, PairSets, find_layout
+from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout
 from ibsd.images import image_size, is_image_name
 from ibsd.types import SCALES, InputError, Scale
 
@@ -48,13 +48,13 @@ class Layout(NamedTuple):
         return f"{self.name}: {', '.join(f'{split} {len(pairs)}' for split, pairs in vars(self.sets).items() if pairs)} pairs"
 
 
-def find_data(folder: str | os.PathLike[str], scale: Scale) -> Layout:
-    """The pairs of a folder in any layout that is ready for use. Only names and a few headers are read.
+def find_data(folder: str | os.PathLike[str], scale: Scale, dropped: Collection[Path] = ()) -> Layout:
+    """The pairs of a folder in any layout that is ready for use, less the absolute paths in `dropped`. Only names and a few headers are read.
 
     Errors: InputError where nothing is recognised, where the scale is not there, where a file has no partner, and for a layout whose LR has
     HR's size, with what to do.
     """
-    layout = recognise(Path(folder), scale)
+    layout = recognise(Path(folder), scale, dropped)
     if layout.lr_has_hr_size:
         raise InputError(
             f"{folder} is {layout.name}, whose LR pictures have HR's size: write pairs at scale {scale} once with "
@@ -63,16 +63,16 @@ def find_data(folder: str | os.PathLike[str], scale: Scale) -> Layout:
     return layout
 
 
-def recognise(folder: Path, scale: Scale) -> Layout:
+def recognise(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout:
     """The layout of a folder, ready for use or not. Errors: as `find_data`."""
     if not any(_is_dir(folder / f"{split}_{side}") for split in ("train", "val", "test") for side in ("LR", "HR")):
         for look in (realsr, drealsr, city100):
-            if (layout := look(folder, scale)) is not None:
+            if (layout := look(folder, scale, dropped)) is not None:
                 return layout
-    return Layout(PUBLISHED, find_layout(folder))
+    return Layout(PUBLISHED, find_layout(folder, dropped))
 
 
-def realsr(folder: Path, scale: Scale) -> Layout | None:
+def realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
     """RealSR, from the folder that holds Canon and Nikon (or one above it), or from one camera's."""
     roots = [each for each in (folder, folder / "RealSR(V3)", folder / "RealSR") if _is_dir(each / "Canon") or _is_dir(each / "Nikon")]
     cameras = [roots[0] / name for name in ("Canon", "Nikon") if _is_dir(roots[0] / name)] if roots else [folder]
@@ -85,7 +85,7 @@ def realsr(folder: Path, scale: Scale) -> Layout | None:
             f"{folder} is RealSR at scale {' and '.join(map(str, there))}, not {scale}: take a student of that scale, or add the folders {scale}"
         )
     train, test = (
-        [pair for camera in cameras for pair in _named(_images(camera / split / str(scale)), _REALSR, folder)]
+        [pair for camera in cameras for pair in _named(_images(camera / split / str(scale), dropped), _REALSR, folder)]
         for split in ("Train", "Test")
     )
     if not train + test:
@@ -95,7 +95,7 @@ def realsr(folder: Path, scale: Scale) -> Layout | None:
     return Layout(f"RealSR {'V1 or V2' if same_size else 'V3'} ({who}) x{scale}", PairSets(tuple(train), (), tuple(test)), same_size)
 
 
-def drealsr(folder: Path, scale: Scale) -> Layout | None:
+def drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
     """DRealSR, from the folder that holds Train_x4 and Test_x4, or folders x2, x3, x4 with them."""
     places = [folder, *(folder / f"x{each}" for each in SCALES)]
     there = sorted({each for each in SCALES for place in places if any(_is_dir(place / f"{split}_x{each}") for split in ("Train", "Test"))})
@@ -111,7 +111,7 @@ def drealsr(folder: Path, scale: Scale) -> Layout | None:
             {
                 _SCALE_MARK.sub("", file.stem): file
                 for place in places
-                for file in _images(place / f"{split}_x{scale}" / f"{split.lower()}_{side}")
+                for file in _images(place / f"{split}_x{scale}" / f"{split.lower()}_{side}", dropped)
             }
             for side in ("LR", "HR")
         )
@@ -119,14 +119,14 @@ def drealsr(folder: Path, scale: Scale) -> Layout | None:
     return Layout(f"DRealSR x{scale}", PairSets(sets[0], (), sets[1]))
 
 
-def city100(folder: Path, scale: Scale) -> Layout | None:
+def city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
     """City100, from the folder that holds City100_NikonD5500 and City100_iPhoneX (or one above it), or from one camera's."""
     roots = [folder] if folder.name.startswith("City100_") else sorted({*folder.glob("City100_*/"), *folder.glob("City100/City100_*/")})
     train: list[Pair] = []
     test: list[Pair] = []
     for root in roots:
         camera = root.name.removeprefix("City100_")
-        for pair in _named(_images(root), _CITY100, folder):
+        for pair in _named(_images(root, dropped), _CITY100, folder):
             (test if pair.name in CITY100_TEST else train).append(Pair(f"{camera}_{pair.name}", pair.lr, pair.hr))
     if not train + test:
         return None
@@ -145,9 +145,10 @@ def _is_dir(folder: Path) -> bool:
     return os.path.isdir(folder)  # Path's own raises where a folder above may not be looked into
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(folder: Path, dropped: Collection[Path]) -> list[Path]:
     try:
-        return sorted(file for file in folder.iterdir() if is_image_name(file)) if _is_dir(folder) else []
+        found = (file for file in folder.iterdir() if is_image_name(file)) if _is_dir(folder) else ()
+        return sorted(file for file in found if file.absolute() not in dropped)
     except PermissionError as error:
         raise InputError(f"{folder} may not be read: allow reading it, or name another folder") from error
 
@@ -164,8 +165,11 @@ def _named(files: Iterable[Path], pattern: re.Pattern[str], folder: Path) -> tup
 def _matched(lr: Mapping[str, Path], hr: Mapping[str, Path], folder: Path) -> tuple[Pair, ...]:
     """Pairs by name, in the order of names. InputError for a name that has one side only."""
     if alone := sorted(lr.keys() ^ hr.keys()):
-        files = ", ".join(str({**lr, **hr}[name]) for name in alone[:5])
-        raise InputError(f"{folder}: {len(alone)} pictures have no partner, the first of them {files}; unpack it again, or remove them")
+        files = [{**lr, **hr}[name] for name in alone]
+        first = ", ".join(map(str, files[:5]))
+        raise UnmatchedError(
+            f"{folder}: {len(alone)} pictures have no partner, the first of them {first}; unpack it again, or remove them", files
+        )
     return tuple(Pair(name, lr[name], hr[name]) for name in sorted(lr))
 
 

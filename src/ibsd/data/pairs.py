@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
@@ -63,6 +63,14 @@ class PairSets:
         return PairSets(*(tuple(pair for pair in pairs if not pattern or fnmatchcase(pair.name, pattern)) for pairs in sets))
 
 
+class UnmatchedError(InputError):
+    """Images without a partner, or with several: the message lists some of them, `files` all."""
+
+    def __init__(self, message: str, files: Iterable[Path]) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
+
+
 class Digests(NamedTuple):
     """SHA-256 of the decoded pixels of a pair (and their size), so that the same picture in another file format is still the same."""
 
@@ -70,17 +78,18 @@ class Digests(NamedTuple):
     hr: str
 
 
-def find_pairs(lr_folder: str | os.PathLike[str], hr_folder: str | os.PathLike[str]) -> tuple[Pair, ...]:
-    """Match the images of two folders by name, sorted by name. Only names are read; subfolders and other files are passed over.
+def find_pairs(lr_folder: str | os.PathLike[str], hr_folder: str | os.PathLike[str], dropped: Collection[Path] = ()) -> tuple[Pair, ...]:
+    """Match the images of two folders by name, sorted by name. Only names are read; subfolders and other files are passed over, as are
+    absolute paths in `dropped`.
 
     Files of the same stem belong together ("photo_x4.png" and "photo_x4.jpg"). What is left is matched without suffixes such as `_LR`,
-    `_LR4`, `_HR`, `x4`, `_x4`, `-x4`, `.x4` and `_LR_x4`, in any case. InputError when a folder is missing or has no images, when a file
-    has no partner, or when it has several.
+    `_LR4`, `_HR`, `x4`, `_x4`, `-x4`, `.x4` and `_LR_x4`, in any case. InputError when a folder is missing or has no images; `UnmatchedError`, which
+    is one, when a file has no partner or several.
 
     Example: {"a_LR4.png", "b.png"} and {"a_HR.png", "b.jpg"} -> pairs "a" and "b".
     """
     lr_folder, hr_folder = Path(lr_folder), Path(hr_folder)
-    lr_files, hr_files = _image_files(lr_folder), _image_files(hr_folder)
+    lr_files, hr_files = _image_files(lr_folder, dropped), _image_files(hr_folder, dropped)
     if lr_folder.samefile(hr_folder):
         raise InputError(f"The LR and the HR folder are the same, {lr_folder}: put the LR images into a folder of their own.")
     lr_stems, hr_stems = _grouped(lr_files, lambda stem: stem), _grouped(hr_files, lambda stem: stem)
@@ -89,22 +98,25 @@ def find_pairs(lr_folder: str | os.PathLike[str], hr_folder: str | os.PathLike[s
 
     lr_keys = _grouped((file for file in lr_files if file.stem not in pairs), without_suffixes)
     hr_keys = _grouped((file for file in hr_files if file.stem not in pairs), without_suffixes)
-    alone: list[str] = []
-    unclear: list[str] = []
+    alone: list[Path] = []
+    unclear: dict[str, list[Path]] = {}
     for key in sorted(lr_keys.keys() | hr_keys.keys()):
         lr, hr = lr_keys.get(key, []), hr_keys.get(key, [])
         if len(lr) == len(hr) == 1 and key not in pairs:
             pairs[key] = Pair(key, lr[0], hr[0])
         elif not lr or not hr:
-            alone += [str(file) for file in lr + hr]
+            alone += lr + hr
         else:
-            unclear.append(f'"{key}": ' + ", ".join(str(file) for file in lr + hr))
+            unclear[key] = lr + hr
     if unclear:
         what = f"{_count(len(unclear), 'name')} could be matched in several ways"
-        raise InputError(_list(f"{what}; keep one LR and one HR image of each:", unclear))
+        lines = [f'"{key}": ' + ", ".join(map(str, files)) for key, files in unclear.items()]
+        raise UnmatchedError(
+            _list(f"{what}; keep one LR and one HR image of each:", lines), (file for files in unclear.values() for file in files)
+        )
     if alone:
         what = f"{_count(len(alone), 'image')} in {lr_folder} and {hr_folder}"
-        raise InputError(_list(f"{what} without a partner of the same name; rename, add or remove:", alone))
+        raise UnmatchedError(_list(f"{what} without a partner of the same name; rename, add or remove:", list(map(str, alone))), alone)
     return tuple(pairs[name] for name in sorted(pairs))
 
 
@@ -114,8 +126,8 @@ def without_suffixes(stem: str) -> str:
     return stem if shorter in ("", stem) else without_suffixes(shorter)
 
 
-def find_layout(folder: str | os.PathLike[str]) -> PairSets:
-    """The pairs of a folder in the published layout; a split that is not there is empty.
+def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) -> PairSets:
+    """The pairs of a folder in the published layout, less the absolute paths in `dropped`; a split that is not there is empty.
 
     InputError when no split is there, when only one side of a split is there, and as `find_pairs`.
     """
@@ -128,7 +140,7 @@ def find_layout(folder: str | os.PathLike[str]) -> PairSets:
             there, missing = (lr, hr) if os.path.isdir(lr) else (hr, lr)
             raise InputError(f"{there} is there, but {missing.name} beside it is missing: add it, or remove {there.name}.")
         if os.path.isdir(lr):
-            sets[split] = find_pairs(lr, hr)
+            sets[split] = find_pairs(lr, hr, dropped)
     if not sets:
         raise InputError(f"{folder} holds no train_LR and train_HR, val_LR and val_HR, or test_LR and test_HR: name the folder that does.")
     return PairSets(**sets)
@@ -146,7 +158,7 @@ def check_pairs(pairs: Iterable[Pair], scale: Scale, min_lr_px: int = MIN_LR_PX)
     (grey, palette, an alpha channel that is opaque throughout); a pair when HR is exactly `scale` times as large as LR, and LR at least
     `min_lr_px` on its shorter side. Returns the digests, for `check_disjoint` and `fingerprint`, so that nothing is decoded twice.
     """
-    found = _in_threads(lambda pair: _inspect(pair, scale, min_lr_px), pairs)
+    found = _in_threads(lambda pair: inspect_pair(pair, scale, min_lr_px), pairs)
     wrong = [reason for result in found.values() for reason in result[1]]
     if wrong:
         bad = sum(bool(result[1]) for result in found.values())
@@ -190,8 +202,8 @@ def digest_pairs(pairs: Iterable[Pair]) -> dict[Pair, Digests]:
     return _in_threads(lambda pair: Digests(*map(_digest, load_pair(pair))), pairs)
 
 
-def _inspect(pair: Pair, scale: Scale, min_lr_px: int) -> tuple[Digests | None, list[str]]:
-    """The digests of a good pair, or what is wrong with it."""
+def inspect_pair(pair: Pair, scale: Scale, min_lr_px: int = MIN_LR_PX) -> tuple[Digests | None, list[str]]:
+    """The digests of a good pair, or what is wrong with it, in sentences: the check of `check_pairs` for one."""
     images: list[np.ndarray] = []
     wrong: list[str] = []
     for file in (pair.lr, pair.hr):
@@ -244,7 +256,7 @@ def _check_folder(folder: Path) -> None:
         raise InputError(f"{folder} is a file where a folder is expected: name the folder that holds it.")
 
 
-def _image_files(folder: Path) -> list[Path]:
+def _image_files(folder: Path, dropped: Collection[Path]) -> list[Path]:
     _check_folder(folder)
     try:
         files = [file for file in folder.iterdir() if is_image_name(file) and not file.is_dir()]
@@ -252,7 +264,7 @@ def _image_files(folder: Path) -> list[Path]:
         raise InputError(f"{folder} may not be read: allow reading it, or name another folder.") from error
     if not files:
         raise InputError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): name the folder that holds them directly.")
-    return sorted(files)
+    return sorted(file for file in files if file.absolute() not in dropped) if dropped else sorted(files)
 
 
 def _grouped(files: Iterable[Path], key: Callable[[str], str]) -> dict[str, list[Path]]:
