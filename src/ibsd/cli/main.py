@@ -24,6 +24,7 @@ from ibsd.cli.efficiency import efficiency
 from ibsd.cli.evaluate import evaluate
 from ibsd.cli.export import export
 from ibsd.cli.models import models
+from ibsd.cli.serve import serve
 from ibsd.cli.signals import Ended
 from ibsd.cli.students import students
 from ibsd.cli.train import train
@@ -52,6 +53,7 @@ USAGE = {
     export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",
     efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",
     doctor: "ibsd doctor PAIRS [OPTIONS]",
+    serve: "ibsd serve --weights FILE [OPTIONS]",
     models: "ibsd models",
     students: "ibsd students [NETWORK...] [OPTIONS]",
 }

@@ -1,6 +1,4 @@
-for (const compare of document.querySelectorAll(".compare")) {
-  const range = compare.querySelector("input");
-  const show = () => compare.style.setProperty("--cut", range.value + "%");
-  range.addEventListener("input", show);
-  show();
-}
+document.addEventListener("input", ({ target }) => {
+  const compare = target.closest(".compare");
+  if (compare) compare.style.setProperty("--cut", target.value + "%");
+});

@@ -1,0 +1,65 @@
+"""Which weights the page offers, and what is known of each without reading it."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibsd.types import InputError, Scale
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".xml", ".onnx")
+MOST_HEADER_BYTES = 10_000_000
+
+
+@dataclass
+class Choice:
+    """Weights to pick."""
+
+    name: str
+    """As the page calls them."""
+    file: Path
+    scale: Scale | None = None
+    """None until a worker has opened the file."""
+    network: str = ""
+
+
+def find_choices(paths: Sequence[Path]) -> dict[str, Choice]:
+    """{key: choice} of weight files and folders of them. InputError where there are none."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            here = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            if not here:
+                raise InputError(f"{path} holds no weights ({', '.join(SUFFIXES)}): name another folder, or a weight file")
+            files += here
+        elif path.is_file() and path.suffix in SUFFIXES:
+            files.append(path)
+        else:
+            what = f"is no weight file ({', '.join(SUFFIXES)})" if path.exists() else "does not exist"
+            raise InputError(f"{path} {what}: check the name")
+    if not files:
+        raise InputError("no weights are given: add --weights FILE or FOLDER, made by ibsd train or ibsd demo")
+    files = list(dict.fromkeys(files))
+    shared = Path(os.path.commonpath([file.absolute().parent for file in files]))
+    names = [str(file.absolute().relative_to(shared).with_suffix("")) for file in files]
+    return {str(number): known(name, file) for number, (name, file) in enumerate(zip(names, files, strict=True))}
+
+
+def known(name: str, file: Path) -> Choice:
+    """What the file's header or certificate says; no more is read."""
+    try:
+        if file.suffix == ".safetensors":
+            with open(file, "rb") as opened:
+                (length,) = struct.unpack("<Q", opened.read(8))
+                facts = json.loads(json.loads(opened.read(min(length, MOST_HEADER_BYTES)))["__metadata__"]["student"])
+        else:
+            from ibsd.upscaling.exported import read_certificate  # with all that it takes to upscale, so only where it is needed
+
+            facts = (read_certificate(file) or {})["network"]
+        return Choice(name, file, int(facts["scale"]), str(facts["name"]))
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return Choice(name, file)
