@@ -41,6 +41,8 @@ class Job:
     """Width and height of what came in."""
     result: Answer | None = None
     error: str = ""
+    stored_bytes: int = 0
+    """What there is of it on the disk."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -137,11 +139,12 @@ class Desk:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def stored_bytes(self) -> int:
-        return sum(file.stat().st_size for file in self.home.rglob("*.*") if file.is_file()) if self.sessions else 0
+        return sum(job.stored_bytes for session in self.sessions.values() for job in session.jobs.values())
 
     def admit(self, session: Session, folder: Path, name: str, choice: Choice, ending: str) -> Job:
         """A photograph that has arrived as `input` in its folder."""
         job = Job(folder.name, name, folder, choice, ending)
+        job.stored_bytes = job.source.stat().st_size
         session.jobs[job.key] = job
         job.task = asyncio.create_task(self._run(job))
         self.tell()
@@ -163,6 +166,7 @@ class Desk:
             job.result = await self.upscaler.ask(
                 upscale, self.limits.job_seconds, lambda: self._move(job, "working"), lambda answer: self._progress(job, answer)
             )
+            job.stored_bytes = job.result.pop("stored")
             job.result["note"] = job.result["note"] and self._plain(job, job.result["note"])
             self._move(job, "done")
         except InputError as error:
@@ -174,6 +178,7 @@ class Desk:
         finally:
             job.source.unlink(missing_ok=True)
             if job.state != "done":
+                job.stored_bytes = 0
                 shutil.rmtree(job.folder, ignore_errors=True)
 
     @staticmethod

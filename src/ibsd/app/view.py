@@ -43,25 +43,24 @@ class View:
         if len(self.rows):
             self._write_tiles(len(self.rows))
         self._average(len(self.averaged))
-        self._save(np.concatenate(self.overview), "overview")
+        self._save(Image.fromarray(np.concatenate(self.overview)), "overview")
 
     def _write_tiles(self, count: int) -> None:
         for left in range(0, self.facts.width, TILE_PX):
-            self._save(self.rows[:count, left : left + TILE_PX], f"{self.row}-{left // TILE_PX}")
+            self._save(self._image(self.rows[:count, left : left + TILE_PX]), f"{self.row}-{left // TILE_PX}")
         self.rows, self.row = self.rows[count:], self.row + 1
 
     def _average(self, count: int) -> None:
         """Means over squares; those at the edges are of what there is."""
-        if not count:
-            return
-        sums = np.add.reduceat(self.averaged[:count].astype(np.uint32), range(0, count, self.factor), axis=0)
-        sums = np.add.reduceat(sums, range(0, self.facts.width, self.factor), axis=1)
-        down, across = (np.minimum(self.factor, length - np.arange(0, length, self.factor)) for length in (count, self.facts.width))
-        self.overview.append(np.rint(sums / (down[:, None] * across)[..., None]).astype(np.uint8))
-        self.averaged = self.averaged[count:]
+        if count:
+            part = self._image(self.averaged[:count])
+            self.overview.append(np.asarray(part.reduce(self.factor)))
+            self.averaged = self.averaged[count:]
 
-    def _save(self, pixels: np.ndarray, name: str) -> None:
-        image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if self.facts.grey else pixels))
+    def _image(self, pixels: np.ndarray) -> Image.Image:
+        return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if self.facts.grey else pixels))
+
+    def _save(self, image: Image.Image, name: str) -> None:
         image.save(self.folder / f"{name}.jpg", quality=QUALITY, subsampling=0, icc_profile=self.facts.icc)
 
 

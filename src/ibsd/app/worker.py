@@ -77,7 +77,8 @@ def upscale(request: Answer, tell: Tell) -> Answer:
     strips = upscaled_strips(photograph, student, on_tile=lambda done, total: tell({"tiles": [done, total]}))
     write_photograph(target, facts, shown(strips))
     view.close()
-    return {"note": note, "bytes": target.stat().st_size, "width": facts.width, "height": facts.height}
+    stored = sum(file.stat().st_size for file in target.parent.rglob("*") if file != Path(request["source"]))
+    return {"note": note, "bytes": target.stat().st_size, "stored": stored, "width": facts.width, "height": facts.height}
 
 
 @lru_cache(maxsize=1)
