@@ -20,7 +20,7 @@ from PIL import Image
 from app.pages import ENVIRONMENT, Page, Served, png, waited
 from photographs.oracles import camera_notes, srgb_profile
 
-LARGE = png(3000, 3000)
+LARGE = png(2200, 2200)
 """Work for many seconds."""
 
 
@@ -179,7 +179,7 @@ def test_an_upload_that_dawdles_is_given_up_and_others_do_not_wait_for_it(page: 
 
 
 def test_heavy_uploads_do_not_block_the_page(page: Page) -> None:
-    content, ends = bytes(19_000_000), threading.Event()
+    content, ends = bytes(5_900_000), threading.Event()
 
     def upload() -> None:
         while not ends.is_set():
