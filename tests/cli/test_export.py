@@ -47,4 +47,5 @@ def test_efficiency_counts_by_hand_and_measures(ibsd: Call, weights: Path, tmp_p
     (row,) = json.loads((tmp_path / "sheet.json").read_text())["networks"]
     assert row["backend"] == "torch" and row["latency_ms"] > 0 and row["memory_bytes"] > 0
     assert row["file_bytes"] == weights.stat().st_size
+    assert row["lr"] == [16, 16] and row["parameters"] > 0
     assert_one_sentence(ibsd("efficiency"), "name weight files")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from ibsd.evaluation.efficiency import Cost
+    from ibsd.export.efficiency import Counts, Measurement
 
 
 def efficiency(
@@ -25,12 +29,12 @@ def efficiency(
     $ ibsd efficiency ibsd.safetensors plain.safetensors
 
     How a network was trained costs nothing: counts are equal, and so is the time but for noise. Each file runs in a process of its own,
-    through the model that ibsd export made of it if there is one.
+    through the model that ibsd export made of it if there is one, and what ran is what is counted.
 
     Parameters
     ----------
     weights:
-        Weight files (.safetensors, or a published .pth).
+        Weight files (.safetensors, or a published .pth), or models from ibsd export (.xml, .onnx).
     size:
         Side of the picture that goes in, in pixels.
     runs:
@@ -45,25 +49,20 @@ def efficiency(
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console, status_console
-    from ibsd.evaluation.efficiency import count_cost
     from ibsd.export.efficiency import measured
     from ibsd.files import write_whole
-    from ibsd.students import load_student
     from ibsd.types import InputError
 
     if not weights:
-        raise InputError("there is nothing to measure: name weight files, as ibsd efficiency --help shows")
+        raise InputError("there is nothing to measure: name weight files or exported models, as ibsd efficiency --help shows")
     if size < 1 or runs < 1:
         raise InputError(f"--size is {size} and --runs is {runs}: both must be 1 or more")
     rows = []
     with status_console().status("measuring"):
         for path in weights:
-            spec = load_student(path).spec
-            cost, found = (
-                count_cost(spec.name, spec.scale, (size, size), **spec.options),
-                measured(path, size, size, runs, backend, precision),
-            )
-            rows.append({"weights": path.name, "network": spec.name, "scale": spec.scale, **asdict(cost), **asdict(found)})
+            found = measured(path, size, size, runs, backend, precision)
+            counts = counted_in(path, found, backend, precision)
+            rows.append({"weights": path.name, **asdict(counts), **asdict(found)})
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("weights")
     table.add_column("network")
@@ -84,3 +83,19 @@ def efficiency(
     output_console().print(table)
     if json_file is not None:
         write_whole(json_file, json.dumps({"size": size, "runs": runs, "networks": rows}, indent=1) + "\n")
+
+
+def counted_in(path: Path, found: Measurement, backend: str, precision: str) -> Cost | Counts:
+    """Counts of what ran: in the exported model's graph, where OpenVINO is there to read it, else of the student in torch."""
+    from ibsd.export.efficiency import counted
+    from ibsd.upscaling.backends import chosen_file, installed
+    from ibsd.upscaling.exported import BACKEND_OF_SUFFIX
+
+    _, file = chosen_file(path, backend, precision, "cpu")
+    if file.suffix in BACKEND_OF_SUFFIX and installed("openvino"):
+        return counted(file, *found.lr)
+    from ibsd.evaluation.efficiency import count_cost
+    from ibsd.students import load_student
+
+    spec = load_student(path).spec
+    return count_cost(spec.name, spec.scale, found.lr, **spec.options)

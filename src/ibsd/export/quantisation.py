@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,8 @@ def quantised(model: Any, facts: NetworkFacts, ignored: list[str] | None = None)
     nncf.set_log_level(logging.ERROR)
     dataset = nncf.Dataset(calibration_pictures(facts), lambda lr: {"data": lr})
     scope = nncf.IgnoredScope(names=ignored) if ignored else None
-    return nncf.quantize(model, dataset, subset_size=len(SPLITS["train"]) * CALIBRATION_PIECES, ignored_scope=scope)
+    with redirect_stdout(StringIO()):  # its progress bars
+        return nncf.quantize(model, dataset, subset_size=len(SPLITS["train"]) * CALIBRATION_PIECES, ignored_scope=scope)
 
 
 def quantise_onnx(source: Path, metadata: str, facts: NetworkFacts, path: Path) -> None:

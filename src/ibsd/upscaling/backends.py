@@ -110,7 +110,7 @@ def open_network(
         raise InputError(f"precision is {precision!r}: choose auto, {', '.join(known)}")
     if backend != "auto" and precision not in ("auto", *PRECISIONS[backend]):
         raise InputError(f"{backend} has no {precision}: choose auto, {', '.join(PRECISIONS[backend])}, or another backend")
-    backend, weights = _chosen(weights, backend, precision, device)
+    backend, weights = chosen_file(weights, backend, precision, device)
     if precision not in ("auto", *PRECISIONS[backend]):
         raise InputError(f"{backend} has no {precision}: choose auto, {', '.join(PRECISIONS[backend])}, or another backend")
     if backend in ("torch", "compiled"):
@@ -130,8 +130,8 @@ def open_network(
     return BackendNetwork(backend, open_onnx(weights, precision), say)
 
 
-def _chosen(weights: Path, backend: str, precision: str, device: str) -> tuple[str, Path]:
-    """Backend and the file that it reads."""
+def chosen_file(weights: Path, backend: str, precision: str, device: str) -> tuple[str, Path]:
+    """Backend and the file that it reads, as `open_network` chooses them."""
     own = BACKEND_OF_SUFFIX.get(weights.suffix)
     if own:
         if backend not in ("auto", own):

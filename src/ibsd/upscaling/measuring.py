@@ -25,6 +25,9 @@ def main(path: str, height: int, width: int, runs: int, backend: str, precision:
         network(lr)
         seconds.append(time.perf_counter() - start)
     found = {
+        "network": network.facts.name,
+        "scale": network.scale,
+        "lr": network.facts.padded(lr).shape[-2:],
         "backend": network.backend,
         "precision": network.precision,
         "latency_ms": 1000 * statistics.median(seconds[1:]),

@@ -1,0 +1,35 @@
+"""Counts of exported graphs against those of the student in torch: two counters that share no code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ibsd.evaluation.efficiency import count_cost
+from ibsd.export import save_student
+from ibsd.export.efficiency import counted
+from ibsd.students import create_student
+
+pytest.importorskip("openvino")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options", "size"),
+    [
+        ("imdn", {"width": 16, "num_blocks": 3}, (17, 12)),
+        ("shufflemixer", {"width": 8, "num_blocks": 3}, (17, 12)),  # convolutions in groups
+        ("omnisr", {"width": 16, "num_groups": 3}, (24, 32)),  # matrix products
+    ],
+)
+def test_an_export_costs_what_the_student_costs(tmp_path: Path, name: str, options: dict[str, Any], size: tuple[int, int]) -> None:
+    pytest.importorskip("onnxscript")
+    from ibsd.export.exporting import export_student
+
+    save_student(create_student(name, 3, **options), tmp_path / "a.safetensors")
+    model, _ = export_student(tmp_path / "a.safetensors", "onnx")
+    found, expected = counted(model, *size), count_cost(name, 3, size, **options)
+    assert (found.multiply_adds, found.activations) == (expected.multiply_adds, expected.activations)
+    assert abs(found.parameters - expected.parameters) < 0.01 * expected.parameters
