@@ -18,9 +18,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from timing import facts
-
 import torch
+from timing import facts
 
 from ibsd.assembly import train
 from ibsd.config import Config, DataConfig, ObjectiveConfig, RunConfig, ScheduleConfig, StudentConfig, TrainingConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from .conftest import SCALE, Call, assert_one_sentence
 def test_export_says_what_it_wrote_and_how_near_it_is(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     said = ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors")
     assert said.code == 0, said.err
-    assert "plain.safetensors" in said.out and "fp32: inf dB" in said.out
+    nearness = float(re.search(r"fp32: (\S+) dB or more", said.out)[1])  # inf, or rounding where kernels differ by memory's order
+    assert "plain.safetensors" in said.out and nearness > 140
     assert (tmp_path / "plain.safetensors.certificate.json").is_file()
     assert_one_sentence(ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors"), "plain.safetensors", "--force")
     assert_one_sentence(ibsd("export", weights, "--format", "gguf"), "gguf", "onnx")

@@ -20,7 +20,7 @@ pytest.importorskip("openvino")
     ("name", "options", "size"),
     [
         ("imdn", {"width": 16, "num_blocks": 3}, (17, 12)),
-        ("shufflemixer", {"width": 8, "num_blocks": 3}, (17, 12)),  # convolutions in groups
+        ("shufflemixer", {"width": 16, "num_blocks": 3}, (17, 12)),  # convolutions in groups
         ("omnisr", {"width": 16, "num_groups": 3}, (24, 32)),  # matrix products
     ],
 )
@@ -32,4 +32,5 @@ def test_an_export_costs_what_the_student_costs(tmp_path: Path, name: str, optio
     model, _ = export_student(tmp_path / "a.safetensors", "onnx")
     found, expected = counted(model, *size), count_cost(name, 3, size, **options)
     assert (found.multiply_adds, found.activations) == (expected.multiply_adds, expected.activations)
-    assert abs(found.parameters - expected.parameters) < 0.01 * expected.parameters
+    assert name != "imdn" or found.parameters == expected.parameters
+    assert found.parameters > 0.99 * expected.parameters  # converters fold some, and store omnisr's positions as the matrices made of them

@@ -25,7 +25,8 @@ class Counts:
     """Of an exported model, for one picture."""
 
     parameters: int
-    """Numbers in the file that are neither slopes nor sizes; in int8 the scales of its weights too."""
+    """Numbers in the file that are neither slopes nor sizes. Converters fold some, and store omnisr's positions as the matrices made of
+    them; in int8 the scales of the weights count too."""
     multiply_adds: int
     """Of convolutions and matrix products."""
     activations: int

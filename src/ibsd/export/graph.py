@@ -51,8 +51,8 @@ class PlainContrast(nn.Module):
 class SeparateParts(nn.Module):
     """IMDN's block in which what is kept and what is refined come out of convolutions of their own: equal up to rounding.
 
-    Runtimes that keep channels innermost copy both parts of a split. On OpenVINO that is a sixth of the network's time; to read an input
-    twice costs less (`docs/performance.md`).
+    Runtimes that keep channels innermost copy both parts of a split, on OpenVINO for an eighth of the network's time; to read an input twice
+    costs less (`docs/performance.md`).
     """
 
     def __init__(self, block: DistillationBlock) -> None:
