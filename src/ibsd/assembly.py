@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import torch
 
 import ibsd
+from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.config import Config, as_table, checked_arguments
 from ibsd.data.drop_list import read_drop_list
 from ibsd.data.layouts import PUBLISHED, find_data
@@ -26,6 +29,8 @@ from ibsd.files import make_folder, write_whole
 from ibsd.images import to_array, to_tensor, write_rgb
 from ibsd.information import bound_form
 from ibsd.metrics import score
+from ibsd.metrics.protocols import PROTOCOLS
+from ibsd.processes import ALONE, Processes, own_device
 from ibsd.reporting.pictures import contact_sheet
 from ibsd.students import STUDENTS, Student, create_student, load_student
 from ibsd.training.checkpoint import list_checkpoints
@@ -51,45 +56,64 @@ class Callbacks:
     stop_requested: Callable[[], str | None] = lambda: None
 
 
-def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks()) -> TrainingResult:
+def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks(), processes: Processes = ALONE) -> TrainingResult:
     """Trains as the config says, into `config.run.folder`.
 
-    The folder receives `run.json` (config, versions, data fingerprint, result), `log.jsonl`, `messages.log`, tensorboard events,
+    The folder receives `run.json` (config, versions, fingerprints of data and code, result), `log.jsonl`, `messages.log`, tensorboard events,
     `validation/*.png`, checkpoints, and as weights the running average at the last step (`last.safetensors`) and at its best on `val`
     (`best.safetensors`), and the last step's own weights (`last-raw.safetensors`).
 
     Args:
         resume: go on from the newest intact checkpoint in the folder; without one, start.
+        processes: those that train together; the first one writes and speaks.
 
     Errors: InputError for whatever is wrong with config, pairs or folder, before anything is written.
     """
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
+    if not processes.first:
+        callbacks = Callbacks(stop_requested=callbacks.stop_requested)
+    with repeatable(config.run.deterministic):
+        return train_together(config, resume, callbacks, processes)
+
+
+def train_together(config: Config, resume: bool, callbacks: Callbacks, processes: Processes) -> TrainingResult:
+    """`train`, once the machine is set up."""
     folder = Path(config.run.folder)
     checkpoints = folder / "checkpoints"
-    device = chosen_device(config.run.device, "run.device")
+    device = own_device(chosen_device(config.run.device, "run.device"), processes)
     going_on = refuse_or_compare(config, folder, resume, callbacks.say)
     student = build_student(config).to(device)
     objective = build_objective(config, student)
     sets, fingerprints = checked_pairs(config, callbacks.say)
-    if going_on is not None and going_on.get("data") != fingerprints:
-        callbacks.say("the training or validation pairs have changed since this run was started: it goes on, but no longer on one data set")
-    source = build_source(config, sets.train, device)
-    make_folder(folder)
-
-    facts = {"config": as_table(config), "data": fingerprints, "versions": versions()}
-    write_json(folder / "run.json", facts)
+    source = build_source(config, sets.train, device, part=(processes.rank, processes.size))
+    facts = {"config": as_table(config), "data": fingerprints, "versions": versions(), "code": code_of(config), "processes": processes.size}
+    if going_on is not None:
+        facts["before"] = sessions_before(going_on, facts, callbacks.say)
     resumed_step = newest_step(checkpoints) if going_on is not None else 0
-    trackers = open_trackers(folder, resumed_step)
+    processes.agree(
+        {
+            "settings": json.dumps(facts["config"]),
+            "pairs": json.dumps(fingerprints),
+            "versions of the code": f"{facts['code']} {torch.__version__}",
+            "initial weights": digest_of(student),
+            "checkpoints": str(resumed_step),
+        }
+    )
+    make_folder(folder)
+    if processes.first:
+        write_json(folder / "run.json", facts)
+    trackers = open_trackers(folder, resumed_step, processes)
     metadata = {"run": json.dumps(facts | {"config": without_paths(facts["config"])})}
 
     def validate(averaged: Student, step: int) -> dict[str, float]:
-        scores = validation(averaged, sets.val, step, folder / "validation")
+        scores = validation(averaged, sets.val, step, folder / "validation", processes)
         callbacks.on_validation(step, scores)
         return scores
 
     def on_best(averaged: Student, step: int) -> None:
-        save_student(averaged, folder / "best.safetensors", metadata | {"step": str(step), "weights": "ema"})
+        if processes.first:
+            save_student(averaged, folder / "best.safetensors", metadata | {"step": str(step), "weights": "ema"})
 
     training = config.training
     trainer = Trainer(
@@ -101,9 +125,10 @@ def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks
         primary=PRIMARY,
         on_best=on_best,
         trackers=trackers,
-        say=recorded(callbacks.say, folder / "messages.log", anew=resumed_step == 0),
+        say=recorded(callbacks.say, folder / "messages.log", anew=resumed_step == 0) if processes.first else callbacks.say,
         on_step=callbacks.on_step,
         stop_requested=callbacks.stop_requested,
+        processes=processes,
         **{name: value for name, value in vars(training).items() if name != "schedule"},
     )
     if going_on is not None and trainer.resume():
@@ -111,14 +136,69 @@ def train(config: Config, resume: bool = False, callbacks: Callbacks = Callbacks
         if trainer.step != resumed_step:  # the newest checkpoint was damaged: the log must not run ahead
             for tracker in trackers:
                 tracker.close()
-            trainer.trackers = open_trackers(folder, trainer.step)
+            trainer.trackers = open_trackers(folder, trainer.step, processes)
     result = trainer.run()
-    if result.finished:
+    if result.finished and processes.first:
         step = {"step": str(result.step)}
         save_student(trainer.average.student, folder / "last.safetensors", metadata | step | {"weights": "ema"})
         save_student(trainer.student, folder / "last-raw.safetensors", metadata | step | {"weights": "raw"})
-    write_json(folder / "run.json", facts | {"result": vars(result)})
+    if processes.first:
+        write_json(folder / "run.json", facts | {"result": vars(result)})
+    processes.wait()  # lest one that has nothing to write is missed by those that do
     return result
+
+
+@contextmanager
+def repeatable(wanted: bool) -> Iterator[None]:
+    """Within, if wanted, torch uses algorithms only that give the same bits again, on CUDA too."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def code_of(config: Config) -> str:
+    """Fingerprint of the modules that network, objective and training reach: what a run depends on besides config, pairs and versions."""
+    roots = (
+        STUDENTS[config.student.name].__module__,
+        OBJECTIVES[config.objective.name].__module__,
+        "ibsd.training.trainer",
+        "ibsd.data.patches",
+    )
+    found = code_fingerprint(Path(ibsd.__file__).parent, roots)
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:12]
+
+
+def digest_of(student: Student) -> str:
+    """SHA-256 of the weights."""
+    whole = hashlib.sha256()
+    for tensor in student.state_dict().values():
+        whole.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
+
+
+def sessions_before(going_on: Mapping[str, Any], now: Mapping[str, Any], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """With what the run was made so far, where that was something else; `say` hears what has changed and what follows."""
+    keys = ("data", "versions", "code", "processes")
+    earlier = {key: going_on[key] for key in keys if key in going_on}
+    if earlier.get("data") != now["data"]:
+        say("the training or validation pairs have changed since this run was started: it goes on, but no longer on one data set")
+    if earlier.get("code") not in (None, now["code"]):
+        say(
+            f"the code of network, objective or training has changed since this run was started ({earlier['code']}, now {now['code']}): "
+            "it goes on, but may no longer end where one version would have"
+        )
+    before = earlier.get("versions", {})
+    if changed := [key for key in ("torch", "python", "machine", "bound") if before.get(key) != now["versions"].get(key)]:
+        what = ", ".join(f"{key} {before.get(key)}, now {now['versions'].get(key)}" for key in changed)
+        say(f"this run was started with {what}: it goes on, equal within rounding and not bit for bit")
+    sessions = list(going_on.get("before", []))
+    return sessions if earlier == {key: now[key] for key in keys if key in earlier} else [*sessions, earlier]
 
 
 def build_student(config: Config) -> Student:
@@ -183,8 +263,10 @@ def find_sets(config: Config, say: Callable[[str], None] = lambda sentence: None
     return sets
 
 
-def build_source(config: Config, pairs: Sequence[Pair], device: torch.device, marks: Sequence[int] = ()) -> PatchSource:
-    """The patches of the config, resident on the device; `marks` as for `PatchSource`."""
+def build_source(
+    config: Config, pairs: Sequence[Pair], device: torch.device, marks: Sequence[int] = (), part: tuple[int, int] = (0, 1)
+) -> PatchSource:
+    """The patches of the config, resident on the device; `marks` and `part` as for `PatchSource`."""
     data = config.data
     lr, hr = resident_stacks(
         pairs,
@@ -192,7 +274,7 @@ def build_source(config: Config, pairs: Sequence[Pair], device: torch.device, ma
         data.memory_limit_mib * 2**20 if data.memory_limit_mib else None,
         Path(data.cache) if data.cache else None,
     )
-    return PatchSource(lr, hr, config.student.scale, data.patch_px, data.batch_size, data_seed(config), data.augment, marks)
+    return PatchSource(lr, hr, config.student.scale, data.patch_px, data.batch_size, data_seed(config), data.augment, marks, part)
 
 
 def data_seed(config: Config) -> int:
@@ -201,21 +283,26 @@ def data_seed(config: Config) -> int:
 
 
 @torch.inference_mode()
-def validation(student: Student, pairs: Sequence[Pair], step: int, pictures: Path) -> dict[str, float]:
-    """Mean `basicsr-y` scores over the pairs, and a sheet of the first ones: LR, SR, HR."""
+def validation(student: Student, pairs: Sequence[Pair], step: int, pictures: Path, processes: Processes = ALONE) -> dict[str, float]:
+    """Mean `basicsr-y` scores over the pairs, and a sheet of the first ones: LR, SR, HR.
+
+    Several processes take some pairs each and share the scores, whose sum runs in the order of the pairs: it is that of one process to the bit.
+    """
     device = next(student.parameters()).device
-    scores: dict[str, list[float]] = {}
+    scores = {name: torch.zeros(len(pairs), dtype=torch.float64) for name in PROTOCOLS["basicsr-y"]}
     rows = []
-    for pair in pairs:
+    for number in processes.share(len(pairs)):
+        pair = pairs[number]
         lr, hr = (to_tensor(pixels).to(device) for pixels in load_pair(pair))
         sr = student(lr).float()
         for name, value in score(sr, hr, student.spec.scale, lpips=False)["basicsr-y"].items():
-            scores.setdefault(name, []).append(value)
+            scores[name][number] = value
         if len(rows) < NUM_PICTURES:
             rows.append([to_array(lr), to_array(sr), to_array(hr)])
-    pictures.mkdir(parents=True, exist_ok=True)
-    write_rgb(pictures / f"step-{step:08d}.png", contact_sheet(rows, ("LR", f"step {step}", "HR")))
-    return {name: sum(values) / len(values) for name, values in scores.items()}
+    if processes.first and rows:
+        pictures.mkdir(parents=True, exist_ok=True)
+        write_rgb(pictures / f"step-{step:08d}.png", contact_sheet(rows, ("LR", f"step {step}", "HR")))
+    return {name: sum(processes.sum(values).tolist()) / len(pairs) for name, values in scores.items()}
 
 
 def refuse_or_compare(config: Config, folder: Path, resume: bool, say: Callable[[str], None]) -> dict[str, Any] | None:
@@ -231,6 +318,9 @@ def refuse_or_compare(config: Config, folder: Path, resume: bool, say: Callable[
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: is damaged; remove this run or set run.folder to another folder") from None
     now = flat(as_table(config))
+    before = {
+        key: value for key, value in flat(as_table(Config())).items() if key in now
+    } | before  # options that came later had their default
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if fixed := [key for key in changed if key.startswith(("student.", "objective.", "data.batch_size", "data.patch_px", "run.seed"))]:
         raise InputError(
@@ -277,7 +367,9 @@ def newest_step(checkpoints: Path) -> int:
     return int(found[-1].name.removeprefix("step-")) if found else 0
 
 
-def open_trackers(folder: Path, resumed_step: int) -> list[Tracker]:
+def open_trackers(folder: Path, resumed_step: int, processes: Processes) -> list[Tracker]:
+    if not processes.first:
+        return []
     trackers: list[Tracker] = [JsonLines(folder / "log.jsonl", resumed_step)]
     with suppress(ImportError):  # a training machine may hold nothing but torch, numpy, pillow and safetensors
         trackers.append(TensorBoard(folder / "tensorboard", resumed_step))

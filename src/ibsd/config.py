@@ -149,6 +149,8 @@ class RunConfig:
     """`auto`, `cpu`, `cuda` or `cuda:0`."""
     threads: int = 0
     """Threads of the CPU; 0 leaves torch's choice."""
+    deterministic: bool = False
+    """Whether torch may use only algorithms that give the same bits again, on CUDA too; slower there, and refused where there is none."""
 
     def __post_init__(self) -> None:
         check("run.threads", self.threads, self.threads >= 0, "0 or more")

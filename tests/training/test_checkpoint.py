@@ -175,7 +175,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "another json": ("checkpoint.json", lambda path: path.write_text('{"format": 1, "step": 9, "parts": {}, "state": {}}')),
     "a list": ("checkpoint.json", lambda path: path.write_text("[]")),
     "zeros": ("checkpoint.json", lambda path: path.write_bytes(bytes(path.stat().st_size))),
-    "a later format": ("checkpoint.json", lambda path: path.write_text(path.read_text().replace('"format": 1', '"format": 2'))),
+    "a later format": ("checkpoint.json", lambda path: path.write_text(path.read_text().replace('"format": 2', '"format": 3'))),
     "a digit in the json": ("checkpoint.json", change_digit),
     "an empty checksum": ("checkpoint.json.sha256", lambda path: os.truncate(path, 0)),
 }

@@ -20,10 +20,11 @@ class StopRequests:
 
     Args:
         at_once: whether already the first one raises `Ended`; else it is kept in `received`, and only the second one raises.
+        patient: whether all further ones are passed over, because torchrun repeats what the terminal has sent already.
     """
 
-    def __init__(self, at_once: bool = False) -> None:
-        self.at_once = at_once
+    def __init__(self, at_once: bool = False, patient: bool = False) -> None:
+        self.at_once, self.patient = at_once, patient
         self.received = 0
         """Number of the first signal, 0 for none yet."""
 
@@ -36,6 +37,8 @@ class StopRequests:
             signal.signal(number, handler)
 
     def receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received and self.patient:
+            return
         if self.at_once or self.received:
             raise Ended(number)
         self.received = number

@@ -14,6 +14,7 @@ from ibsd.types import InputError
 
 if TYPE_CHECKING:
     from ibsd.config import Config
+    from ibsd.processes import Processes
     from ibsd.training import TrainingResult
 
 
@@ -22,6 +23,7 @@ def train(
     /,
     *overrides: str,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    deterministic: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Train as a config file says.
@@ -45,14 +47,20 @@ def train(
         Values that replace the file's: section.key=value.
     resume:
         Go on from the newest intact checkpoint of the run folder.
+    deterministic:
+        The same bits again, on CUDA too: run.deterministic=true.
     json:
         Print the result as one JSON object.
     """
-    return run(config, overrides, resume, json)
+    from ibsd.processes import joined
+
+    overrides = (*overrides, "run.deterministic=true") if deterministic else overrides
+    with joined() as processes:
+        return run(config, overrides, resume, json, processes)
 
 
-def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool) -> int:
-    """What the command does; returns the exit code."""
+def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, processes: Processes) -> int:
+    """What the command does in this process; returns the exit code."""
     from ibsd.assembly import Callbacks
     from ibsd.assembly import train as train_run
     from ibsd.cli.progress import TrainingProgress
@@ -64,7 +72,11 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool) -> 
     config = load_config(path, overrides)
     folder = Path(config.run.folder)
     name = folder.name
-    with StopRequests() as stop, TrainingProgress({name: config.training.num_steps}) as progress:
+    if not processes.first:
+        with StopRequests(patient=True) as stop:
+            result = train_run(config, resume, Callbacks(stop_requested=stop.reason), processes)
+        return 0 if result.finished else 128 + stop.received
+    with StopRequests(patient=processes.size > 1) as stop, TrainingProgress({name: config.training.num_steps}) as progress:
         result = train_run(
             config,
             resume,
@@ -74,6 +86,7 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool) -> 
                 on_validation=lambda step, scores: progress.on_validation(name, step, scores),
                 stop_requested=stop.reason,
             ),
+            processes,
         )
         report = write_run_report(folder)
     if not result.finished and not stop.received:

@@ -88,6 +88,7 @@ class PatchSource:
         batch_size: patches a batch.
         seed: of this source's own generator; nothing else draws from it, so objectives cannot disturb the order of the data.
         augment: random mirrors and transposes (the eight symmetries of the square).
+        part: (k, n): every batch is drawn whole, and of n equal parts the k-th, counted from 0, is cut; so n processes train on what one would.
         marks: numbers of batches at which `digest` is kept, in `marked`.
 
     `next_batch` costs no synchronisation with the host. `state` and `load_state` carry the generator and the digests, for exact resumes.
@@ -108,10 +109,15 @@ class PatchSource:
         seed: int,
         augment: bool = True,
         marks: Sequence[int] = (),
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         small = [index for index, size in enumerate(lr.sizes) if min(size) < patch_px]
         if small:
             raise InputError(f"{len(small)} training images are smaller than a patch of {patch_px} px; lower data.patch_px or remove them")
+        if batch_size % part[1]:
+            raise InputError(
+                f"data.batch_size is {batch_size}, which {part[1]} processes cannot share equally; make it a multiple of {part[1]}"
+            )
         assert hr.sizes == [(scale * height, scale * width) for height, width in lr.sizes], "check_pairs comes first"
         self.lr, self.hr, self.scale, self.patch_px, self.batch_size, self.augment = lr, hr, scale, patch_px, batch_size, augment
         self.generator = torch.Generator().manual_seed(seed)  # on the host: the same patches on every kind of device
@@ -119,6 +125,8 @@ class PatchSource:
         self.columns = torch.tensor([size[1] - patch_px + 1 for size in lr.sizes])
         self.digest, self.num_batches = bytes(hashlib.sha256().digest_size), 0
         self.marks, self.marked = tuple(marks), {}
+        number, parts = part
+        self.part = slice(number * batch_size // parts, (number + 1) * batch_size // parts)
 
     @property
     def device(self) -> torch.device:
@@ -143,7 +151,7 @@ class PatchSource:
         self.num_batches += 1
         if self.num_batches in self.marks:
             self.marked[self.num_batches] = self.digest
-        return self.cut(origin)
+        return self.cut(Origin(*(x[self.part] for x in origin)))
 
     def cut(self, origin: Origin) -> Batch:
         """The patches at `origin`."""

@@ -56,6 +56,8 @@ class BYOT(Objective):
     Source: Zhang et al. 2019, equations 2 to 5, with L1 for cross entropy and KL divergence, so without a temperature (decisions/0030).
     """
 
+    joint = True
+
     def __init__(
         self,
         student: Student,
@@ -119,6 +121,7 @@ class BYOT(Objective):
             *maps, sr, hr = nodes
             self.head_optimizer.zero_grad(set_to_none=True)
             self.weighted_total(self.head_terms(maps, sr, hr)).backward()
+            self.processes.average_gradients(self.heads.parameters())
             self.head_optimizer.step()
         return {}
 

@@ -71,6 +71,8 @@ class ComponentLoss(Objective):
     Errors: InputError for any other network, which has no components.
     """
 
+    joint = True
+
     def __init__(self, student: Student, flat: float = 1.0, edge: float = 2.0, corner: float = 5.0) -> None:
         if not isinstance(student, CDC):
             raise InputError(f"objective cdc: {student.spec.name} has no components to divide; set student.name to cdc")

@@ -35,6 +35,8 @@ class EMATeacher(Objective):
     Source: Tarvainen and Valpola 2017, section 2, with L1 for the squared distance (decisions/0030).
     """
 
+    joint = True
+
     def __init__(
         self,
         student: Student,

@@ -34,6 +34,7 @@ class FeatureNorm(Objective):
     """
 
     deferrable = True
+    joint = True
 
     def __init__(
         self,

@@ -52,6 +52,8 @@ class IBSD(Objective):
         spread_floor: smallest spread b; larger is safer where estimators lag.
         estimator_clip: largest norm of the estimators' gradient.
         negatives: which earlier maps of the batch count as unpaired, `all` or `others`.
+        gather_negatives: with several processes the chain sees the joined batch on each of them, and everything equals one process; otherwise
+            each sees its own part, so that the bound has fewer negatives (docs/cluster.md). Alone there is no difference.
         reduction: `mean` (default) or `published`.
         links: 1-based links whose bound is minimised; default all. The others are only watched.
         normalise: the chain sees every channel standardised over the batch, so that smaller features do not lower the bound.
@@ -63,6 +65,7 @@ class IBSD(Objective):
     """
 
     deferrable = True
+    joint = True
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class IBSD(Objective):
         spread_floor: float = 1e-3,
         estimator_clip: float = 10.0,
         negatives: Negatives = "all",
+        gather_negatives: bool = False,
         reduction: Reduction = "mean",
         links: Sequence[int] | None = None,
         normalise: bool = False,
@@ -110,6 +114,7 @@ class IBSD(Objective):
         self.lambda_mi, self.warm_up, self.ramp = lambda_mi, warm_up, ramp
         self.inner_steps, self.estimator_clip = inner_steps, estimator_clip
         self.negatives: Negatives = negatives
+        self.gather_negatives = gather_negatives
         self.reduction: Reduction = reduction
         self.normalise, self.pool, self.given, self.levels = normalise, pool, given, levels
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
@@ -144,7 +149,7 @@ class IBSD(Objective):
         maps = self.seen(nodes, batch.hr, batch.lr)
         terms = {"l1": (sr - batch.hr).abs().mean()}
         if self.weights["bound"] != 0:
-            if batch.lr.shape[0] < 2 and self.given == "nothing":
+            if maps[0].shape[0] < 2 and self.given == "nothing":
                 raise InputError("ibsd: the bound needs unpaired samples, so a batch of at least 2 per process; raise data.batch_size")
             with held_fixed(self.chain):
                 terms["bound"] = sum_of([self.penalty(link) for k, link in self.chain_links(maps) if k in self.penalised])
@@ -154,6 +159,9 @@ class IBSD(Objective):
 
     def seen(self, nodes: Sequence[Tensor], hr: Tensor, lr: Tensor | None = None) -> tuple[Tensor, ...]:
         """What the chain sees: the nodes, unless an option asks for another view of them; what is given joins as the last map."""
+        if self.gather_negatives:
+            nodes, hr = [self.processes.gather(node) for node in nodes], self.processes.gather(hr)
+            lr = None if lr is None else self.processes.gather(lr)
         maps = [standardise(node) for node in nodes] if self.normalise else list(nodes)
         if self.given == "hr":
             maps.append(F.pixel_unshuffle(hr, self.student.spec.scale))
@@ -185,6 +193,7 @@ class IBSD(Objective):
             self.estimator_optimizer.zero_grad(set_to_none=True)
             nll = self.chain.nll(nodes, self.reduction)
             nll.backward()
+            self.processes.average_gradients(parameters)
             norm = torch.nn.utils.clip_grad_norm_(parameters, self.estimator_clip)
             finite = torch.isfinite(norm)  # else the estimators, and with them the bound, would never be finite again
             if self.accepted is not None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ibsd.data.patches import PatchSource
+from ibsd.processes import ALONE, Processes
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError, LossReport
 
@@ -31,6 +32,13 @@ class Objective(ABC):
 
     deferrable: bool = False
     """Whether a step that is refused on the device can be undone there: `auxiliary_step` then obeys `accepted`."""
+
+    joint: bool = False
+    """Whether several processes can train by it, each on a part of the batch: averaged gradients then equal those of one process on the whole
+    batch, for every term but a bound, and `auxiliary_step` averages those of its own (`processes`)."""
+
+    processes: Processes = ALONE
+    """Set by the trainer."""
 
     accepted: Tensor | None = None
     """Where deferred: a bool on the device, whether this step counts. None: `auxiliary_step` is called for accepted steps only."""

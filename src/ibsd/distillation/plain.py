@@ -13,6 +13,7 @@ class Plain(Objective):
     """L1(SR, HR), the mean over all elements."""
 
     deferrable = True
+    joint = True
 
     def __init__(self, student: Student) -> None:
         super().__init__(student, {"l1": 1.0})

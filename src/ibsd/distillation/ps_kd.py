@@ -32,6 +32,8 @@ class PSKD(Objective):
     Source: Kim et al. 2021, equations 5 to 7, with L1 for the cross entropy (decisions/0030).
     """
 
+    joint = True
+
     def __init__(self, student: Student, *, final_share: float = 0.8, period: int = 500, soft_target: Source = "bank") -> None:
         super().__init__(student, {"soft": 1.0, "l1": 0.0})
         self.soft_target = SoftTarget(student, soft_target, final_share, period)

@@ -22,7 +22,9 @@ from torch import Tensor
 
 from ibsd.types import InputError
 
-FORMAT = 1
+FORMAT = 2
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda state: {"processes": 1} | state}
+"""What makes the state of each earlier format one of the next."""
 PART_BYTES = 15 * 10**6
 """Tensors per part, so that a part with its header stays under 16 MB; a larger single tensor is flattened and split."""
 
@@ -74,9 +76,10 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
         if digest_file.is_file() and digest_file.read_text().split()[:1] != [hashlib.sha256(content).hexdigest()]:
             raise InputError(f"{path / 'checkpoint.json'}: damaged, its checksum does not match; resume from an earlier checkpoint")
         facts = json.loads(content)
-        if facts["format"] != FORMAT:
+        version = facts["format"]
+        if version != FORMAT and version not in MIGRATIONS:
             raise InputError(
-                f"{path}: checkpoint format {facts['format']!r}, and this version reads {FORMAT}; use the version that wrote it"
+                f"{path}: checkpoint format {version!r}, and this version reads {min(MIGRATIONS)} to {FORMAT}; use the version that wrote it"
             )
         tensors: dict[str, Tensor] = {}
         for name, digest in facts["parts"].items():
@@ -84,7 +87,10 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
             if hashlib.sha256(content).hexdigest() != digest:
                 raise InputError(f"{path / name}: damaged, its checksum does not match; resume from an earlier checkpoint")
             tensors |= load(content)
-        return facts["step"], _put_together(facts["state"], tensors)
+        state = _put_together(facts["state"], tensors)
+        for earlier in range(version, FORMAT):
+            state = MIGRATIONS[earlier](state)
+        return facts["step"], state
     except InputError:
         raise
     except (OSError, KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:

@@ -21,6 +21,7 @@ from torch import Tensor
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.masked_steps import skip_where_refused, with_fused
 from ibsd.distillation.objective import Objective
+from ibsd.processes import ALONE, Processes
 from ibsd.students.ema import WeightAverage
 from ibsd.students.student import Student
 from ibsd.training.checkpoint import load_newest, save_checkpoint
@@ -75,6 +76,8 @@ class Trainer:
         say: takes sentences for the user: alarms, skips, resumes.
         on_step: called after every update with (step, latest logged terms); for progress bars.
         stop_requested: asked after every update; a reason ends the run after saving.
+        processes: those that train together, each on its part of every batch (`PatchSource`): gradients, verdicts and figures are averaged, the
+            first one writes checkpoints, `validate` shares the work out itself.
     """
 
     def __init__(
@@ -107,7 +110,11 @@ class Trainer:
         say: Callable[[str], None] = lambda sentence: None,
         on_step: Callable[[int, dict[str, float]], None] | None = None,
         stop_requested: Callable[[], str | None] = lambda: None,
+        processes: Processes = ALONE,
     ) -> None:
+        if processes.size > 1 and not objective.joint:
+            raise InputError(f"{type(objective).__name__} cannot be trained by several processes; start one, or take another objective")
+        self.processes = objective.processes = processes
         self.objective, self.source, self.num_steps = objective, source, num_steps
         self.learning_rate, self.schedule, self.clip_norm = learning_rate, schedule, clip_norm
         self.precision, self.compile_mode, self.max_consecutive_skips = precision, compile_mode, max_consecutive_skips
@@ -148,9 +155,10 @@ class Trainer:
         with self.autocast():
             report = self.objective.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        accepted = self.guard.judge(report.total)
+        accepted = self.guard.judge(self.processes.mean(report.total))
         if self.deferred or bool(accepted):
             report.total.backward()
+            self.processes.average_gradients(self.student.parameters())
             norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.clip_norm or math.inf)
             accepted = accepted & torch.isfinite(norm)
             if self.deferred or bool(accepted):
@@ -221,21 +229,23 @@ class Trainer:
                     "and resume from an earlier checkpoint"
                 )
             elif self.step < self.num_steps:
-                reason = self.stop_requested() or "finished"
+                asked = self.stop_requested()
+                if self.processes.any(asked is not None):
+                    reason = asked or "stopped with the other processes"
         return reason
 
     def report(self, batch: Batch) -> None:
         """Log, figures, validation and checkpoint, each where due."""
         ends = self.step == self.num_steps
         if (_due(self.step, self.log_every) or ends) and (steps := int(self.window_steps)):
-            self.latest = {name: float(value) / steps for name, value in self.window.items()}
+            self.latest = self.processes.means({name: float(value) / steps for name, value in self.window.items()})
             self.window, self.window_steps = {}, 0
             self.track(
                 {f"term/{name}": value for name, value in self.latest.items()} | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
             )
         if _due(self.step, self.figures_every):
             with self.autocast():
-                figures = self.objective.figures(batch)
+                figures = self.processes.means(self.objective.figures(batch))
             sentences = self.objective.alarms(figures)
             self.track(figures | {"alarms": float(len(sentences))})
             for sentence in sentences:
@@ -261,7 +271,7 @@ class Trainer:
     # -- checkpoints --------------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        if self.checkpoints is not None:
+        if self.checkpoints is not None and self.processes.first:
             save_checkpoint(self.checkpoints, self.step, self.state(), self.keep)
 
     def resume(self) -> bool:
@@ -273,6 +283,11 @@ class Trainer:
         step, state = found
         if step > self.num_steps:
             raise InputError(f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.num_steps}; raise num_steps")
+        if (wrote := state["processes"]) != self.processes.size:
+            raise InputError(
+                f"{self.checkpoints}: written by {wrote} processes, and this is a run of {self.processes.size}, which rounds differently; "
+                f"resume with {wrote}, or start in another folder"
+            )
         try:
             self.load_state(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -295,6 +310,7 @@ class Trainer:
             "guard": self.guard.state(),
             "best": [self.best_score, self.best_step],
             "window": [self.window, int(self.window_steps), self.latest],
+            "processes": self.processes.size,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
