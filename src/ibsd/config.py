@@ -153,7 +153,7 @@ class RunConfig:
     """Whether torch may use only algorithms that give the same bits again, on CUDA too; slower there, and refused where there is none."""
 
     def __post_init__(self) -> None:
-        check("run.threads", self.threads, self.threads >= 0, "0 or more")
+        check("run.threads", self.threads, 0 <= self.threads <= 1024, "0 to 1024")
         check("run.seed", self.seed, 0 <= self.seed < 2**63, "0 or more")
         check("run.data_seed", self.data_seed, -1 <= self.data_seed < 2**63, "-1 (as run.seed) or more")
 
@@ -264,6 +264,8 @@ def checked_value(hint: Any, value: Any, name: str) -> Any:
     expected: type = origin or hint
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         raise InputError(f"{name} is {value!r}; it must be {KINDS[expected]}")
+    if expected is int and not -(2**63) <= value < 2**63:
+        raise InputError(f"{name} is {value}; it must fit into 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} is {value}; it must be finite")
     return value

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -56,7 +57,9 @@ def objective(name: str) -> Objective:
     if name.startswith("gathered"):
         extra = {"normalised": {"normalise": True}, "degradation": {"given": "degradation"}}.get(name.split(" ")[-1], {})
         return IBSD(student, gather_negatives=True, **options, **extra)
-    early = {"ibsd": options, "feature-norm": options | {"lambda_hf": 0.1}, "ps-kd": options, "ema-teacher": options, "byot": options}.get(name, {})
+    early = {"ibsd": options, "feature-norm": options | {"lambda_hf": 0.1}, "ps-kd": options, "ema-teacher": options, "byot": options}.get(
+        name, {}
+    )
     known = inspect.signature(OBJECTIVES[name]).parameters
     return OBJECTIVES[name](student, **{key: value for key, value in early.items() if key in known})
 
@@ -207,7 +210,11 @@ def tensors(path: Path) -> bytes:
 def test_a_run_of_two_is_killed_and_goes_on_and_nothing_is_lost(config: Path, tmp_path: Path):
     """One is killed: the other ends with a sentence within 30 s; the run resumes and ends as one that was not killed; one process is refused."""
     whole = subprocess.run(
-        torchrun("-m", "ibsd", "train", config, f"run.folder={tmp_path}/whole"), env=environment(), capture_output=True, text=True, timeout=120
+        torchrun("-m", "ibsd", "train", config, f"run.folder={tmp_path}/whole"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert json.loads((tmp_path / "whole" / "run.json").read_text())["result"]["finished"], whole.stderr
     assert [row["step"] for row in log(tmp_path / "whole") if "learning_rate" in row] == list(range(1, 11))  # one writer
@@ -230,7 +237,10 @@ def test_a_run_of_two_is_killed_and_goes_on_and_nothing_is_lost(config: Path, tm
     newest = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
     steps = f"training.num_steps={newest + 4}"
     alone = subprocess.run(
-        [sys.executable, "-m", "ibsd", "train", str(config), *long[:1], steps, "--resume"], env=environment(), capture_output=True, text=True
+        [sys.executable, "-m", "ibsd", "train", str(config), *long[:1], steps, "--resume"],
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert alone.returncode == 2
     assert "written by 2 processes" in alone.stderr
@@ -242,3 +252,24 @@ def test_a_run_of_two_is_killed_and_goes_on_and_nothing_is_lost(config: Path, tm
         assert json.loads((tmp_path / folder / "run.json").read_text())["result"]["step"] == newest + 4
     rows = [row["step"] for row in log(tmp_path / "run") if "learning_rate" in row]
     assert rows == list(range(1, newest + 5))  # no gaps, no repeats
+
+
+@pytest.mark.slow
+def test_the_slurm_file_on_two_simulated_nodes(config: Path, tmp_path: Path):
+    """`srun` and `scontrol` are stand-ins that start the task once for each of two nodes on this machine; everything else is the file itself."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "scontrol").write_text("#!/bin/sh\necho 127.0.0.1\necho 127.0.0.1\n")
+    (tools / "srun").write_text('#!/bin/bash\nfor SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@" & done; wait\n')
+    (tools / "torchrun").write_text(f'#!/bin/sh\nexec {sys.executable} -m torch.distributed.run "$@"\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    job = {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2", "PORT": port, "PATH": f"{tools}:{os.environ['PATH']}"}
+    script = Path(__file__).parents[2] / "configs" / "slurm-train.sh"
+    done = subprocess.run([str(script), str(config)], env=environment(**job), capture_output=True, text=True, timeout=120)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["result"]["finished"], done.stderr[-3000:]
+    assert facts["processes"] == 2

@@ -264,3 +264,11 @@ def test_objects_do_not_go_in(tmp_path: Path):
     with pytest.raises(AssertionError, match="does not go into a checkpoint"):
         save_checkpoint(tmp_path, 1, {"a": {"b": object()}}, keep=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_format_before_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Format 1 did not say how many processes wrote it: one."""
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    save_checkpoint(tmp_path, 5, state(1), keep=1)
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    same(load_newest(tmp_path, silent)[1], {"processes": 1} | state(1))

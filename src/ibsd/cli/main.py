@@ -33,6 +33,13 @@ from ibsd.types import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What torch says, on the CPU and on CUDA, in a RuntimeError."""
+NO_MEMORY = (
+    "the memory does not suffice: take smaller pictures, data.batch_size or --tile, close other programs, or raise the limit (ulimit -v); "
+    "a training goes on with --resume"
+)
+
 app = App(
     name="ibsd",
     help=(
@@ -90,6 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(
             f"nothing more can be written{where} ({error.strerror}): free some space and run it again, a training with --resume"
         )
+    except MemoryError:
+        return complain(NO_MEMORY)
+    except RuntimeError as error:
+        return complain(NO_MEMORY) if any(words in str(error) for words in OUT_OF_MEMORY) else apologise(given)
     except Exception:
         return apologise(given)
 

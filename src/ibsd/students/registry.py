@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ibsd.students.student import Student
+from ibsd.students.weight_files import check_weight_file
 from ibsd.types import InputError, Scale
 
 HOMES = {
@@ -72,18 +73,20 @@ def load_student(path: str | Path) -> Student:
     try:
         if "student" in metadata:  # written by us: also what shapes cannot tell
             options |= json.loads(metadata["student"]).get("options", {})
-        student = create_student(network.name, **options)
+        with torch.device("meta"):  # sizes first: nothing is allocated by the file's word
+            sized = create_student(network.name, **options)
     except (TypeError, ValueError, AttributeError) as error:  # notes that are no notes, or sizes that no network has
         raise InputError(
             f"{path}: looks like {network.name} but cannot be built ({error}); use weights of an unmodified {network.name}"
         ) from None
-    expected = {key: tuple(tensor.shape) for key, tensor in student.state_dict().items()}
+    expected = {key: tuple(tensor.shape) for key, tensor in sized.state_dict().items()}
     for key in sorted(expected.keys() | shapes.keys()):
         if expected.get(key) != shapes.get(key):
             raise InputError(
                 f"{path}: looks like {network.name} x{options['scale']} but {key!r} is {shapes.get(key, 'missing')} "
                 f"where the network has {expected.get(key, 'nothing')}; use weights of an unmodified {network.name}"
             )
+    student = create_student(network.name, **options)
     student.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     return student.eval()
 
@@ -93,11 +96,14 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise InputError(f"{path}: no such weight file")
     try:
+        check_weight_file(path)
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 state = {key.removeprefix("module."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 return state, dict(file.metadata() or {})
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as error:  # on a broken file the readers raise nearly anything, struct.error and AssertionError included
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})") from None
@@ -107,4 +113,6 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     state = {str(key).removeprefix("module."): value for key, value in tensors if isinstance(value, Tensor)}
     if not state:
         raise InputError(f"{path}: holds no tensors by name; a state dict of a network is needed")
+    if any(tensor.numel() > path.stat().st_size for tensor in state.values()):  # views that repeat a small storage
+        raise InputError(f"{path}: holds tensors larger than itself, as no weight file does; use weights of an unmodified network")
     return state, {}
