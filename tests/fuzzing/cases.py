@@ -30,6 +30,8 @@ from ibsd.export.weights import save_student
 
 SECONDS = 10
 MEMORY = 1536 * 2**20
+CACHES = ("torchinductor", "/.cache/ibsd")
+"""torch's temporary folder and the compiled bound: caches, which hold nothing of the user's."""
 CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.chmod", "os.link", "os.symlink", "shutil.rmtree"}
 
 
@@ -67,7 +69,7 @@ class Watch:
             return
         if isinstance(path, (str, bytes, os.PathLike)):
             place = os.path.abspath(os.fsdecode(path))
-            if not place.startswith((str(self.inside), "/dev/")):
+            if not place.startswith((str(self.inside), "/dev/")) and not any(cache in place for cache in CACHES):
                 self.seen.append(f"{event} {place}")
 
 
