@@ -219,6 +219,8 @@ def test_eight_bits_stay_within_their_limit_and_are_never_taken_unasked(folder: 
     exported(folder, "openvino")
     path, compared = export_student(folder / "tiny.safetensors", "openvino", int8=True)
     assert path.name == "tiny-int8.xml"
+    kinds = Path(path).read_text(encoding="utf-8")
+    assert 'element_type="i8"' in kinds, "weights in eight bits"
     assert min(each.psnr_db for each in compared["int8"]) > certificate.LIMITS_DB["int8"]
     assert open_network(folder / "tiny.safetensors").precision != "int8"
     assert open_network(folder / "tiny.safetensors", precision="int8").precision == "int8"
