@@ -22,6 +22,7 @@ from ibsd.data.drop_list import read_drop_list
 from ibsd.data.layouts import PUBLISHED, find_data
 from ibsd.data.pairs import Pair, PairSets, check_disjoint, check_pairs, find_pairs, fingerprint, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.data.photograph_patches import MixedPatches, PhotographPatches, find_photographs, photograph_stack
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.registry import OBJECTIVES
 from ibsd.export.weights import save_student
@@ -211,6 +212,8 @@ def build_student(config: Config) -> Student:
         student = create_student(config.student.name, config.student.scale, **options)
     if config.student.weights:
         loaded = load_student(config.student.weights)
+        if config.student.trunk:
+            return with_trunk(student, loaded, config.student.weights)
         if (loaded.spec.name, loaded.spec.scale) != (student.spec.name, student.spec.scale):
             raise InputError(
                 f"student.weights: {config.student.weights} holds {loaded.spec.name} x{loaded.spec.scale}, "
@@ -222,6 +225,18 @@ def build_student(config: Config) -> Student:
             raise InputError(
                 f"student.weights: {config.student.weights} has other student.options than the config; make them equal"
             ) from None
+    return student
+
+
+def with_trunk(student: Student, other: Student, path: str) -> Student:
+    """The student with all that it shares with another by name and shape, which for two scales is everything but the upsampler."""
+    own, found = student.state_dict(), other.state_dict()
+    shared = {key: tensor for key, tensor in found.items() if key in own and own[key].shape == tensor.shape}
+    if len(shared) < len(own) / 2:
+        raise InputError(
+            f"student.weights: {path} shares {len(shared)} of {len(own)} tensors with this network: name weights of a like one"
+        )
+    student.load_state_dict(own | shared)
     return student
 
 
@@ -242,7 +257,10 @@ def checked_pairs(config: Config, say: Callable[[str], None] = lambda sentence: 
     digests = check_pairs(sets.train, config.student.scale, config.data.patch_px)
     digests |= check_pairs((*sets.val, *sets.test), config.student.scale)
     check_disjoint(sets, digests)
-    return sets, {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
+    found = {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
+    if config.data.photographs:
+        found["photographs"] = fingerprint([Pair(path.name, path, path) for path in find_photographs(config.data.photographs)])
+    return sets, found
 
 
 def find_sets(config: Config, say: Callable[[str], None] = lambda sentence: None) -> PairSets:
@@ -255,9 +273,10 @@ def find_sets(config: Config, say: Callable[[str], None] = lambda sentence: None
         if layout.name != PUBLISHED:
             say(layout.sentence())
     else:
-        sets = PairSets(find_pairs(data.lr, data.hr, dropped), find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ())
+        train = find_pairs(data.lr, data.hr, dropped) if data.lr else ()
+        sets = PairSets(train, find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ())
     sets = sets.select(data.select)
-    if not sets.train:
+    if not sets.train and not data.photographs:
         what = f"named {data.select}; change data.select" if data.select else "at all; put them into train_LR and train_HR"
         raise InputError(f"{data.pairs or data.lr}: holds no training pairs {what}")
     return sets
@@ -266,15 +285,30 @@ def find_sets(config: Config, say: Callable[[str], None] = lambda sentence: None
 def build_source(
     config: Config, pairs: Sequence[Pair], device: torch.device, marks: Sequence[int] = (), part: tuple[int, int] = (0, 1)
 ) -> PatchSource:
-    """The patches of the config, resident on the device; `marks` and `part` as for `PatchSource`."""
-    data = config.data
-    lr, hr = resident_stacks(
-        pairs,
-        device,
-        data.memory_limit_mib * 2**20 if data.memory_limit_mib else None,
-        Path(data.cache) if data.cache else None,
-    )
-    return PatchSource(lr, hr, config.student.scale, data.patch_px, data.batch_size, data_seed(config), data.augment, marks, part)
+    """The patches of the config, resident on the device: of pairs, of photographs, or of both; `marks` and `part` as for
+    `PatchSource`.
+    """
+    data, scale, seed = config.data, config.student.scale, data_seed(config)
+    sources: list[PatchSource] = []
+    num_photographs = data.batch_size if not pairs else round(data.photograph_share * data.batch_size) if data.photographs else 0
+    if data.photographs and not 0 < num_photographs < data.batch_size + (not pairs):
+        raise InputError(f"data.batch_size = {data.batch_size} leaves no patch to one of pairs and photographs: make it larger")
+    if pairs:
+        lr, hr = resident_stacks(
+            pairs,
+            device,
+            data.memory_limit_mib * 2**20 if data.memory_limit_mib else None,
+            Path(data.cache) if data.cache else None,
+        )
+        sources.append(PatchSource(lr, hr, scale, data.patch_px, data.batch_size - num_photographs, seed, data.augment, marks, part))
+    if data.photographs:
+        hr = photograph_stack(find_photographs(data.photographs), scale, device)
+        softness = (data.softness[0], data.softness[1])
+        patches = PhotographPatches(
+            hr, data.degradations, scale, data.patch_px, num_photographs, seed, data.augment, softness, () if pairs else marks, part
+        )
+        sources.append(patches)
+    return sources[0] if len(sources) == 1 else MixedPatches(*sources)
 
 
 def data_seed(config: Config) -> int:
@@ -355,7 +389,11 @@ def recorded(say: Callable[[str], None], path: Path, anew: bool) -> Callable[[st
 
 def without_paths(table: dict[str, Any]) -> dict[str, Any]:
     """A config's table for weight files, which travel: paths shortened to their last part."""
-    paths = {"data": ("pairs", "lr", "hr", "val_lr", "val_hr", "drop", "cache"), "run": ("folder",), "student": ("weights",)}
+    paths = {
+        "data": ("pairs", "photographs", "lr", "hr", "val_lr", "val_hr", "drop", "cache"),
+        "run": ("folder",),
+        "student": ("weights",),
+    }
     return {
         section: {key: Path(value).name if key in paths.get(section, ()) else value for key, value in values.items()}
         for section, values in table.items()

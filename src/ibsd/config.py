@@ -36,6 +36,8 @@ class StudentConfig:
     options: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
     """Weight file to start from; empty for a fresh network."""
+    trunk: bool = False
+    """Take from `weights` only what has the same shape here: of another scale, all but the upsampler."""
 
     def __post_init__(self) -> None:
         check("student.scale", self.scale, self.scale in SCALES, "2, 3 or 4")
@@ -43,10 +45,11 @@ class StudentConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where pairs are, and how patches are cut.
+    """Where pairs or photographs are, and how patches are cut.
 
-    Either `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...) or another that `data/layouts.py` knows, or `lr` and `hr`
-    for training, with `val_lr` and `val_hr` where there are any.
+    Pairs: `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...) or another that `data/layouts.py` knows, or `lr` and `hr`
+    for training, with `val_lr` and `val_hr` where there are any. Without pairs, or beside them: `photographs`, a folder of sharp photographs,
+    each patch of which is degraded anew.
     """
 
     pairs: str = ""
@@ -66,6 +69,13 @@ class DataConfig:
     """Most that decoded images may take; 0 for 60 % of what is free."""
     cache: str = ""
     """Folder for a memory-mapped copy, used when the images exceed the limit."""
+    photographs: str = ""
+    degradations: dict[str, Any] = field(default_factory=lambda: {"camera": 1.0})
+    """Share of each preset (`data/presets.py`) among the patches of photographs."""
+    softness: tuple[float, ...] = (0.0, 0.0)
+    """Least and greatest standard deviation, in HR pixels, of a blur of the photographs themselves, HR included."""
+    photograph_share: float = 0.5
+    """Of the patches of a batch, where there are pairs as well."""
 
     def __post_init__(self) -> None:
         check("data.batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
@@ -73,8 +83,18 @@ class DataConfig:
         check("data.memory_limit_mib", self.memory_limit_mib, self.memory_limit_mib >= 0, "0 or more")
         if bool(self.lr) != bool(self.hr) or bool(self.val_lr) != bool(self.val_hr):
             raise InputError("data: lr and hr (and val_lr and val_hr) go together; give both folders")
-        if bool(self.pairs) == bool(self.lr):
-            raise InputError("data: give either pairs (a folder with train_LR, train_HR, ...) or lr and hr (two folders)")
+        if (self.pairs and self.lr) or not (self.pairs or self.lr or self.photographs):
+            raise InputError(
+                "data: give pairs (a folder with train_LR, train_HR, ...), or lr and hr (two folders), or photographs (a folder), "
+                "or photographs and one of the others"
+            )
+        if self.photographs:
+            shares = self.degradations.values()
+            fits = bool(shares) and all(isinstance(share, int | float) and share >= 0 for share in shares) and sum(shares) > 0
+            check("data.degradations", self.degradations, fits, "a table of presets and their shares, such as { camera = 1.0 }")
+            low, high = self.softness if len(self.softness) == 2 else (1, 0)
+            check("data.softness", self.softness, 0 <= low <= high, "two numbers from 0 up, the least and the greatest")
+            check("data.photograph_share", self.photograph_share, 0 < self.photograph_share < 1, "between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,6 @@ def test_heavy_uploads_do_not_block_the_page(page: Page) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ["no weights are given", "--weights"]),
         (["--weights", "missing"], ["missing", "does not exist"]),
         (["--weights", "."], ["holds no weights"]),
         (["--weights", ".", "--port", "99999"], ["--port is 99999"]),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibsd.types import InputError, Scale
+from ibsd.weights import SHIPPED, weights_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".xml", ".onnx")
 MOST_HEADER_BYTES = 10_000_000
@@ -28,7 +29,7 @@ class Choice:
 
 
 def find_choices(paths: Sequence[Path]) -> dict[str, Choice]:
-    """{key: choice} of weight files and folders of them. InputError where there are none."""
+    """{key: choice} of weight files and folders of them, or of what ibsd brings. InputError for a path that holds none."""
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -42,7 +43,7 @@ def find_choices(paths: Sequence[Path]) -> dict[str, Choice]:
             what = f"is no weight file ({', '.join(SUFFIXES)})" if path.exists() else "does not exist"
             raise InputError(f"{path} {what}: check the name")
     if not files:
-        raise InputError("no weights are given: add --weights FILE or FOLDER, made by ibsd train or ibsd demo")
+        files = [weights_file(name) for name in SHIPPED]
     files = list(dict.fromkeys(files))
     shared = Path(os.path.commonpath([file.absolute().parent for file in files]))
     names = [str(file.absolute().relative_to(shared).with_suffix("")) for file in files]

@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 
 import ibsd
 from ibsd.cli.compare import compare
+from ibsd.cli.data import data
 from ibsd.cli.demo import demo
 from ibsd.cli.doctor import doctor
 from ibsd.cli.efficiency import efficiency
@@ -56,7 +57,8 @@ USAGE = {
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
     evaluate: "ibsd evaluate WEIGHTS... PAIRS [OPTIONS]",
     compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
-    upscale: "ibsd upscale IN... -o OUT --weights FILE [OPTIONS]",
+    data: "ibsd data preview PHOTO [OPTIONS]",
+    upscale: "ibsd upscale IN... -o OUT [OPTIONS]",
     export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",
     efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",
     doctor: "ibsd doctor PAIRS [OPTIONS]",

@@ -32,6 +32,8 @@ def serve(
 
     For example:
 
+    $ ibsd serve
+
     $ ibsd serve --weights runs/demo/
 
     $ ibsd serve --weights last.safetensors --port 0
@@ -42,7 +44,7 @@ def serve(
     Parameters
     ----------
     weights:
-        Weight files, exported models, and folders of them; may be given several times.
+        Weight files, exported models, and folders of them; may be given several times. By default those that ibsd brings.
     port:
         Where to listen; 0 takes a free port.
     host:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ibsd.types import InputError
+from ibsd.weights import default_weights
 
 if TYPE_CHECKING:
     from ibsd.upscaling import Result
@@ -20,6 +21,7 @@ def upscale(
     *inputs: Path,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     weights: Annotated[Path | None, Parameter(alias="-w")] = None,
+    scale: Annotated[int | None, Parameter(alias="-s")] = None,
     tile: str = "auto",
     force: Annotated[bool, Parameter(negative="")] = False,
     skip_existing: Annotated[bool, Parameter(negative="")] = False,
@@ -34,7 +36,7 @@ def upscale(
 
     For example:
 
-    $ ibsd upscale photo.jpg -o photo-large.png --weights last.safetensors
+    $ ibsd upscale photo.jpg -o photo-large.png
 
     $ ibsd upscale holiday/ -o large/ --weights last.safetensors --suffix _x4
 
@@ -49,7 +51,10 @@ def upscale(
     output:
         Folder for the results; for a single image it may be a file name.
     weights:
-        Weight file (.safetensors, or a published .pth), or a model from ibsd export (.xml, .onnx), which needs no torch.
+        Weight file (.safetensors, or a published .pth), a name from ibsd models, or a model from ibsd export (.xml, .onnx), which needs no
+        torch. By default the weights for photographs that ibsd brings.
+    scale:
+        4 or 2: which of the weights that ibsd brings. 4 unless given.
     tile:
         Memory against speed: auto, none, or the side of a tile in pixels.
     force:
@@ -74,7 +79,9 @@ def upscale(
     if output is None:
         raise InputError("it is not said where the results go: add -o FOLDER, or -o FILE for a single image")
     if weights is None:
-        raise InputError("no weights are given, and ibsd brings none yet: add --weights FILE, made by ibsd train or ibsd demo")
+        weights = default_weights(4 if scale is None else scale)
+    elif scale is not None:
+        raise InputError("--weights and --scale are both given: weights have a scale of their own, so leave out --scale")
     tile_px = tile_size(tile)
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, status_console

@@ -6,17 +6,14 @@ registered: the centre of an LR pixel is the centre of the HR pixels it covers, 
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TypeAlias
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from ibsd.images import to_array, to_tensor
+from ibsd.data.jpeg import libjpeg
 from ibsd.types import SCALES, InputError, Scale
 
 Range: TypeAlias = tuple[float, float]
@@ -76,7 +73,7 @@ def camera_like(
         light = _noisy(light.clamp(0, 1), _log_uniform(shot_noise, generator), _log_uniform(read_noise, generator), generator)
         lr = to_srgb(light.clamp(0, 1))
         if jpeg_quality is not None:
-            lr = _jpeg(lr, round(_uniform(jpeg_quality, generator)), "4:4:4" if _flip(generator) else "4:2:0")
+            lr = libjpeg(lr, round(_uniform(jpeg_quality, generator)), subsampled=not _flip(generator))
         degraded.append(lr)
     return torch.cat(degraded)
 
@@ -109,13 +106,6 @@ def _noisy(light: Tensor, shot: float, read: float, generator: Generator) -> Ten
     if shot > 0:
         light = torch.poisson(light / shot, generator=generator) * shot
     return light + read * torch.randn(light.shape, generator=generator, device=light.device)
-
-
-def _jpeg(image: Tensor, quality: int, colours: str) -> Tensor:
-    file = io.BytesIO()
-    Image.fromarray(to_array(image)).save(file, "JPEG", quality=quality, subsampling=colours)
-    with Image.open(file) as decoded:
-        return to_tensor(np.array(decoded)).to(image.device)
 
 
 def _uniform(limits: Range, generator: Generator) -> float:

@@ -15,6 +15,7 @@ HOMES = {
     "dlb": "dlb:DLB",
     "ema-teacher": "ema_teacher:EMATeacher",
     "cdc": "cdc:ComponentLoss",
+    "perceptual": "perceptual:Perceptual",
 }
 
 OBJECTIVES: dict[str, type[Objective]] = {name: resolve_name(f"ibsd.distillation.{home}") for name, home in HOMES.items()}

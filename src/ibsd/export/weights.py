@@ -12,10 +12,11 @@ from ibsd.files import write_whole
 from ibsd.students.student import Student
 
 
-def save_student(student: Student, path: str | Path, metadata: dict[str, str] | None = None) -> Path:
+def save_student(student: Student, path: str | Path, metadata: dict[str, str] | None = None, half: bool = False) -> Path:
     """Writes the student's weights under their published keys, atomically; no auxiliary part of any training is among them.
 
     Args:
+        half: store in half precision, which readers widen again.
         metadata: more facts, as text; `student` (name, scale and options as JSON) is always there.
 
     Errors: InputError if the file cannot be written; what was there before stays.
@@ -23,7 +24,7 @@ def save_student(student: Student, path: str | Path, metadata: dict[str, str] | 
     path = Path(path)
     spec = student.spec
     facts = {"student": json.dumps({"name": spec.name, "scale": spec.scale, "options": spec.options}), **(metadata or {})}
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in student.state_dict().items()}
+    state = {key: (tensor.half() if half else tensor).detach().cpu().contiguous() for key, tensor in student.state_dict().items()}
     with suppress(OSError):  # write_whole says what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(state, facts))

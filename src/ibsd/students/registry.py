@@ -14,6 +14,7 @@ from torch import Tensor
 from ibsd.students.student import Student
 from ibsd.students.weight_files import check_weight_file
 from ibsd.types import InputError, Scale
+from ibsd.weights import named_or_file
 
 HOMES = {
     "imdn": "imdn:IMDN",
@@ -54,14 +55,14 @@ def create_student(name: str, scale: Scale = 4, **options: Any) -> Student:
 
 
 def load_student(path: str | Path) -> Student:
-    """The student that a weight file holds, in fp32, in eval mode.
+    """The student that a weight file holds, or shipped weights by their name ("imdn-x4"), in fp32, in eval mode.
 
     Reads safetensors (ours or anyone's) and `.pth`/`.pt` files (never executing code from them); strips `module.` prefixes, looks into nested
     dicts, and detects network, scale and width from keys and shapes. Half-precision weights are widened.
 
     Errors: InputError naming the file if it is missing, damaged, or holds no network that we know.
     """
-    path = Path(path)
+    path = named_or_file(path)
     state, metadata = read_state_dict(path)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     found = [(network, options) for network in STUDENTS.values() if (options := network.detect(shapes)) is not None]

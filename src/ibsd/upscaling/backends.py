@@ -15,6 +15,7 @@ import numpy as np
 
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.exported import BACKEND_OF_SUFFIX, NetworkFacts, certified_precisions, sibling
+from ibsd.weights import named_or_file
 
 BACKENDS = ("torch", "compiled", "openvino", "onnx")
 PRECISIONS = {
@@ -91,7 +92,7 @@ def open_network(
     """The network in a file, ready to run.
 
     Args:
-        weights: a weight file (safetensors, or a published .pth), or a model that `ibsd export` made of one (.xml or .onnx).
+        weights: a weight file (safetensors, or a published .pth), shipped weights by name, or a model of `ibsd export` (.xml or .onnx).
         backend: "torch", "compiled" (torch.compile, quick after a minute of compiling), "openvino" or "onnx". "auto" is what the file is
             for; for a weight file, the first of its exported siblings (NAME.xml, NAME.onnx) that is certified for just these weights and
             whose runtime is installed, else torch.
@@ -102,7 +103,7 @@ def open_network(
 
     Errors: InputError for an unknown word, a file that holds no network, a runtime that is not installed, or what the hardware lacks.
     """
-    weights = Path(weights)
+    weights = named_or_file(weights)
     if backend not in ("auto", *BACKENDS):
         raise InputError(f"backend is {backend!r}: choose auto, {', '.join(BACKENDS)}")
     known = sorted({name for names in PRECISIONS.values() for name in names})

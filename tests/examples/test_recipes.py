@@ -1,0 +1,64 @@
+"""The first 200 steps of each recipe in configs/ with a narrow student: the loss falls, and the same command gives the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ibsd.assembly import train
+from ibsd.config import load_config
+from ibsd.data.samples import SPLITS, sample_pair, write_sample_pairs
+from ibsd.images import write_rgb
+from ibsd.students import load_student
+from ibsd.training.tracking import read_json_lines
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SMALL = [
+    "student.options={width = 16, num_blocks = 3}",
+    "data.batch_size=4",
+    "data.patch_px=16",
+    "training.log_every=20",
+    "training.validate_every=0",
+    "training.learning_rate=2e-3",
+    "training.schedule.warm_up=10",
+    "run.threads=1",
+    "run.device=cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Photographs, and pairs at x4 made of them."""
+    root = tmp_path_factory.mktemp("recipes")
+    (root / "photographs").mkdir()
+    for name in SPLITS["train"]:
+        write_rgb(root / "photographs" / f"{name}.png", sample_pair(name, 4)[1])
+    write_sample_pairs(root / "pairs", 4)
+    return root / "photographs", root / "pairs"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "needs"),
+    [
+        ("photographs-imdn-x4", ("photographs",)),
+        ("photographs-imdn-x2", ("photographs",)),
+        ("photographs-and-pairs-imdn-x4", ("photographs", "pairs")),
+        ("realsr-imdn-x4-ibsd", ("pairs",)),
+    ],
+)
+def test_the_loss_falls_and_a_rerun_is_equal(recipe: str, needs: tuple[str, ...], folders: tuple[Path, Path], tmp_path: Path) -> None:
+    where = dict(zip(("photographs", "pairs"), folders, strict=True))
+    own = [f"data.{name}={where[name]}" for name in needs]
+
+    def run(name: str, num_steps: int, *more: str, resume: bool = False) -> Path:
+        settings = [*SMALL, *own, f"training.num_steps={num_steps}", f"run.folder={tmp_path / name}", *more]
+        train(load_config(CONFIGS / f"{recipe}.toml", settings), resume)
+        return tmp_path / name
+
+    folder = run("first", 200)
+    losses = [line["term/l1"] for line in read_json_lines(folder / "log.jsonl") if "term/l1" in line]
+    assert losses[-1] < 0.8 * losses[0], losses
+    again = [load_student(run(name, 30) / "last.safetensors").state_dict() for name in ("second", "third")]
+    assert all(torch.equal(again[0][key], again[1][key]) for key in again[0])

@@ -1,0 +1,60 @@
+"""What the package brings: it opens by name, is better than bicubic on a photograph it never saw, and its papers are of this very file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ibsd.data.presets import PRESETS, degrade
+from ibsd.data.samples import sample_pair
+from ibsd.images import bicubic, to_tensor
+from ibsd.metrics import score
+from ibsd.students import load_student
+from ibsd.types import InputError
+from ibsd.upscaling.backends import open_network
+from ibsd.weights import SHIPPED, default_weights, named_or_file, weights_file
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_beat_bicubic_under_every_preset(name: str) -> None:
+    student = load_student(name)
+    scale = student.spec.scale
+    assert name.endswith(f"-x{scale}")
+    side = 192 // scale * scale
+    hr = to_tensor(sample_pair("coffee", scale)[1])[..., 96 : 96 + side, 96 : 96 + side]
+    for preset in PRESETS:
+        lr = degrade(hr, scale, PRESETS[preset], torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            own, base = (score(sr.clamp(0, 1), hr, scale, lpips=False)["basicsr-y"]["psnr_y"] for sr in (student(lr), bicubic(lr, scale)))
+        assert own > base, preset
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_card_and_entry_are_of_this_file(name: str) -> None:
+    path = weights_file(name)
+    [resource] = json.loads(path.with_suffix(".json").read_text())["resources"]
+    assert resource["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    card = path.with_suffix(".md").read_text()
+    assert (f"# {name}\n" in card and "## Limits" in card and "| real pairs |" in card) or not name.endswith("x4")
+
+
+def test_a_name_is_a_file_of_the_package_unless_one_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert named_or_file("imdn-x4") == weights_file("imdn-x4")
+    (tmp_path / "imdn-x4").write_text("mine")
+    assert named_or_file("imdn-x4") == Path("imdn-x4")
+    assert named_or_file("other.safetensors") == Path("other.safetensors")
+
+
+def test_the_default_of_a_scale() -> None:
+    assert default_weights() == weights_file("imdn-x4")
+    with pytest.raises(InputError, match="brings no weights for x3, only for"):
+        default_weights(3)
+
+
+def test_a_backend_opens_a_name() -> None:
+    assert open_network("imdn-x4", backend="torch", precision="fp32").scale == 4
