@@ -262,10 +262,6 @@ def test_wrong_upscaling(arguments: list[str], words: list[str], ibsd: Call, wei
     assert not (tmp_path / "out").exists()
 
 
-def test_upscaling_needs_weights(ibsd: Call, tmp_path: Path) -> None:
-    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out"), "--weights")
-
-
 def test_bad_pictures_are_named_and_the_others_done(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
