@@ -28,6 +28,7 @@ import numpy as np
 
 from ibsd.photographs import Facts, open_photograph, write_photograph
 from ibsd.upscaling import upscale_files
+from ibsd.upscaling.backends import open_network
 from ibsd.upscaling.network import Network, TorchNetwork
 from ibsd.upscaling.strips import tile_and_overlap
 from ibsd.upscaling.tiling import spans
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--format", default="jpg")
     parser.add_argument("--output-format", default=None)
     parser.add_argument("--width", type=int, default=64, help="overhead: channels of the IMDN (random weights: speed does not care)")
+    parser.add_argument("--weights", type=Path, help="overhead: a weight file or exported model in place of that IMDN")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
@@ -113,12 +115,18 @@ def main() -> None:
         else:
             import ibsd
 
-            network = TorchNetwork(ibsd.create_student("imdn", SCALE, width=options.width).eval())
+            if options.weights:
+                network = open_network(options.weights)
+                name = f"{network.facts.name} x{network.scale}, {network.backend} {network.precision}"
+                assert network.scale == SCALE, name
+            else:
+                network = TorchNetwork(ibsd.create_student("imdn", SCALE, width=options.width).eval())
+                name = f"imdn x4, width {options.width}"
             alone, whole = [], []
             for _ in range(options.repeats):
                 alone.append(timed(lambda: tiles_alone(network, width, height)))
                 whole.append(timed(lambda: upscale_files([source], target, network, force=True)))
-            found |= {"network": f"imdn x4, width {options.width}", "tiles_alone_s": alone, "file_to_file_s": whole}
+            found |= {"network": name, "tiles_alone_s": alone, "file_to_file_s": whole}
             found |= {"peak_gib": round(resident_gib(), 3)}
             for k, kind in enumerate(("wall", "cpu")):
                 ratio = statistics.median(each[k] for each in whole) / statistics.median(each[k] for each in alone)
