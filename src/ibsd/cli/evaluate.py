@@ -29,6 +29,7 @@ def evaluate(
     split: Split | None = None,
     lr: Path | None = None,
     hr: Path | None = None,
+    matrix: Path | None = None,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     force: Annotated[bool, Flag] = False,
     lpips: Annotated[bool, Parameter(negative="--no-lpips")] = True,
@@ -43,6 +44,8 @@ def evaluate(
 
     $ ibsd evaluate last.safetensors --lr camera/small --hr camera/large
 
+    $ ibsd evaluate imdn-x4 --matrix photographs/ -o scores/
+
     Parameters
     ----------
     paths:
@@ -54,6 +57,9 @@ def evaluate(
         Folder of LR images, instead of the folder of pairs.
     hr:
         Folder of HR images.
+    matrix:
+        Folder of sharp photographs, instead of pairs: they are degraded by every
+        family (blur shapes, noise, halo, JPEG, presets), a line each; -o writes matrix.json.
     output:
         Folder for scores.json and scores.csv, which hold every image.
     force:
@@ -67,15 +73,21 @@ def evaluate(
     """
     if (lr is None) != (hr is None):
         raise InputError("--lr and --hr go together: give both folders")
-    files, folder = (paths, None) if lr else (paths[:-1], paths[-1] if paths else None)
+    if matrix is not None and (lr is not None or split is not None):
+        raise InputError("--matrix makes its own pairs: leave out --lr, --hr and --split")
+    files, folder = (paths, None) if lr or matrix else (paths[:-1], paths[-1] if paths else None)
     if not files:
         raise InputError("something is missing: name one or more weight files and then the folder of pairs, as ibsd evaluate --help shows")
     from ibsd.cli.terminal import output_console, refuse_existing
 
-    targets = [output / "scores.json", output / "scores.csv"] if output else []
+    names = ("matrix.json",) if matrix else ("scores.json", "scores.csv")
+    targets = [output / name for name in names] if output else []
     refuse_existing(targets, force)
     students = opened(files, device)
     scale = common_scale(files, list(students.values()))
+    if matrix is not None:
+        print_matrix(students, matrix, scale, lpips, targets, json)
+        return
     if lr and hr:
         from ibsd.data.pairs import find_pairs
 
@@ -97,6 +109,37 @@ def evaluate(
     console.print(means(table))
     if output:
         console.print(f"\nwritten: {targets[0]} and {targets[1]}", markup=False)
+
+
+def print_matrix(students: dict[str, Student], folder: Path, scale: Scale, lpips: bool, targets: Sequence[Path], as_json: bool) -> None:
+    """Scores under every family, a line each: PSNR-Y (basicsr) and difference to bicubic, and LPIPS; written and printed."""
+    from json import dumps
+
+    from rich.table import Table
+
+    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.data.photograph_patches import find_photographs
+    from ibsd.evaluation.matrix import degradation_matrix
+
+    console = status_console()
+    say = (lambda family: console.print(f"scored: {family}", markup=False)) if console.is_terminal else None
+    device = next(next(iter(students.values())).parameters()).device
+    tables = degradation_matrix(students, find_photographs(folder), scale, device=device, lpips=lpips, on_family=say)
+    found = {family: table.means for family, table in tables.items()}
+    text = dumps(found, indent=1) + "\n"
+    if targets:
+        make_folder(targets[0].parent)
+        write_whole(targets[0], text)
+    if as_json:
+        print(text, end="")
+        return
+    shown = Table(title=f"PSNR-Y under each degradation at x{scale}, difference to bicubic", title_justify="left", box=None, pad_edge=False)
+    for header in ("degradation", "bicubic", *students):
+        shown.add_column(header, justify="left" if header == "degradation" else "right")
+    for family, means in found.items():
+        base, *own = (means[method]["basicsr-y"]["psnr_y"] for method in ("bicubic", *students))
+        shown.add_row(family, figure("psnr_y", base), *(f"{figure('psnr_y', x)} {coloured('psnr_y', x - base)}" for x in own))
+    output_console().print(shown)
 
 
 def chosen_pairs(folder: Path, split: Split | None, scale: Scale) -> tuple[Pair, ...]:
