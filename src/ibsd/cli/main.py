@@ -73,6 +73,8 @@ for order, (command, usage) in enumerate(USAGE.items()):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `ibsd arguments...` (default: those of the process) and returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if any("\0" in argument for argument in given):
+        return complain("an argument holds a null byte, which no name of a file can: check the command line")
     try:
         code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -93,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 128 + signal.SIGPIPE
         raise
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return complain(f"{str(error.filename)[:60]}... is too long for the name of a file: check the command line")
         if error.errno not in NO_SPACE:
             return apologise(given)
         where = f" for {error.filename}" if error.filename else ""

@@ -70,7 +70,9 @@ def upscaled_strips(
         for column in columns:
             lr, alpha = window.tile(row.start, column.start, height, min(tile_px, facts.width))
             sr = inner(run_tile(network, lr, scale), row, column, scale)[0]
-            if not math.isfinite(float(sr.sum())):
+            with np.errstate(over="ignore", invalid="ignore"):  # of weights that are broken
+                total = float(sr.sum())
+            if not math.isfinite(total):
                 raise InputError(
                     "the student's result is not a number somewhere: its weights are damaged or its training diverged, load others."
                 )
@@ -87,7 +89,7 @@ def upscaled_strips(
 
 def _levels(values: np.ndarray, bits: int) -> np.ndarray:
     """[0, 1] -> whole numbers as float32, clamped, rounded to even."""
-    levels = values * np.float32(2**bits - 1)
+    levels = values.clip(-1, 2) * np.float32(2**bits - 1)  # within what float32 holds; the ends are cut below
     np.rint(levels, out=levels)
     return np.clip(levels, 0, 2**bits - 1, out=levels)
 
