@@ -21,14 +21,14 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "training")]
 
-import test_resume
-import torch
+import test_resume  # noqa: E402
+import torch  # noqa: E402
 
-from ibsd.distillation import soft_target
-from ibsd.students import imdn
-from ibsd.training import checkpoint
-from ibsd.training.checkpoint import load_newest
-from ibsd.training.trainer import Trainer
+from ibsd.distillation import soft_target  # noqa: E402
+from ibsd.students import imdn  # noqa: E402
+from ibsd.training import checkpoint  # noqa: E402
+from ibsd.training.checkpoint import load_newest  # noqa: E402
+from ibsd.training.trainer import Trainer  # noqa: E402
 
 PLACES = ("by the clock", "before the checkpoint", "during the checkpoint", "during the bank's refresh")
 
@@ -89,7 +89,8 @@ def left(folder: Path) -> tuple[bytes, dict]:
     """The log, and the state that the last checkpoint holds."""
     said: list[str] = []
     found = load_newest(folder / "checkpoints", said.append)
-    assert found is not None and not said, said
+    assert found is not None
+    assert not said, said
     state = test_resume.flattened(found[1])
     return (folder / "log.jsonl").read_bytes(), {key: value for key, value in state.items() if key != ".generator"}
 
@@ -128,12 +129,16 @@ def main() -> int:
             counts[place]["survived"] += fine
             if not fine:
                 print(f"moment {moment} ({place}): lost", flush=True)
-    killed, survived = (sum(each[key] for each in counts.values()) for key in ("killed", "survived"))
-    result = {"moments": options.moments, "killed": killed, "survived": survived, "lost": killed - survived, "places": counts}
+            if options.output:  # after each, as the whole takes minutes
+                options.output.write_text(json.dumps(summary(counts), indent=1) + "\n")
+    result = summary(counts)
     print(json.dumps(result, indent=1))
-    if options.output:
-        options.output.write_text(json.dumps(result, indent=1) + "\n")
-    return 0 if killed == survived else 1
+    return 0 if not result["lost"] else 1
+
+
+def summary(counts: dict[str, dict[str, int]]) -> dict:
+    killed, survived = (sum(each[key] for each in counts.values()) for key in ("killed", "survived"))
+    return {"killed": killed, "survived": survived, "lost": killed - survived, "places": counts}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes docs/reliability.md from the results of fuzz.py and kills.py in benchmarks/results: `python benchmarks/reliability.py` (`--check`: only compares)."""
+"""Writes docs/reliability.md from what fuzz.py and kills.py left in benchmarks/results; with `--check` only compares."""
 
 from __future__ import annotations
 
