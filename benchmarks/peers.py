@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
     parser.add_argument("--no-lpips", action="store_true")
+    parser.add_argument("--no-peers", action="store_true", help="bicubic and the weights alone")
     parser.add_argument("--no-large", action="store_true", help="leave Real-ESRGAN x4plus out, which takes 50 times as long")
     parser.add_argument("--no-times", action="store_true")
     parser.add_argument("--output", type=Path)
@@ -103,7 +104,7 @@ def main() -> None:
     methods |= {
         name: ncnn_method(*where)
         for name, where in (PEERS_X2 if scale == 2 else PEERS_X4).items()
-        if not (arguments.no_large and name in LARGE)
+        if not (arguments.no_peers or (arguments.no_large and name in LARGE))
     }
     sets: dict[str, list] = {}
     if arguments.real:

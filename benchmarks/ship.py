@@ -37,7 +37,8 @@ STORIES = {
     "so it is left out here. The camera preset was corrected halfway, at step 7,499, after it was found to sharpen less than cameras do; the "
     "run went on from there.",
     "imdn-x2": "Plain L1. All but the upsampler started from `imdn-x4`.",
-    "imdn-small-x4": "Plain L1. Half the channels of `imdn-x4`, from scratch.",
+    "imdn-small-x4": "Plain L1. Half the channels of `imdn-x4`, from scratch: configs/photographs-imdn-x4.toml with width 32, 4,800 steps and a "
+    "learning rate of 3e-3.",
 }
 DATE = "2026-11-25"
 

@@ -8,7 +8,7 @@ from ibsd.types import InputError, Scale
 
 FOLDER = Path(__file__).parent
 
-SHIPPED = ("imdn-x4", "imdn-x2")
+SHIPPED = ("imdn-x4", "imdn-x2", "imdn-small-x4")
 """The first of a scale is what that scale takes when no weights are named."""
 
 
