@@ -39,6 +39,15 @@ def test_torch_gives_what_the_student_gives(weights: Path, size: tuple[int, int]
     assert psnr(open_network(weights, precision="bf16", device="cpu")(lr), expected) > 35  # untrained: no statement on a trained network
 
 
+def test_psnr_answers_for_the_output_of_broken_weights() -> None:
+    good = certificate_picture(3, 3)
+    for bad in (np.nan, np.inf, -np.inf):
+        assert psnr(np.full_like(good, bad), good) == -np.inf
+    assert psnr(np.full(good.shape, np.inf), np.full(good.shape, np.inf)) == -np.inf  # inf - inf is not a number
+    assert psnr(np.full(good.shape, 1e300), good) == -np.inf
+    assert psnr(good, good) == np.inf
+
+
 def test_auto_is_certified(weights: Path) -> None:
     network = open_network(weights, device="cpu")
     assert network.precision == certified_precision(tiny.student(), torch.device("cpu"))
