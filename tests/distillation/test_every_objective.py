@@ -12,6 +12,7 @@ from safetensors import safe_open
 import tiny
 from ibsd.comparison.pairing import layout_hash
 from ibsd.distillation.objective import Objective
+from ibsd.distillation.perceptual import Perceptual
 from ibsd.distillation.registry import OBJECTIVES
 from ibsd.export.weights import save_student
 from ibsd.students import Student, create_student
@@ -37,7 +38,13 @@ def made(name: str, **options: object) -> Objective:
 
 def trainer(objective: Objective, folder: Path | None = None, num_steps: int = 9) -> Trainer:
     cadences = {"log_every": 2, "figures_every": 4, "validate_every": 0, "checkpoint_every": 0}
-    return Trainer(objective, tiny.source(batch_size=4), num_steps=num_steps, learning_rate=1e-3, checkpoints=folder, **cadences)
+    # LPIPS looks at no HR patch below 31 pixels.
+    source = (
+        tiny.source(batch_size=4, patch_px=16, sizes=((17, 16), (16, 20), (16, 16)))
+        if isinstance(objective, Perceptual)
+        else tiny.source(batch_size=4)
+    )
+    return Trainer(objective, source, num_steps=num_steps, learning_rate=1e-3, checkpoints=folder, **cadences)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
