@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 
-from ibsd.assembly import versions, write_json
 from ibsd.data.pairs import Pair, find_layout, fingerprint, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation import IBSD
@@ -39,6 +38,7 @@ from ibsd.metrics import score
 from ibsd.reporting.comparison_rows import markdown
 from ibsd.reporting.curves import Series
 from ibsd.reporting.panels import Panel, panels_svg
+from ibsd.run_record import versions, write_json
 from ibsd.students import Student, create_student
 from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import torch
 
-from ibsd.assembly import versions
 from ibsd.comparison.machine import machine_facts, peak_memory_mib, reset_peak_memory
+from ibsd.run_record import versions
 
 Clock = Literal["wall", "cpu"]
 """`wall`: seconds that pass. `cpu`: seconds that this process computes, for a machine that others use as well; with one thread only."""

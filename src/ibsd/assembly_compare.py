@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ibsd
-from ibsd.assembly import build_objective, build_source, build_student, data_seed, find_sets, flat, versions
+from ibsd.assembly import build_objective, build_source, build_student, data_seed, find_sets
 from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.comparison.identity import Identity
 from ibsd.comparison.library import Wanted
@@ -23,6 +23,7 @@ from ibsd.config_compare import CompareConfig
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import Digests, Pair, PairSets, check_disjoint, check_pairs, fingerprint
 from ibsd.distillation.registry import OBJECTIVES
+from ibsd.run_record import flat, versions
 from ibsd.students import STUDENTS
 from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ibsd.assembly import Callbacks, train, versions
+from ibsd.assembly import Callbacks, train
 from ibsd.config import Config, DataConfig, ObjectiveConfig, RunConfig, ScheduleConfig, StudentConfig, TrainingConfig
 from ibsd.data.samples import SPLITS, UPSCALING_SAMPLE, sample_pair, write_sample_pairs
 from ibsd.evaluation.scores import BICUBIC, ScoreTable, evaluate
@@ -27,6 +27,7 @@ from ibsd.metrics import score
 from ibsd.reporting.demo_report import Photograph, Story, demo_page
 from ibsd.reporting.pictures import before_after, telling_boxes
 from ibsd.reporting.run_report import write_page, write_run_report
+from ibsd.run_record import versions
 from ibsd.students import load_student
 from ibsd.training import TrainingResult
 from ibsd.training.tracking import read_json_lines

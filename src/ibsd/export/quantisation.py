@@ -37,7 +37,7 @@ def quantised(model: Any, facts: NetworkFacts) -> Any:
     The first convolution and the last two stay as they are: there a level of rounding is a level of the picture. On IMDN x4 that leaves a
     third of the loss (0.020 instead of 0.057 dB) at the same speed (`docs/performance.md`).
     """
-    import nncf
+    import nncf  # pyright: ignore[reportMissingImports]
 
     nncf.set_log_level(logging.ERROR)
     dataset = nncf.Dataset(calibration_pictures(facts), lambda lr: {"data": lr})
