@@ -104,6 +104,8 @@ def train_together(config: Config, resume: bool, callbacks: Callbacks, processes
 
     def validate(averaged: Student, step: int) -> dict[str, float]:
         scores = validation(averaged, sets.val, step, folder / "validation", processes)
+        seen = validation(averaged, sets.train[:NUM_PICTURES], step, None, processes) if sets.train else {}
+        scores |= {f"seen_{name}": value for name, value in seen.items() if name == PRIMARY}
         callbacks.on_validation(step, scores)
         return scores
 
@@ -281,8 +283,8 @@ def data_seed(config: Config) -> int:
 
 
 @torch.inference_mode()
-def validation(student: Student, pairs: Sequence[Pair], step: int, pictures: Path, processes: Processes = ALONE) -> dict[str, float]:
-    """Mean `basicsr-y` scores over the pairs, and a sheet of the first ones: LR, SR, HR.
+def validation(student: Student, pairs: Sequence[Pair], step: int, pictures: Path | None, processes: Processes = ALONE) -> dict[str, float]:
+    """Mean `basicsr-y` scores over the pairs, and in the folder `pictures` a sheet of the first ones: LR, SR, HR.
 
     Several processes take some pairs each and share the scores, whose sum runs in the order of the pairs: it is that of one process to the bit.
     """
@@ -297,7 +299,7 @@ def validation(student: Student, pairs: Sequence[Pair], step: int, pictures: Pat
             scores[name][number] = value
         if len(rows) < NUM_PICTURES:
             rows.append([to_array(lr), to_array(sr), to_array(hr)])
-    if processes.first and rows:
+    if pictures and processes.first and rows:
         pictures.mkdir(parents=True, exist_ok=True)
         write_rgb(pictures / f"step-{step:08d}.png", contact_sheet(rows, ("LR", f"step {step}", "HR")))
     return {name: sum(processes.sum(values).tolist()) / len(pairs) for name, values in scores.items()}

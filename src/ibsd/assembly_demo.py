@@ -16,17 +16,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from ibsd.assembly import Callbacks, train
+from ibsd.assembly_report import psnr_y, report_runs
 from ibsd.config import Config, DataConfig, ObjectiveConfig, RunConfig, ScheduleConfig, StudentConfig, TrainingConfig
 from ibsd.data.samples import SPLITS, UPSCALING_SAMPLE, sample_pair, write_sample_pairs
 from ibsd.evaluation.scores import BICUBIC, ScoreTable, evaluate
+from ibsd.files import write_whole
 from ibsd.images import bicubic, read_rgb, to_array, to_tensor, write_rgb
-from ibsd.metrics import score
-from ibsd.reporting.demo_report import Photograph, Story, demo_page
+from ibsd.reporting.demo_report import Story, demo_page
 from ibsd.reporting.pictures import before_after, telling_boxes
-from ibsd.reporting.run_report import write_page, write_run_report
+from ibsd.reporting.scenes import CROP_PX, Scene
 from ibsd.run_record import versions
 from ibsd.students import load_student
 from ibsd.training import TrainingResult
@@ -45,8 +44,6 @@ MARKER = ".ibsd-demo"
 OWN = ("pairs", *METHODS.values(), "scores.json", "scores.csv", "photograph-lr.png", "photograph-bicubic.png", "photograph-plain.png")
 OWN += ("photograph-ibsd.png", "before-after.png", "report.html", MARKER)
 """What the demo writes into its folder, and all that it ever removes from it."""
-
-CROP_PX = (72, 96)
 
 Event = tuple[Literal["say", "step", "validation", "done", "wrong", "failed"], str, Any, Any]
 """What a training in its own process sends: kind, method, and two values that depend on the kind."""
@@ -83,8 +80,8 @@ def run_demo(folder: Path, num_steps: int, force: bool, status: Callable[[str], 
     status(f"scoring both on {len(sets.test)} photographs that they never saw")
     students = {method: load_student(folder / objective / "last.safetensors") for method, objective in METHODS.items()}
     table = evaluate(students, sets.test, SCALE)
-    write_page(folder / "scores.json", table.to_json())
-    write_page(folder / "scores.csv", table.to_csv())
+    write_whole(folder / "scores.json", table.to_json())
+    write_whole(folder / "scores.csv", table.to_csv())
     status("upscaling a photograph that nobody saw")
     photograph = upscale_photograph(folder)
     boxes = telling_boxes(list(photograph.versions.values()), *CROP_PX, count=3, grid=SCALE)
@@ -93,10 +90,11 @@ def run_demo(folder: Path, num_steps: int, force: bool, status: Callable[[str], 
     write_rgb(folder / "before-after.png", pictured)
     logs = {}
     for method, objective in METHODS.items():
-        write_run_report(folder / objective)
+        report_runs([folder / objective], folder / objective / "report.html")
         logs[method] = read_json_lines(folder / objective / "log.jsonl")
     story = Story(
         photograph,
+        credit(UPSCALING_SAMPLE),
         table,
         logs,
         described(configs, results),
@@ -105,7 +103,7 @@ def run_demo(folder: Path, num_steps: int, force: bool, status: Callable[[str], 
         num_photographs=len(SPLITS["train"]),
         minutes=results[shown].seconds / 60,
     )
-    write_page(folder / "report.html", demo_page(story, boxes))
+    write_whole(folder / "report.html", demo_page(story, boxes))
     return DemoResult(table, folder / "report.html", folder / "before-after.png", time.perf_counter() - started)
 
 
@@ -216,7 +214,7 @@ def train_one(method: str, config: Config, events: multiprocessing.Queue[Event])
         events.put(("failed", method, traceback.format_exc(), None))
 
 
-def upscale_photograph(folder: Path) -> Photograph:
+def upscale_photograph(folder: Path) -> Scene:
     """The photograph that no split holds, by every method, through files as `ibsd upscale` does it."""
     lr, hr = sample_pair(UPSCALING_SAMPLE, SCALE)
     write_rgb(folder / "photograph-lr.png", lr)
@@ -228,12 +226,8 @@ def upscale_photograph(folder: Path) -> Photograph:
         if result.error:
             raise InputError(result.error)
         pictures[method] = read_rgb(target)
-    psnr = {method: psnr_y(picture, hr) for method, picture in pictures.items()}
-    return Photograph(lr, pictures, hr, psnr, credit(UPSCALING_SAMPLE))
-
-
-def psnr_y(sr: np.ndarray, hr: np.ndarray) -> float:
-    return score(to_tensor(sr), to_tensor(hr), SCALE, lpips=False)["basicsr-y"]["psnr_y"]
+    psnr = {method: psnr_y(picture, hr, SCALE) for method, picture in pictures.items()}
+    return Scene(UPSCALING_SAMPLE, lr, pictures, hr, psnr)
 
 
 def credit(name: str) -> str:

@@ -8,7 +8,7 @@ import multiprocessing
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -19,20 +19,28 @@ import numpy as np
 
 from ibsd.assembly_compare import Comparison
 from ibsd.assembly_examine import Examiner
+from ibsd.assembly_report import loaded, scenes, spread
 from ibsd.comparison.examination import read_examination, write_examination
 from ibsd.comparison.library import Library, Wanted
 from ibsd.comparison.outline import RunName
 from ibsd.comparison.pool import EXIT_CODES, Outcome, in_processes, make_all, one_by_one, parent_is_gone
-from ibsd.comparison.records import to_text
+from ibsd.comparison.records import RunRecord, to_text
 from ibsd.comparison.results import Results
-from ibsd.comparison.runs import AVERAGED, claimed, execute
+from ibsd.comparison.runs import AVERAGED, WEIGHT_FILES, claimed, execute
 from ibsd.comparison.summary import summarise
 from ibsd.config_compare import CompareConfig, load_compare_config
 from ibsd.files import write_whole
 from ibsd.reporting.comparison_page import page
+from ibsd.reporting.comparison_report import comparison_report
 from ibsd.reporting.course_plots import course_plot, plane_plot
 from ibsd.reporting.difference_plot import difference_plot
+from ibsd.reporting.scenes import scenes_section
+from ibsd.students import load_student
 from ibsd.types import InputError
+
+REPORT = "report.html"
+MOST_ARMS = 4
+"""Beside each other in pictures."""
 
 Say = Callable[[str], None]
 Task = Literal["make", "examine"]
@@ -78,7 +86,8 @@ def compare(
     records = {name: record for name in comparison.names if (record := found[name]) is not None}
     examinations = {name: each for name, record in records.items() if (each := read_examination(library.folder, record.identity))}
     results = summarise(comparison.outline(), records, examinations, config.options.examine.watch)
-    write_results(config, results)
+    stopped = stop_requested() is not None
+    write_results(config, results, "" if stopped else before_and_after(comparison, records))
     raise_for(outcomes, say)
     return results
 
@@ -207,8 +216,35 @@ def raise_for(outcomes: dict[RunName, Outcome], say: Say) -> None:
         say(f"{len(names['busy'])} runs are being made by other processes: {', '.join(names['busy'])}")
 
 
-def write_results(config: CompareConfig, results: Results) -> None:
-    """`results.json` in the folder of runs, the page where the config wants it, and its plots beside it."""
+def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord]) -> str:
+    """HTML of pictures of the first unseen test set by the baseline and the first treatments of one seed, as far as weights and pictures are
+    still there. They are shown after everything is scored and choose nothing.
+    """
+    outline = comparison.outline()
+    for setting, content in outline.settings.items():
+        test = next((test for test, role in content.tests.items() if role == "unseen"), None)
+        arms = [outline.baseline, *(arm for arm, each in outline.arms.items() if each.role == "treatment" and arm != outline.baseline)]
+        names = [RunName(setting, arm, outline.seeds[0]) for arm in arms]
+        files = {name.arm: weights_of(comparison, records[name]) for name in names if name in records}
+        shown = {arm: path for arm, path in files.items() if path.is_file()}
+        if test is None or len(shown) < 2:
+            continue
+        try:
+            pictures = [loaded(pair) for pair in spread(comparison.pairs(names[0])[1][test])]
+        except InputError:  # moved or removed since
+            continue
+        students = {arm: load_student(path) for arm, path in list(shown.items())[:MOST_ARMS]}
+        about = f"{content.title}: pictures of {test}, which no run has seen; the averaged weights of seed {outline.seeds[0]}."
+        return scenes_section(scenes(students, pictures), about=about)
+    return ""
+
+
+def weights_of(comparison: Comparison, record: RunRecord) -> Path:
+    return Path(comparison.config.options.work) / record.identity.training_key[:16] / WEIGHT_FILES[AVERAGED]
+
+
+def write_results(config: CompareConfig, results: Results, pictures: str = "") -> None:
+    """`results.json` and `report.html` in the folder of runs, the page where the config wants it, and its plots beside it."""
     options = config.options
     folder = Path(options.folder)
     target = Path(options.page) if options.page else folder / "results.md"
@@ -227,3 +263,4 @@ def write_results(config: CompareConfig, results: Results) -> None:
             names[plot] = f"{target.stem}{suffix}.svg"
             write_whole(target.with_name(names[plot]), svg)
     write_whole(target, page(results, names, remarks))
+    write_whole(folder / REPORT, comparison_report(results, remarks, pictures))

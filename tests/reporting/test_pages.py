@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ibsd.images import write_rgb
 from ibsd.reporting import page
 from ibsd.reporting.curves import Series, chart, number, ticks
+from ibsd.reporting.panels import Panel, panels_svg
 from ibsd.reporting.pictures import Box, before_after, contact_sheet, telling_boxes
-from ibsd.reporting.run_report import WIDEST_PX, shrunk, write_run_report
+from ibsd.reporting.run_report import WIDEST_PX, shrunk
 
 VOID = {"meta", "img", "input", "br", "line", "circle", "polyline"}
 
@@ -40,7 +38,7 @@ class Outline(HTMLParser):
 
 
 def assert_stands_alone(text: str) -> None:
-    assert all(load.startswith("data:image/") for load in Outline(text).loads)
+    assert all(load.startswith(("data:image/", "#")) for load in Outline(text).loads)
     assert not re.search(r"https?://|@import|url\(", text)
 
 
@@ -153,7 +151,9 @@ def test_text_is_escaped_everywhere() -> None:
             page.table([evil, evil], [[evil, evil]], strong_column=1),
             page.details(evil, page.paragraph(evil)),
             page.picture(image, evil),
-            page.slider(image, image, (evil, evil), evil),
+            page.slider({evil: image, evil + "2": image, evil + "3": image}, evil, evil, evil + "2"),
+            page.part(evil, page.paragraph(evil), about=evil),
+            page.drawing(panels_svg([Panel(evil, [Series(evil, [(0, 1)])], evil, evil)]), evil, evil),
             chart(evil, [Series(evil, [(0, 1)]), Series(evil, [(0, 2)])], evil, evil),
         ],
         evil,
@@ -172,44 +172,24 @@ def test_enlarged_pictures_are_exact() -> None:
     assert 'src="data:image/png' in page.picture(noise(3, 4), "x", enlarged=True)
 
 
-def run_folder(folder: Path, **more: object) -> Path:
-    config = {
-        "student": {"name": "imdn", "scale": 4, "options": {}},
-        "objective": {"name": "ibsd", "options": {"lambda_mi": 1e-5}},
-        "training": {"num_steps": 1000, "schedule": {"kind": "cosine"}},
-    }
-    folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"config": config, "versions": {"ibsd": "0"}, **more}))
-    return folder
+def test_a_long_page_begins_with_links_that_lead_somewhere() -> None:
+    parts = [page.section(title, page.paragraph("x")) for title in ("One", "Two & three", "Four", "Five", "Six")]
+    text = page.page("t", "k", "l", parts)
+    targets = re.findall(r'href="#([^"]*)"', text)
+    assert targets == ["one", "two-three", "four", "five", "six"]
+    assert all(f'<section id="{target}">' in text for target in targets)
+    assert "<nav" not in page.page("t", "k", "l", parts[:2])
 
 
-def test_run_report_of_a_run_that_has_just_begun(tmp_path: Path) -> None:
-    text = write_run_report(run_folder(tmp_path / "a<b")).read_text(encoding="utf-8")
-    assert "0 of 1,000 steps" in text
-    assert "a&lt;b" in text
-    assert_stands_alone(text)
+def test_a_slider_of_three_lets_any_two_be_chosen() -> None:
+    images = {"a": noise(3, 4), "b": noise(3, 4, 1), "c": noise(3, 4, 2)}
+    text = page.slider(images, "caption", "a", "c")
+    assert text.count("<select") == 2
+    assert text.count("data:image/") == 3
+    assert "<select" not in page.slider({"a": images["a"], "b": images["b"]}, "caption", "a", "b")
 
 
-def test_run_report_shows_curves_alarms_and_pictures(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path / "run", result={"step": 300, "reason": "stopped by SIGTERM", "skipped": 2})
-    rows = [
-        {"step": step, "term/l1": 1 / step, "bound/link1": step, "bound/link2": None, "alarms": 1.0, "new/figure": 1} for step in (100, 200)
-    ]
-    rows.append({"step": 300, "val/psnr_y": 30.0, "term/l1": None})
-    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 4')
-    (folder / "messages.log").write_text("step 100: lower lambda_mi\nstep 100: lower lambda_mi\n")
-    (folder / "validation").mkdir()
-    write_rgb(folder / "validation" / "step-00000300.png", noise(10, 20))
-    text = write_run_report(folder).read_text(encoding="utf-8")
-    for words in (
-        "Bound per link",
-        "L1",
-        "new/figure",
-        "30.00 dB at step 300",
-        "stopped by SIGTERM",
-        "Step 300: LR",
-        "training.schedule.kind",
-    ):
-        assert words in text
-    assert text.count("lower lambda_mi") == 1
-    assert_stands_alone(text)
+def test_columns_of_words_are_set_as_text() -> None:
+    text = page.table(["arm", "dB", "why"], [["plain", "27.1", "x" * 50], ["ibsd", "", "short"]])
+    assert '<th scope="row" class="words">plain</th><td>27.1</td><td class="text">' in text
+    assert page.table(["arm"], []) == ""

@@ -25,6 +25,7 @@ from ibsd.cli.efficiency import efficiency
 from ibsd.cli.evaluate import evaluate
 from ibsd.cli.export import export
 from ibsd.cli.models import models
+from ibsd.cli.report import report
 from ibsd.cli.serve import serve
 from ibsd.cli.signals import Ended
 from ibsd.cli.students import students
@@ -57,6 +58,7 @@ USAGE = {
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
     evaluate: "ibsd evaluate WEIGHTS... PAIRS [OPTIONS]",
     compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
+    report: "ibsd report FOLDER... [OPTIONS]",
     data: "ibsd data preview PHOTO [OPTIONS]",
     upscale: "ibsd upscale IN... -o OUT [OPTIONS]",
     export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",

@@ -63,11 +63,11 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, pro
     """What the command does in this process; returns the exit code."""
     from ibsd.assembly import Callbacks
     from ibsd.assembly import train as train_run
+    from ibsd.assembly_report import report_runs
     from ibsd.cli.progress import TrainingProgress
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console
     from ibsd.config import load_config
-    from ibsd.reporting.run_report import write_run_report
 
     config = load_config(path, overrides)
     folder = Path(config.run.folder)
@@ -88,7 +88,7 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, pro
             ),
             processes,
         )
-        report = write_run_report(folder)
+        report = report_runs([folder], folder / "report.html", pictures=result.finished)
     if not result.finished and not stop.received:
         raise InputError(f"{folder}: stopped at step {result.step}: {result.reason}")
     command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])

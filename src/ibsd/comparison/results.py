@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ibsd.comparison.outline import Outline, Role
 from ibsd.comparison.statistics import Interval
@@ -147,3 +149,26 @@ class Results:
 
     def as_table(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def results_from_table(table: Mapping[str, Any]) -> Results:
+    """The results whose `as_table` went through JSON. KeyError, TypeError or ValueError if it is none; fields that came later have their defaults."""
+    return _as(Results, table)
+
+
+def _as(kind: Any, value: Any) -> Any:
+    """A JSON value as what the annotation says; infinities were text."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{each.name: _as(hints[each.name], value[each.name]) for each in fields(kind) if each.name in value})  # type: ignore[operator]
+    if NoneType in arguments:
+        return None if value is None else _as(next(each for each in arguments if each is not NoneType), value)
+    if origin is tuple:
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(_as(each, item) for each, item in zip(kinds, value, strict=True))
+    if origin is dict:
+        return {arguments[0](key): _as(arguments[1], item) for key, item in value.items()}
+    if isinstance(kind, type) and issubclass(kind, tuple):
+        return kind(*value)
+    return float(value) if kind is float else value

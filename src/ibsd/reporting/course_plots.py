@@ -14,16 +14,26 @@ SHOWN = ("scale/", "gradient_share/", "gradient_cosine/", "soft_target/flipped")
 
 
 def plane_plot(results: Results) -> str:
-    """One panel per setting and arm, one path per link; "" where no run had estimators that were logged."""
+    """All of `plane_panels` in one file; "" where there is none."""
+    return panels_svg(plane_panels(results))
+
+
+def course_plot(results: Results) -> str:
+    """All of `course_panels` in one file; "" where there is none."""
+    return panels_svg(course_panels(results))
+
+
+def plane_panels(results: Results) -> list[Panel]:
+    """One panel per setting and arm whose runs had estimators that were logged, one path per link."""
     panels = []
     for course in results.courses:
         rows = [{name: values[k] for name, values in course.figures.items()} for k in range(len(course.steps))]
         panels.append(Panel(f"{course.arm} ({course.setting})", information_plane(rows), "log-likelihood", "bound"))
-    return panels_svg(panels)
+    return panels
 
 
-def course_plot(results: Results) -> str:
-    """One panel per setting and figure, one curve per arm; "" where nothing was logged."""
+def course_panels(results: Results) -> list[Panel]:
+    """One panel per setting and figure that was logged, one curve per arm."""
     panels = []
     for setting in results.outline.settings:
         courses = [course for course in results.courses if course.setting == setting]
@@ -34,7 +44,7 @@ def course_plot(results: Results) -> str:
                 if name in course.figures
             ]
             panels.append(Panel(f"{name} ({setting})", curves, "step", ""))
-    return panels_svg(panels)
+    return panels
 
 
 def shown(courses: Sequence[Course]) -> list[str]:

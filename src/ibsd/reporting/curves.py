@@ -10,7 +10,8 @@ from html import escape
 WIDTH, HEIGHT = 400, 220
 LEFT, RIGHT, TOP, BOTTOM = 50, 16, 10, 28
 NUM_COLOURS = 5
-"""The page defines --series-0, --series-1, ...; a sixth curve takes the first colour again."""
+"""The page defines --series-0, --series-1, ...; a sixth curve takes the first colour again, dashed."""
+DASHES = ("none", "6 4", "2 3")
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,15 @@ class Series:
     points: Sequence[tuple[float, float | None]]
 
 
-def chart(title: str, series: Iterable[Series], caption: str = "", unit: str = "") -> str:
-    """A figure with a title, curves over a common scale, a legend if there are several, and a caption in plain words.
+def chart(title: str, series: Iterable[Series], caption: str = "", unit: str = "", across: str = "steps") -> str:
+    """A figure with a title, curves over a common scale, a legend if there are several, and a caption in plain words; `across` is the x axis.
 
-    Returns "" when there is not a single point to draw.
+    A series without a point is left out and keeps its colour. Returns "" when there is not a single point to draw.
     """
-    drawn = [(entry.name, points) for entry in series if (points := _finite(entry.points))]
+    drawn = [(colour, entry.name, points) for colour, entry in enumerate(series) if (points := _finite(entry.points))]
     if not drawn:
         return ""
-    everything = [point for _, points in drawn for point in points]
+    everything = [point for _, _, points in drawn for point in points]
     xs, ys = [x for x, _ in everything], [y for _, y in everything]
     x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1e-9)
@@ -49,9 +50,9 @@ def chart(title: str, series: Iterable[Series], caption: str = "", unit: str = "
         if x_low <= tick <= x_high:
             x, _ = place(tick, y_low)
             parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{number(tick)}</text>')
-    for colour, (name, points) in enumerate(drawn):
+    for colour, name, points in drawn:
         placed = [place(x, y) for x, y in points]
-        style = f"--colour: var(--series-{colour % NUM_COLOURS})"
+        style = f"--colour: var(--series-{colour % NUM_COLOURS}); --dash: {DASHES[colour // NUM_COLOURS % len(DASHES)]}"
         last_x, last_y = placed[-1]
         parts.append(f'<g style="{style}"><title>{escape(name)}: {number(points[-1][1])} at the end</title>')
         parts.append(f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in placed)}"/>')
@@ -60,13 +61,18 @@ def chart(title: str, series: Iterable[Series], caption: str = "", unit: str = "
     if len(drawn) > 1:
         items = (
             f'<li style="--colour: var(--series-{colour % NUM_COLOURS})">{escape(name)} <b>{number(points[-1][1])}</b></li>'
-            for colour, (name, points) in enumerate(drawn)
+            for colour, name, points in drawn
         )
         legend = f'<ul class="legend">{"".join(items)}</ul>'
     said = escape(f"{title}, {unit}" if unit else title)
-    end = "" if len(drawn) > 1 else f' <b class="end">{number(drawn[0][1][-1][1])}</b>'
+    end = (
+        ""
+        if len(drawn) > 1
+        else f' <b class="end" style="color: var(--series-{drawn[0][0] % NUM_COLOURS})">{number(drawn[0][2][-1][1])}</b>'
+    )
     about = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said} over steps">{"".join(parts)}</svg>'
+    aloud = "; ".join(f"{escape(name)} from {number(points[0][1])} to {number(points[-1][1])}" for _, name, points in drawn)
+    svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said} over {escape(across)}: {aloud}">{"".join(parts)}</svg>'
     return f'<figure class="chart"><h3>{said}{end}</h3>{legend}{svg}{about}</figure>'
 
 

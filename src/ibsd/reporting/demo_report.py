@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ibsd.reporting import page
 from ibsd.reporting.curves import chart
 from ibsd.reporting.figures import described, figure, signed
 from ibsd.reporting.pictures import Box
 from ibsd.reporting.run_report import Rows, curve
+from ibsd.reporting.scenes import Scene, crops, scene_slider
 
 if TYPE_CHECKING:
     from ibsd.evaluation.scores import ScoreTable
@@ -24,23 +23,12 @@ SHOWN = (("basicsr-y", "psnr_y"), ("basicsr-y", "ssim_y"), ("ibsd-cdc", "lpips")
 
 
 @dataclass(frozen=True)
-class Photograph:
-    """One photograph in all its versions, and how near each comes to the original."""
-
-    lr: np.ndarray
-    versions: Mapping[str, np.ndarray]
-    """Upscaled, by method, all of one size, in the order of the page; the last one is what the page is about."""
-    original: np.ndarray
-    psnr: Mapping[str, float]
-    """PSNR-Y in dB by method."""
-    credit: str
-
-
-@dataclass(frozen=True)
 class Story:
     """What the page tells."""
 
-    photograph: Photograph
+    photograph: Scene
+    credit: str
+    """Of the photograph."""
     table: ScoreTable
     logs: Mapping[str, Rows]
     """Log of each training, by method."""
@@ -65,13 +53,13 @@ def demo_page(story: Story, boxes: Sequence[Box]) -> str:
     caption = (
         f"Pull the line, or use the arrow keys. {width} x {height} pixels went in, blurred, noisy and compressed as by a small camera. "
         f"PSNR-Y against the original: {first} {photograph.psnr[first]:.2f} dB, {last} {photograph.psnr[last]:.2f} dB ({gain:+.2f}). "
-        f"{photograph.credit}"
+        f"{story.credit}"
     )
     sections = [
-        page.slider(photograph.versions[first], photograph.versions[last], (first, last), caption),
+        scene_slider(photograph, caption),
         page.section(
             "Look closer",
-            *(crops(photograph, box, scale) for box in boxes),
+            *(crops(photograph, box) for box in boxes),
             about="Where the three results differ most, found by the computer and not picked by hand.",
         ),
         page.section(
@@ -91,13 +79,6 @@ def demo_page(story: Story, boxes: Sequence[Box]) -> str:
         page.section("How it was made", page.facts(story.facts)),
     ]
     return page.page(title, "ibsd demo", lead, sections, ", ".join(f"{name} {version}" for name, version in story.versions.items()))
-
-
-def crops(photograph: Photograph, box: Box, scale: int) -> str:
-    """One part of the photograph in all versions."""
-    parts = {"input": box.of(photograph.lr, scale)} | {name: box.of(image) for name, image in photograph.versions.items()}
-    parts["original"] = box.of(photograph.original)
-    return f'<div class="crops">{"".join(page.picture(image, name, enlarged=True) for name, image in parts.items())}</div>'
 
 
 def score_rows(table: ScoreTable) -> list[list[str]]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,22 @@ from PIL import Image
 STYLE = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("slider.js")
 
+SCROLL = '<div class="scroll" tabindex="0" role="group" aria-label="Table, wider than the page where it scrolls">'
+"""Begins what may be wider than the page: it scrolls by itself, by keyboard too."""
+
+LEAST = 0.7
+"""Of its own width: below that a drawing scrolls, or its letters are too small."""
+
+NAV_FROM = 5
+"""Sections from which on a page begins with a list of them."""
+
+THEMED = {
+    "#1d2939": "--ink", "#344054": "--ink", "#475467": "--soft", "#667085": "--soft", "#98a2b3": "--soft", "#d0d5dd": "--line", "#e4e7ec": "--line",
+    "#eaecf0": "--line", "white": "--raised", "#1570cd": "--series-0", "#d9480f": "--series-1", "#1a7f37": "--good", "#8250df": "--series-2",
+    "#b42381": "--series-3", "#b42318": "--bad",
+}  # fmt: skip
+"""Colours of drawings that also stand alone -> those of the page, which follow light and dark."""
+
 
 def page(title: str, kicker: str, lead: str, sections: Iterable[str], footer: str = "") -> str:
     """The whole document: a small line, the title and a leading sentence above the sections; empty ones are left out."""
@@ -26,9 +43,16 @@ def page(title: str, kicker: str, lead: str, sections: Iterable[str], footer: st
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<main>\n"
-        f'<header><p class="kicker">{escape(kicker)}</p><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n'
+        f'<header><p class="kicker">{escape(kicker)}</p><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{contents(body)}</header>\n'
         f"{body}\n</main>\n<footer>{escape(footer)}</footer>\n<script>\n{SCRIPT.read_text(encoding='utf-8')}</script>\n</body>\n</html>\n"
     )
+
+
+def contents(body: str) -> str:
+    """Links to the sections of a long page."""
+    found = re.findall(r'<section id="([^"]+)"><h2>(.*?)</h2>', body)
+    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in found)
+    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if len(found) >= NAV_FROM else ""
 
 
 def section(title: str, *parts: str, about: str = "") -> str:
@@ -36,10 +60,17 @@ def section(title: str, *parts: str, about: str = "") -> str:
     if not any(parts):
         return ""
     said = f'<p class="about">{escape(about)}</p>' if about else ""
-    return f"<section><h2>{escape(title)}</h2>{said}{''.join(parts)}</section>"
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "part"
+    return f'<section id="{name}"><h2>{escape(title)}</h2>{said}{"".join(parts)}</section>'
 
 
-def paragraph(text: str, kind: Literal["", "note", "alarm"] = "") -> str:
+def part(title: str, *inside: str, about: str = "") -> str:
+    """A part of a section; "" when it would be empty."""
+    said = f'<p class="about">{escape(about)}</p>' if about else ""
+    return f'<div class="part"><h3>{escape(title)}</h3>{said}{"".join(inside)}</div>' if any(inside) else ""
+
+
+def paragraph(text: str, kind: Literal["", "about", "note", "alarm", "part-name"] = "") -> str:
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
@@ -54,15 +85,32 @@ def facts(items: Iterable[tuple[str, str]]) -> str:
     return '<dl class="facts">' + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in items) + "</dl>"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], strong_column: int | None = None) -> str:
-    """A table whose first column names the row; the others are figures. `strong_column` stands out."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], strong_column: int | None = None, title: str = "") -> str:
+    """A table whose first column names the row. Columns without a figure are set as text; `strong_column` stands out. "" without rows."""
+    lines = list(rows)
+    if not lines:
+        return ""
+    kinds = [_kind([line[column] for line in lines]) for column in range(len(header))]
+    if strong_column is not None:
+        kinds[strong_column] = "strong"
 
-    def cells(tag: str, values: Sequence[str]) -> str:
-        kinds = [' class="strong"' if column == strong_column else "" for column in range(len(values))]
-        return "".join(f"<{tag}{kind}>{escape(value)}</{tag}>" for kind, value in zip(kinds, values, strict=True))
+    def cells(first: str, other: str, values: Sequence[str]) -> str:
+        tags = [first, *[other] * (len(values) - 1)]
+        marks = [f' class="{kind}"' if kind else "" for kind in kinds]
+        return "".join(f"<{tag}{mark}>{escape(text)}</{tag[:2]}>" for tag, mark, text in zip(tags, marks, values, strict=True))
 
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{cells("th", header)}</tr></thead><tbody>{body}</tbody></table></div>'
+    head = cells('th scope="col"', 'th scope="col"', header)
+    row = 'th scope="row"'
+    body = "".join(f"<tr>{cells(row, 'td', line)}</tr>" for line in lines)
+    said = f"<caption>{escape(title)}</caption>" if title else ""
+    return f"{SCROLL}<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _kind(column: Sequence[str]) -> str:
+    """Of the cells of a column: "" for figures, `words`, or `text` where some are long."""
+    if any(re.match(r"[-+]?[\d.]", cell) for cell in column):
+        return ""
+    return "text" if any(len(cell) > 40 for cell in column) else "words"
 
 
 def details(title: str, inside: str) -> str:
@@ -78,20 +126,48 @@ def picture(image: np.ndarray, caption: str, alt: str = "", enlarged: bool = Fal
     return f'<figure><img{kind} src="{source}" {size} alt="{escape(alt or caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
 
 
-def slider(before: np.ndarray, after: np.ndarray, labels: tuple[str, str], caption: str) -> str:
-    """Two images of one size, one over the other, with a divider that is drawn or moved with the arrow keys."""
-    assert before.shape == after.shape, f"{before.shape} {after.shape}"
-    size = f'width="{before.shape[1]}" height="{before.shape[0]}"'
-    said = f"Divider between {labels[0]} and {labels[1]}"
+def slider(images: Mapping[str, np.ndarray], caption: str, left: str, right: str) -> str:
+    """Images of one size by name, one over the other, two at a time, with a divider that is drawn or moved with the arrow keys.
+
+    It begins with `left` and `right`; of three and more images any two can be chosen.
+    """
+    shape = images[left].shape
+    assert all(image.shape == shape for image in images.values()), [image.shape for image in images.values()]
+
+    def shown(name: str, kind: str) -> str:
+        source = f'src="{data_uri(images[name], "jpeg")}" width="{shape[1]}" height="{shape[0]}"'
+        return f'<img {kind} {source} data-name="{escape(name)}" alt="{escape(name)}">'
+
+    def choice(side: str, chosen: str) -> str:
+        options = "".join(f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>" for name in images)
+        return f'<label>{side.capitalize()} <select data-side="{side}">{options}</select></label>'
+
+    pair = shown(right, 'class="after"') + shown(left, 'class="before"')
+    others = "".join(shown(name, "hidden") for name in images if name not in (left, right))
+    said = escape(f"Divider between {left} and {right}")
+    choices = f'<div class="choices">{choice("left", left)}{choice("right", right)}</div>' if others else ""
     return (
-        '<figure class="wide"><div class="compare">'
-        f'<img src="{data_uri(after, "jpeg")}" {size} alt="{escape(labels[1])}">'
-        f'<img class="before" src="{data_uri(before, "jpeg")}" {size} alt="{escape(labels[0])}">'
-        f'<span class="label left">{escape(labels[0])}</span><span class="label right">{escape(labels[1])}</span>'
-        '<span class="divider"></span>'
-        f'<input type="range" min="0" max="100" step="0.5" value="50" aria-label="{escape(said)}">'
+        f'<figure class="wide">{choices}<div class="compare">{pair}{others}'
+        f'<span class="label left">{escape(left)}</span><span class="label right">{escape(right)}</span><span class="divider"></span>'
+        f'<input type="range" min="0" max="100" step="0.5" value="50" aria-label="{said}">'
         f"</div><figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def drawing(svg: str, alt: str, caption: str = "") -> str:
+    """A drawing that also stands alone as a file, in the page's colours; "" for ""."""
+    if not svg:
+        return ""
+    width = int(svg.split('width="', 1)[1].split('"')[0])
+    inside = svg.replace(' xmlns="http://www.w3.org/2000/svg"', f' role="img" aria-label="{escape(alt)}"', 1)
+    inside = inside.replace('style="', f'style="max-width:{width}px;min-width:{round(LEAST * width)}px;', 1)
+    inside = re.sub(r'(fill|stroke)(="|:)(#[0-9a-f]{6}|white)', lambda found: found[1] + found[2] + _themed(found[3]), inside)
+    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure class="drawing"><div class="scroll">{inside}</div>{said}</figure>'
+
+
+def _themed(colour: str) -> str:
+    return f"var({THEMED[colour]})" if colour in THEMED else colour
 
 
 def data_uri(image: np.ndarray, form: Literal["png", "jpeg"]) -> str:

@@ -84,9 +84,7 @@ def telling_boxes(images: Sequence[np.ndarray], height: int, width: int, count: 
 
     By the mean over all pairs of images of the absolute difference; nobody picks what looks good. Corners lie on multiples of `grid`.
     """
-    levels = [image.astype(np.float64).mean(axis=2) for image in images]
-    difference = sum(abs(one - other) for number, one in enumerate(levels) for other in levels[:number])
-    assert isinstance(difference, np.ndarray), "at least two images"
+    difference = difference_map(images)
     sums = np.pad(difference.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     windows = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
     windows = windows[::grid, ::grid].copy()
@@ -97,6 +95,14 @@ def telling_boxes(images: Sequence[np.ndarray], height: int, width: int, count: 
         rows = slice(max(0, int(row) - height // grid + 1), int(row) + height // grid)
         windows[rows, max(0, int(column) - width // grid + 1) : int(column) + width // grid] = -1
     return boxes
+
+
+def difference_map(images: Sequence[np.ndarray]) -> np.ndarray:
+    """[H, W]: how far two or more images of one size, uint8 [H, W, 3], lie apart, summed over all pairs of them."""
+    levels = [image.astype(np.float64).mean(axis=2) for image in images]
+    difference = sum(abs(one - other) for number, one in enumerate(levels) for other in levels[:number])
+    assert isinstance(difference, np.ndarray), "at least two images"
+    return difference
 
 
 def side_by_side(left: np.ndarray, right: np.ndarray, enlarge: int) -> Image.Image:

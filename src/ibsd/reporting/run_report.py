@@ -1,9 +1,10 @@
-"""The page of one training run, made from what its folder holds: settings, curves, alarms, pictures."""
+"""The page of training runs, one or several beside each other, made from what their folders hold: settings, curves, alarms, pictures, cost."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from ibsd.images import read_rgb
 from ibsd.reporting import page
 from ibsd.reporting.curves import Series, chart
+from ibsd.reporting.information_plane import information_plane
 from ibsd.training.tracking import read_json_lines
 from ibsd.types import InputError
 
@@ -20,82 +22,225 @@ Rows = Sequence[Mapping[str, Any]]
 """Lines of a run's log: {"step": ..., figures}."""
 
 WIDEST_PX = 1800
+UNSEEN, SEEN = "val/psnr_y", "val/seen_psnr_y"
+LABELS = {UNSEEN: "val", SEEN: "training pictures"}
 
 CHARTS = (
-    ("val/psnr_y", "PSNR-Y on val", "dB", "Nearness to the validation originals, by the running average of the weights; more is better."),
-    ("val/ssim_y", "SSIM-Y on val", "", "Likeness of structures, at most 1."),
-    ("term/l1", "L1", "", "Mean absolute difference to the original, on training patches."),
-    ("term/wavelet", "Wavelet loss", "", "Difference to the soft target in fine detail, on training patches."),
-    ("term/bound", "Bound", "nats per element", "How much of each feature map the next one still tells; what IBSD presses down."),
-    ("term/nll", "Likelihood loss", "nats per element", "How well the estimators predict the feature maps; lower is better."),
+    ((UNSEEN, SEEN), "PSNR-Y", "dB", "Nearness to the originals, by the averaged weights. Rising where it was trained alone: learned by heart."),
+    (("val/ssim_y",), "SSIM-Y on val", "", "Likeness of structures, at most 1."),
+    (("term/l1",), "L1", "", "Mean absolute difference to the original, on training patches."),
+    (("term/wavelet",), "Wavelet loss", "", "Difference to the soft target in fine detail, on training patches."),
+    (("term/bound",), "Bound", "nats per element", "How much of each feature map the next one still tells; what IBSD presses down."),
+    (("term/nll",), "Likelihood loss", "nats per element", "How well the estimators predict the feature maps; lower is better."),
     ("bound/", "Bound per link", "nats per element", "Far below 0: the estimators lag behind. Exploding: they overfit."),
     ("nll/", "Likelihood loss per link", "nats per element", "A rise while the bound falls: the student hides instead of forgetting."),
     ("scale/", "Feature scale", "", "Standard deviation of each node. Shrinking features lower the bound without forgetting anything."),
     ("gradient_share/", "Gradient, as a share of L1's", "", "How strongly each term pulls."),
     ("gradient_cosine/", "Gradient, angle to L1's", "cosine", "Below 0 a term pulls against L1."),
     ("soft_target/", "Soft target", "", "The share of the student's past in it, and of coefficients whose gradient changes sign by it."),
-    ("learning_rate", "Learning rate", "", ""),
+    (("learning_rate",), "Learning rate", "", ""),
 )  # fmt: skip
-"""(name of one figure, or the beginning of several names, ending in a slash; title; unit; caption), in the order of the page."""
+"""(names of figures that share a chart, or the beginning of several names, ending in a slash; title; unit; caption), in the order of the page."""
 
 SILENT = ("alarms",)
 
-
-def write_run_report(folder: Path) -> Path:
-    """Writes `report.html` into the folder of a run, finished or not, and returns its path. InputError where that fails."""
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    rows = read_json_lines(folder / "log.jsonl") if (folder / "log.jsonl").is_file() else []
-    messages = folder / "messages.log"
-    sentences = messages.read_text(encoding="utf-8").splitlines() if messages.is_file() else []
-    pictures = sorted((folder / "validation").glob("step-*.png"))
-    target = folder / "report.html"
-    write_page(target, run_page(folder.absolute().name, facts, rows, list(dict.fromkeys(sentences)), pictures))
-    return target
+PLANE = (
+    "The path of each link over training, a dot at its end: up is more bound, to the right a better guess by the run's own estimators. A path that "
+    "falls without going left forgot; one that falls to the left lost both, as lagging estimators and hiding students do."
+)
 
 
-def run_page(name: str, facts: Mapping[str, Any], rows: Rows, sentences: Sequence[str], pictures: Sequence[Path]) -> str:
-    """The page as text."""
-    config, result, versions = facts["config"], facts.get("result", {}), facts.get("versions", {})
-    student, objective, training = config["student"], config["objective"], config["training"]
-    scores = [(row["step"], row["val/psnr_y"]) for row in rows if row.get("val/psnr_y") is not None]
-    step = result.get("step", rows[-1]["step"] if rows else 0)
-    done = f"{step:,} of {training['num_steps']:,} steps"
-    summary = [("network", f"{student['name']} x{student['scale']}"), ("objective", objective["name"]), ("steps", done)]
+@dataclass(frozen=True)
+class RunStory:
+    """One run, finished or not, as its folder tells it."""
+
+    name: str
+    facts: Mapping[str, Any]
+    """`run.json`"""
+    rows: Rows
+    sentences: Sequence[str]
+    """What was said during training, each once."""
+    pictures: Sequence[Path] = ()
+    """Sheets of validation pictures, oldest first."""
+    cost: Sequence[tuple[str, str]] = ()
+    """What the network takes, for the page's part on cost."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.facts["config"]
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        return self.facts.get("result", {})
+
+    @property
+    def step(self) -> int:
+        return self.result.get("step", self.rows[-1]["step"] if self.rows else 0)
+
+
+def read_run(folder: Path) -> RunStory:
+    """InputError if the folder holds no run, or a damaged one."""
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        named = [facts["config"][section]["name"] for section in ("student", "objective")]
+        assert all(isinstance(name, str) for name in named)
+    except FileNotFoundError:
+        raise InputError(f"{folder}: holds no run.json, so no run; name the folder that ibsd train wrote") from None
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        raise InputError(f"{path}: is damaged; name another run, or make this one again") from None
+    log, messages = folder / "log.jsonl", folder / "messages.log"
+    sentences = messages.read_text(encoding="utf-8", errors="replace").splitlines() if messages.is_file() else []
+    return RunStory(
+        folder.absolute().name,
+        facts,
+        read_json_lines(log) if log.is_file() else [],
+        list(dict.fromkeys(sentences)),
+        sorted((folder / "validation").glob("step-*.png")),
+    )
+
+
+def named_apart(runs: Sequence[RunStory]) -> list[RunStory]:
+    """Called by their objectives where these differ, else by their folders, else by numbers too."""
+    for names in ([run.config["objective"]["name"] for run in runs], [run.name for run in runs]):
+        if len(set(names)) == len(runs):
+            return [replace(run, name=name) for run, name in zip(runs, names, strict=True)]
+    return [replace(run, name=f"{number} {run.name}") for number, run in enumerate(runs, start=1)]
+
+
+def runs_page(runs: Sequence[RunStory], scenes: str = "", scores: Sequence[str] = ()) -> str:
+    """The page as text.
+
+    Args:
+        runs: one or several; `named_apart` if several.
+        scenes: HTML of the pictures before and after.
+        scores: HTML of tables and matrices of scores.
+    """
+    many = len(runs) > 1
+    summaries = [dict(summary(run)) for run in runs]
+    costs = [dict([*cost(run), *run.cost]) for run in runs]
+    sections = [
+        beside(summaries, runs) if many else page.facts(summaries[0].items()),
+        page.paragraph("One seed each: no conclusion. Differences this small come and go with the seed; ibsd compare says how far.", "note")
+        if many
+        else "",
+        scenes,
+        page.section("Scores", *scores),
+        page.section(
+            "What the runs said" if many else "What the run said",
+            *(page.paragraph(f"{run.name}: {sentence}" if many else sentence, "alarm") for run in runs for sentence in run.sentences),
+        ),
+        page.section("Curves", page.grid(charts(runs))),
+        page.section("Information plane", page.grid(planes(runs)), about=PLANE),
+    ]
+    sheets = [page.details(f"{run.name} at {done(run)}", sheet(run)) for run in runs if run.pictures]
+    sections.append(page.section("Validation pictures", *sheets))
+    sections += [
+        page.section(
+            "Cost", beside(costs, runs) if many else page.facts(costs[0].items()), about="Upscaling costs the same whatever the objective."
+        ),
+        page.section("Settings", settings(runs), about="A resumed run shows the latest ones."),
+    ]
+    versions = ", ".join(f"{key} {value}" for key, value in runs[-1].facts.get("versions", {}).items())
+    kinds = " and ".join(dict.fromkeys(f"{run.config['student']['name']} x{run.config['student']['scale']}" for run in runs))
+    methods = ", ".join(dict.fromkeys(run.config["objective"]["name"] for run in runs))
+    lead = f"{kinds}, trained with {methods}: {' and '.join(dict.fromkeys(done(run) for run in runs))}."
+    return page.page(" and ".join(run.name for run in runs), f"ibsd training run{'s' if many else ''}", lead, sections, versions)
+
+
+def sheet(run: RunStory) -> str:
+    step = f"{int(run.pictures[-1].stem.removeprefix('step-')):,}"
+    return page.picture(shrunk(read_rgb(run.pictures[-1])), f"Step {step}: LR, result and original.")
+
+
+def done(run: RunStory) -> str:
+    return f"{run.step:,} of {run.config['training']['num_steps']:,} steps"
+
+
+def summary(run: RunStory) -> list[tuple[str, str]]:
+    """Names with values: what the run is and what came of it."""
+    student, result = run.config["student"], run.result
+    scores = [(row["step"], row[UNSEEN]) for row in run.rows if row.get(UNSEEN) is not None]
+    facts = [("network", f"{student['name']} x{student['scale']}"), ("objective", run.config["objective"]["name"]), ("steps", done(run))]
     if result:
-        summary.append(("how it ended", result["reason"]))
+        facts.append(("how it ended", result["reason"]))
     if scores:
         best_step, best = max(scores, key=lambda score: score[1])
-        summary += [("best on val", f"{best:.2f} dB at step {best_step:,}"), ("last on val", f"{scores[-1][1]:.2f} dB")]
+        facts += [("best on val", f"{best:.2f} dB at step {best_step:,}"), ("last on val", f"{scores[-1][1]:.2f} dB")]
     if result.get("skipped"):
-        summary.append(("skipped steps", f"{result['skipped']:,}"))
-    sections = [
-        page.facts(summary),
-        page.section("What the run said", *(page.paragraph(sentence, "alarm") for sentence in sentences)),
-        page.section("Curves", page.grid(charts(rows))),
-    ]
-    if pictures:
-        caption = f"Step {int(pictures[-1].stem.removeprefix('step-')):,}: LR, result and original."
-        sections.append(page.section("Validation pictures", page.picture(shrunk(read_rgb(pictures[-1])), caption)))
-    settings = ((key, str(value)) for key, value in flat(config))
-    sections.append(
-        page.section(
-            "Settings", page.details("Every setting of the run", page.facts(settings)), about="A resumed run shows the latest ones."
-        )
-    )
-    lead = f"{student['name']} x{student['scale']}, trained with {objective['name']}: {done}."
-    return page.page(name, "ibsd training run", lead, sections, ", ".join(f"{key} {value}" for key, value in versions.items()))
+        facts.append(("skipped steps", f"{result['skipped']:,}"))
+    return facts
 
 
-def charts(rows: Rows) -> list[str]:
-    """A chart for every kind of figure in the log, known ones first."""
-    left = dict.fromkeys(name for row in rows for name in row if name != "step" and name not in SILENT)
+def cost(run: RunStory) -> list[tuple[str, str]]:
+    """What the training took, as far as the run knows."""
+    seconds = run.result.get("seconds")
+    facts = [("training, last session", f"{seconds / 60:.1f} min")] if seconds else []
+    if threads := run.config.get("run", {}).get("threads"):
+        facts.append(("threads", str(threads)))
+    if (processes := run.facts.get("processes", 1)) > 1:
+        facts.append(("processes", str(processes)))
+    return facts
+
+
+def beside(columns: Sequence[Mapping[str, str]], runs: Sequence[RunStory]) -> str:
+    """A line per name, a column per run."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    return page.table(["", *(run.name for run in runs)], [[name, *(column.get(name, "") for column in columns)] for name in names])
+
+
+def settings(runs: Sequence[RunStory]) -> str:
+    """All settings folded away; of several runs first those that differ."""
+    tables = [{key: str(value) for key, value in flat(run.config)} for run in runs]
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    if len(runs) == 1:
+        return page.details("Every setting of the run", page.facts(tables[0].items()))
+    differ = [name for name in names if len({table.get(name) for table in tables}) > 1]
+    rows = [[name, *(table.get(name, "") for table in tables)] for name in differ]
+    same = ((name, tables[0][name]) for name in names if name not in differ)
+    header = ["setting", *(run.name for run in runs)]
+    return page.table(header, rows, title="Settings in which they differ") + page.details("Settings that they share", page.facts(same))
+
+
+def charts(runs: Sequence[RunStory]) -> list[str]:
+    """A chart for every kind of figure in the logs, known ones first: shared by the runs, but for figures that have parts."""
+    left = {run.name: dict.fromkeys(name for row in run.rows for name in row if name != "step" and name not in SILENT) for run in runs}
     drawn = []
-    for key, title, unit, caption in CHARTS:
-        names = [name for name in left if name == key or (key.endswith("/") and name.startswith(key))]
-        for name in names:
-            left.pop(name)
-        drawn.append(chart(title, [curve(rows, name, name.removeprefix(key) or title) for name in names], caption, unit))
-    return [*drawn, *(chart(name, [curve(rows, name)]) for name in left)]
+    for keys, title, unit, caption in CHARTS:
+        if isinstance(keys, tuple):
+            there = [key for key in keys if any(key in names for names in left.values())]
+            series = [curve(run.rows, key, label(run, key, len(runs) > 1, len(there) > 1) or title) for run in runs for key in there]
+            drawn.append(chart(title, series, caption, unit))
+            for names in left.values():
+                for key in there:
+                    names.pop(key, None)
+            continue
+        for run in runs:
+            parts = [name for name in left[run.name] if name.startswith(keys)]
+            for name in parts:
+                left[run.name].pop(name)
+            said = f"{title} ({run.name})" if len(runs) > 1 else title
+            drawn.append(chart(said, [curve(run.rows, name, name.removeprefix(keys)) for name in parts], caption, unit))
+    others = dict.fromkeys(name for names in left.values() for name in names)
+    return [*drawn, *(chart(name, [curve(run.rows, name, run.name) for run in runs if name in left[run.name]]) for name in others)]
+
+
+def label(run: RunStory, key: str, many_runs: bool, many_keys: bool) -> str:
+    return ", ".join([*([run.name] if many_runs else []), *([LABELS.get(key, key)] if many_keys else [])])
+
+
+def planes(runs: Sequence[RunStory]) -> list[str]:
+    """An information plane for every run whose log has bounds and likelihoods."""
+    return [
+        chart(
+            f"Bound against log-likelihood{f' ({run.name})' if len(runs) > 1 else ''}",
+            information_plane(run.rows),
+            "",
+            "nats per element",
+            "log-likelihood",
+        )
+        for run in runs
+    ]
 
 
 def curve(rows: Rows, name: str, label: str = "") -> Series:
@@ -119,14 +264,3 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
             yield from flat(value, f"{prefix}{key}.")
         elif value not in ("", None):
             yield f"{prefix}{key}", value
-
-
-def write_page(path: Path, text: str) -> None:
-    """All of the page or nothing. InputError where that fails."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: could not be written ({error.strerror}); free some space or choose another folder") from None

@@ -1,0 +1,100 @@
+"""The page of a comparison: all that its Markdown says, and results that come back from their JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from comparison.made_up import by_name, outline, record
+from ibsd.comparison.records import to_text
+from ibsd.comparison.results import Results, results_from_table
+from ibsd.comparison.summary import summarise
+from ibsd.reporting.comparison_report import comparison_report
+from ibsd.reporting.markdown import inline, sections
+from reporting.test_pages import assert_stands_alone
+
+COMMITTED = sorted((Path(__file__).parents[2] / "benchmarks").glob("*/results.json"))
+
+
+def made_up() -> Results:
+    runs = [record(arm, seed, scores=(30.0 + seed, 31.0)) for arm in ("plain", "ibsd") for seed in (0, 1, 2)]
+    return summarise(outline(ibsd="treatment"), by_name(*runs))
+
+
+def test_results_come_back_from_their_json() -> None:
+    results = made_up()
+    results = replace(results, levels=(*results.levels, replace(results.levels[0], mean=math.inf)))
+    assert repr(results_from_table(json.loads(to_text(results.as_table())))) == repr(results)
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+def test_committed_comparisons_have_a_page(path: Path) -> None:
+    results = results_from_table(json.loads(path.read_text()))
+    assert json.loads(to_text(results.as_table())) == json.loads(path.read_text())
+    text = comparison_report(results, "## Remarks\n\nSaid **so**.", "<p>scenes</p>")
+    assert_stands_alone(text)
+    for words in (
+        results.outline.title.split("&")[0].split("'")[0],
+        "Primary figure",
+        "<strong>so</strong>",
+        "Cost",
+        "t interval",
+        "noise floor",
+        "<p>scenes</p>",
+    ):
+        assert words in text
+    for arm in results.outline.arms:
+        assert f'<th scope="row">{arm}</th>' in text
+
+
+def test_markdown_of_our_pages() -> None:
+    text = """# Title
+
+<!-- left
+out -->
+before
+
+## A & b
+
+One `x < y` and **bold**,
+two *slanted* words, 3 * 4 * 5, [a link](page.md).
+- first
+  goes on
+- second
+
+![picture](a.svg)
+![gone](b.svg)
+
+### Part
+
+| arm | dB |
+| --- | --- |
+| `a` \\| b | 1.0 |
+
+```
+code *stays*
+
+<tag>
+```
+
+## Empty
+"""
+    [(title, html)] = sections(text, {"a.svg": "<b>drawn</b>"})
+    assert title == "A & b"
+    assert html == (
+        '<section id="a-b"><h2>A &amp; b</h2>'
+        "<p>One <code>x &lt; y</code> and <strong>bold</strong>, two <em>slanted</em> words, 3 * 4 * 5, a link.</p>"
+        "<ul><li>first\n  goes on\n</li><li>second</li></ul><b>drawn</b>"
+        '<div class="part"><h3>Part</h3><div class="scroll" tabindex="0" role="group" aria-label="Table, wider than the page where it scrolls">'
+        '<table><thead><tr><th scope="col" class="words">arm</th><th scope="col">dB</th></tr></thead>'
+        '<tbody><tr><th scope="row" class="words">a | b</th><td>1.0</td></tr></tbody></table></div>'
+        '<div class="scroll" tabindex="0"><pre>code *stays*\n\n&lt;tag&gt;</pre></div></div></section>'
+    )
+
+
+def test_marks_within_words_are_no_marks() -> None:
+    assert inline("a*b*c and <*x*>") == "a*b*c and &lt;<em>x</em>&gt;"
