@@ -1,8 +1,17 @@
-"""`python -m ibsd`: the command line."""
+"""`ibsd`, and `python -m ibsd`: the command line."""
 
 import sys
 
-from ibsd.cli.main import main
+
+def main() -> int:
+    """Runs the command line of this process and returns the exit code."""
+    try:
+        from ibsd.cli.main import main as command_line
+    except ModuleNotFoundError as error:
+        print(f"ibsd: {error.name} is not installed: pip install ibsd brings it", file=sys.stderr)
+        return 2
+    return command_line()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,6 +29,7 @@ from ibsd.comparison.results import Results
 from ibsd.comparison.runs import AVERAGED, WEIGHT_FILES, claimed, execute
 from ibsd.comparison.summary import summarise
 from ibsd.config_compare import CompareConfig, load_compare_config
+from ibsd.exhaustion import exhausted
 from ibsd.files import write_whole
 from ibsd.reporting.comparison_page import page
 from ibsd.reporting.comparison_report import comparison_report
@@ -199,9 +200,13 @@ def work(task: Task, path: str, overrides: Sequence[str], name: RunName) -> None
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
         outcome = "wrong"
-    except Exception:
-        traceback.print_exc()
-        outcome = "broken"
+    except Exception as error:
+        if sentence := exhausted(error):
+            print(sentence, file=sys.stderr, flush=True)
+            outcome = "wrong"
+        else:
+            traceback.print_exc()
+            outcome = "broken"
     sys.exit(EXIT_CODES[outcome])
 
 

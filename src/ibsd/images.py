@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from ibsd.exhaustion import is_out_of_memory
 from ibsd.files import write_whole
 from ibsd.types import InputError, Scale
 
@@ -123,6 +124,8 @@ def photo_from_image(image: Image.Image, name: str = "the image") -> Photo:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything (OSError, SyntaxError, struct.error, ...) on a broken file
+        if is_out_of_memory(error):
+            raise MemoryError(f"{name}: {_reason(error)}") from error
         raise InputError(f"{name} is damaged or cut short ({_reason(error)}): replace it or take it out.") from error
     return Photo(rgb, alpha, grey, icc, _portable_exif(image))
 

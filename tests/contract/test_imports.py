@@ -16,7 +16,20 @@ import pytest
 import ibsd
 
 PACKAGE = Path(ibsd.__file__).parent
-CORE = ("types", "files", "processes", "images", "data", "students", "information", "distillation", "training", "metrics", "evaluation")
+CORE = (
+    "types",
+    "exhaustion",
+    "files",
+    "processes",
+    "images",
+    "data",
+    "students",
+    "information",
+    "distillation",
+    "training",
+    "metrics",
+    "evaluation",
+)
 ALLOWED_IN_CORE = {"torch", "numpy", "safetensors", "PIL", "ibsd"} | set(sys.stdlib_module_names)
 TRITON_KERNEL = "ibsd.information.kernels.fused"
 
@@ -86,12 +99,24 @@ def test_inference_reaches_nothing_of_training(name: str):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("students", "information", "data", "metrics")])
 def test_the_bottom_layer_is_side_by_side(name: str):
-    assert {part(each) for each in reached(name)} <= {part(name), "images", "files", "types", "weights"}
+    assert {part(each) for each in reached(name)} <= {part(name), "images", "exhaustion", "files", "types", "weights"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("distillation", "evaluation", "training")])
 def test_nobody_but_the_faces_sees_a_config(name: str):
-    allowed = {"distillation", "information", "students", "data", "metrics", "images", "files", "processes", "types", "weights"}
+    allowed = {
+        "distillation",
+        "information",
+        "students",
+        "data",
+        "metrics",
+        "images",
+        "exhaustion",
+        "files",
+        "processes",
+        "types",
+        "weights",
+    }
     allowed |= {"evaluation": {"evaluation"}, "training": {"training", "evaluation"}}.get(part(name), set())
     assert {part(each) for each in reached(name)} <= allowed
 

@@ -202,19 +202,24 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError(5, "Input/output error"), KeyboardInterrupt()])
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    picture(tmp_path / "in" / "a.png")
-    picture(tmp_path / "out" / "a.png", seed=1)
+    """A full disk ends the folder, as nothing that comes after could be written; of another error the others know nothing."""
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "in" / name)
+        picture(tmp_path / "out" / name, seed=1)
     before = tree(tmp_path)
 
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(os, "replace", fail)
-    if isinstance(error, OSError):
-        (result,) = upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
-        assert "No space left on device" in str(result.error)
+    if getattr(error, "errno", 0) == 5:
+        results = upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
+        assert ["Input/output error" in str(result.error) for result in results] == [True, True]
+    elif isinstance(error, OSError):
+        with pytest.raises(InputError, match="out/a.png cannot be written .No space left on device.*; 0 of 2 are done, go on with"):
+            upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
     else:
         with pytest.raises(KeyboardInterrupt):
             upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)

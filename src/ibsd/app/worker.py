@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ibsd.exhaustion import is_out_of_memory
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ def main() -> None:
             tell({"done": VERBS[request["do"]](request, tell)})
         except InputError as error:
             tell({"error": str(error)})
-        except MemoryError:
-            tell({"error": "there is not enough memory for this photograph: make it smaller"})
-        except Exception:
+        except Exception as error:
+            if is_out_of_memory(error):
+                tell({"error": "there is not enough memory for this photograph: make it smaller"})
+                continue
             traceback.print_exc()
             tell({"error": DEFECT})
 

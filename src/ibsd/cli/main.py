@@ -24,6 +24,7 @@ from ibsd.cli.doctor import doctor
 from ibsd.cli.efficiency import efficiency
 from ibsd.cli.evaluate import evaluate
 from ibsd.cli.export import export
+from ibsd.cli.limited import in_child, memory_is_limited
 from ibsd.cli.models import models
 from ibsd.cli.report import report
 from ibsd.cli.serve import serve
@@ -31,16 +32,8 @@ from ibsd.cli.signals import Ended
 from ibsd.cli.students import students
 from ibsd.cli.train import train
 from ibsd.cli.upscale import upscale
+from ibsd.exhaustion import NO_MEMORY, exhausted
 from ibsd.types import InputError
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""What torch says, on the CPU and on CUDA, in a RuntimeError."""
-NO_MEMORY = (
-    "the memory does not suffice: take smaller pictures, data.batch_size or --tile, close other programs, or raise the limit (ulimit -v); "
-    "a training goes on with --resume"
-)
 
 app = App(
     name="ibsd",
@@ -74,6 +67,9 @@ for order, (command, usage) in enumerate(USAGE.items()):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `ibsd arguments...` (default: those of the process) and returns the exit code."""
+    if arguments is None and memory_is_limited():
+        code = in_child(lambda: main(sys.argv[1:]))
+        return complain(NO_MEMORY) if code is None else code
     given = list(sys.argv[1:] if arguments is None else arguments)
     if any("\0" in argument for argument in given):
         return complain("an argument holds a null byte, which no name of a file can: check the command line")
@@ -96,21 +92,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(left.__context__, BrokenPipeError):
             return 128 + signal.SIGPIPE
         raise
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return complain(f"{str(error.filename)[:60]}... is too long for the name of a file: check the command line")
-        if error.errno not in NO_SPACE:
-            return apologise(given)
-        where = f" for {error.filename}" if error.filename else ""
-        return complain(
-            f"nothing more can be written{where} ({error.strerror}): free some space and run it again, a training with --resume"
-        )
-    except MemoryError:
-        return complain(NO_MEMORY)
-    except RuntimeError as error:
-        return complain(NO_MEMORY) if any(words in str(error) for words in OUT_OF_MEMORY) else apologise(given)
-    except Exception:
-        return apologise(given)
+        if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ibsd"):
+            return complain(f"{error.name} is not installed: pip install ibsd brings it")
+        sentence = exhausted(error)
+        return complain(sentence) if sentence else apologise(given)
 
 
 def usage_error(error: CycloptsError, given: Sequence[str]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,6 +76,7 @@ def export_student(
     except OSError as error:
         raise InputError(f"{target.parent} cannot be written to ({error.strerror}): choose another output") from error
     with workplace as folder:
+        _check_space(student, Path(folder))
         made = Path(folder) / target.name
         _WRITERS[format](student, facts, json.dumps(block), made, int8)
         certified = _certified(student, facts, made, format, precision)
@@ -150,6 +153,13 @@ _WRITERS: dict[str, Callable[[Student, NetworkFacts, str, Path, bool], None]] = 
     "ncnn": _ncnn,
     "safetensors": _safetensors,
 }
+
+
+def _check_space(student: Student, folder: Path) -> None:
+    """OSError if there is no room for all that converters leave in the folder, because some of them crash where they cannot write."""
+    weights = sum(tensor.nbytes for tensor in student.state_dict().values())
+    if shutil.disk_usage(folder).free < 8 * weights + 2**20:  # pnnx leaves five times the weights and 300 kB
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.parent))
 
 
 def _check_target(target: Path, weights: Path, format: str, force: bool) -> None:

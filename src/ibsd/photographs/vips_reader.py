@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ibsd.exhaustion import is_out_of_memory
 from ibsd.photographs.exif import dpi_of, portable_block, portable_tiff
 from ibsd.photographs.photograph import Facts
 from ibsd.types import InputError
@@ -177,6 +178,8 @@ class _clear:  # noqa: N801  (reads as a phrase)
 
         if isinstance(error, pyvips.Error):
             reason = vips_reason(error)
+            if is_out_of_memory(error):
+                raise MemoryError(f"{self.path}: {reason}") from error
             if "Unsupported codec" in reason or "No decoding plugin" in reason or "Support for this compression" in reason:
                 raise InputError(
                     f"{self.path} is HEIC, and this libvips has no decoder for it: convert it to JPEG or AVIF, or install a libvips with one."

@@ -4,6 +4,7 @@ PNG stream, which hold the rows that are done.
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import re
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ibsd.exhaustion import NO_SPACE, is_out_of_memory
 from ibsd.photographs.photograph import Facts
 from ibsd.photographs.png_stream import png_stream
 from ibsd.photographs.tiff_exif import add_exif_to_tiff
@@ -82,8 +84,11 @@ class _Encoder:
     def _check(self) -> None:
         if self.error:
             if found := re.search("write error\n[a-z]+ error: (.+)", str(getattr(self.error, "detail", ""))):
-                raise OSError(found[1])  # no space, say; `write_whole` makes the sentence
+                number = next((number for number in NO_SPACE if os.strerror(number) == found[1].strip()), errno.EIO)
+                raise OSError(number, found[1].strip())  # `write_whole` makes the sentence
             reason = vips_reason(self.error)
+            if is_out_of_memory(self.error):
+                raise MemoryError(f"{self.path}: {reason}") from self.error
             raise InputError(f"{self.path} cannot be encoded as {self.form} ({reason}): choose another format.") from self.error
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibsd.exhaustion import is_disk_full, is_out_of_memory
 from ibsd.files import make_folder
 from ibsd.photographs import PHOTOGRAPH_SUFFIXES, WRITABLE_SUFFIXES, check_writable, is_photograph_name, open_photograph, write_photograph
 from ibsd.types import InputError, Scale
@@ -66,7 +67,7 @@ def upscale_files(
     Raises:
         InputError: before anything is computed: an input is missing or not named as an image, a folder holds no images, an output exists
             (without `force`) or is itself an input, two inputs would become one output, the output folder cannot be written to, or tile or
-            scale is wrong.
+            scale is wrong. Later only when the disk is full, which ends the whole.
     """
     if not 1 <= quality <= 100:
         raise InputError(f"quality is {quality}: choose 1 to 100.")
@@ -83,7 +84,10 @@ def upscale_files(
             if skip_existing and os.path.lexists(target):
                 result = Result(source, target, skipped=True)
             else:
-                result = _upscale_file(source, target, network, tile, quality, force, on_tile)
+                try:
+                    result = _upscale_file(source, target, network, tile, quality, force, on_tile)
+                except InputError as full:
+                    raise InputError(_how_far(results, len(jobs), full)) from full
             results.append(result)
             if on_file:
                 on_file(result, len(results), len(jobs))
@@ -99,14 +103,30 @@ def _upscale_file(
     force: bool,
     on_tile: Callable[[int, int], None] | None,
 ) -> Result:
+    """What became of one file. InputError if the disk is full, as then no file that comes after can be written either."""
     try:
         photograph = open_photograph(source)
         facts = photograph.facts.upscaled(network.scale)
         note = check_writable(target, facts)
         write_photograph(target, facts, upscaled_strips(photograph, network, tile, on_tile), quality=quality, force=force)
     except InputError as reason:
+        if is_disk_full(reason):
+            raise
         return Result(source, target, str(reason))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return Result(
+            source, target, f"{source} needs more memory than there is: choose a smaller --tile, make it smaller, or raise the limit"
+        )
     return Result(source, target, note=note and f"{target}: {note}")
+
+
+def _how_far(results: Sequence[Result], total: int, full: InputError) -> str:
+    """What is done, for whoever goes on once there is space."""
+    failed = [f"  {result.error}" for result in results if result.error]
+    goes_on = ", go on with --skip-existing" if total > 1 else ""
+    return "\n".join([f"{full}; {len(results) - len(failed)} of {total} are done{goes_on}", *failed])
 
 
 def summary(results: Sequence[Result]) -> str:

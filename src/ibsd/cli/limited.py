@@ -1,0 +1,55 @@
+"""Under a limit on memory (`ulimit -v`) the work is done in a child process.
+
+Where an allocation fails, libraries in C (glib in libvips, OpenBLAS, OpenVINO) abort, exit or crash, which no Python in the same process can turn
+into a sentence: the parent can.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
+
+
+def memory_is_limited() -> bool:
+    """Whether a limit is set on this process's address space."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def in_child(work: Callable[[], int]) -> int | None:
+    """Forks, and returns twice: in the child, which does the work, and in the parent once the child has ended, the exit code; None if there is none.
+
+    The child has a process group of its own, so that Ctrl-C reaches it once, by way of the parent; it does not outlive the parent.
+    """
+    reading, writing = os.pipe()
+    parent, child = os.getpid(), os.fork()
+    if child == 0:
+        os.close(reading)
+        os.setpgid(0, 0)
+        with suppress(OSError, AttributeError):  # Linux has it
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        code = work()
+        os.write(writing, bytes([code]))
+        return code
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, hand_on)
+    os.close(writing)
+    os.waitpid(child, 0)
+    said = os.read(reading, 1)
+    return said[0] if said else None
