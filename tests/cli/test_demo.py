@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.assembly_demo import MARKER, OWN, claim, credit
+from ibsd.assembly_demo import MARKER, OWN, DemoResult, claim, credit, run_demo
 
 from .conftest import Call
 
@@ -28,7 +28,9 @@ def test_the_photograph_has_its_credit() -> None:
 
 
 @pytest.mark.slow
-def test_demo(ibsd: Call) -> None:
+def test_demo(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[DemoResult] = []
+    monkeypatch.setattr("ibsd.assembly_demo.run_demo", lambda *given: made.append(run_demo(*given)) or made[0])
     said = ibsd("demo", "--steps", "2", "-o", "demo")
     assert said.code == 0, said.err
     assert "one seed: no conclusion" in said.out
@@ -39,3 +41,6 @@ def test_demo(ibsd: Call) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "One seed: no conclusion" in page
     assert "by NASA" in page
+    monkeypatch.setattr("ibsd.assembly_demo.run_demo", lambda *given: made[0])
+    result = json.loads(ibsd("demo", "--json").out)
+    assert (result["report"], list(result["means"])) == ("demo/report.html", ["bicubic", "plain", "IBSD"])

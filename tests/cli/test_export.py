@@ -43,9 +43,10 @@ def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is read through resource")
 def test_efficiency_counts_by_hand_and_measures(ibsd: Call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
-    said = ibsd("efficiency", weights, "--size", 16, "--runs", 1, "--json", "sheet.json")
+    said = ibsd("efficiency", weights, "--size", 16, "--runs", 1, "-o", "sheet.json", "--json")
     assert said.code == 0, said.err
-    assert "imdn x2" in said.out
+    assert json.loads(said.out) == json.loads((tmp_path / "sheet.json").read_text())
+    assert_one_sentence(ibsd("efficiency", weights, "-o", "sheet.json"), "sheet.json exists already")
     (row,) = json.loads((tmp_path / "sheet.json").read_text())["networks"]
     assert row["backend"] == "torch" and row["latency_ms"] > 0 and row["memory_bytes"] > 0
     assert row["file_bytes"] == weights.stat().st_size

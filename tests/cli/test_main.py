@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,9 @@ def test_each_command_shows_an_example(command: str, ibsd: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["paint"], ["'paint'", "demo, train, evaluate"]),
+        (["paint"], ["'paint'", "choose one of", "demo, train, evaluate"]),
+        (["trian"], ["'trian'", "did you mean train?"]),
+        (["--completion", "tcsh"], ["tcsh", "fish"]),
         (["train"], ["CONFIG", "ibsd train --help"]),
         (["train", "x.toml", "--resum"], ["--resum", "ibsd train --help"]),
         (["demo", "--steps", "many"], ["steps", "many"]),
@@ -112,6 +115,17 @@ def test_the_first_signal_is_kept_and_the_second_ends() -> None:
         with pytest.raises(Ended) as ended:
             os.kill(os.getpid(), 2)
         assert ended.value.signal == 2
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize(("typed", "offered"), [("ibsd tra", "train"), ("ibsd train --re", "--resume"), ("ibsd export --fo", "--format")])
+def test_bash_completes(typed: str, offered: str, ibsd: Call) -> None:
+    script = ibsd("--completion", "bash").out
+    words = " ".join(typed.split())
+    asked = f'{script}\nCOMP_WORDS=({words}); COMP_CWORD={typed.count(" ")}; COMPREPLY=(); _ibsd; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "--norc", "-c", asked], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert offered in done.stdout.split()
 
 
 def test_version(ibsd: Call) -> None:

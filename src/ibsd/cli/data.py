@@ -21,6 +21,7 @@ def data(
     scale: int = 4,
     seed: int = 0,
     force: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """See what training from photographs does to one: every preset at three strengths.
 
@@ -44,10 +45,12 @@ def data(
         Another seed, another draw.
     force:
         Replace the sheet if it exists.
+    json:
+        Print what the sheet shows as JSON.
     """
     import torch
 
-    from ibsd.cli.terminal import output_console, refuse_existing
+    from ibsd.cli.terminal import output_console, print_json, refuse_existing
     from ibsd.data.presets import PRESETS, degrade
     from ibsd.images import read_rgb, to_array, to_tensor, write_rgb
     from ibsd.reporting.pictures import contact_sheet
@@ -69,4 +72,7 @@ def data(
         rows.append([*(to_array(lr).repeat(scale, 0).repeat(scale, 1) for lr in lrs), to_array(hr)])
     sheet = contact_sheet(rows, (*(f"strength {strength:g}" for strength in STRENGTHS), "HR"))
     write_rgb(target, sheet)
-    output_console().print(f"{target}: rows {', '.join(PRESETS)}", markup=False)
+    if json:
+        print_json({"sheet": target, "rows": list(PRESETS), "strengths": STRENGTHS, "scale": scale, "seed": seed})
+    else:
+        output_console().print(f"{target}: rows {', '.join(PRESETS)}", markup=False)

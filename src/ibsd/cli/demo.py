@@ -20,6 +20,7 @@ def demo(
     output: Annotated[Path, Parameter(alias="-o")] = DEFAULT_FOLDER,
     force: Annotated[bool, Parameter(negative="")] = False,
     steps: int | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train on embedded photographs, score, upscale one more, and write a page about it.
 
@@ -38,6 +39,8 @@ def demo(
         Replace an earlier demo in that folder.
     steps:
         Length of both trainings; by default as many as fit in the time.
+    json:
+        Print where everything is and the mean scores as JSON.
     """
     if steps is not None and steps < 1:
         raise InputError(f"--steps is {steps}: it must be at least 1")
@@ -45,7 +48,7 @@ def demo(
     from ibsd.cli.evaluate import means
     from ibsd.cli.progress import TrainingProgress, clock
     from ibsd.cli.signals import StopRequests
-    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.cli.terminal import output_console, print_json, status_console
     from ibsd.reporting.demo_report import NO_CONCLUSION
 
     console = status_console()
@@ -62,6 +65,10 @@ def demo(
 
     with StopRequests(at_once=True), progress:
         result = run_demo(output, num_steps, force, lambda sentence: console.print(sentence, markup=False), on_event)
+    if json:
+        table = {"means": result.table.means, "images": result.table.num_images, "scale": result.table.scale, "seconds": result.seconds}
+        print_json({"report": result.report, "picture": result.picture, **table})
+        return
     out = output_console()
     out.print(means(result.table))
     out.print(f"[bold]{NO_CONCLUSION}[/]\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +19,9 @@ def efficiency(
     runs: int = 5,
     backend: str = "auto",
     precision: str = "auto",
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Parameters, multiply-adds, activations, memory and latency of trained networks, side by side.
 
@@ -43,12 +44,18 @@ def efficiency(
         As ibsd upscale.
     precision:
         As ibsd upscale.
-    json_file:
-        Also write the figures here.
+    output:
+        Also write the figures into this JSON file.
+    force:
+        Replace the file if it exists.
+    json:
+        Print the figures as JSON.
     """
+    from json import dumps
+
     from rich.table import Table
 
-    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.cli.terminal import output_console, print_json, refuse_existing, status_console
     from ibsd.export.efficiency import measured
     from ibsd.files import write_whole
     from ibsd.types import InputError
@@ -57,12 +64,19 @@ def efficiency(
         raise InputError("there is nothing to measure: name weight files or exported models, as ibsd efficiency --help shows")
     if size < 1 or runs < 1:
         raise InputError(f"--size is {size} and --runs is {runs}: both must be 1 or more")
+    refuse_existing([output] if output else [], force)
     rows = []
     with status_console().status("measuring"):
         for path in weights:
             found = measured(path, size, size, runs, backend, precision)
             counts = counted_in(path, found, backend, precision)
             rows.append({"weights": path.name, **asdict(counts), **asdict(found)})
+    figures = {"size": size, "runs": runs, "networks": rows}
+    if output is not None:
+        write_whole(output, dumps(figures, indent=1) + "\n")
+    if json:
+        print_json(figures)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("weights")
     table.add_column("network")
@@ -81,8 +95,6 @@ def efficiency(
             f"{row['backend']} {row['precision']}",
         )
     output_console().print(table)
-    if json_file is not None:
-        write_whole(json_file, json.dumps({"size": size, "runs": runs, "networks": rows}, indent=1) + "\n")
 
 
 def counted_in(path: Path, found: Measurement, backend: str, precision: str) -> Cost | Counts:

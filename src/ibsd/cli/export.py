@@ -16,6 +16,7 @@ def export(
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     int8: Annotated[bool, Parameter(negative="")] = False,
     force: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Make a model for another runtime from trained weights, of any picture size, and certify that it computes the same.
 
@@ -43,8 +44,10 @@ def export(
         For onnx and openvino: 8 bits, calibrated on the photographs inside ibsd.
     force:
         Replace files that exist.
+    json:
+        Print the file and what the certificate compared as JSON.
     """
-    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.cli.terminal import output_console, print_json, status_console
     from ibsd.export.exporting import ParityError, export_student
 
     with status_console().status("exporting"):
@@ -53,6 +56,9 @@ def export(
         except ParityError as error:
             print(f"ibsd: {error}", file=sys.stderr)
             return 1
+    if json:
+        print_json({"file": written, "compared": {precision: [vars(each) for each in found] for precision, found in compared.items()}})
+        return 0
     console = output_console()
     console.print(f"{weights} -> {written}", markup=False)
     for precision, comparisons in compared.items():

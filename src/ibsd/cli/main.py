@@ -6,6 +6,7 @@ signal n.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import shlex
@@ -13,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Literal
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
@@ -45,7 +47,6 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-app["--help"].group = app["--version"].group = "Other"
 USAGE = {
     demo: "ibsd demo [OPTIONS]",
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
@@ -58,11 +59,27 @@ USAGE = {
     efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",
     doctor: "ibsd doctor PAIRS [OPTIONS]",
     serve: "ibsd serve --weights FILE [OPTIONS]",
-    models: "ibsd models",
+    models: "ibsd models [OPTIONS]",
     students: "ibsd students [NETWORK...] [OPTIONS]",
 }
 for order, (command, usage) in enumerate(USAGE.items()):
     app.command(command, sort_key=order, usage=f"Usage: {usage}")
+
+
+@app.command(name="--completion", usage="Usage: ibsd --completion SHELL")
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print what a shell completes the commands with.
+
+    For example:
+
+    $ ibsd --completion bash >> ~/.bashrc
+
+    $ ibsd --completion fish > ~/.config/fish/completions/ibsd.fish
+    """
+    print(app.generate_completion(shell=shell))
+
+
+app["--help"].group = app["--version"].group = app["--completion"].group = "Other"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,10 +121,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
     """The sentence for a command line that cannot be understood."""
     if isinstance(error, UnknownCommandError):
-        names = ", ".join(name for name in app if not name.startswith("-"))
-        return f"there is no command {given[0]!r}: choose one of {names}"
+        names = [name for name in app if not name.startswith("-")]
+        near = difflib.get_close_matches(given[0], names, n=1, cutoff=0.75)
+        return f"there is no command {given[0]!r}: {f'did you mean {near[0]}? There are' if near else 'choose one of'} {', '.join(names)}"
     command = f"ibsd {given[0]}" if given and given[0] in app else "ibsd"
-    return f"{' '.join(str(error).split()).rstrip('.')}: see {command} --help"
+    said = " ".join(str(error).split()).rstrip(".")
+    return f"{said} See {command} --help" if said.endswith("?") else f"{said}: see {command} --help"
 
 
 def complain(sentence: str) -> int:

@@ -2,42 +2,94 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
 
-def models() -> None:
+from cyclopts import Parameter
+
+
+def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """List the weights that ibsd brings, and the networks that can be trained, with their parameters at each scale.
 
     For example:
 
     $ ibsd models
+
+    $ ibsd models --json
+
+    Parameters
+    ----------
+    json:
+        Print the list as JSON.
     """
+    from ibsd.cli.terminal import print_json
+    from ibsd.weights import FOLDER
+
+    weights, networks = shipped(), trainable()
+    if json:
+        print_json({"weights": weights, "folder": FOLDER, "networks": networks})
+    else:
+        show(weights, networks)
+
+
+def shipped() -> list[dict[str, Any]]:
+    """The weights in the package."""
+    from ibsd.students import load_student
+    from ibsd.weights import SHIPPED, weights_file
+
+    rows = []
+    for name in SHIPPED:
+        student, file = load_student(name), weights_file(name)
+        parameters = sum(parameter.numel() for parameter in student.parameters())
+        rows.append(
+            {
+                "name": name,
+                "network": student.spec.name,
+                "scale": student.spec.scale,
+                "parameters": parameters,
+                "file": file,
+                "bytes": file.stat().st_size,
+            }
+        )
+    return rows
+
+
+def trainable() -> dict[str, dict[int, int]]:
+    """{network: {scale: parameters}}, with the options of the publication."""
     import torch
+
+    from ibsd.students import STUDENTS, create_student
+    from ibsd.types import SCALES
+
+    with torch.device("meta"):  # counted, not filled
+        return {
+            name: {scale: sum(parameter.numel() for parameter in create_student(name, scale).parameters()) for scale in SCALES}
+            for name in STUDENTS
+        }
+
+
+def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> None:
+    """Two tables, and how to use what they list."""
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console
-    from ibsd.students import STUDENTS, create_student, load_student
-    from ibsd.types import SCALES
-    from ibsd.weights import FOLDER, SHIPPED, weights_file
+    from ibsd.weights import FOLDER
 
     console = output_console()
-    shipped = Table(box=None, pad_edge=False, header_style="bold")
-    shipped.add_column("weights")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("weights")
     for header in ("scale", "parameters", "KiB"):
-        shipped.add_column(header, justify="right")
-    for name in SHIPPED:
-        student = load_student(name)
-        size = sum(parameter.numel() for parameter in student.parameters())
-        shipped.add_row(name, f"x{student.spec.scale}", f"{size:,}", f"{weights_file(name).stat().st_size / 1024:,.0f}")
-    console.print(shipped)
+        table.add_column(header, justify="right")
+    for row in weights:
+        table.add_row(row["name"], f"x{row['scale']}", f"{row['parameters']:,}", f"{row['bytes'] / 1024:,.0f}")
+    console.print(table)
     console.print(
-        f"\nModel cards: {FOLDER}. Use: ibsd upscale photo.jpg -o large.png --weights {SHIPPED[0]}\n", markup=False, soft_wrap=True
+        f"\nModel cards: {FOLDER}. Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n", markup=False, soft_wrap=True
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("network")
-    for scale in SCALES:
+    for scale in next(iter(networks.values())):
         table.add_column(f"parameters at x{scale}", justify="right")
-    for name in STUDENTS:
-        with torch.device("meta"):  # counted, not filled
-            sizes = [sum(parameter.numel() for parameter in create_student(name, scale).parameters()) for scale in SCALES]
-        table.add_row(name, *(f"{size:,}" for size in sizes))
+    for name, sizes in networks.items():
+        table.add_row(name, *(f"{size:,}" for size in sizes.values()))
     console.print(table)
     console.print("\nA config names one under \\[student]: name, scale and, as options, what the network offers (imdn: width, num_blocks).")

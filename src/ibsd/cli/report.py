@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +48,7 @@ def report(
         raise InputError(f"{missing}: is no folder; name one that ibsd train, compare or evaluate wrote")
     if output is None and len(folders) > 1:
         raise InputError("several folders give one page: say where it goes with -o FILE.html")
-    from ibsd.cli.terminal import output_console, refuse_existing
+    from ibsd.cli.terminal import output_console, print_json, refuse_existing
     from ibsd.report import NAME
     from ibsd.report import report as write_report
 
@@ -58,6 +57,6 @@ def report(
         refuse_existing([output], force)
     write_report(folders, target, pictures)
     if json:
-        print(json_format.dumps({"report": str(target)}))
+        print_json({"report": target})
     else:
         output_console().print(f"report: {target}", markup=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json as json_format
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -52,6 +51,7 @@ def students(
     json:
         Print the figures as JSON.
     """
+    from ibsd.cli.terminal import print_json
     from ibsd.students import STUDENTS
     from ibsd.types import SCALES
 
@@ -64,7 +64,7 @@ def students(
         raise InputError(f"unknown network {unknown!r}; there are: {', '.join(STUDENTS)}")
     rows = [figures(name, scale, (side, repeats, threads) if measure else None) for name in names or STUDENTS]
     if json:
-        print(json_format.dumps({"scale": scale, "output": OUTPUT, "side": side, "threads": threads, "students": rows}, indent=1))
+        print_json({"scale": scale, "output": OUTPUT, "side": side, "threads": threads, "students": rows})
         return
     show(rows, scale, f"{side}x{side} px, {threads} thread{'' if threads == 1 else 's'}" if measure else None)
 

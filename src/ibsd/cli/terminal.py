@@ -1,12 +1,14 @@
-"""Consoles: results on stdout, everything on the way there on stderr."""
+"""Consoles: results on stdout, for people or with --json as one JSON value; everything on the way there on stderr."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ibsd.types import InputError
 
@@ -25,6 +27,21 @@ def output_console() -> Console:
 def status_console() -> Console:
     """For progress and remarks, on stderr."""
     return _console(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """On stdout. Paths become text; figures that are not finite become null."""
+    print(json.dumps(_plain(value), indent=1, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def _console(stderr: bool) -> Console:

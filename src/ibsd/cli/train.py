@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -66,7 +64,7 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, pro
     from ibsd.assembly_report import report_runs
     from ibsd.cli.progress import TrainingProgress
     from ibsd.cli.signals import StopRequests
-    from ibsd.cli.terminal import output_console
+    from ibsd.cli.terminal import output_console, print_json
     from ibsd.config import load_config
 
     config = load_config(path, overrides)
@@ -93,7 +91,7 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, pro
         raise InputError(f"{folder}: stopped at step {result.step}: {result.reason}")
     command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])
     if as_json:
-        print(json.dumps(facts(config, result, report)))
+        print_json({**vars(result), "folder": config.run.folder, "weights": weights(config), "report": report})
     else:
         output_console().print("\n".join(summary(config, result, report, command)), markup=False)
     return 0 if result.finished else 128 + stop.received
@@ -105,12 +103,6 @@ def weights(config: Config) -> dict[str, str]:
     return {
         name: str(folder / f"{name}.safetensors") for name in ("last", "best", "last-raw") if (folder / f"{name}.safetensors").is_file()
     }
-
-
-def facts(config: Config, result: TrainingResult, report: Path) -> dict[str, Any]:
-    """The result for machines; a score that does not exist is null."""
-    figures = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in vars(result).items()}
-    return {**figures, "folder": config.run.folder, "weights": weights(config), "report": str(report)}
 
 
 def summary(config: Config, result: TrainingResult, report: Path, resume_command: str) -> list[str]:

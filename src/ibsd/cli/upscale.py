@@ -31,6 +31,7 @@ def upscale(
     backend: str = "auto",
     precision: str = "auto",
     device: str = "auto",
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Upscale photographs, or whole folders of them.
 
@@ -73,6 +74,8 @@ def upscale(
         auto, fp32, bf16, fp16 (CUDA) or int8 (from a model exported with --int8). auto is the fastest that was checked against fp32.
     device:
         auto, cpu, cuda or cuda:0, for torch.
+    json:
+        Print what became of each file as JSON.
     """
     if not inputs:
         raise InputError("there is nothing to upscale: name image files or folders, as ibsd upscale --help shows")
@@ -84,7 +87,7 @@ def upscale(
         raise InputError("--weights and --scale are both given: weights have a scale of their own, so leave out --scale")
     tile_px = tile_size(tile)
     from ibsd.cli.signals import StopRequests
-    from ibsd.cli.terminal import output_console, status_console
+    from ibsd.cli.terminal import output_console, print_json, status_console
     from ibsd.upscaling import summary, upscale_files
     from ibsd.upscaling.backends import open_network
 
@@ -103,7 +106,7 @@ def upscale(
         def on_file(result: Result, done: int, total: int) -> None:
             if files is not None:
                 bars.update(files, completed=done, total=total)
-            if result.error is None and not result.skipped:
+            if result.error is None and not result.skipped and not json:
                 console.print(f"{result.source} -> {result.target}", markup=False)
             if result.note:
                 console.print(result.note, markup=False)
@@ -126,11 +129,14 @@ def upscale(
             on_file=on_file,
             on_tile=on_tile,
         )
+    if json:
+        print_json({"files": [vars(result) for result in results]})
     failed = any(result.error for result in results)
     if failed:
         print(f"ibsd: {summary(results)}", file=sys.stderr)
         return 2
-    output_console().print(summary(results), markup=False)
+    if not json:
+        output_console().print(summary(results), markup=False)
     return 0
 
 
