@@ -67,16 +67,17 @@ def matrix_table(matrix: Matrix) -> str:
 def matrix_svg(matrix: Matrix) -> str:
     """The matrix as a file that stands alone, for Markdown pages."""
     label = max(LABEL_PX, round(CHARACTER_PX * max(map(len, (*matrix.rows, *matrix.levels)))) + 24)
-    width = label + CELL_PX * len(matrix.columns) + 16
+    cell = max(CELL_PX, round(CHARACTER_PX * max(map(len, matrix.columns))) + 16)
+    width = label + cell * len(matrix.columns) + 16
     height = HEAD_PX + 30 + ROW_PX * (len(matrix.levels) + len(matrix.rows)) + 12
     parts = [f'<text x="12" y="24" font-weight="600">{escape(matrix.title)}</text>']
     for column, name in enumerate(matrix.columns):
-        parts.append(_text(label + CELL_PX * (column + 0.5), HEAD_PX + 12, name))
+        parts.append(_text(label + cell * (column + 0.5), HEAD_PX + 12, name))
     top = HEAD_PX + 26
     for name, row in matrix.levels.items():
         parts.append(_text(label - 10, top + 17, name, "end"))
         parts += [
-            _text(label + CELL_PX * (k + 0.5), top + 17, f"{value:.{matrix.decimals}f}") for k, value in enumerate(row) if value is not None
+            _text(label + cell * (k + 0.5), top + 17, f"{value:.{matrix.decimals}f}") for k, value in enumerate(row) if value is not None
         ]
         top += ROW_PX
     for name, row in zip(matrix.rows, matrix.cells, strict=True):
@@ -84,13 +85,13 @@ def matrix_svg(matrix: Matrix) -> str:
         for column, value in enumerate(row):
             if value is None:
                 continue
-            strength, left = matrix.strength(value), label + CELL_PX * column
+            strength, left = matrix.strength(value), label + cell * column
             colour = GAIN if strength > 0 else LOSS
             parts.append(
-                f'<rect x="{left + 1}" y="{top + 1}" width="{CELL_PX - 2}" height="{ROW_PX - 2}" rx="3" fill="{colour}" '
+                f'<rect x="{left + 1}" y="{top + 1}" width="{cell - 2}" height="{ROW_PX - 2}" rx="3" fill="{colour}" '
                 f'fill-opacity="{0.42 * abs(strength):.2f}"/>'
             )
-            parts.append(_text(left + CELL_PX / 2, top + 17, f"{value:+.{matrix.decimals}f}"))
+            parts.append(_text(left + cell / 2, top + 17, f"{value:+.{matrix.decimals}f}"))
         top += ROW_PX
     style = "font-family:system-ui,sans-serif;font-size:12px;fill:#1d2939"
     body = "\n".join(parts)
