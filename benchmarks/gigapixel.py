@@ -30,7 +30,7 @@ from ibsd.photographs import Facts, open_photograph, write_photograph
 from ibsd.upscaling import upscale_files
 from ibsd.upscaling.backends import open_network
 from ibsd.upscaling.network import Network, TorchNetwork
-from ibsd.upscaling.strips import tile_and_overlap
+from ibsd.upscaling.strips import tiles_for
 from ibsd.upscaling.tiling import spans
 
 SCALE = 4
@@ -39,7 +39,7 @@ SCALE = 4
 class Repeat:
     """Repeats every pixel; nearly free."""
 
-    scale, receptive_field_px, tile_px = SCALE, 27, 256
+    scale, receptive_field_px, pools_globally, tile_px = SCALE, 27, True, 256
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         return lr.repeat(SCALE, 2).repeat(SCALE, 3)
@@ -75,7 +75,7 @@ def timed(call: Callable[[], object]) -> tuple[float, float]:
 
 def tiles_alone(network: Network, width: int, height: int) -> None:
     """The network's tiles of such a photograph, made of one picture again and again, nothing kept."""
-    tile_px, overlap_px = tile_and_overlap("auto", network)
+    tile_px, overlap_px, _ = tiles_for("auto", network)
     lr = next(rows(tile_px, tile_px)).transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
     shape = min(tile_px, height), min(tile_px, width)
     lr = np.ascontiguousarray(lr[..., : shape[0], : shape[1]])

@@ -31,7 +31,8 @@ LIMITS = """\
 - The degradations were tuned with an eye on the real crops of the score above (docs/weights.md), though no network was trained on them.
 - Trained for photographs: line art and text are no more than carried along.
 - Heavy noise and heavy JPEG come back softer, not repaired. It invents no texture.
-- Contrast-aware attention pools over the whole picture, so tiles can meet in a faint line: up to 1.6 levels of 255 in imdn-x4 (docs/tiling.md)."""
+- Contrast-aware attention pools over what it is given, so tiles differ a little from the whole picture and go over into each other
+  (docs/tiling.md): no line passes half a level of 255, but tone or texture can drift over a band of 36 pixels of the photograph."""
 
 STORIES = {
     "imdn-x4": "Plain L1. The self-distillation of this package (`ibsd`) has shown no gain on an unseen camera in our comparisons (docs/results.md), "

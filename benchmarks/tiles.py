@@ -3,9 +3,11 @@
     python benchmarks/tiles.py                              # trains each for --steps on the embedded samples first: about 5 minutes a network
     python benchmarks/tiles.py --weights a.safetensors b.safetensors --pictures FOLDER
 
-For each network, over all pictures larger than a tile: the lowest PSNR of tiled to whole (peak 1, clamped, not rounded); and, in 8-bit
-levels, what tiling adds to the step between the two pixels on either side of a tile's border: the largest at a single pixel, and the
-largest mean over 64 pixels along the border, which is what an eye would see as a line.
+For each network, over all pictures larger than a tile: the lowest PSNR of tiled to whole (peak 1, clamped, not rounded), and the largest
+difference. And the seams: what going over from one tile to the next adds to the step between two adjacent pixels, in 8-bit levels: the
+largest at a single pixel, and the largest mean over 64 pixels along a border, which is what an eye would see as a line; first as if the
+border were sharp, then blended as `ibsd upscale` does it. Between two pixels, of which the later tile B has the shares v and w and the
+earlier one A the rest, that is w - v times the mean of B - A at the two.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +28,9 @@ from ibsd.data.samples import sample, sample_names, write_sample_pairs
 from ibsd.export import save_student
 from ibsd.images import read_rgb
 from ibsd.students import STUDENTS, create_student, load_student
-from ibsd.upscaling.network import TorchNetwork
-from ibsd.upscaling.strips import tile_and_overlap
-from ibsd.upscaling.tiling import spans, tiled
+from ibsd.upscaling.network import Network, TorchNetwork
+from ibsd.upscaling.strips import tiles_for
+from ibsd.upscaling.tiling import Span, spans, tiled
 
 SCALE = 4
 RUN_PX = 64
@@ -59,45 +62,81 @@ def trained(name: str, folder: Path, num_steps: int) -> Path:
     return folder / name / "last.safetensors"
 
 
-def added_steps(parts: np.ndarray, whole: np.ndarray, tile_px: int, overlap_px: int) -> tuple[float, float]:
-    """(largest at one pixel, largest mean along `RUN_PX`) in 8-bit levels, over all tile borders; channels apart."""
-    single = along = 0.0
-    for axis in (2, 3):
-        for span in spans(whole.shape[axis] // SCALE, tile_px, overlap_px)[1:]:
-            border = span.kept_from * SCALE
-            at, before = (np.take(parts, place, axis) - np.take(whole, place, axis) for place in (border, border - 1))
-            added = 255 * (at - before)[0]
-            single = max(single, float(np.abs(added).max()))
-            runs = added[:, : added.shape[1] // RUN_PX * RUN_PX].reshape(3, -1, RUN_PX)
-            along = max(along, float(np.abs(runs.mean(axis=2)).max()))
-    return single, along
+class Remembering:
+    """Runs the network once for every tile of a picture."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.known = network, {}
+        self.scale, self.tile_px = network.scale, network.tile_px
+        self.receptive_field_px, self.pools_globally = network.receptive_field_px, network.pools_globally
+
+    def __call__(self, lr: np.ndarray) -> np.ndarray:
+        key = lr.tobytes()
+        if key not in self.known:
+            self.known[key] = self.network(lr)
+        return self.known[key]
 
 
-def measured(weights: Path, pictures: list[np.ndarray]) -> dict[str, object]:
-    student = load_student(weights)
-    network = TorchNetwork(student)
-    tile_px, overlap_px = tile_and_overlap("auto", network)
-    rows = []
-    for picture in pictures:
-        if max(picture.shape) <= tile_px:
-            continue
-        lr = picture.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-        whole, parts = network(lr), tiled(network, lr, SCALE, tile_px, overlap_px)
-        error = float(np.mean((np.clip(parts, 0, 1) - np.clip(whole, 0, 1)) ** 2))
-        rows.append(
-            (-10 * np.log10(max(error, 1e-15)), float(np.abs(parts - whole).max()) * 255, *added_steps(parts, whole, tile_px, overlap_px))
+def seams(network: Network, lr: np.ndarray, tile_px: int, overlap_px: int, blend_px: int) -> tuple[float, float]:
+    """(largest at one pixel, largest mean along `RUN_PX`) of the steps that two neighbouring tiles add, over all borders and channels."""
+    rows, columns = (spans(length, tile_px, overlap_px) for length in lr.shape[2:])
+
+    def levels(row: Span, column: Span) -> np.ndarray:
+        sr = network(np.ascontiguousarray(lr[..., row.start : row.start + tile_px, column.start : column.start + tile_px]))[0]
+        return 255 * sr.clip(0, 1)
+
+    def along_columns(earlier: np.ndarray, later: np.ndarray, first: Span, second: Span, across: Span) -> tuple[float, float]:
+        """Tiles [3, h, w] one below the other."""
+        border, reach = second.kept_from * SCALE, max(1, blend_px * SCALE)
+        above, below = (
+            tile[:, border - reach - span.start * SCALE : border + reach - span.start * SCALE]
+            for tile, span in ((earlier, first), (later, second))
         )
-    psnr, largest, single, along = zip(*rows, strict=True)
+        apart = (below - above)[:, :, (across.kept_from - across.start) * SCALE : (across.kept_to - across.start) * SCALE]
+        step = (apart[:, 1:] + apart[:, :-1]) / 2 / (2 * reach if blend_px else 1)
+        runs = step[:, :, : step.shape[2] // RUN_PX * RUN_PX].reshape(*step.shape[:2], -1, RUN_PX)
+        return float(np.abs(step).max()), float(np.abs(runs.mean(axis=3)).max(initial=0))
+
+    found = [(0.0, 0.0)]
+    for above, below in pairwise(rows):
+        found += [along_columns(levels(above, column), levels(below, column), above, below, column) for column in columns]
+    for left, right in pairwise(columns):
+        found += [along_columns(levels(row, left).swapaxes(1, 2), levels(row, right).swapaxes(1, 2), left, right, row) for row in rows]
+    return max(one for one, _ in found), max(line for _, line in found)
+
+
+def measured(weights: Path, pictures: dict[str, np.ndarray]) -> dict[str, object]:
+    student = load_student(weights)
+    assert student.spec.scale == SCALE, f"{weights} is x{student.spec.scale}"
+    rows = {}
+    tiles = tiles_for("auto", TorchNetwork(student))
+    for name, picture in pictures.items():
+        if max(picture.shape) <= tiles.tile_px:
+            continue
+        network = Remembering(TorchNetwork(student.to(memory_format=torch.channels_last)))  # pyright: ignore[reportCallIssue]
+        lr = picture.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+        whole, parts = network.network(lr), tiled(network, lr, SCALE, *tiles)
+        error = float(np.mean((np.clip(parts, 0, 1) - np.clip(whole, 0, 1)) ** 2))
+        rows[name] = {
+            "psnr_db": round(float(-10 * np.log10(max(error, 1e-15))), 1),
+            "difference": round(float(np.abs(np.clip(parts, 0, 1) - np.clip(whole, 0, 1)).max()) * 255, 3),
+            "sharp": [round(value, 3) for value in seams(network, lr, tiles.tile_px, tiles.overlap_px, 0)],
+            "blended": [round(value, 3) for value in seams(network, lr, *tiles)],
+        }
+        print(name, rows[name], file=sys.stderr, flush=True)
     return {
         "network": student.spec.name,
+        "weights": weights.name,
         "pools_globally": student.spec.pools_globally,
-        "tile_px": tile_px,
-        "overlap_px": overlap_px,
-        "pictures": len(rows),
-        "lowest_psnr_db": round(min(psnr), 1),
-        "largest_difference_levels": round(max(largest), 3),
-        "largest_step_levels": round(max(single), 3),
-        "largest_mean_step_levels": round(max(along), 3),
+        **tiles._asdict(),
+        "lowest_psnr_db": min(row["psnr_db"] for row in rows.values()),
+        "largest_difference_levels": max(row["difference"] for row in rows.values()),
+        **{
+            f"{kind}_{name}_levels": max(row[kind][k] for row in rows.values())
+            for kind in ("sharp", "blended")
+            for k, name in enumerate(("largest_step", "largest_mean_step"))
+        },
+        "pictures": rows,
     }
 
 
@@ -111,9 +150,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the weights trained here")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pictures = (
-        [read_rgb(path) for path in sorted(options.pictures.iterdir())] if options.pictures else [sample(name) for name in options.samples]
-    )
+    pictures = {name: sample(name) for name in options.samples} if options.pictures is None else {}
+    pictures |= {path.name: read_rgb(path) for path in sorted(options.pictures.iterdir())} if options.pictures else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         for weights in options.weights or (trained(name, folder, options.steps) for name in options.networks):

@@ -81,7 +81,7 @@ import numpy as np
 from pathlib import Path
 from ibsd.upscaling import upscale_files
 class Repeat:
-    scale, receptive_field_px, tile_px = 2, 0, 256
+    scale, receptive_field_px, pools_globally, tile_px = 2, 0, False, 256
     def __call__(self, lr): return lr.repeat(2, 2).repeat(2, 3)
 (result,) = upscale_files([sys.argv[1]], sys.argv[2], Repeat())
 assert result.error is None, result.error

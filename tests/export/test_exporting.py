@@ -22,6 +22,7 @@ from ibsd.types import InputError
 from ibsd.upscaling.backends import open_network
 from ibsd.upscaling.exported import certificate_path, certified_precisions, sha256_of
 from ibsd.upscaling.torch_backend import certificate_picture, psnr
+from ibsd.weights import weights_file
 
 SIZES = [(1, 1), (3, 50), (37, 23)]  # none of them in the certificate
 
@@ -92,6 +93,17 @@ def test_the_certificate_says_what_was_run(folder: Path, format: str) -> None:
     assert len(sizes) >= 5 and any(each["lr"][0] % 2 and each["lr"][1] % 2 for each in sizes)
     assert all(each["psnr_db"] is None or each["psnr_db"] > 90 for each in sizes)
     assert "fp32" in certified_precisions(path)
+
+
+@pytest.mark.slow
+def test_shipped_weights_are_certified_in_bf16_where_the_cpu_has_it(tmp_path: Path) -> None:
+    """At every size, a single pixel too."""
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    from ibsd.upscaling.openvino_backend import has_bf16
+
+    path, _ = export_student(weights_file("imdn-small-x4"), "openvino", tmp_path / "small.xml")
+    assert certified_precisions(path) == ({"fp32", "bf16"} if has_bf16() else {"fp32"})
 
 
 @pytest.mark.slow

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ibsd.photographs import Facts, InMemory
 from ibsd.types import InputError
 from ibsd.upscaling.network import TorchNetwork
-from ibsd.upscaling.strips import tile_and_overlap, upscaled_strips
+from ibsd.upscaling.strips import tiles_for, upscaled_strips
+from ibsd.upscaling.tiling import spans, tiled
 from upscaling.fakes import Convolutions, Nearest
 
 DEPTH = 3
@@ -20,6 +22,13 @@ def network(scale: int = 2) -> TorchNetwork:
     student = Convolutions(scale, DEPTH).double()
     made = TorchNetwork(lambda lr: student(lr.double()), scale)
     made.receptive_field_px = DEPTH
+    return made
+
+
+def pooling() -> TorchNetwork:
+    """Repeats pixels and adds a twentieth of the input's mean."""
+    made = TorchNetwork(lambda lr: F.interpolate(lr * 0.9 + lr.mean() / 20, scale_factor=2.0), 2)
+    made.receptive_field_px, made.pools_globally = 12, True
     return made
 
 
@@ -51,10 +60,10 @@ def test_tiles_equal_the_whole(channels: int, bits: int) -> None:
 
 def test_the_overlap_is_how_far_the_network_sees_and_less_would_show() -> None:
     made = network()
-    assert tile_and_overlap("auto", made) == (256, DEPTH)
-    assert tile_and_overlap(40, made) == (40, DEPTH)
+    assert tiles_for("auto", made) == (256, DEPTH, 0)
+    assert tiles_for(40, made) == (40, DEPTH, 0)
     with pytest.raises(InputError, match="sees 3 pixels far: choose 22 or more"):
-        tile_and_overlap(21, made)
+        tiles_for(21, made)
     made.receptive_field_px = DEPTH - 1
     parts = np.concatenate(list(upscaled_strips(photograph(), made, 40)))
     assert (parts != upscaled(3, 8, "whole")).mean() > 1e-3
@@ -63,7 +72,9 @@ def test_the_overlap_is_how_far_the_network_sees_and_less_would_show() -> None:
 def test_a_network_that_sees_far_gets_a_tile_that_holds_it() -> None:
     made = network()
     made.receptive_field_px = 200
-    assert tile_and_overlap("auto", made) == (416, 200)
+    assert tiles_for("auto", made) == (416, 200, 0)
+    made.pools_globally = True
+    assert tiles_for("auto", made) == (416, 200, 8)  # half of what is kept of a tile
 
 
 def test_pooling_sees_the_same_tile_whatever_the_picture() -> None:
@@ -74,6 +85,36 @@ def test_pooling_sees_the_same_tile_whatever_the_picture() -> None:
         pixels = np.zeros((*size, 3), np.uint8)
         list(upscaled_strips(InMemory(Facts(*size), pixels), TorchNetwork(student)))
     assert set(student.sizes) == {(256, 256)}
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [(150, 131), (64, 200), (65, 64), (20, 300), (1, 1)])
+def test_rows_as_they_come_are_those_of_the_picture_in_memory(channels: int, size: tuple[int, int]) -> None:
+    """With bands between the tiles, whatever the size; opacity is as without tiles."""
+    made = pooling()
+    picture = photograph(channels, 8, *size)
+    rows = np.concatenate(list(upscaled_strips(picture, made, 64)))
+    assert rows.shape == (2 * size[0], 2 * size[1], channels)
+    if channels == 4:
+        whole = np.concatenate(list(upscaled_strips(photograph(channels, 8, *size), made, "whole")))
+        assert np.array_equal(rows[..., 3], whole[..., 3])
+        return
+    lr = np.float32(picture.pixels.transpose(2, 0, 1)[None]) / np.float32(255)
+    expected = tiled(made, lr.repeat(3 // channels, axis=1), 2, *tiles_for(64, made))[0].transpose(1, 2, 0)
+    assert (
+        np.abs(255 * expected.mean(axis=2, keepdims=True)[..., :channels] - rows if channels == 1 else 255 * expected - rows).max() <= 0.501
+    )
+
+
+def test_what_a_place_becomes_depends_on_the_tiles_around_alone() -> None:
+    """Not on what lies far away in the photograph, nor on its size, up to its own last tiles."""
+    made, tiles = pooling(), tiles_for(64, pooling())
+    small, large = photograph(3, 8, 200, 131), photograph(3, 8, 200, 400)
+    small.pixels[:] = large.pixels[:, :131]
+    first, second = (np.concatenate(list(upscaled_strips(each, made, 64))) for each in (small, large))
+    same = 2 * spans(131, *tiles[:2])[-2].kept_from
+    assert same > 64
+    assert np.array_equal(first[:, :same], second[:, :same])
 
 
 def test_rows_are_read_once_and_only_as_far_as_needed() -> None:

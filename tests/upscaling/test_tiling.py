@@ -78,6 +78,33 @@ def test_less_overlap_than_the_receptive_field_shows() -> None:
     assert not np.allclose(tiled(student, lr, 2, 8, 2), student(lr), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("blend", [1, 4, 6])
+@pytest.mark.parametrize("size", [(70, 90), (37, 61), (20, 100), (30, 30)])
+def test_where_tiles_differ_they_go_over_evenly(blend: int, size: tuple[int, int]) -> None:
+    """A network whose result is the mean of what it sees, on a ramp: without bands it jumps at every border; with them a step is at most the
+    largest difference of neighbours over the band's length, and the middle of every tile is its own."""
+
+    def run(lr: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(lr.mean(axis=(2, 3), keepdims=True), (1, 3, lr.shape[2] * 2, lr.shape[3] * 2))
+
+    tile, overlap = 30, 8
+    lr = np.broadcast_to(np.linspace(0, 1, size[0])[:, None] + np.linspace(0, 1, size[1]), (1, 3, *size))
+    sharp, soft = tiled(run, lr, 2, tile, overlap), tiled(run, lr, 2, tile, overlap, blend)
+    for axis in (2, 3):
+        jump = np.abs(np.diff(sharp, axis=axis)).max(initial=0)
+        assert np.abs(np.diff(soft, axis=axis)).max(initial=0) <= jump / (4 * blend) + 1e-6  # float32
+    for row in spans(size[0], tile, overlap):
+        for column in spans(size[1], tile, overlap):
+            middle = row.kept_from + row.kept_to, column.kept_from + column.kept_to
+            if all(span.kept_to - span.kept_from > 2 * blend for span in (row, column)):
+                assert soft[0, 0, middle[0], middle[1]] == sharp[0, 0, middle[0], middle[1]]
+
+
+def test_where_tiles_agree_bands_change_nothing() -> None:
+    lr = noise(1, 3, 70, 41).astype(np.float32)
+    assert np.array_equal(tiled(run(Nearest()), lr, 2, 24, 5, 5), lr.repeat(2, 2).repeat(2, 3))
+
+
 def test_all_tiles_have_one_size_and_a_small_image_goes_whole() -> None:
     student, lr = Nearest(), noise(1, 3, 29, 18)
     assert np.array_equal(tiled(run(student), lr, 2, 12, 2), lr.repeat(2, 2).repeat(2, 3))

@@ -12,7 +12,7 @@ from ibsd.files import make_folder
 from ibsd.photographs import PHOTOGRAPH_SUFFIXES, WRITABLE_SUFFIXES, check_writable, is_photograph_name, open_photograph, write_photograph
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.network import Network, Student, as_network
-from ibsd.upscaling.strips import TileSize, tile_and_overlap, upscaled_strips
+from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def upscale_files(
         raise InputError("force replaces what exists and skip_existing keeps it: choose one of them.")
     results: list[Result] = []
     with as_network(student, scale) as network:
-        tile_and_overlap(tile, network)
+        tiles_for(tile, network)
         jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
         _check_targets(jobs, force or skip_existing)
         for folder in sorted({target.parent for _, target in jobs}):

@@ -29,6 +29,11 @@ class Network(Protocol):
         ...
 
     @property
+    def pools_globally(self) -> bool:
+        """Whether statistics of the whole input enter, so that two tiles that share a place differ there."""
+        ...
+
+    @property
     def tile_px(self) -> int:
         """Side of the tiles that it runs on best. For a network that pools over its input, part of what its result is."""
         ...
@@ -47,7 +52,9 @@ class TorchNetwork:
 
     def __init__(self, student: Student, scale: Scale | None = None) -> None:
         self.student, self.scale = student, scale_of(student, scale)
-        self.receptive_field_px: int | None = getattr(getattr(student, "spec", None), "receptive_field_px", None)
+        spec = getattr(student, "spec", None)
+        self.receptive_field_px: int | None = getattr(spec, "receptive_field_px", None)
+        self.pools_globally: bool = getattr(spec, "pools_globally", False)
         parameters: Any = getattr(student, "parameters", lambda: iter(()))
         first = next(iter(parameters()), None)
         self.device = "cpu" if first is None else first.device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ibsd.photographs import Photograph
 from ibsd.types import InputError
 from ibsd.upscaling.alpha import GRID_PX, REACH_PX, bicubic_plane, fill_hidden
 from ibsd.upscaling.network import Network
-from ibsd.upscaling.tiling import inner, run_tile, spans
+from ibsd.upscaling.tiling import Mosaic, inner, run_tile, spans
 
 TileSize = int | Literal["auto", "whole"]
 """Side of a tile in LR pixels. "auto" is the network's own on every machine, so that no result depends on memory; "whole" is no tiles."""
@@ -24,19 +24,34 @@ OPACITY_REACH_PX = 2
 SMALLEST_TILE_PX = 16
 
 
-def tile_and_overlap(tile: TileSize, network: Network) -> tuple[int, int]:
-    """Side and overlap of the tiles in LR pixels: the overlap is how far the network sees.
+class Tiles(NamedTuple):
+    """How a photograph is cut, in LR pixels, as `tiled` takes it."""
+
+    tile_px: int
+    overlap_px: int
+    blend_px: int
+
+
+def tiles_for(tile: TileSize, network: Network) -> Tiles:
+    """The overlap is how far the network sees. One that pools over its input is blended within two thirds of it, and so costs no further
+    tiles: what lies nearer to a tile's edge, where the zeros beyond begin to show, gets no weight.
 
     InputError for an unknown word and for a tile that two overlaps and `SMALLEST_TILE_PX` do not fit into.
     """
-    reach = network.receptive_field_px
+    tile_px, overlap_px = _tile_and_overlap(tile, network.receptive_field_px, network.tile_px)
+    if not network.pools_globally:
+        return Tiles(tile_px, overlap_px, 0)
+    return Tiles(tile_px, overlap_px, min(2 * overlap_px // 3, overlap_px - OPACITY_REACH_PX, (tile_px - 2 * overlap_px) // 2))
+
+
+def _tile_and_overlap(tile: TileSize, reach: int | None, own_tile_px: int) -> tuple[int, int]:
     if reach is not None:
         reach = max(reach, OPACITY_REACH_PX)
     if tile == "whole":
         return 2**31, OPACITY_REACH_PX
     if tile == "auto":
         overlap = UNKNOWN_REACH_PX if reach is None else reach
-        return max(network.tile_px, SMALLEST_TILE_PX + 2 * overlap), overlap
+        return max(own_tile_px, SMALLEST_TILE_PX + 2 * overlap), overlap
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < SMALLEST_TILE_PX:
         raise InputError(f'tile is {tile!r}: choose "auto", "whole" or a number of pixels from {SMALLEST_TILE_PX}.')
     if reach is None:
@@ -55,32 +70,33 @@ def upscaled_strips(
 
     A grey photograph stays grey (mean of the result's channels). Opacity goes through bicubic interpolation; before the network sees the
     colours, those under fully transparent pixels are replaced from visible neighbours, so that they cannot bleed into the visible edge.
-    Values are clamped and rounded, halves to even. `on_tile(done, all)` is called after each tile. InputError as `tile_and_overlap` and
+    Values are clamped and rounded, halves to even. `on_tile(done, all)` is called after each tile. InputError as `tiles_for` and
     `Photograph.read`, and when the network gives another shape than it should, or what is no number.
     """
     facts, scale = photograph.facts, network.scale
-    tile_px, overlap_px = tile_and_overlap(tile, network)
+    tile_px, overlap_px, blend_px = tiles_for(tile, network)
     rows, columns = spans(facts.height, tile_px, overlap_px), spans(facts.width, tile_px, overlap_px)
-    window = _Window(photograph)
+    window, mosaic = _Window(photograph), Mosaic(facts.height, facts.width, scale, blend_px)
     done = 0
     for row in rows:
-        height = min(tile_px, facts.height)
+        height, down = min(tile_px, facts.height), mosaic.finished(row, facts.height)
         window.move(row.start, row.start + height)
-        strip = np.empty(((row.kept_to - row.kept_from) * scale, facts.width * scale, facts.channels), facts.dtype)
+        strip = np.empty(((down.stop - down.start) * scale, facts.width * scale, facts.channels), facts.dtype)
         for column in columns:
+            across = mosaic.finished(column, facts.width)
             lr, alpha = window.tile(row.start, column.start, height, min(tile_px, facts.width))
-            sr = inner(run_tile(network, lr, scale), row, column, scale)[0]
+            sr = mosaic.add(run_tile(network, lr, scale)[0], row, column)
             with np.errstate(over="ignore", invalid="ignore"):  # of weights that are broken
                 total = float(sr.sum())
             if not math.isfinite(total):
                 raise InputError(
                     "the student's result is not a number somewhere: its weights are damaged or its training diverged, load others."
                 )
-            target = strip[:, column.kept_from * scale : column.kept_to * scale]
+            target = strip[:, across.start * scale : across.stop * scale]
             colours = sr.mean(axis=0, keepdims=True) if facts.grey else sr
             target[..., : len(colours)] = _levels(colours, facts.bits).transpose(1, 2, 0)
             if alpha is not None:
-                target[..., -1] = _levels(inner(bicubic_plane(alpha, scale), row, column, scale), facts.bits)
+                target[..., -1] = _levels(inner(bicubic_plane(alpha, scale), down, across, row, column, scale), facts.bits)
             done += 1
             if on_tile:
                 on_tile(done, len(rows) * len(columns))
