@@ -225,8 +225,13 @@ def checked_pairs(config: Config, say: Callable[[str], None] = lambda sentence: 
     check_disjoint(sets, digests)
     found = {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
     if config.data.photographs:
-        found["photographs"] = fingerprint([Pair(path.name, path, path) for path in find_photographs(config.data.photographs)])
+        found["photographs"] = fingerprint(as_pairs(config.data.photographs))
     return sets, found
+
+
+def as_pairs(folder: str) -> tuple[Pair, ...]:
+    """The photographs of a folder, each as a pair with itself: what names and fingerprints are taken of."""
+    return tuple(Pair(path.name, path, path) for path in find_photographs(folder))
 
 
 def find_sets(config: Config, say: Callable[[str], None] = lambda sentence: None) -> PairSets:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ibsd
-from ibsd.assembly import build_objective, build_source, build_student, data_seed, find_sets
+from ibsd.assembly import as_pairs, build_objective, build_source, build_student, data_seed, find_sets
 from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.comparison.identity import Identity
 from ibsd.comparison.library import Wanted
@@ -20,9 +20,11 @@ from ibsd.comparison.outline import ArmOutline, Outline, RunName, SettingOutline
 from ibsd.comparison.runs import Run, TestSet
 from ibsd.config import Config, ObjectiveConfig, StudentConfig
 from ibsd.config_compare import CompareConfig
+from ibsd.data.families import family
 from ibsd.data.layouts import find_data
-from ibsd.data.pairs import Digests, Pair, PairSets, check_disjoint, check_pairs, fingerprint
+from ibsd.data.pairs import Digests, Pair, PairSets, check_disjoint, check_pairs, digest_pairs, fingerprint
 from ibsd.distillation.registry import OBJECTIVES
+from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.run_record import flat, versions
 from ibsd.students import STUDENTS
 from ibsd.training.schedule import Schedule
@@ -65,12 +67,15 @@ class Comparison:
         return config
 
     def pairs(self, name: RunName) -> tuple[tuple[Pair, ...], dict[str, tuple[Pair, ...]]]:
-        """(pairs to train on, {test set: pairs}), found but not read."""
+        """(pairs to train on, {test set: pairs}), found but not read. A photograph that is yet to be degraded stands for both sides of a pair."""
         config = self.run_config(name)
         data = config.data
         tests = {}
         for test, content in self.config.tests[name.setting].items():
             where = f"{self.config.path}: settings.{name.setting}.tests.{test}"
+            if content.photographs:
+                tests[test] = as_pairs(content.photographs)
+                continue
             if not (folder := content.pairs or data.pairs):
                 raise InputError(f"{where} has no pairs; name a folder in the published layout")
             sets = find_data(folder, config.student.scale).sets.select(content.select)
@@ -80,19 +85,34 @@ class Comparison:
                 raise InputError(f"{where}: {what}; change select, splits or pairs")
         return find_sets(config).train, tests
 
+    def photographs(self, name: RunName) -> tuple[Pair, ...]:
+        """What is degraded to train on."""
+        folder = self.run_config(name).data.photographs
+        return as_pairs(folder) if folder else ()
+
     def fingerprints(self, name: RunName) -> dict[str, Any]:
         """Of the pictures, all of which are read and checked: usable, and none of them both trained and scored on."""
         config = self.run_config(name)
-        train, tests = self.pairs(name)
+        (train, tests), photographs = self.pairs(name), self.photographs(name)
         scored = tuple(dict.fromkeys(pair for pairs in tests.values() for pair in pairs))
         digests = self.checked(train, config.student.scale, config.data.patch_px) | self.checked(scored, config.student.scale)
-        check_disjoint(PairSets(train, (), scored), digests)
-        return {"train": fingerprint(train, digests), "tests": {test: fingerprint(pairs, digests) for test, pairs in tests.items()}}
+        digests |= self.checked(photographs, config.student.scale)
+        check_disjoint(PairSets((*train, *photographs), (), scored), digests)
+        found: dict[str, Any] = {"train": fingerprint(train, digests), "tests": {}}
+        for test, pairs in tests.items():
+            content, digest = self.config.tests[name.setting][test], fingerprint(pairs, digests)
+            rows = {f"{test}/{family}": f"{family} at {content.crop_px} px of {digest}" for family in content.families}
+            found["tests"] |= rows | {test: json.dumps(list(rows.values())) if rows else digest}
+        if photographs:
+            found["train"] = [found["train"], fingerprint(photographs, digests)]
+        return found
 
     def checked(self, pairs: Sequence[Pair], scale: int, *smallest: int) -> dict[Pair, Digests]:
-        """Digests of the pairs, each read once."""
+        """Digests of the pairs, each read once. Photographs that stand for both sides of a pair are of no scale."""
         new = [pair for pair in pairs if (pair, scale) not in self.digests]
-        self.digests |= {(pair, scale): digests for pair, digests in check_pairs(new, scale, *smallest).items()}
+        photographs = [pair for pair in new if pair.lr == pair.hr]
+        found = check_pairs([pair for pair in new if pair.lr != pair.hr], scale, *smallest) | digest_pairs(photographs)
+        self.digests |= {(pair, scale): digests for pair, digests in found.items()}
         return {pair: self.digests[pair, scale] for pair in pairs}
 
     def check_objective(self, name: RunName) -> None:
@@ -110,20 +130,31 @@ class Comparison:
         self.check_objective(name)
         config, lpips = self.run_config(name), self.config.options.lpips
         facts = {"training": training_facts(config), "scoring": {"lpips": lpips}}
+        kinds = (bool(config.data.photographs), any(content.photographs for content in self.config.tests[name.setting].values()))
         default = Config(student=StudentConfig(config.student.name, config.student.scale), objective=ObjectiveConfig(config.objective.name))
         data = self.fingerprints(name) if with_data else None
-        identity = Identity(*name, config=facts, code=run_code(config.student.name, config.objective.name, lpips), data=data)
+        identity = Identity(*name, config=facts, code=run_code(config.student.name, config.objective.name, lpips, *kinds), data=data)
         return Wanted(identity, training_facts(default) | {"lpips": False})
 
     def run(self, name: RunName, identity: Identity) -> Run:
         """The run, ready to be made."""
         config = self.run_config(name)
         train, tests = self.pairs(name)
-        roles = self.config.tests[name.setting]
+        sets: dict[str, TestSet] = {}
+        for test, pairs in tests.items():
+            content = self.config.tests[name.setting][test]
+            photographs = [pair.hr for pair in pairs]
+            rows = {
+                f"{test}/{each}": TestSet(
+                    content.role, tuple(degraded_pairs(photographs, family(each), config.student.scale, content.crop_px))
+                )
+                for each in content.families
+            }
+            sets |= rows | {test: TestSet(content.role, parts=tuple(rows)) if rows else TestSet(content.role, pairs)}
         return Run(
             identity=identity,
             factory=partial(build_trainer, config, train, self.marks(name.setting)),
-            tests={test: TestSet(roles[test].role, pairs) for test, pairs in tests.items()},
+            tests=sets,
             lpips=self.config.options.lpips,
             facts=versions(),
             threads=config.run.threads or 1,
@@ -136,10 +167,12 @@ class Comparison:
 
     def outline(self) -> Outline:
         config, options = self.config, self.config.options
-        settings = {
-            name: SettingOutline(setting.title or name, setting.note, {test: content.role for test, content in config.tests[name].items()})
-            for name, setting in config.settings.items()
-        }
+        settings = {}
+        for name, setting in config.settings.items():
+            parts = {f"{test}/{family}": test for test, content in config.tests[name].items() for family in content.families}
+            roles = {test: content.role for test, content in config.tests[name].items()}
+            roles |= {part: roles[test] for part, test in parts.items()}
+            settings[name] = SettingOutline(setting.title or name, setting.note, roles, parts)
         arms = {name: ArmOutline(arm.title or name, arm.role, self.what(name)) for name, arm in config.arms.items()}
         command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.pairs=FOLDER"
         return Outline(options.title, command, options.baseline, options.primary, tuple(self.names), settings, arms)
@@ -168,7 +201,7 @@ def training_facts(config: Config) -> dict[str, Any]:
     """{dotted key: value} of every option that training depends on, defaults included: no paths, pictures or cadences."""
     student, data, objective, run = config.student, config.data, config.objective, config.run
     weights = hashlib.sha256(Path(student.weights).read_bytes()).hexdigest() if student.weights else ""
-    facts = {
+    facts: dict[str, Any] = {
         "student": {
             "name": student.name,
             "scale": student.scale,
@@ -180,6 +213,9 @@ def training_facts(config: Config) -> dict[str, Any]:
         "training": {key: value for key, value in dataclasses.asdict(config.training).items() if key not in CADENCE},
         "run": {"seed": run.seed, "data_seed": data_seed(config)},
     }
+    if data.photographs:
+        shares = [[name, share] for name, share in data.degradations.items()]
+        facts["data"] |= {"degradations": shares, "softness": data.softness, "photograph_share": data.photograph_share if data.pairs else 1}
     return json.loads(json.dumps(flat(facts)))
 
 
@@ -190,13 +226,14 @@ def option_defaults(target: type[Any]) -> dict[str, Any]:
 
 
 @cache
-def run_code(student: str, objective: str, lpips: bool) -> dict[str, dict[str, str]]:
-    """Fingerprints of the modules behind a run's training and scoring."""
+def run_code(student: str, objective: str, lpips: bool, on_photographs: bool, matrix: bool) -> dict[str, dict[str, str]]:
+    """Fingerprints of the modules behind a run's training and scoring; of those that degrade photographs where any are."""
     package = Path(ibsd.__file__).parent
     training = ("ibsd.training.trainer", "ibsd.training.schedule", "ibsd.data.patches")
-    roots = (STUDENTS[student].__module__, OBJECTIVES[objective].__module__, *training)
+    roots = (STUDENTS[student].__module__, OBJECTIVES[objective].__module__, *training, *["ibsd.data.photograph_patches"] * on_photographs)
+    scoring = ["ibsd.evaluation.scores", *["ibsd.evaluation.matrix"] * matrix]
     unused = () if lpips else ("ibsd.metrics.perceptual",)
     return {
         "training": code_fingerprint(package, roots, NO_FIGURE),
-        "scoring": code_fingerprint(package, ["ibsd.evaluation.scores"], (*NO_FIGURE, *unused)),
+        "scoring": code_fingerprint(package, scoring, (*NO_FIGURE, *unused)),
     }

@@ -186,7 +186,8 @@ def make_one(comparison: Comparison, name: RunName, say: Say, stop_requested: Ca
         if record is None:
             return "stopped"
         library.add(record)
-    levels = [f"{test} {np.mean(scores.scores[AVERAGED][options.primary]):.3f}" for test, scores in record.tests.items()]
+    shown = [test for test in comparison.outline().settings[name.setting].whole_tests() if test in record.tests]
+    levels = [f"{test} {np.mean(record.tests[test].scores[AVERAGED][options.primary]):.3f}" for test in shown]
     say(f"{label}: {record.outcome}; {options.primary}: {', '.join(levels)}" if levels else f"{label}: given up, {record.outcome}")
     return "made"
 

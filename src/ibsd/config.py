@@ -71,7 +71,7 @@ class DataConfig:
     """Folder for a memory-mapped copy, used when the images exceed the limit."""
     photographs: str = ""
     degradations: dict[str, Any] = field(default_factory=lambda: {"camera": 1.0})
-    """Share of each preset (`data/presets.py`) among the patches of photographs."""
+    """Share of each preset or single family (`data/families.py`) among the patches of photographs."""
     softness: tuple[float, ...] = (0.0, 0.0)
     """Least and greatest standard deviation, in HR pixels, of a blur of the photographs themselves, HR included."""
     photograph_share: float = 0.5

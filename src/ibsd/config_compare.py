@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ibsd.config import Config, apply_override, build, check
+from ibsd.data.families import family
 from ibsd.types import InputError
 
 SECTIONS = tuple(each.name for each in fields(Config))
@@ -39,6 +40,8 @@ class ExamineOptions:
     """Most steps of a fresh fit."""
     classes: tuple[str, ...] = ()
     """Patterns of names, one per class that the probe tells apart, such as "Canon*"; no probe below two."""
+    photographs: str = ""
+    """Folder of sharp photographs: `classes` are then families of degradations, under each of which the probe sees every photograph."""
     pairs: str = ""
     """Default: the setting's `data.pairs`."""
     splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
@@ -53,6 +56,8 @@ class ExamineOptions:
             value = getattr(self, name)
             check(f"compare.examine.{name}", value, value > 0, "above 0")
         check("compare.examine.classes", list(self.classes), len(self.classes) != 1, "two patterns or more, or none")
+        for name in self.classes if self.photographs else ():
+            family(name)
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,25 @@ def are_seeds(values: Any) -> bool:
 
 @dataclass(frozen=True)
 class TestConfig:
-    """Pictures to score on: some splits of a folder in the published layout."""
+    """Pictures to score on: some splits of a folder in the published layout, or photographs under families of degradations."""
 
     pairs: str = ""
     """Default: the setting's `data.pairs`."""
     select: str = ""
     splits: tuple[Literal["train", "val", "test"], ...] = ("test",)
     role: Literal["seen", "unseen"] = "unseen"
+    photographs: str = ""
+    """Folder of sharp photographs, in place of pairs: the centre of each is degraded under each family. A row of the degradation matrix each,
+    and a set of their means per photograph."""
+    families: tuple[str, ...] = ()
+    """Of `data/families.py`."""
+    crop_px: int = 256
+
+    def __post_init__(self) -> None:
+        check("photographs", self.photographs, bool(self.photographs) == bool(self.families), "given together with families")
+        for name in self.families:
+            family(name)
+        check("crop_px", self.crop_px, self.crop_px >= 64, "at least 64")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ibsd.data.degradations import to_linear, to_srgb
+from ibsd.data.families import family
 from ibsd.data.jpeg import libjpeg, smooth_jpeg
-from ibsd.data.presets import PRESETS, Preset, Stage, degrade, named, softened
+from ibsd.data.presets import PRESETS, Preset, Stage, degrade, softened
 from ibsd.data.samples import sample_pair
 from ibsd.images import bicubic, to_tensor
 from ibsd.types import InputError
@@ -104,7 +105,7 @@ def test_softness_blurs_hr_and_none_leaves_it(hr: Tensor) -> None:
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(InputError, match="unknown preset 'kamera'"):
-        named("kamera")
+        family("kamera")
     with pytest.raises(InputError, match="cannot shrink by 4"):
         degrade(torch.zeros(1, 3, 10, 8), 4, PRESETS["clean"], seeded())
     with pytest.raises(InputError, match="strength is -1"):

@@ -91,7 +91,7 @@ def show(results: Results, console: Console) -> None:
 
     outline = results.outline
     for name, setting in outline.settings.items():
-        for test, role in setting.tests.items():
+        for test, role in setting.whole_tests().items():
             header, lines = difference_table(results, name, test, AVERAGED, outline.primary)
             if lines:
                 print_table(console, f"{name}, scored on {test} ({role})", header, lines)

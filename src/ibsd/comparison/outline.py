@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Role = Literal["treatment", "a/a", "unpaired"]
@@ -34,6 +34,12 @@ class SettingOutline:
     note: str
     tests: dict[str, str]
     """{test set: role}"""
+    parts: dict[str, str] = field(default_factory=dict)
+    """{test set that is a row of a matrix: the test set that is the mean of all rows}"""
+
+    def whole_tests(self) -> dict[str, str]:
+        """{test set: role} of those that are no rows of a matrix."""
+        return {test: role for test, role in self.tests.items() if test not in self.parts}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from ibsd.comparison.machine import machine_facts, peak_memory_mib, reset_peak_m
 from ibsd.comparison.pairing import layout_hash, weights_hash
 from ibsd.comparison.records import FINISHED, RunRecord, TestScores, columns
 from ibsd.data.pairs import Pair
-from ibsd.evaluation.scores import BICUBIC, ScoreTable, evaluate
+from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
 from ibsd.export.weights import save_student
 from ibsd.files import write_whole
 from ibsd.students.student import Student
@@ -41,7 +41,9 @@ class TestSet:
     """Pictures to score on."""
 
     role: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Pair | LoadedPair, ...] = ()
+    parts: tuple[str, ...] = ()
+    """In place of pairs: earlier test sets of the same pictures in the same order, whose figures are averaged picture by picture."""
 
 
 class Factory(Protocol):
@@ -96,7 +98,9 @@ def execute(
         save_student(student, folder / WEIGHT_FILES[weights], {"run": run.identity.name, "weights": weights})
     tests: dict[str, TestScores] = {}
     if result.finished:
-        tests = {name: score_on(test, students, run.lpips) for name, test in run.tests.items()}
+        for name, test in run.tests.items():
+            parts = [tests[part] for part in test.parts]
+            tests[name] = mean_scores(test.role, parts) if parts else score_on(test, students, run.lpips)
     terms, figures = split_log(folder / "log.jsonl")
     return RunRecord(
         identity=run.identity,
@@ -124,6 +128,24 @@ def score_on(test: TestSet, students: Mapping[str, Student], lpips: bool) -> Tes
     rows = [row for row in table.rows if row.method == BICUBIC]
     scores = {weights: per_image(table, weights) for weights in students}
     return TestScores(test.role, tuple(row.image for row in rows), tuple(row.patches for row in rows), bicubic, scores)
+
+
+def mean_scores(role: str, parts: Sequence[TestScores]) -> TestScores:
+    """Of test sets of the same pictures: each picture's mean, so that pictures and not pictures times sets are the sample."""
+
+    def mean(values: Iterable[float]) -> float:
+        return round(sum(values) / len(parts), 6)
+
+    first = parts[0]
+    scores = {
+        weights: {
+            metric: tuple(map(mean, zip(*(part.scores[weights][metric] for part in parts), strict=True)))
+            for metric in first.scores[weights]
+        }
+        for weights in first.scores
+    }
+    bicubic = {metric: mean(part.bicubic[metric] for part in parts) for metric in first.bicubic}
+    return TestScores(role, first.images, first.patches, bicubic, scores)
 
 
 def per_image(table: ScoreTable, method: str) -> dict[str, tuple[float, ...]]:

@@ -111,7 +111,7 @@ def _differences(outline: Outline, setting: str, test: str, pairs: Mapping[str, 
                 noise_floor=None if chance is None else noise_floor(chance, len(array)),
                 verdict=_verdict(statistics.t_interval is not None, statistics.excludes_zero, (statistics.mean < 0) == lower),
                 kind=_kind(outline.arms[arm].role, pairs[arm]),
-                primary=weights == AVERAGED and metric == outline.primary and role == "unseen",
+                primary=weights == AVERAGED and metric == outline.primary and role == "unseen" and test not in outline.settings[setting].parts,
             )
         )  # fmt: skip
     return found

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from ibsd.data.degradations import Range
+from ibsd.data.families import family
 from ibsd.data.patches import ImageStack, PatchSource
-from ibsd.data.presets import Jpeg, degrade, named, softened
+from ibsd.data.presets import Jpeg, degrade, softened
 from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_rgb
 from ibsd.types import Batch, InputError, Origin, Scale
 
@@ -23,7 +24,7 @@ class PhotographPatches(PatchSource):
     """Endless random batches of HR patches and their degraded LR.
 
     Args as `PatchSource`, but
-        mixture: share of each preset (`data/presets.py`) among the images; each image of a batch draws its own, and those of one preset stand
+        mixture: share of each preset or family (`data/families.py`) among the images; each image of a batch draws its own, and those of one stand
             together in the batch.
         softness: standard deviations of a blur of HR itself, in its pixels: pictures from the web were shrunk, and are sharper than what a
             camera delivers pixel by pixel.
@@ -51,7 +52,7 @@ class PhotographPatches(PatchSource):
         super().__init__(lr, hr, scale, patch_px + 2 * MARGIN_PX, batch_size, seed, augment, marks, part)
         # Every process degrades the whole batch and takes its part: what an image draws depends on the images before it.
         self.own, self.part = self.part, slice(None)
-        self.presets = [named(name) for name in mixture]
+        self.presets = [family(name) for name in mixture]
         self.shares = torch.tensor(list(mixture.values()), dtype=torch.float64)
         self.seed, self.softness = seed, softness
         self.jpeg: Jpeg = "libjpeg" if self.device.type == "cpu" else "smooth"  # a step must not wait for the host

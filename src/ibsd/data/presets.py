@@ -227,10 +227,3 @@ def _compressed(lr: Tensor, stage: Stage, draw: _Draw, strength: float, jpeg: Jp
         host = quality.tolist()
         made = torch.cat([libjpeg(image, int(host[k]), subsampled) for k, image in enumerate(lr.split(1))])
     return (torch.where(compressed.view(-1, 1, 1, 1), made, lr) * 255).round() / 255
-
-
-def named(name: str) -> Preset:
-    """The preset of a name. InputError for another."""
-    if name not in PRESETS:
-        raise InputError(f"unknown preset {name!r}; there are: {', '.join(PRESETS)}")
-    return PRESETS[name]

@@ -8,24 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ibsd.data.blur import BLURS
-from ibsd.data.presets import PRESETS, Preset, Stage, degrade
+from ibsd.data.families import FAMILIES
+from ibsd.data.presets import Preset, degrade
 from ibsd.evaluation.scores import LoadedPair, Method, ScoreTable, evaluate
 from ibsd.images import read_rgb, to_array, to_tensor
 from ibsd.types import InputError, Scale
-
-BLUR = 0.5
-"""Standard deviation in LR pixels of every shape of blur."""
-
-FAMILIES: dict[str, Preset] = {
-    **{f"blur {shape}": Preset(Stage(blur=(BLUR, BLUR), shapes=(shape,), resamplers=("area",))) for shape in BLURS},
-    "noise weak": Preset(Stage(resamplers=("area",), shot_noise=1e-3, read_noise=4e-3)),
-    "noise strong": Preset(Stage(resamplers=("area",), shot_noise=4e-3, read_noise=1.6e-2)),
-    "halo": Preset(Stage(blur=(BLUR, BLUR), shapes=("gaussian",), resamplers=("area",), halo=1.0)),
-    **{f"jpeg {quality}": Preset(Stage(resamplers=("area",), jpeg=(quality, quality))) for quality in (90, 70, 50)},
-    **PRESETS,
-}
-"""Rows of the matrix. Blurs are equal in standard deviation and differ in shape alone."""
 
 
 def degraded_pairs(photographs: Sequence[Path], preset: Preset, scale: Scale, crop_px: int = 256) -> list[LoadedPair]:

@@ -15,6 +15,7 @@ from ibsd.reporting.comparison_rows import (
     health_table,
     markdown,
     other_metrics_table,
+    row_table,
     select,
     signed,
 )
@@ -53,10 +54,12 @@ def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
     ]
     for name, setting in outline.settings.items():
         parts.append(f"## {setting.title}\n" + (f"\n{setting.note}\n" if setting.note else ""))
-        for test, role in setting.tests.items():
+        for test, role in setting.whole_tests().items():
             table = difference_table(results, name, test, AVERAGED, outline.primary)
             if table[1]:
                 parts.append(f"### `{name}`, scored on `{test}` ({role})\n\n{markdown(table)}")
+            if (rows := row_table(results, name, test, AVERAGED, outline.primary))[1]:
+                parts.append(f"Each degradation of `{test}` by itself:\n\n{markdown(rows)}")
     arms = [[name, arm.role, arm.what] for name, arm in outline.arms.items()]
     parts.append(f"## Arms\n\n{markdown((['arm', 'role', 'options'], arms))}")
     parts.append(f"## Cost\n\n{COST}\n\n{markdown(cost_table(results))}")
@@ -81,7 +84,7 @@ def primary_figure(results: Results) -> str:
     figure = f"`{outline.primary}` of the averaged weights at the last step"
     lines = [f"Named before any test was opened: {figure}, on pictures of a kind that was not trained on.\n"]
     for name, setting in outline.settings.items():
-        for test in (test for test, role in setting.tests.items() if role == "unseen"):
+        for test in (test for test, role in setting.whole_tests().items() if role == "unseen"):
             groups = grouped_by_verdict(select(results, name, test, AVERAGED, outline.primary))
             if not groups:
                 continue
@@ -112,7 +115,7 @@ def health(results: Results) -> str:
 def every_metric(results: Results) -> str:
     parts = []
     for name, setting in results.outline.settings.items():
-        for test in setting.tests:
+        for test in setting.whole_tests():
             table = other_metrics_table(results, name, test)
             if table[1]:
                 parts.append(f"`{name}`, scored on `{test}`:\n\n{markdown(table)}")

@@ -45,6 +45,26 @@ def difference_table(results: Results, setting: str, test: str, weights: str, me
     return header, lines
 
 
+def row_table(results: Results, setting: str, whole: str, weights: str, metric: str) -> Table:
+    """The degradation matrix behind a test set, one line per degradation: levels of bicubic and the baseline, and every arm's mean
+    difference to the baseline, marked where both intervals exclude zero."""
+    baseline, parts = results.outline.baseline, results.outline.settings[setting].parts
+    levels = {(each.test, each.arm): each.mean for each in results.levels if (each.setting, each.metric) == (setting, metric)
+              and each.weights in (weights, BICUBIC)}  # fmt: skip
+    rows = [part for part, mean in parts.items() if mean == whole and (part, baseline) in levels]
+    found = {(part, each.arm): each for part in rows for each in select(results, setting, part, weights, metric)}
+    arms = list(dict.fromkeys(arm for _, arm in found))
+    lines = [
+        [
+            part.removeprefix(f"{whole}/"),
+            *(f"{levels[part, arm]:.{decimals(metric)}f}" for arm in (BICUBIC, baseline)),
+            *(_marked(found.get((part, arm))) for arm in arms),
+        ]
+        for part in rows
+    ]
+    return ["degradation", BICUBIC, baseline, *(f"{arm} less {baseline}" for arm in arms)], lines
+
+
 def _difference_cells(each: Difference, metric: str) -> list[str]:
     floor = "" if each.noise_floor is None else f"{each.noise_floor:.{decimals(metric)}f}"
     won = f"{each.wins} : {each.losses} of {each.num_images}"

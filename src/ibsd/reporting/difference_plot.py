@@ -20,7 +20,7 @@ def difference_plot(results: Results) -> str:
     outline, metric = results.outline, results.outline.primary
     panels = []
     for name, setting in outline.settings.items():
-        for test, role in setting.tests.items():
+        for test, role in setting.whole_tests().items():
             if found := select(results, name, test, AVERAGED, metric):
                 panels.append((f"{name}: scored on {test} ({role})", found))
     top, parts = 8, []

@@ -48,7 +48,7 @@ def probe_reading(results: Results, whole: ProbeLine) -> str:
         return "no interval"
     if whole.t_interval[1] >= 0:
         return "higher" if whole.t_interval[0] > 0 else "no fall shown"
-    unseen = [test for test, role in results.outline.settings[whole.setting].tests.items() if role == "unseen"]
+    unseen = [test for test, role in results.outline.settings[whole.setting].whole_tests().items() if role == "unseen"]
     compared = [
         each for test in unseen for each in select(results, whole.setting, test, AVERAGED, results.outline.primary) if each.arm == whole.arm
     ]
