@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -211,7 +212,14 @@ def build_objective(config: Config, student: Student) -> Objective:
     name = config.objective.name
     if name not in OBJECTIVES:
         raise InputError(f"objective.name is {name!r}; there are: {', '.join(OBJECTIVES)}")
-    return OBJECTIVES[name](student, **checked_arguments(OBJECTIVES[name], config.objective.options, "objective.options"))
+    options = checked_arguments(OBJECTIVES[name], config.objective.options, "objective.options")
+    soft_target = inspect.signature(OBJECTIVES[name]).parameters.get("soft_target")
+    if config.data.photographs and soft_target and options.get("soft_target", soft_target.default) == "bank":
+        raise InputError(
+            "objective.options.soft_target is 'bank', outputs for whole LR images, and there are none where photographs are degraded anew for "
+            "every patch; set it to 'snapshot'"
+        )
+    return OBJECTIVES[name](student, **options)
 
 
 def checked_pairs(config: Config, say: Callable[[str], None] = lambda sentence: None) -> tuple[PairSets, dict[str, str]]:

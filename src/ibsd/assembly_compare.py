@@ -174,7 +174,8 @@ class Comparison:
             roles |= {part: roles[test] for part, test in parts.items()}
             settings[name] = SettingOutline(setting.title or name, setting.note, roles, parts)
         arms = {name: ArmOutline(arm.title or name, arm.role, self.what(name)) for name, arm in config.arms.items()}
-        command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.pairs=FOLDER"
+        pictures = "photographs" if "photographs" in config.base.get("data", {}) else "pairs"
+        command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.{pictures}=FOLDER"
         return Outline(options.title, command, options.baseline, options.primary, tuple(self.names), settings, arms)
 
     def what(self, arm: str) -> str:

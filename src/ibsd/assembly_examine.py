@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import ibsd
-from ibsd.assembly import build_objective, build_student, find_sets
+from ibsd.assembly import as_pairs, build_objective, build_student, find_sets
 from ibsd.assembly_compare import Comparison
 from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.comparison.examination import Crowd, Examination, examine, probe_all
@@ -20,15 +20,21 @@ from ibsd.comparison.outline import RunName
 from ibsd.comparison.records import RunRecord
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS
 from ibsd.comparison.runs import AVERAGED, WEIGHT_FILES
+from ibsd.config import DataConfig
+from ibsd.config_compare import ExamineOptions
+from ibsd.data.families import family
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import Pair, fingerprint
-from ibsd.data.patches import resident_stacks
+from ibsd.data.patches import ImageStack, resident_stacks
+from ibsd.data.photograph_patches import find_photographs
 from ibsd.distillation import IBSD
 from ibsd.evaluation.crops import cut_crops
 from ibsd.evaluation.information_probe import cut_patches
+from ibsd.evaluation.matrix import degraded_pairs
+from ibsd.images import to_tensor
 from ibsd.students import load_student
 from ibsd.training.checkpoint import load_newest
-from ibsd.types import InputError
+from ibsd.types import InputError, Scale
 from ibsd.upscaling.torch_backend import chosen_device
 
 ROOTS = ("ibsd.evaluation.probe", "ibsd.evaluation.information_probe")
@@ -44,9 +50,13 @@ class Examiner:
     @cached_property
     def asked(self) -> dict[str, Any]:
         """What an examination depends on besides the run."""
-        options = {name: value for name, value in asdict(self.options).items() if name not in ("watch", "pairs")}
+        options = {name: value for name, value in asdict(self.options).items() if name not in ("watch", "pairs", "photographs")}
         code = code_fingerprint(Path(ibsd.__file__).parent, ROOTS)
-        pictures = fingerprint(list(self.classes)) if self.options.classes else ""
+        pictures = (
+            fingerprint(as_pairs(self.options.photographs) if self.options.photographs else list(self.classes))
+            if self.options.classes
+            else ""
+        )
         ours = {module: digest for module, digest in code.items() if module.startswith("ibsd.evaluation.")}  # the rest is in the run's key
         return json.loads(json.dumps({"options": options, "pictures": pictures, "code": ours}))
 
@@ -67,6 +77,9 @@ class Examiner:
         return found
 
     def crowd(self) -> Crowd:
+        """Crops of every pair; of photographs the centre, under every family: pictures that only the degradation tells apart."""
+        if self.options.photographs:
+            return degraded_crowd(self.options, self.comparison.run_config(self.name).student.scale)
         crops = cut_crops(resident_stacks(list(self.classes))[0], self.options.crops, self.options.crop_px, seed=0)
         return Crowd(crops.lr, torch.tensor(list(self.classes.values()))[crops.image], crops.image)
 
@@ -91,6 +104,25 @@ class Examiner:
         student.load_state_dict(state["student"])
         if isinstance(objective, IBSD):
             objective.chain.load_state_dict(state["objective"]["estimators"])
-        lr, _ = resident_stacks(find_sets(config).train)
+        if pairs := find_sets(config).train:
+            lr, _ = resident_stacks(pairs)
+        else:
+            lr = degraded_stack(config.data, config.student.scale)
         patches = cut_patches(lr, self.options.patch_px, self.options.patches)
         return examine(record.identity.key, self.asked, objective, patches, self.options.fit_steps, probes)
+
+
+def degraded_crowd(options: ExamineOptions, scale: Scale) -> Crowd:
+    photographs = find_photographs(options.photographs)
+    rows = [degraded_pairs(photographs, family(name), scale, options.crop_px * scale) for name in options.classes]
+    images = torch.cat([to_tensor(lr) for row in rows for _, lr, _ in row])
+    return Crowd(images, torch.arange(len(rows)).repeat_interleave(len(photographs)), torch.arange(len(photographs)).repeat(len(rows)))
+
+
+def degraded_stack(data: DataConfig, scale: Scale) -> ImageStack:
+    """LR of the training photographs' centres, each under one degradation of the training mixture."""
+    photographs, shares = find_photographs(data.photographs), torch.tensor(list(data.degradations.values()), dtype=torch.float64)
+    chosen = torch.multinomial(shares, len(photographs), replacement=True, generator=torch.Generator().manual_seed(0)).tolist()
+    names = [list(data.degradations)[which] for which in chosen]
+    crops = [to_tensor(degraded_pairs([path], family(name), scale)[0][1]) for path, name in zip(photographs, names, strict=True)]
+    return ImageStack(torch.cat([lr.flatten() for lr in crops]), [(lr.shape[-2], lr.shape[-1]) for lr in crops])
