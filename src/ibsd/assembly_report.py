@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from ibsd.reporting.run_report import RunStory, named_apart, read_run, runs_page
 from ibsd.reporting.scenes import Scene, scenes_section
 from ibsd.students import Student, load_student
 from ibsd.types import InputError, Scale
+
+Item = TypeVar("Item")
 
 MOST_SCENES, MOST_LR_PX = 8, 160
 """Pictures that are looked at for where methods differ most, spread over the set; of larger ones the centre."""
@@ -87,9 +90,9 @@ def pictures_of(story: RunStory) -> tuple[list[LoadedPair], str]:
     return [(name, *sample_pair(name, scale)) for name in names], "Photographs of ibsd's own, degraded as by a camera."
 
 
-def spread(pairs: Sequence[Pair], most: int = MOST_SCENES) -> list[Pair]:
+def spread(items: Sequence[Item], most: int = MOST_SCENES) -> list[Item]:
     """At most so many, evenly apart."""
-    return [pairs[k * len(pairs) // min(most, len(pairs))] for k in range(min(most, len(pairs)))]
+    return [items[k * len(items) // min(most, len(items))] for k in range(min(most, len(items)))]
 
 
 def loaded(pair: Pair) -> LoadedPair:

@@ -29,12 +29,16 @@ from ibsd.comparison.results import Results
 from ibsd.comparison.runs import AVERAGED, WEIGHT_FILES, claimed, execute
 from ibsd.comparison.summary import summarise
 from ibsd.config_compare import CompareConfig, load_compare_config
+from ibsd.data.families import family
+from ibsd.evaluation.matrix import degraded_pairs
+from ibsd.evaluation.scores import LoadedPair
 from ibsd.exhaustion import exhausted
 from ibsd.files import write_whole
 from ibsd.reporting.comparison_page import page
 from ibsd.reporting.comparison_report import comparison_report
 from ibsd.reporting.course_plots import course_plot, plane_plot
 from ibsd.reporting.difference_plot import difference_plot
+from ibsd.reporting.matrix import family_matrices, matrix_svg
 from ibsd.reporting.scenes import scenes_section
 from ibsd.students import load_student
 from ibsd.types import InputError
@@ -228,7 +232,7 @@ def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord
     """
     outline = comparison.outline()
     for setting, content in outline.settings.items():
-        test = next((test for test, role in content.tests.items() if role == "unseen"), None)
+        test = next((test for test, role in content.whole_tests().items() if role == "unseen"), None)
         arms = [outline.baseline, *(arm for arm, each in outline.arms.items() if each.role == "treatment" and arm != outline.baseline)]
         names = [RunName(setting, arm, outline.seeds[0]) for arm in arms]
         files = {name.arm: weights_of(comparison, records[name]) for name in names if name in records}
@@ -236,13 +240,23 @@ def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord
         if test is None or len(shown) < 2:
             continue
         try:
-            pictures = [loaded(pair) for pair in spread(comparison.pairs(names[0])[1][test])]
+            pictures = shown_pictures(comparison, names[0], test)
         except InputError:  # moved or removed since
             continue
         students = {arm: load_student(path) for arm, path in list(shown.items())[:MOST_ARMS]}
         about = f"{content.title}: pictures of {test}, which no run has seen; the averaged weights of seed {outline.seeds[0]}."
         return scenes_section(scenes(students, pictures), about=about)
     return ""
+
+
+def shown_pictures(comparison: Comparison, name: RunName, test: str) -> list[LoadedPair]:
+    """Some of a test set; of photographs each under a family of its own."""
+    chosen, content = spread(comparison.pairs(name)[1][test]), comparison.config.tests[name.setting][test]
+    if not content.families:
+        return [loaded(pair) for pair in chosen]
+    scale, families = comparison.run_config(name).student.scale, spread(content.families, len(chosen))
+    pictures = [degraded_pairs([pair.hr], family(each), scale, content.crop_px)[0] for pair, each in zip(chosen, families, strict=False)]
+    return [(f"{title}, {each}", lr, hr) for (title, lr, hr), each in zip(pictures, families, strict=False)]
 
 
 def weights_of(comparison: Comparison, record: RunRecord) -> Path:
@@ -263,6 +277,7 @@ def write_results(config: CompareConfig, results: Results, pictures: str = "") -
         "plane": ("-plane", plane_plot(results)),
         "course": ("-course", course_plot(results)),
     }
+    plots |= {f"matrix-{k}": (f"-matrix-{k}", matrix_svg(matrix)) for k, matrix in enumerate(family_matrices(results), start=1)}
     names = {}
     for plot, (suffix, svg) in plots.items():
         if svg:

@@ -84,6 +84,9 @@ def test_a_row_for_each_family_and_their_mean_per_photograph(place: Path) -> Non
     page = (place / "results/results.md").read_text()
     assert "Each degradation of `unseen` by itself" in page
     assert page.count("| blur disc |") == 1
+    assert page.count("(results-matrix-") == 2  # against bicubic, and against plain
+    drawn = (place / "results/results-matrix-2.svg").read_text()
+    assert "less plain" in drawn and ">jpeg 50<" in drawn
     assert "base.data.photographs=FOLDER" in page
     compare("compare.toml", table_only=True)
     assert (place / "results/results.md").read_text() == page

@@ -42,7 +42,8 @@ COST = "Processor time of training; compute is that of the whole schedule over t
 
 
 def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
-    """Markdown; `plots` are the addresses of the SVG files that there are (`differences`, `plane`, `course`), `remarks` text to take in."""
+    """Markdown; `plots` are the addresses of the SVG files that there are (`differences`, `plane`, `course`, `matrix-1`, ...),
+    `remarks` text to take in."""
     outline = results.outline
     parts = [
         f"# {outline.title}\n",
@@ -60,6 +61,8 @@ def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
                 parts.append(f"### `{name}`, scored on `{test}` ({role})\n\n{markdown(table)}")
             if (rows := row_table(results, name, test, AVERAGED, outline.primary))[1]:
                 parts.append(f"Each degradation of `{test}` by itself:\n\n{markdown(rows)}")
+    if matrices := [f"![Degradation matrix {k}]({address})\n" for k, address in plots.items() if k.startswith("matrix")]:
+        parts.append("## Degradation matrix\n\n" + "\n".join(matrices))
     arms = [[name, arm.role, arm.what] for name, arm in outline.arms.items()]
     parts.append(f"## Arms\n\n{markdown((['arm', 'role', 'options'], arms))}")
     parts.append(f"## Cost\n\n{COST}\n\n{markdown(cost_table(results))}")

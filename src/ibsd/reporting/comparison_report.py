@@ -10,7 +10,7 @@ from ibsd.reporting.comparison_page import page as markdown_page
 from ibsd.reporting.course_plots import course_panels, plane_panels
 from ibsd.reporting.difference_plot import difference_plot
 from ibsd.reporting.markdown import sections
-from ibsd.reporting.matrix import Matrix, camera_matrix, matrix_table
+from ibsd.reporting.matrix import Matrix, camera_matrix, family_matrices, matrix_table
 from ibsd.reporting.panels import Panel, panels_svg
 
 MATRIX = """Gain over bicubic on every set of pictures: those of the camera that was trained on (seen) and of another one (unseen). What holds up
@@ -30,7 +30,7 @@ def comparison_report(
     }
     text = markdown_page(results, {name: name for name, html in drawings.items() if html}, remarks)
     (_, primary), *others = sections(text, drawings)
-    tables = [matrix_table(matrix) for matrix in (camera_matrix(results), *matrices) if matrix.rows]
+    tables = [matrix_table(matrix) for matrix in (camera_matrix(results), *family_matrices(results), *matrices) if matrix.rows]
     outline = results.outline
     facts = [
         ("runs", f"{len(results.runs)}" + (f" of {len(outline.names)}" if results.missing else "")),

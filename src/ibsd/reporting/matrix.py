@@ -108,7 +108,7 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
 def camera_matrix(results: Results) -> Matrix:
     """Gain over bicubic of every arm, a row each, on every set of pictures, by what was trained on: the primary figure, averaged weights."""
     outline = results.outline
-    places = [(setting, test) for setting, content in outline.settings.items() for test in content.tests]
+    places = [(setting, test) for setting, content in outline.settings.items() for test in content.whole_tests()]
     found = {(each.setting, each.test, each.weights, each.arm): each.mean for each in results.levels if each.metric == outline.primary}
     bicubic = [next((mean for key, mean in found.items() if key[:3] == (*place, BICUBIC)), None) for place in places]
     rows = [arm for arm in outline.arms if any((*place, AVERAGED, arm) in found for place in places)]
@@ -125,6 +125,26 @@ def camera_matrix(results: Results) -> Matrix:
     return Matrix(
         f"{described(metric)}: gain over bicubic", rows, columns, cells, _decimals(metric), metric in LOWER_IS_BETTER, {BICUBIC: bicubic}
     )
+
+
+def family_matrices(results: Results) -> list[Matrix]:
+    """Of every test set that is a mean over degradations: a row per degradation, a column per arm, against bicubic and against the baseline;
+    the primary figure, averaged weights."""
+    outline = results.outline
+    found = {(each.setting, each.test, each.weights, each.arm): each.mean for each in results.levels if each.metric == outline.primary}
+    metric = outline.primary.split(".")[-1]
+    matrices = []
+    for setting, content in outline.settings.items():
+        for whole in dict.fromkeys(content.parts.values()):
+            rows = [part for part, mean in content.parts.items() if mean == whole and (setting, part, AVERAGED, outline.baseline) in found]
+            for against, weights in ((BICUBIC, BICUBIC), (outline.baseline, AVERAGED)):
+                arms = [arm for arm in outline.arms if arm != against and rows and (setting, rows[0], AVERAGED, arm) in found]
+                cells = [[found[setting, row, AVERAGED, arm] - found[setting, row, weights, against] for arm in arms] for row in rows]
+                title = f"{described(metric)} under each degradation of {whole} ({content.tests[whole]}), less {against}"
+                names = [row.removeprefix(f"{whole}/") for row in rows]
+                if arms:
+                    matrices.append(Matrix(title, names, arms, cells, _decimals(metric), metric in LOWER_IS_BETTER))
+    return matrices
 
 
 def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]:
