@@ -44,7 +44,7 @@ def main(pairs: Path, output: Path, num_steps: int) -> None:
     source = PatchSource(lr, hr, scale=2, patch_px=24, batch_size=4, seed=0)
 
     student = ibsd.tap(MyNetwork(), nodes=["head", "body.1", "body.3", "body.5"])
-    objective = ibsd.distillation.IBSD(student, lambda_mi=1e-5, lambda_hf=0.02, period=50, warm_up=20, ramp=50)
+    objective = ibsd.distillation.IBSD(student, period=50, warm_up=20, ramp=50)
     trainer = Trainer(objective, source, num_steps=num_steps, learning_rate=1e-3, log_every=20, say=print)
 
     print(trainer.run())

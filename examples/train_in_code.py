@@ -24,7 +24,7 @@ def main(pairs: Path, output: Path, num_steps: int) -> None:
     source = PatchSource(lr, hr, scale=4, patch_px=24, batch_size=4, seed=0)
     torch.manual_seed(0)
     student = ibsd.create_student("imdn", scale=4, width=16, num_blocks=3)
-    objective = ibsd.distillation.IBSD(student, lambda_mi=1e-5, lambda_hf=0.02, period=50, warm_up=20, ramp=50)
+    objective = ibsd.distillation.IBSD(student, period=50, warm_up=20, ramp=50)
     trainer = Trainer(
         objective,
         source,

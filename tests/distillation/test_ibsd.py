@@ -31,7 +31,8 @@ def ready(**options) -> tuple[IBSD, object]:
     """An objective in the middle of a run: soft target started, full weight on the bound; and a batch."""
     student, source = tiny.student(), tiny.source(batch_size=4)
     objective = IBSD(
-        student, **{"lambda_mi": 0.01, "lambda_hf": 0.05, "warm_up": 0, "ramp": 0, "period": 2, "soft_target": "snapshot"} | options
+        student,
+        **{"lambda_mi": 0.01, "lambda_hf": 0.05, "warm_up": 0, "ramp": 0, "period": 2, "soft_target": "snapshot", "pool": 0} | options,
     )
     objective.prepare(source)
     objective.begin_step(2, 10)

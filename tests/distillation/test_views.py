@@ -23,7 +23,7 @@ def node(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tens
 
 
 def at_full_weight(**options: object) -> IBSD:
-    objective = IBSD(tiny.student(), lambda_mi=1e-3, lambda_hf=0.0, warm_up=0, ramp=0, **options)  # type: ignore[arg-type]
+    objective = IBSD(tiny.student(), lambda_mi=1e-3, lambda_hf=0.0, warm_up=0, ramp=0, **{"pool": 0} | options)  # type: ignore[arg-type]
     objective.begin_step(0, 10)
     return objective
 

@@ -38,6 +38,8 @@ from ibsd.types import Batch, InputError
 class IBSD(Objective):
     """The method. With both weights 0 it trains bit-identically to `Plain`, estimators only watching.
 
+    The defaults of the weights and of `pool` were chosen on validation pictures of real cameras (docs/search.md).
+
     Args:
         student: the network to train.
         lambda_mi: weight of the bound (nats per element, summed over links, with reduction `mean`).
@@ -71,8 +73,8 @@ class IBSD(Objective):
         self,
         student: Student,
         *,
-        lambda_mi: float = 1e-5,
-        lambda_hf: float = 0.02,
+        lambda_mi: float = 1e-4,
+        lambda_hf: float = 1.0,
         final_share: float = 0.8,
         period: int = 500,
         soft_target: Source = "bank",
@@ -87,7 +89,7 @@ class IBSD(Objective):
         reduction: Reduction = "mean",
         links: Sequence[int] | None = None,
         normalise: bool = False,
-        pool: int = 0,
+        pool: int = 4,
         given: Literal["nothing", "hr", "degradation"] = "nothing",
         levels: int = 4,
         seed: int = 0,
