@@ -206,7 +206,8 @@ def test_commands_and_options_within_sentences_exist(capsys: pytest.CaptureFixtu
 
 def test_examples_in_configs_are_understood() -> None:
     for path in (ROOT / "configs").glob("*.toml"):
-        examples = re.findall(r"^# (?:\$ )?ibsd (.*?)(?:  .*)?$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        text = re.sub(r"\\\n# *", "", path.read_text(encoding="utf-8"))
+        examples = re.findall(r"^# (?:\$ )?ibsd (.*?)(?:  .*)?$", text, re.MULTILINE)
         for example in examples:
             understood(shlex.split(example.rstrip(":;.")))
             assert (ROOT / shlex.split(example)[1]).is_file(), f"{path.name}: {example}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from ibsd.assembly_report import report_runs
+from ibsd.assembly_report import centre, pictures_of, report_runs, spread
+from ibsd.data.pairs import Pair
+from ibsd.data.samples import UPSCALING_SAMPLE, write_sample_pairs
 from ibsd.images import write_rgb
 from ibsd.reporting.run_report import RunStory, charts, named_apart, read_run, runs_page
 from ibsd.types import InputError
@@ -97,3 +100,26 @@ def test_what_is_no_run_is_one_sentence(tmp_path: Path) -> None:
         (tmp_path / "run.json").write_text(content)
         with pytest.raises(InputError, match=r"run\.json: is damaged"):
             read_run(tmp_path)
+
+
+def test_pictures_come_from_val_and_from_the_package_where_it_is_gone(tmp_path: Path) -> None:
+    pairs = write_sample_pairs(tmp_path / "pairs", 4)
+    gone = {"student": {"name": "imdn", "scale": 4}, "objective": {"name": "plain"}, "data": {"pairs": str(tmp_path / "pairs")}}
+    run = RunStory("run", {"config": gone}, [], [])
+    found, what = pictures_of(run)
+    assert [name for name, _, _ in found] == [pair.name for pair in pairs.val]
+    assert "val" in what
+    shutil.rmtree(tmp_path / "pairs")
+    found, what = pictures_of(run)
+    assert UPSCALING_SAMPLE in [name for name, _, _ in found]
+    assert "ibsd's own" in what
+
+
+def test_pictures_are_spread_over_the_set_and_their_middle_is_taken() -> None:
+    pairs = [Pair(str(number), Path(), Path()) for number in range(100)]
+    assert [pair.name for pair in spread(pairs, 4)] == ["0", "25", "50", "75"]
+    assert spread(pairs[:2], 4) == pairs[:2]
+    lr, hr = noise(30, 50), noise(60, 100)
+    small, large = centre(lr, hr, 20)
+    assert (small.shape, large.shape) == ((20, 20, 3), (40, 40, 3))
+    assert (small == lr[5:25, 15:35]).all() and (large == hr[10:50, 30:70]).all()
