@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -73,15 +74,16 @@ def timed(call: Callable[[], object]) -> tuple[float, float]:
     return round(time.perf_counter() - started, 2), round(time.process_time() - cpu, 2)
 
 
-def tiles_alone(network: Network, width: int, height: int) -> None:
-    """The network's tiles of such a photograph, made of one picture again and again, nothing kept."""
+def tiles_alone(network: Network, width: int, height: int, share: float) -> tuple[float, float]:
+    """Seconds for the network's tiles of such a photograph, made of one picture again and again, nothing kept; by a share of their number."""
     tile_px, overlap_px, _ = tiles_for("auto", network)
     lr = next(rows(tile_px, tile_px)).transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
     shape = min(tile_px, height), min(tile_px, width)
     lr = np.ascontiguousarray(lr[..., : shape[0], : shape[1]])
     number = len(spans(height, tile_px, overlap_px)) * len(spans(width, tile_px, overlap_px))
-    for _ in range(number):
-        network(lr)
+    counted = math.ceil(share * number)
+    clock, cpu = timed(lambda: [network(lr) is None for _ in range(counted)])
+    return round(clock * number / counted, 2), round(cpu * number / counted, 2)
 
 
 def main() -> None:
@@ -92,6 +94,9 @@ def main() -> None:
     parser.add_argument("--output-format", default=None)
     parser.add_argument("--width", type=int, default=64, help="overhead: channels of the IMDN (random weights: speed does not care)")
     parser.add_argument("--weights", type=Path, help="overhead: a weight file or exported model in place of that IMDN")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="overhead: time so much of the tiles alone, before and after, and scale it"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
@@ -124,9 +129,11 @@ def main() -> None:
                 name = f"imdn x4, width {options.width}"
             alone, whole = [], []
             for _ in range(options.repeats):
-                alone.append(timed(lambda: tiles_alone(network, width, height)))
+                alone.append(tiles_alone(network, width, height, options.share))
                 whole.append(timed(lambda: upscale_files([source], target, network, force=True)))
-            found |= {"network": name, "tiles_alone_s": alone, "file_to_file_s": whole}
+                if options.share < 1:  # one on either side of what they are held against
+                    alone.append(tiles_alone(network, width, height, options.share))
+            found |= {"network": name, "share_of_tiles_alone": options.share, "tiles_alone_s": alone, "file_to_file_s": whole}
             found |= {"peak_gib": round(resident_gib(), 3)}
             for k, kind in enumerate(("wall", "cpu")):
                 ratio = statistics.median(each[k] for each in whole) / statistics.median(each[k] for each in alone)
