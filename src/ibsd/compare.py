@@ -43,7 +43,6 @@ from ibsd.reporting.scenes import scenes_section
 from ibsd.students import load_student
 from ibsd.types import InputError
 
-REPORT = "report.html"
 MOST_ARMS = 4
 """Beside each other in pictures."""
 
@@ -67,7 +66,8 @@ def compare(
         path, overrides: as for `load_compare_config`.
         only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*"; runs matching any are made. Default: all.
         jobs: runs at a time, each on one thread; above 1 each in a process of its own.
-        table_only: make no run and look at no picture: tables of the runs in the folder, whatever code they were made with.
+        table_only: make no run and look at no picture but those to show, where they are: tables of the runs in the folder, whatever their
+            code.
         examine: make no run, but examine those there are whose weights are still in the work folder (`assembly_examine.py`).
         say: takes sentences for the user.
         stop_requested: asked after every step; a reason ends the runs after a checkpoint, and the tables are made of what there is.
@@ -259,6 +259,10 @@ def shown_pictures(comparison: Comparison, name: RunName, test: str) -> list[Loa
     return [(f"{title}, {each}", lr, hr) for (title, lr, hr), each in zip(pictures, families, strict=False)]
 
 
+def report_path(config: CompareConfig) -> Path:
+    return Path(config.options.folder) / "report.html"
+
+
 def weights_of(comparison: Comparison, record: RunRecord) -> Path:
     return Path(comparison.config.options.work) / record.identity.training_key[:16] / WEIGHT_FILES[AVERAGED]
 
@@ -284,4 +288,4 @@ def write_results(config: CompareConfig, results: Results, pictures: str = "") -
             names[plot] = f"{target.stem}{suffix}.svg"
             write_whole(target.with_name(names[plot]), svg)
     write_whole(target, page(results, names, remarks))
-    write_whole(folder / REPORT, comparison_report(results, remarks, pictures))
+    write_whole(report_path(config), comparison_report(results, remarks, pictures))

@@ -57,6 +57,7 @@ def test_a_comparison_and_a_matrix(ibsd: Call) -> None:
         assert words in text
     assert ibsd("report", "matrix").code == 0
     assert "+1.25" in Path("matrix/report.html").read_text(encoding="utf-8")
+    assert_one_sentence(ibsd("report", "matrix"), "matrix/report.html exists already")
     assert_one_sentence(ibsd("report", "comparison", "comparison", "-o", "x.html"), "fills a page")
     assert not Path("x.html").exists()
 

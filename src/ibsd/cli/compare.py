@@ -68,7 +68,9 @@ def compare(
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, status_console
     from ibsd.compare import compare as make_comparison
+    from ibsd.compare import report_path
     from ibsd.comparison.records import to_text
+    from ibsd.config_compare import load_compare_config
 
     status = status_console()
     with StopRequests() as stop:
@@ -81,6 +83,7 @@ def compare(
         print(to_text(results.as_table()), end="")
     else:
         show(results, output_console())
+        output_console().print(f"report: {report_path(load_compare_config(config, overrides))}", markup=False)
     return 128 + stop.received if stop.received else 0
 
 

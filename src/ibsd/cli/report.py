@@ -27,7 +27,8 @@ def report(
 
     $ ibsd report comparison/ matrix/ -o report.html
 
-    Pictures before and after come from val, and from inside ibsd where the run had none; never from test.
+    Pictures before and after come from val, and from inside ibsd where the run had none; never from test. A comparison's page with pictures
+    is the one that ibsd compare writes, with --table without making runs.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def report(
     output:
         The page; by default report.html in the folder, if it is one.
     force:
-        Replace the page that --output names.
+        Replace a page that exists; that of a run is always replaced.
     pictures:
         Upscale pictures with the runs' networks, which takes seconds.
     json:
@@ -49,12 +50,12 @@ def report(
     if output is None and len(folders) > 1:
         raise InputError("several folders give one page: say where it goes with -o FILE.html")
     from ibsd.cli.terminal import output_console, print_json, refuse_existing
-    from ibsd.report import NAME
+    from ibsd.report import NAME, RUN
     from ibsd.report import report as write_report
 
     target = output or next(iter(folders)) / NAME
-    if output is not None:
-        refuse_existing([output], force)
+    if output is not None or not (target.parent / RUN).is_file():
+        refuse_existing([target], force)
     write_report(folders, target, pictures)
     if json:
         print_json({"report": target})
