@@ -308,6 +308,10 @@ def validation(student: Student, pairs: Sequence[Pair], step: int, pictures: Pat
         pair = pairs[number]
         lr, hr = (to_tensor(pixels).to(device) for pixels in load_pair(pair))
         sr = student(lr).float()
+        if sr.shape != hr.shape:
+            raise InputError(
+                f"{pair.lr} or {pair.hr} has another size than when this run was started: restore them, and go on with --resume"
+            )
         for name, value in score(sr, hr, student.spec.scale, lpips=False)["basicsr-y"].items():
             scores[name][number] = value
         if len(rows) < NUM_PICTURES:

@@ -23,7 +23,7 @@ from ibsd.assembly_report import loaded, scenes, spread
 from ibsd.comparison.examination import read_examination, write_examination
 from ibsd.comparison.library import Library, Wanted
 from ibsd.comparison.outline import RunName
-from ibsd.comparison.pool import EXIT_CODES, Outcome, in_processes, make_all, one_by_one, parent_is_gone
+from ibsd.comparison.pool import EXIT_CODES, Outcome, in_processes, make_all, one_by_one, parent_is_gone, run_by_name
 from ibsd.comparison.records import RunRecord, to_text
 from ibsd.comparison.results import Results
 from ibsd.comparison.runs import AVERAGED, WEIGHT_FILES, claimed, execute
@@ -33,7 +33,7 @@ from ibsd.data.families import family
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.evaluation.scores import LoadedPair
 from ibsd.exhaustion import exhausted
-from ibsd.files import write_whole
+from ibsd.files import make_folder, write_whole
 from ibsd.reporting.comparison_page import page
 from ibsd.reporting.comparison_report import comparison_report
 from ibsd.reporting.course_plots import course_plot, plane_plot
@@ -84,7 +84,9 @@ def compare(
         wanted = {name: comparison.wanted(name) for name in chosen(comparison.names, only)}
         task: Task = "examine" if examine else "make"
         to_do = to_examine(comparison, library, wanted, say) if examine else to_make(library, wanted, say)
-        outcomes = do_all(task, comparison, to_do, overrides, jobs, say, stop_requested)
+        for folder in (config.options.folder, config.options.work):
+            make_folder(Path(folder))
+        outcomes = do_all(task, comparison, to_do, jobs, say, stop_requested)
         library = open_library(config)
     found = {name: library.find_of_any_code(comparison.wanted(name, with_data=False)) for name in comparison.names if name not in wanted}
     found |= {name: library.find(each) for name, each in wanted.items()}
@@ -133,7 +135,6 @@ def do_all(
     task: Task,
     comparison: Comparison,
     names: list[RunName],
-    overrides: Sequence[str],
     jobs: int,
     say: Say,
     stop_requested: Callable[[], str | None],
@@ -144,7 +145,7 @@ def do_all(
     context = multiprocessing.get_context("spawn")
 
     def start(name: RunName) -> BaseProcess:
-        process = context.Process(target=work, args=(task, str(comparison.config.path), tuple(overrides), name))
+        process = context.Process(target=run_by_name, args=(__name__, "work", task, comparison.config, name))
         process.start()
         return process
 
@@ -196,11 +197,11 @@ def make_one(comparison: Comparison, name: RunName, say: Say, stop_requested: Ca
     return "made"
 
 
-def work(task: Task, path: str, overrides: Sequence[str], name: RunName) -> None:
-    """A worker process: one run, its outcome as the exit code."""
+def work(task: Task, config: CompareConfig, name: RunName) -> None:
+    """A worker process: one run, its outcome as the exit code. The config comes from the parent, as its file may have changed meanwhile."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sees to its workers
     try:
-        comparison = Comparison(load_compare_config(path, overrides))
+        comparison = Comparison(config)
         outcome = do_one(task, comparison, name, partial(print, file=sys.stderr, flush=True), parent_is_gone)
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
@@ -217,9 +218,17 @@ def work(task: Task, path: str, overrides: Sequence[str], name: RunName) -> None
 
 def raise_for(outcomes: dict[RunName, Outcome], say: Say) -> None:
     """Says what could not be made, the worst first."""
-    names = {outcome: ["/".join(map(str, name)) for name, each in outcomes.items() if each == outcome] for outcome in EXIT_CODES}
+    names = {
+        outcome: ["/".join(map(str, name)) for name, each in outcomes.items() if each == outcome]
+        for outcome in ("broken", "crashed", "wrong", "busy")
+    }
     if names["broken"]:
         raise RuntimeError(f"runs that broke: {', '.join(names['broken'])}; see above")
+    if names["crashed"]:
+        raise InputError(
+            f"runs whose process was killed or crashed: {', '.join(names['crashed'])}; most often the memory does not suffice: give more, or fewer "
+            "--jobs, and run it again, as what was made is kept"
+        )
     if names["wrong"]:
         raise InputError(f"runs that could not be made: {', '.join(names['wrong'])}; the reason stands above")
     if names["busy"]:

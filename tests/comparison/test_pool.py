@@ -61,7 +61,7 @@ class FakeProcess:
 def test_exit_codes_tell_what_became_of_a_run() -> None:
     codes = {0: 0, 1: 2, 2: -9, 3: 3}
     outcomes = in_processes(NAMES, 2, lambda name: FakeProcess(codes[name.seed]), lambda: None)  # type: ignore[arg-type,return-value]
-    assert [outcomes[name] for name in NAMES] == ["made", "wrong", "broken", "busy"]
+    assert [outcomes[name] for name in NAMES] == ["made", "wrong", "crashed", "busy"]
 
 
 def test_a_request_to_stop_ends_workers() -> None:

@@ -47,7 +47,6 @@ def demo(
     from ibsd.assembly_demo import METHODS, NUM_STEPS, run_demo
     from ibsd.cli.evaluate import means
     from ibsd.cli.progress import TrainingProgress, clock
-    from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, print_json, status_console
     from ibsd.reporting.demo_report import NO_CONCLUSION
 
@@ -63,7 +62,7 @@ def demo(
         elif kind in show:
             show[kind](method, first, second)
 
-    with StopRequests(at_once=True), progress:
+    with progress:
         result = run_demo(output, num_steps, force, lambda sentence: console.print(sentence, markup=False), on_event)
     if json:
         table = {"means": result.table.means, "images": result.table.num_images, "scale": result.table.scale, "seconds": result.seconds}

@@ -30,7 +30,7 @@ from ibsd.cli.limited import in_child, memory_is_limited
 from ibsd.cli.models import models
 from ibsd.cli.report import report
 from ibsd.cli.serve import serve
-from ibsd.cli.signals import Ended
+from ibsd.cli.signals import Ended, StopRequests
 from ibsd.cli.students import students
 from ibsd.cli.train import train
 from ibsd.cli.upscale import upscale
@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any("\0" in argument for argument in given):
         return complain("an argument holds a null byte, which no name of a file can: check the command line")
     try:
-        code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
+        with StopRequests(at_once=True):  # so that whoever is at work cleans up: partial files, private folders, processes
+            code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except InputError as error:

@@ -83,7 +83,6 @@ def serve(
     from ibsd.app.limits import Limits
     from ibsd.app.serve import serve as answer
     from ibsd.app.weights import find_choices
-    from ibsd.cli.signals import StopRequests
 
     limits = Limits(
         upload_bytes=round(1e6 * max_upload_mb),
@@ -97,5 +96,4 @@ def serve(
     def ready(address: str) -> None:
         print(json_format.dumps({"url": address}) if json else f"ibsd is at {address} (Ctrl-C ends it)", flush=True)
 
-    with StopRequests(at_once=True):  # uvicorn raises the signal that ended it once more, and the private folder must go before the process
-        answer(find_choices(weights or []), limits, host, port, name or (), ready)
+    answer(find_choices(weights or []), limits, host, port, name or (), ready)

@@ -86,7 +86,11 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, pro
             ),
             processes,
         )
-        report = report_runs([folder], folder / "report.html", pictures=result.finished)
+        try:
+            report = report_runs([folder], folder / "report.html", pictures=result.finished)
+        except InputError as error:  # some pair is gone meanwhile: what was trained is there all the same
+            progress.say(name, f"the page goes without pictures: {error}")
+            report = report_runs([folder], folder / "report.html", pictures=False)
     if not result.finished and not stop.received:
         raise InputError(f"{folder}: stopped at step {result.step}: {result.reason}")
     command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])

@@ -86,7 +86,6 @@ def upscale(
     elif scale is not None:
         raise InputError("--weights and --scale are both given: weights have a scale of their own, so leave out --scale")
     tile_px = tile_size(tile)
-    from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, print_json, status_console
     from ibsd.upscaling import summary, upscale_files
     from ibsd.upscaling.backends import open_network
@@ -115,7 +114,6 @@ def upscale(
             if tiles is not None:
                 bars.update(tiles, completed=done, total=total)
 
-        stack.enter_context(StopRequests(at_once=True))  # so that SIGTERM, as Ctrl-C, leaves no half file
         results = upscale_files(
             inputs,
             output,

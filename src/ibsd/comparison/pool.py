@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Literal
 
 from ibsd.comparison.outline import RunName
+from ibsd.exhaustion import exhausted
 
-Outcome = Literal["made", "busy", "stopped", "wrong", "broken"]
-"""`busy`: another process makes it; `stopped`: asked to; `wrong`: the user's input; `broken`: our defect."""
+Outcome = Literal["made", "busy", "stopped", "wrong", "broken", "crashed"]
+"""`busy`: another process makes it; `stopped`: asked to; `wrong`: the user's input, or what ran out; `broken`: our defect; `crashed`: its process
+ended without a word, as one does that the system kills for its memory."""
 
-EXIT_CODES: dict[Outcome, int] = {"made": 0, "broken": 1, "wrong": 2, "busy": 3, "stopped": 4}
+EXIT_CODES: dict[Outcome, int] = {"made": 0, "wrong": 2, "busy": 3, "stopped": 4, "broken": 5}
+"""None is 1, with which C libraries leave where an allocation fails."""
 _OUTCOMES: dict[int, Outcome] = {code: outcome for outcome, code in EXIT_CODES.items()}
 _POLL_SECONDS = 0.2
 
@@ -47,7 +52,7 @@ def one_by_one(names: Sequence[RunName], make: Callable[[RunName], Outcome]) -> 
 def in_processes(
     names: Sequence[RunName], jobs: int, start: Callable[[RunName], BaseProcess], stop_requested: Callable[[], str | None]
 ) -> dict[RunName, Outcome]:
-    """At most `jobs` processes at a time, each ending with one of `EXIT_CODES` or else `broken`. One failure stops no other run."""
+    """At most `jobs` processes at a time, each ending with one of `EXIT_CODES` or else `crashed`. One failure stops no other run."""
     outcomes: dict[RunName, Outcome] = {}
     waiting = list(names)
     running: dict[RunName, BaseProcess] = {}
@@ -59,7 +64,7 @@ def in_processes(
             time.sleep(_POLL_SECONDS)
             for name, process in list(running.items()):
                 if process.exitcode is not None:
-                    outcomes[name] = _OUTCOMES.get(process.exitcode, "broken")
+                    outcomes[name] = _OUTCOMES.get(process.exitcode, "crashed")
                     del running[name]
     finally:  # interrupted: each worker's last checkpoint stays
         for process in running.values():
@@ -68,6 +73,18 @@ def in_processes(
     for name in names:
         outcomes.setdefault(name, "stopped")
     return outcomes
+
+
+def run_by_name(module: str, function: str, *arguments: object) -> None:
+    """Calls `module.function(*arguments)` in a worker process, where already loading the module may find no memory: then it is said in a sentence."""
+    try:
+        work = getattr(importlib.import_module(module), function)
+    except Exception as error:
+        if sentence := exhausted(error):
+            print(sentence, file=sys.stderr, flush=True)
+            sys.exit(EXIT_CODES["wrong"])
+        raise
+    work(*arguments)
 
 
 def parent_is_gone() -> str | None:

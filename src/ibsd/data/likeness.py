@@ -71,14 +71,20 @@ def copies(pictures: Sequence[Likeness]) -> list[tuple[int, int]]:
         if not picture.hashes.any():
             continue
         for orientation, mark in enumerate(picture.hashes):
-            differing = np.unpackbits((upright[:later] ^ mark).view(np.uint8).reshape(later, 8), axis=1).sum(1)
-            near = np.flatnonzero(differing <= MOST_BITS)
+            near = np.flatnonzero(_num_bits(upright[:later] ^ mark) <= MOST_BITS)
             turned = oriented(picture.thumbnail, orientation)
-            alike = [int(each) for each in near if float((pictures[int(each)].thumbnail * turned).sum()) >= LEAST_CORRELATION]
-            if alike:
-                found.append((alike[0], later))
+            alike = (int(each) for each in near if float((pictures[int(each)].thumbnail * turned).sum()) >= LEAST_CORRELATION)
+            if (original := next(alike, None)) is not None:
+                found.append((original, later))
                 break
     return found
+
+
+def _num_bits(numbers: np.ndarray) -> np.ndarray:
+    """Bits that are set in each of uint64 [n]."""
+    if hasattr(np, "bitwise_count"):  # numpy 2, eight times as fast
+        return np.bitwise_count(numbers)
+    return np.unpackbits(numbers.view(np.uint8).reshape(len(numbers), 8), axis=1).sum(1)
 
 
 def _cosine_transform() -> np.ndarray:
