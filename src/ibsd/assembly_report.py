@@ -53,7 +53,8 @@ def report_runs(folders: Sequence[Path], target: Path, scores: Sequence[str] = (
     shown = ""
     if students and pictures:
         pairs, what = pictures_of(stories[0])
-        shown = scenes_section(scenes(students, pairs), about=what)
+        names = students if len(stories) > 1 else [stories[0].config["objective"]["name"]]
+        shown = scenes_section(scenes(dict(zip(names, students.values(), strict=True)), pairs), about=what)
     write_whole(target, runs_page(stories, shown, scores))
     return target
 

@@ -26,7 +26,7 @@ UNSEEN, SEEN = "val/psnr_y", "val/seen_psnr_y"
 LABELS = {UNSEEN: "val", SEEN: "training pictures"}
 
 CHARTS = (
-    ((UNSEEN, SEEN), "PSNR-Y", "dB", "Nearness to the originals, by the averaged weights. Rising where it was trained alone: learned by heart."),
+    ((UNSEEN, SEEN), "PSNR-Y", "dB", "Nearness to the originals. If it rises on training pictures and not on val, they are learned by heart."),
     (("val/ssim_y",), "SSIM-Y on val", "", "Likeness of structures, at most 1."),
     (("term/l1",), "L1", "", "Mean absolute difference to the original, on training patches."),
     (("term/wavelet",), "Wavelet loss", "", "Difference to the soft target in fine detail, on training patches."),
