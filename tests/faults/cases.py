@@ -137,7 +137,7 @@ for command in (TRAIN, UPSCALE, COMPARE, *EXPORTS.values(), EVALUATE, DOCTOR, PR
 
 # -- a limit on memory (ulimit -v) -----------------------------------------------------------------------------------------------
 
-LIMITS = (*range(200, 1000, 25), *range(1000, 2600, 200))
+LIMITS = (*range(200, 1000, 80), 1200, 2400)
 """MiB of address space: from where Python starts to where all have enough."""
 
 
@@ -146,8 +146,8 @@ LIMITS = (*range(200, 1000, 25), *range(1000, 2600, 200))
 @case("memory limit: train", command=TRAIN, limits=LIMITS)
 @case("memory limit: evaluate", command=EVALUATE, limits=LIMITS)
 @case("memory limit: doctor", command=DOCTOR, limits=LIMITS)
-@case("memory limit: export openvino", command=EXPORTS["openvino"], limits=range(300, 2600, 100))
-@case("memory limit: compare in two processes", command=COMPARE_2, limits=range(200, 1000, 50))
+@case("memory limit: export openvino", command=EXPORTS["openvino"], limits=range(300, 2400, 300))
+@case("memory limit: compare in two processes", command=COMPARE_2, limits=range(200, 1000, 200))
 @case("memory limit: some of upscale", quick=True, command=UPSCALE, limits=(300, 500), large=True)
 @case("memory limit: some of train", quick=True, command=TRAIN, limits=(500, 640))
 def under_limits(place: Place, command: tuple[str, ...], limits: range | tuple[int, ...], large: bool = False) -> None:
