@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
+CLOSE_BYTES = 64 * 2**20
+"""What allocators ask of the system at a time."""
 
 
 def memory_is_limited() -> bool:
@@ -23,6 +27,18 @@ def memory_is_limited() -> bool:
     except ImportError:  # Windows
         return False
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def memory_is_used_up() -> bool:
+    """Whether this process has come close to its limit: then an error of any kind may be an allocation that failed."""
+    if not memory_is_limited():
+        return False
+    import resource
+
+    with suppress(OSError):  # without /proc
+        peak = re.search(r"VmPeak:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        return peak is not None and 1024 * int(peak[1]) > resource.getrlimit(resource.RLIMIT_AS)[0] - CLOSE_BYTES
+    return False
 
 
 def in_child(work: Callable[[], int]) -> int | None:

@@ -26,7 +26,7 @@ from ibsd.cli.doctor import doctor
 from ibsd.cli.efficiency import efficiency
 from ibsd.cli.evaluate import evaluate
 from ibsd.cli.export import export
-from ibsd.cli.limited import in_child, memory_is_limited
+from ibsd.cli.limited import in_child, memory_is_limited, memory_is_used_up
 from ibsd.cli.models import models
 from ibsd.cli.report import report
 from ibsd.cli.serve import serve
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(f"{str(error.filename)[:60]}... is too long for the name of a file: check the command line")
         if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ibsd"):
             return complain(f"{error.name} is not installed: pip install ibsd brings it")
-        sentence = exhausted(error)
+        sentence = exhausted(error) or (NO_MEMORY if memory_is_used_up() else None)
         return complain(sentence) if sentence else apologise(given)
 
 
