@@ -31,6 +31,13 @@ def test_results_come_back_from_their_json() -> None:
     assert repr(results_from_table(json.loads(to_text(results.as_table())))) == repr(results)
 
 
+def test_results_of_another_kind_are_refused() -> None:
+    table = json.loads(to_text(made_up().as_table()))
+    table["levels"][0]["arm"] = [1]
+    with pytest.raises(TypeError):
+        results_from_table(table)
+
+
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
 def test_committed_comparisons_have_a_page(path: Path) -> None:
     results = results_from_table(json.loads(path.read_text()))

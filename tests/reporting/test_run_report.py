@@ -102,6 +102,48 @@ def test_what_is_no_run_is_one_sentence(tmp_path: Path) -> None:
             read_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("config", "student", "scale"), "4"),
+        (("config", "training"), 3),
+        (("config", "training", "num_steps"), None),
+        (("result",), "done"),
+        (("result",), {"step": [], "reason": "finished"}),
+        (("result",), {"step": 1, "reason": 5}),
+        (("result",), {"step": 1, "reason": "finished", "seconds": "long"}),
+        (("processes",), {}),
+        (("versions",), []),
+    ],
+)
+def test_a_damaged_run_is_one_sentence(where: tuple[str, ...], value: object, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    facts = json.loads((folder / "run.json").read_text())
+    table = facts
+    for key in where[:-1]:
+        table = table[key]
+    table[where[-1]] = value
+    (folder / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match=r"run\.json: is damaged"):
+        read_run(folder)
+
+
+def test_of_a_damaged_log_what_is_whole_is_shown(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    lines = [
+        '{"step": 1, "term/l1": 0.5}',
+        '{"step": "2"}',
+        "[1]",
+        "{",
+        '{"step": 3, "term/l1": "much", "val/psnr_y": [], "b": true, "c": null}',
+    ]
+    (folder / "log.jsonl").write_text("\n".join(lines))
+    assert read_run(folder).rows == [{"step": 1, "term/l1": 0.5}, {"step": 3, "c": None}]
+    (folder / "log.jsonl").write_bytes(b"\xff{}")
+    with pytest.raises(InputError, match=r"log\.jsonl: is damaged"):
+        read_run(folder)
+
+
 def test_pictures_come_from_val_and_from_the_package_where_it_is_gone(tmp_path: Path) -> None:
     pairs = write_sample_pairs(tmp_path / "pairs", 4)
     gone = {"student": {"name": "imdn", "scale": 4}, "objective": {"name": "plain"}, "data": {"pairs": str(tmp_path / "pairs")}}

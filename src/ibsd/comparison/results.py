@@ -171,4 +171,6 @@ def _as(kind: Any, value: Any) -> Any:
         return {arguments[0](key): _as(arguments[1], item) for key, item in value.items()}
     if isinstance(kind, type) and issubclass(kind, tuple):
         return kind(*value)
+    if kind in (int, str, bool) and not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
     return float(value) if kind is float else value

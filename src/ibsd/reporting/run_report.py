@@ -80,24 +80,45 @@ class RunStory:
 
 def read_run(folder: Path) -> RunStory:
     """InputError if the folder holds no run, or a damaged one."""
-    path = folder / "run.json"
+    path, log, messages = folder / "run.json", folder / "log.jsonl", folder / "messages.log"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        named = [facts["config"][section]["name"] for section in ("student", "objective")]
-        assert all(isinstance(name, str) for name in named)
+        check_facts(facts)
     except FileNotFoundError:
         raise InputError(f"{folder}: holds no run.json, so no run; name the folder that ibsd train wrote") from None
-    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: is damaged; name another run, or make this one again") from None
-    log, messages = folder / "log.jsonl", folder / "messages.log"
+    try:
+        rows = [checked_row(row) for row in read_json_lines(log)] if log.is_file() else []
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{log}: is damaged; remove it, and the report does without curves") from None
     sentences = messages.read_text(encoding="utf-8", errors="replace").splitlines() if messages.is_file() else []
-    return RunStory(
-        folder.absolute().name,
-        facts,
-        read_json_lines(log) if log.is_file() else [],
-        list(dict.fromkeys(sentences)),
-        sorted((folder / "validation").glob("step-*.png")),
-    )
+    pictures = sorted((folder / "validation").glob("step-*.png"))
+    return RunStory(folder.absolute().name, facts, [row for row in rows if row], list(dict.fromkeys(sentences)), pictures)
+
+
+def check_facts(facts: Any) -> None:
+    """KeyError, TypeError, AttributeError or ValueError unless all that the page needs is there and of its kind."""
+    config, result = facts["config"], facts.get("result", {})
+    for section in ("student", "objective"):
+        if not isinstance(config[section]["name"], str):
+            raise TypeError(section)
+    counts = [config["student"]["scale"], config["training"]["num_steps"], facts.get("processes", 1)]
+    if result:
+        counts += [result["step"], result.get("skipped", 0)]
+        if not isinstance(result["reason"], str) or not isinstance(result.get("seconds", 0.0), int | float):
+            raise TypeError("result")
+    if not all(type(count) is int for count in counts):
+        raise TypeError("counts")
+    if not all(isinstance(content, dict) for content in (*config.values(), facts.get("versions", {}), result)):
+        raise TypeError("sections")
+
+
+def checked_row(row: Any) -> dict[str, Any]:
+    """A line of the log with its figures alone; {} for what is no line of a log."""
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return {}
+    return {name: value for name, value in row.items() if value is None or type(value) in (int, float)}
 
 
 def named_apart(runs: Sequence[RunStory]) -> list[RunStory]:
