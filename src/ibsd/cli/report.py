@@ -49,14 +49,15 @@ def report(
         raise InputError(f"{missing}: is no folder; name one that ibsd train, compare or evaluate wrote")
     if output is None and len(folders) > 1:
         raise InputError("several folders give one page: say where it goes with -o FILE.html")
-    from ibsd.cli.terminal import output_console, print_json, refuse_existing
+    from ibsd.cli.terminal import output_console, print_json, refuse_existing, status_console
     from ibsd.report import NAME, RUN
     from ibsd.report import report as write_report
 
     target = output or next(iter(folders)) / NAME
     if output is not None or not (target.parent / RUN).is_file():
         refuse_existing([target], force)
-    write_report(folders, target, pictures)
+    with status_console().status("writing, with pictures to upscale" if pictures else "writing"):
+        write_report(folders, target, pictures)
     if json:
         print_json({"report": target})
     else:
