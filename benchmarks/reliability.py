@@ -1,9 +1,15 @@
-"""Writes docs/reliability.md from what fuzz.py and kills.py left in benchmarks/results; with `--check` only compares."""
+"""Writes docs/reliability.md from what fuzz.py, kills.py, resources.py and the tests left in benchmarks/results; with `--check` only compares.
+
+`--tests FILE` first runs the tests that the page names, campaigns apart, and leaves their counts in FILE (reliability-tests-....json).
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +23,17 @@ PROMISES = (
         "training/test_checkpoint.py",
         "",
     ),
+    (
+        "A resume that meets other pairs, code or versions says so; `--deterministic` gives the same bits twice",
+        "training/test_run_record.py",
+        "",
+    ),
     ("SIGTERM and Ctrl-C save and leave; a disk that fills up is a sentence", "cli/test_train.py", ""),
+    (
+        "Full disks, read-only folders, memory limits, missing packages, vanishing files, signals: a clear end, nothing lost",
+        "faults/test_faults.py",
+        "resources",
+    ),
     (
         "Several processes equal one but for the bound, whose rule is pinned; a killed one leaves nobody behind",
         "distributed/test_processes.py",
@@ -35,10 +51,14 @@ def newest(name: str) -> dict | None:
     return json.loads(found[-1].read_text()) if found else None
 
 
-def figures(name: str) -> str:
+def figures(test: str, name: str) -> str:
     result = newest(name) if name else None
     if result is None:
-        return "in `make test`"
+        return counted(test)
+    if name == "resources":
+        ended = sum(each["processes"] for each in result["cases"].values())
+        broken = sum("broken" in each for each in result["cases"].values())
+        return f"{len(result['cases'])} faults in {ended} processes, clear end: {len(result['cases']) - broken}, lost: {broken}"
     if name == "kills":
         return f"{result['killed']} kills, {result['survived']} survived, lost: {result['lost']}"
     cases = sum(kind["cases"] for kind in result["kinds"].values())
@@ -46,8 +66,32 @@ def figures(name: str) -> str:
     return f"{cases:,} cases, {refused:,} refused with a sentence, broken: {len(result['broken'])}"
 
 
+def counted(test: str) -> str:
+    """What the tests of a file came to when they were last counted."""
+    result = newest("reliability-tests")
+    if result is None or test not in result:
+        return "in `make test`"
+    return f"{result[test]['passed']} of {result[test]['tests']} tests hold"
+
+
+def count_tests(path: Path) -> None:
+    """Runs the tests of the promises that have no campaign of their own."""
+    files = [test for _, test, name in PROMISES if not name]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "tests.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(str(ROOT / "tests" / test) for test in files)]
+        subprocess.run(command, cwd=ROOT)
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    counts = {}
+    for test in files:
+        ours = [case for case in cases if case.attrib["classname"] == "tests." + test.removesuffix(".py").replace("/", ".")]
+        passed = sum(not any(child.tag in ("failure", "error", "skipped") for child in case) for case in ours)
+        counts[test] = {"tests": len(ours), "passed": passed, "seconds": round(sum(float(case.attrib["time"]) for case in ours), 1)}
+    path.write_text(json.dumps(counts, indent=1) + "\n")
+
+
 def page() -> str:
-    rows = [f"| {promise} | `tests/{test}` | {figures(name)} |" for promise, test, name in PROMISES]
+    rows = [f"| {promise} | `tests/{test}` | {figures(test, name)} |" for promise, test, name in PROMISES]
     kills, fuzz = newest("kills"), newest("fuzz")
     parts = [
         "# What is promised, and how it is tried\n",
@@ -64,10 +108,27 @@ def page() -> str:
         ]
         header = "| input | cases | read after all | refused | slowest, on a busy machine |\n|---|---|---|---|---|\n"
         parts.append("Bad input (`benchmarks/fuzz.py`):\n\n" + header + "\n".join(lines) + "\n")
+    resources = newest("resources")
+    if resources:
+        kinds: dict[str, list[dict]] = {}
+        for case, each in resources["cases"].items():
+            kinds.setdefault(case.split(":")[0], []).append(each)
+        lines = [
+            f"| {kind} | {len(ours)} | {sum(each['processes'] for each in ours)} | {sum('broken' not in each for each in ours)} |"
+            for kind, ours in kinds.items()
+        ]
+        header = "| fault | commands tried | processes | clear end |\n|---|---|---|---|\n"
+        parts.append("Faults (`benchmarks/resources.py`):\n\n" + header + "\n".join(lines) + "\n")
+        if many := resources.get("many"):
+            rows = [f"| {each['what']} | {each['seconds']:,} s | {each['cpu_seconds']:,} s | {each['most_mib']:,} MiB |" for each in many]
+            header = "| 200,000 small files | on a busy machine | of the processor | memory |\n|---|---|---|---|\n"
+            parts.append(header + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
+    if "--tests" in sys.argv:
+        count_tests(Path(sys.argv[sys.argv.index("--tests") + 1]))
     if "--check" in sys.argv:
         sys.exit(PAGE.read_text(encoding="utf-8") != page())
     PAGE.write_text(page(), encoding="utf-8")

@@ -35,10 +35,13 @@ def memory_is_used_up() -> bool:
         return False
     import resource
 
-    with suppress(OSError):  # without /proc
+    try:
         peak = re.search(r"VmPeak:\s*(\d+) kB", Path("/proc/self/status").read_text())
         return peak is not None and 1024 * int(peak[1]) > resource.getrlimit(resource.RLIMIT_AS)[0] - CLOSE_BYTES
-    return False
+    except MemoryError:
+        return True
+    except OSError:  # without /proc
+        return False
 
 
 def in_child(work: Callable[[], int]) -> int | None:
