@@ -287,10 +287,10 @@ def comparison_changes(place: Place, change: Callable[[Path], object]) -> None:
 
 @case("SIGTERM: upscale", quick=True, command=UPSCALE, seen="large/0.png")
 @case("SIGTERM: compare", command=(*COMPARE, "base.training.num_steps=100000"), seen="work/*/checkpoints/*")
-@case("SIGTERM: compare in two processes", quick=True, command=(*COMPARE_2, "base.training.num_steps=100000"), seen="work/*/checkpoints/*")
+@case("SIGTERM: compare in two processes", command=(*COMPARE_2, "base.training.num_steps=100000"), seen="work/*/checkpoints/*")
 @case("SIGTERM: demo", command=("demo", "-o", "out/demo"), seen="demo/**/log.jsonl")
 @case("SIGTERM: export openvino", command=EXPORTS["openvino"], seen=".ibsd-export-*")
-@case("SIGTERM: export ncnn", quick=True, command=EXPORTS["ncnn"], seen=".ibsd-export-*/traced*")
+@case("SIGTERM: export ncnn", command=EXPORTS["ncnn"], seen=".ibsd-export-*/traced*")
 @case("SIGTERM: train", command=(*TRAIN, *LONG), seen="run/log.jsonl")
 @case("SIGTERM: doctor", command=("doctor", "many", "-o", "out/checkup"), seen="")
 @case("SIGTERM: evaluate", command=("evaluate", "tiny.safetensors", "many", "--split", "train", "-o", "out/scores"), seen="")

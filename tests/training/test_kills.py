@@ -16,7 +16,7 @@ def test_killed_at_a_handful_of_moments(tmp_path: Path):
     script = Path(__file__).parents[2] / "benchmarks" / "kills.py"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, str(script), "--moments", "8", "--output", str(tmp_path / "kills.json")],
+        [sys.executable, str(script), "--moments", "6", "--output", str(tmp_path / "kills.json")],
         env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
