@@ -104,7 +104,7 @@ def test_softness_blurs_hr_and_none_leaves_it(hr: Tensor) -> None:
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(InputError, match="unknown preset 'kamera'"):
+    with pytest.raises(InputError, match="unknown degradation 'kamera'"):
         family("kamera")
     with pytest.raises(InputError, match="cannot shrink by 4"):
         degrade(torch.zeros(1, 3, 10, 8), 4, PRESETS["clean"], seeded())
