@@ -37,7 +37,7 @@ role = "unseen"
 objective.name = "plain"
 [arms.ibsd]
 objective.name = "ibsd"
-objective.options = { warm_up = 0, ramp = 0, period = 2 }
+objective.options = { warm_up = 0, ramp = 0, period = 2, pool = 0 }
 """
 
 

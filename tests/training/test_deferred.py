@@ -159,4 +159,4 @@ def test_a_compiled_student_gives_the_same_losses_within_rounding(mode: str):
         assert ("run" in trainer.student.__dict__) == bool(name)
         assert objective.soft_target.past is not None
         assert "run" not in objective.soft_target.past.__dict__  # else the past would be the present
-    assert losses[mode] == pytest.approx(losses[""], rel=1e-4)
+    assert losses[mode] == pytest.approx(losses[""], rel=1e-4, abs=1e-6)  # a bound may be near 0
