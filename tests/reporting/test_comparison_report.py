@@ -14,7 +14,7 @@ from ibsd.comparison.records import to_text
 from ibsd.comparison.results import Results, results_from_table
 from ibsd.comparison.summary import summarise
 from ibsd.reporting.comparison_report import comparison_report
-from ibsd.reporting.markdown import inline, sections
+from ibsd.reporting.markdown import sections
 from reporting.test_pages import assert_stands_alone
 
 COMMITTED = sorted((Path(__file__).parents[2] / "benchmarks").glob("*/results.json"))
@@ -94,8 +94,8 @@ code *stays*
     assert title == "A & b"
     assert html == (
         '<section id="a-b"><h2>A &amp; b</h2>'
-        "<p>One <code>x &lt; y</code> and <strong>bold</strong>, two <em>slanted</em> words, 3 * 4 * 5, a link.</p>"
-        "<ul><li>first\n  goes on\n</li><li>second</li></ul><b>drawn</b>"
+        "<p>One <code>x &lt; y</code> and <strong>bold</strong>,\ntwo <em>slanted</em> words, 3 * 4 * 5, a link.</p>\n"
+        "<ul>\n<li>first\ngoes on</li>\n<li>second</li>\n</ul>\n<b>drawn</b>"
         '<div class="part"><h3>Part</h3><div class="scroll" tabindex="0" role="group" aria-label="Table, wider than the page where it scrolls">'
         '<table><thead><tr><th scope="col" class="words">arm</th><th scope="col">dB</th></tr></thead>'
         '<tbody><tr><th scope="row" class="words">a | b</th><td>1.0</td></tr></tbody></table></div>'
@@ -103,5 +103,6 @@ code *stays*
     )
 
 
-def test_marks_within_words_are_no_marks() -> None:
-    assert inline("a*b*c and <*x*>") == "a*b*c and &lt;<em>x</em>&gt;"
+def test_marks_within_words_and_html_are_text() -> None:
+    [(_, html)] = sections("## A\n\nnum_steps_left and <b>*x*</b>", {})
+    assert html == '<section id="a"><h2>A</h2><p>num_steps_left and &lt;b&gt;<em>x</em>&lt;/b&gt;</p>\n</section>'

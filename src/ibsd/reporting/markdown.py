@@ -1,87 +1,60 @@
-"""The Markdown of our own pages as sections of an HTML page, so that both say the same: headings, paragraphs, lists, tables, code, pictures."""
+"""The Markdown of our own pages as sections of an HTML page, so that both say the same."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import groupby
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
 
 from ibsd.reporting import page
+
+_READER = MarkdownIt("commonmark", {"html": False}).enable("table")
+for _kind in ("link_open", "link_close"):
+    _READER.add_render_rule(_kind, lambda renderer, tokens, index, options, env: "")
 
 
 def sections(text: str, drawings: Mapping[str, str]) -> list[tuple[str, str]]:
     """[(title, HTML of the section)]: one for each heading of level 2; what stands before the first one is left out.
 
     Args:
-        text: no more of Markdown than our pages use; HTML comments are left out, links become their text.
+        text: HTML comments are left out, other HTML is shown as it is written, links become their text.
         drawings: {address of a picture: HTML that takes its place}; other pictures are left out.
     """
-    found = re.split(r"^## (.+)$", re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL), flags=re.MULTILINE)[1:]
-    titled = zip(found[::2], found[1::2], strict=True)
-    return [(title, section) for title, inside in titled if (section := page.section(title, _parts(inside, drawings)))]
+    nodes = SyntaxTreeNode(_READER.parse(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL))).children
+    titled = ((title, _parts(inside, drawings)) for title, inside in _below(nodes, "h2")[1])
+    return [(title, section) for title, inside in titled if (section := page.section(title, inside))]
 
 
-def _parts(text: str, drawings: Mapping[str, str]) -> str:
-    first, *rest = re.split(r"^### (.+)$", text, flags=re.MULTILINE)
-    below = (page.part(_bare(title), _blocks(inside, drawings)) for title, inside in zip(rest[::2], rest[1::2], strict=True))
-    return _blocks(first, drawings) + "".join(below)
+def _parts(nodes: Sequence[SyntaxTreeNode], drawings: Mapping[str, str]) -> str:
+    first, rest = _below(nodes, "h3")
+    return _html(first, drawings) + "".join(page.part(title, _html(inside, drawings)) for title, inside in rest)
 
 
-def _blocks(text: str, drawings: Mapping[str, str]) -> str:
-    """Fenced code first, since blank lines do not end it; then blocks between blank lines."""
-    pieces = re.split(r"^```\w*\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    blocks = []
-    for number, piece in enumerate(pieces):
-        if number % 2:
-            blocks.append(f'<div class="scroll" tabindex="0"><pre>{escape(piece.rstrip())}</pre></div>')
-        else:
-            blocks += [_block(block.strip("\n").split("\n"), drawings) for block in re.split(r"\n\s*\n", piece) if block.strip()]
-    return "".join(blocks)
+def _below(nodes: Sequence[SyntaxTreeNode], tag: str) -> tuple[Sequence[SyntaxTreeNode], list[tuple[str, Sequence[SyntaxTreeNode]]]]:
+    """What stands before the first heading of a kind, and each one's words with what stands below it."""
+    at = [number for number, node in enumerate(nodes) if node.type == "heading" and node.tag == tag]
+    ends = [*at[1:], len(nodes)]
+    return nodes[: at[0] if at else None], [(_words(nodes[start]), nodes[start + 1 : end]) for start, end in zip(at, ends, strict=False)]
 
 
-def _block(lines: list[str], drawings: Mapping[str, str]) -> str:
-    """Lines of one kind at a time: a list or a table may follow a paragraph without a blank line."""
-    html = []
-    for kind, group in groupby(lines, _kind):
-        same = list(group)
-        if kind == "table":
-            html.append(_table(same))
-        elif kind == "item":
-            items = re.split(r"^- ", "\n".join(same), flags=re.MULTILINE)[1:]
-            html.append(f"<ul>{''.join(f'<li>{inline(item)}</li>' for item in items)}</ul>")
-        elif kind == "picture":
-            html += [drawings.get(address, "") for line in same for address in re.findall(r"!\[[^]]*\]\(([^)]*)\)", line)]
-        else:
-            html.append(f"<p>{inline(' '.join(same))}</p>")
-    return "".join(html)
+def _html(nodes: Sequence[SyntaxTreeNode], drawings: Mapping[str, str]) -> str:
+    return "".join(_block(node, drawings) for node in nodes)
 
 
-def _kind(line: str) -> str:
-    kinds = {"|": "table", "- ": "item", "  ": "item", "![": "picture"}
-    return next((kind for start, kind in kinds.items() if line.startswith(start)), "text")
+def _block(node: SyntaxTreeNode, drawings: Mapping[str, str]) -> str:
+    if node.type == "table":
+        header, *rows = [[_words(cell) for cell in row.children] for part in node.children for row in part.children]
+        return page.table(header, rows)
+    if node.type == "fence":
+        return f'<div class="scroll" tabindex="0"><pre>{escape(node.content.rstrip())}</pre></div>'
+    if node.type == "paragraph" and (pictures := [each for each in node.walk() if each.type == "image"]):
+        return "".join(drawings.get(str(picture.attrs["src"]), "") for picture in pictures)
+    return _READER.renderer.render(node.to_tokens(), _READER.options, {})
 
 
-def _table(lines: Iterable[str]) -> str:
-    rows = [[_bare(cell.strip()) for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in lines]
-    header, body = rows[0], [row for row in rows[1:] if not all(re.fullmatch(r":?-+:?", cell) for cell in row)]
-    return page.table(header, [row + [""] * (len(header) - len(row)) for row in body])
-
-
-def _bare(text: str) -> str:
+def _words(node: SyntaxTreeNode) -> str:
     """Without marks, for where there is no room for any."""
-    return re.sub(r"\*\*|`", "", text).replace("\\|", "|")
-
-
-def inline(text: str) -> str:
-    """Code, bold and slanted words; links become their text."""
-    pieces = re.split(r"`([^`]+)`", text)
-    html = []
-    for number, piece in enumerate(pieces):
-        if number % 2:
-            html.append(f"<code>{escape(piece)}</code>")
-            continue
-        piece = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", escape(piece))
-        piece = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", piece)
-        html.append(re.sub(r"(?<!\w)\*(\S(?:.*?\S)?)\*(?!\w)", r"<em>\1</em>", piece))
-    return "".join(html)
+    return "".join(each.content for each in node.walk() if each.type in ("text", "code_inline"))
