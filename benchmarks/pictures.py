@@ -26,7 +26,7 @@ FOLDER = ROOT / "docs" / "pictures"
 WEIGHTS, SCALE = "imdn-x4", 4
 SETTING, ARMS = "nikon-to-canon", {"plain": "watch", "IBSD": "ibsd"}
 """`watch` is plain training bit for bit, with estimators that only look on: so plain has a bound too."""
-MATRIX_ARMS = ("plain", "aa", "longer", "soft-target-only", "information-only", "ibsd")
+MATRIX_ARMS = ("plain", "aa", "longer", "soft-target-only", "information-only", "ibsd", "wavelet-to-hr-1", "ibsd-hf-1")
 
 
 def main() -> int:

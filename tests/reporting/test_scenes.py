@@ -80,6 +80,12 @@ def test_the_camera_matrix_is_gain_over_bicubic() -> None:
     assert list(matrix.levels[BICUBIC]) == [29.0]
 
 
+def test_an_arm_that_equals_the_baseline_gains_as_much_whatever_its_seeds() -> None:
+    runs = [record("plain", seed, scores=(30.0 + seed, 31.0 + seed)) for seed in (0, 1)] + [record("watch", 0, scores=(30.0, 31.0))]
+    matrix = camera_matrix(summarise(outline(watch="treatment"), by_name(*runs)))
+    assert [row[0] for row in matrix.cells] == pytest.approx([2.0, 2.0])
+
+
 def test_matrices_of_degradations() -> None:
     def scores(psnr: float, lpips: float) -> dict[str, dict[str, float]]:
         return {"basicsr-y": {"psnr_y": psnr}, "ibsd-cdc": {"lpips": lpips}}

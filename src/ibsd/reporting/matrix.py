@@ -105,46 +105,65 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
+Place = tuple[str, str]
+"""Setting and test set."""
+
+
 def camera_matrix(results: Results) -> Matrix:
     """Gain over bicubic of every arm, a row each, on every set of pictures, by what was trained on: the primary figure, averaged weights."""
     outline = results.outline
     places = [(setting, test) for setting, content in outline.settings.items() for test in content.whole_tests()]
-    found = {(each.setting, each.test, each.weights, each.arm): each.mean for each in results.levels if each.metric == outline.primary}
-    bicubic = [next((mean for key, mean in found.items() if key[:3] == (*place, BICUBIC)), None) for place in places]
-    rows = [arm for arm in outline.arms if any((*place, AVERAGED, arm) in found for place in places)]
-    cells = [
-        [
-            None if base is None or (*place, AVERAGED, arm) not in found else found[*place, AVERAGED, arm] - base
-            for place, base in zip(places, bicubic, strict=True)
-        ]
-        for arm in rows
-    ]
+    gains, bicubic = paired_gains(results, BICUBIC), primary_levels(results, BICUBIC)
+    rows = [arm for arm in outline.arms if any((place, arm) in gains for place in places)]
+    cells = [[gains.get((place, arm)) for place in places] for arm in rows]
     metric = outline.primary.split(".")[-1]
     several = len(outline.settings) > 1
     columns = [f"{f'{setting}: ' if several else ''}{test} ({outline.settings[setting].tests[test]})" for setting, test in places]
-    return Matrix(
-        f"{described(metric)}: gain over bicubic", rows, columns, cells, _decimals(metric), metric in LOWER_IS_BETTER, {BICUBIC: bicubic}
-    )
+    levels = {BICUBIC: [bicubic.get((place, BICUBIC)) for place in places]}
+    return Matrix(f"{described(metric)}: gain over bicubic", rows, columns, cells, _decimals(metric), metric in LOWER_IS_BETTER, levels)
 
 
 def family_matrices(results: Results) -> list[Matrix]:
     """Of every test set that is a mean over degradations: a row per degradation, a column per arm, against bicubic and against the baseline;
     the primary figure, averaged weights."""
     outline = results.outline
-    found = {(each.setting, each.test, each.weights, each.arm): each.mean for each in results.levels if each.metric == outline.primary}
     metric = outline.primary.split(".")[-1]
     matrices = []
     for setting, content in outline.settings.items():
         for whole in dict.fromkeys(content.parts.values()):
-            rows = [part for part, mean in content.parts.items() if mean == whole and (setting, part, AVERAGED, outline.baseline) in found]
-            for against, weights in ((BICUBIC, BICUBIC), (outline.baseline, AVERAGED)):
-                arms = [arm for arm in outline.arms if arm != against and rows and (setting, rows[0], AVERAGED, arm) in found]
-                cells = [[found[setting, row, AVERAGED, arm] - found[setting, row, weights, against] for arm in arms] for row in rows]
+            rows = [part for part, mean in content.parts.items() if mean == whole]
+            for against in (BICUBIC, outline.baseline):
+                gains = paired_gains(results, against)
+                arms = [arm for arm in outline.arms if any(((setting, row), arm) in gains for row in rows)]
+                cells = [[gains.get(((setting, row), arm)) for arm in arms] for row in rows]
                 title = f"{described(metric)} under each degradation of {whole} ({content.tests[whole]}), less {against}"
                 names = [row.removeprefix(f"{whole}/") for row in rows]
                 if arms:
                     matrices.append(Matrix(title, names, arms, cells, _decimals(metric), metric in LOWER_IS_BETTER))
     return matrices
+
+
+def primary_levels(results: Results, weights: str) -> dict[tuple[Place, str], float]:
+    """{(place, arm): mean} of the primary figure."""
+    primary = (each for each in results.levels if (each.metric, each.weights) == (results.outline.primary, weights))
+    return {((each.setting, each.test), each.arm): each.mean for each in primary}
+
+
+def paired_gains(results: Results, against: str) -> dict[tuple[Place, str], float]:
+    """{(place, arm): gain over the baseline, or over bicubic}: the difference to the baseline over the seeds that both have, on top of the
+    baseline's own gain. Levels of arms with other seeds cannot be subtracted: the difference would be the seeds'.
+    """
+    outline = results.outline
+    own = {place: 0.0 for place, arm in primary_levels(results, AVERAGED) if arm == outline.baseline}
+    gains: dict[tuple[Place, str], float] = {}
+    if against == BICUBIC:
+        bicubic, levels = primary_levels(results, BICUBIC), primary_levels(results, AVERAGED)
+        own = {place: levels[place, outline.baseline] - bicubic[place, BICUBIC] for place in own}
+        gains = {(place, outline.baseline): gain for place, gain in own.items()}
+    for each in results.differences:
+        if (each.metric, each.weights) == (outline.primary, AVERAGED):
+            gains[(each.setting, each.test), each.arm] = own[each.setting, each.test] + each.mean
+    return gains
 
 
 def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]:
