@@ -101,7 +101,7 @@ class Comparison:
         found: dict[str, Any] = {"train": fingerprint(train, digests), "tests": {}}
         for test, pairs in tests.items():
             content, digest = self.config.tests[name.setting][test], fingerprint(pairs, digests)
-            rows = {f"{test}/{family}": f"{family} at {content.crop_px} px of {digest}" for family in content.families}
+            rows = {row: f"{each} at {content.crop_px} px of {digest}" for row, each in content.rows(test).items()}
             found["tests"] |= rows | {test: json.dumps(list(rows.values())) if rows else digest}
         if photographs:
             found["train"] = [found["train"], fingerprint(photographs, digests)]
@@ -145,10 +145,8 @@ class Comparison:
             content = self.config.tests[name.setting][test]
             photographs = [pair.hr for pair in pairs]
             rows = {
-                f"{test}/{each}": TestSet(
-                    content.role, tuple(degraded_pairs(photographs, family(each), config.student.scale, content.crop_px))
-                )
-                for each in content.families
+                row: TestSet(content.role, tuple(degraded_pairs(photographs, family(each), config.student.scale, content.crop_px)))
+                for row, each in content.rows(test).items()
             }
             sets |= rows | {test: TestSet(content.role, parts=tuple(rows)) if rows else TestSet(content.role, pairs)}
         return Run(
@@ -169,7 +167,7 @@ class Comparison:
         config, options = self.config, self.config.options
         settings = {}
         for name, setting in config.settings.items():
-            parts = {f"{test}/{family}": test for test, content in config.tests[name].items() for family in content.families}
+            parts = {row: test for test, content in config.tests[name].items() for row in content.rows(test)}
             roles = {test: content.role for test, content in config.tests[name].items()}
             roles |= {part: roles[test] for part, test in parts.items()}
             settings[name] = SettingOutline(setting.title or name, setting.note, roles, parts)

@@ -52,11 +52,8 @@ class Examiner:
         """What an examination depends on besides the run."""
         options = {name: value for name, value in asdict(self.options).items() if name not in ("watch", "pairs", "photographs")}
         code = code_fingerprint(Path(ibsd.__file__).parent, ROOTS)
-        pictures = (
-            fingerprint(as_pairs(self.options.photographs) if self.options.photographs else list(self.classes))
-            if self.options.classes
-            else ""
-        )
+        shown = as_pairs(self.options.photographs) if self.options.photographs else list(self.classes) if self.options.classes else ()
+        pictures = fingerprint(shown) if self.options.classes else ""
         ours = {module: digest for module, digest in code.items() if module.startswith("ibsd.evaluation.")}  # the rest is in the run's key
         return json.loads(json.dumps({"options": options, "pictures": pictures, "code": ours}))
 

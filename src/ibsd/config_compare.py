@@ -114,6 +114,10 @@ class TestConfig:
             family(name)
         check("crop_px", self.crop_px, self.crop_px >= 64, "at least 64")
 
+    def rows(self, test: str) -> dict[str, str]:
+        """{test set of one family: family}, of the test set called `test`."""
+        return {f"{test}/{name}": name for name in self.families}
+
 
 @dataclass(frozen=True)
 class SettingConfig:
