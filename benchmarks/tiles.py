@@ -1,7 +1,7 @@
 """What tiles change: every network of the registry, tiled against whole pictures, as a table for docs/tiling.md.
 
     python benchmarks/tiles.py                              # trains each for --steps on the embedded samples first: about 5 minutes a network
-    python benchmarks/tiles.py --weights a.safetensors b.safetensors --pictures FOLDER
+    python benchmarks/tiles.py --weights imdn-x4 b.safetensors --pictures FOLDER -o FILE.json     # goes on where it was stopped
 
 For each network, over all pictures larger than a tile: the lowest PSNR of tiled to whole (peak 1, clamped, not rounded), and the largest
 difference. And the seams: what going over from one tile to the next adds to the step between two adjacent pixels, in 8-bit levels: the
@@ -18,6 +18,7 @@ import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,12 +28,13 @@ from ibsd.config import Config, DataConfig, ObjectiveConfig, RunConfig, Schedule
 from ibsd.data.samples import sample, sample_names, write_sample_pairs
 from ibsd.export import save_student
 from ibsd.images import read_rgb
-from ibsd.students import STUDENTS, create_student, load_student
+from ibsd.students import STUDENTS, Student, create_student, load_student
 from ibsd.upscaling.network import Network, TorchNetwork
 from ibsd.upscaling.strips import tiles_for
 from ibsd.upscaling.tiling import Span, spans, tiled
 
 SCALE = 4
+"""Of the networks trained here; weights have their own."""
 RUN_PX = 64
 
 
@@ -79,6 +81,7 @@ class Remembering:
 
 def seams(network: Network, lr: np.ndarray, tile_px: int, overlap_px: int, blend_px: int) -> tuple[float, float]:
     """(largest at one pixel, largest mean along `RUN_PX`) of the steps that two neighbouring tiles add, over all borders and channels."""
+    scale = network.scale
     rows, columns = (spans(length, tile_px, overlap_px) for length in lr.shape[2:])
 
     def levels(row: Span, column: Span) -> np.ndarray:
@@ -87,12 +90,12 @@ def seams(network: Network, lr: np.ndarray, tile_px: int, overlap_px: int, blend
 
     def along_columns(earlier: np.ndarray, later: np.ndarray, first: Span, second: Span, across: Span) -> tuple[float, float]:
         """Tiles [3, h, w] one below the other."""
-        border, reach = second.kept_from * SCALE, max(1, blend_px * SCALE)
+        border, reach = second.kept_from * scale, max(1, blend_px * scale)
         above, below = (
-            tile[:, border - reach - span.start * SCALE : border + reach - span.start * SCALE]
+            tile[:, border - reach - span.start * scale : border + reach - span.start * scale]
             for tile, span in ((earlier, first), (later, second))
         )
-        apart = (below - above)[:, :, (across.kept_from - across.start) * SCALE : (across.kept_to - across.start) * SCALE]
+        apart = (below - above)[:, :, (across.kept_from - across.start) * scale : (across.kept_to - across.start) * scale]
         step = (apart[:, 1:] + apart[:, :-1]) / 2 / (2 * reach if blend_px else 1)
         runs = step[:, :, : step.shape[2] // RUN_PX * RUN_PX].reshape(*step.shape[:2], -1, RUN_PX)
         return float(np.abs(step).max()), float(np.abs(runs.mean(axis=3)).max(initial=0))
@@ -105,57 +108,64 @@ def seams(network: Network, lr: np.ndarray, tile_px: int, overlap_px: int, blend
     return max(one for one, _ in found), max(line for _, line in found)
 
 
-def measured(weights: Path, pictures: dict[str, np.ndarray]) -> dict[str, object]:
-    student = load_student(weights)
-    assert student.spec.scale == SCALE, f"{weights} is x{student.spec.scale}"
-    rows = {}
-    tiles = tiles_for("auto", TorchNetwork(student))
-    for name, picture in pictures.items():
-        if max(picture.shape) <= tiles.tile_px:
-            continue
-        network = Remembering(TorchNetwork(student.to(memory_format=torch.channels_last)))  # pyright: ignore[reportCallIssue]
-        lr = picture.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-        whole, parts = network.network(lr), tiled(network, lr, SCALE, *tiles)
-        error = float(np.mean((np.clip(parts, 0, 1) - np.clip(whole, 0, 1)) ** 2))
-        rows[name] = {
-            "psnr_db": round(float(-10 * np.log10(max(error, 1e-15))), 1),
-            "difference": round(float(np.abs(np.clip(parts, 0, 1) - np.clip(whole, 0, 1)).max()) * 255, 3),
-            "sharp": [round(value, 3) for value in seams(network, lr, tiles.tile_px, tiles.overlap_px, 0)],
-            "blended": [round(value, 3) for value in seams(network, lr, *tiles)],
-        }
-        print(name, rows[name], file=sys.stderr, flush=True)
+def measured(student: Student, picture: np.ndarray) -> dict[str, Any]:
+    """What tiles change of one picture, uint8 [H, W, 3], and the steps at their borders, sharp and blended."""
+    network, scale = Remembering(TorchNetwork(student)), student.spec.scale
+    tiles = tiles_for("auto", network)
+    lr = picture.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    whole, parts = (np.clip(sr, 0, 1) for sr in (network.network(lr), tiled(network, lr, scale, *tiles)))
+    error = float(np.mean((parts - whole) ** 2))
     return {
-        "network": student.spec.name,
-        "weights": weights.name,
-        "pools_globally": student.spec.pools_globally,
-        **tiles._asdict(),
-        "lowest_psnr_db": min(row["psnr_db"] for row in rows.values()),
-        "largest_difference_levels": max(row["difference"] for row in rows.values()),
-        **{
-            f"{kind}_{name}_levels": max(row[kind][k] for row in rows.values())
-            for kind in ("sharp", "blended")
-            for k, name in enumerate(("largest_step", "largest_mean_step"))
-        },
-        "pictures": rows,
+        "psnr_db": round(float(-10 * np.log10(max(error, 1e-15))), 1),
+        "difference": round(float(np.abs(parts - whole).max()) * 255, 3),
+        "sharp": [round(value, 3) for value in seams(network, lr, tiles.tile_px, tiles.overlap_px, 0)],
+        "blended": [round(value, 3) for value in seams(network, lr, *tiles)],
     }
+
+
+def worst(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Over all pictures."""
+    steps = {
+        f"{kind}_{name}_levels": max(row[kind][k] for row in rows.values())
+        for kind in ("sharp", "blended")
+        for k, name in enumerate(("largest_step", "largest_mean_step"))
+    }
+    lowest = min(row["psnr_db"] for row in rows.values())
+    return {"lowest_psnr_db": lowest, "largest_difference_levels": max(row["difference"] for row in rows.values()), **steps}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, nargs="+", help="x4 weights; by default every network of the registry is trained here")
+    parser.add_argument("--weights", nargs="+", help="files, or names from ibsd models; by default networks are trained here, x4")
     parser.add_argument("--pictures", type=Path, help="a folder of 8-bit pictures; by default the embedded ones")
     parser.add_argument("--networks", nargs="+", default=list(STUDENTS), help="which of the registry")
     parser.add_argument("--samples", nargs="+", default=list(sample_names()), help="which of the embedded ones")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--keep", type=Path, help="a folder for the weights trained here")
+    parser.add_argument("-o", "--output", type=Path, help="JSON, written after every picture; what it holds already is not done again")
     options = parser.parse_args()
     torch.set_num_threads(1)
     pictures = {name: sample(name) for name in options.samples} if options.pictures is None else {}
     pictures |= {path.name: read_rgb(path) for path in sorted(options.pictures.iterdir())} if options.pictures else {}
+    table = json.loads(options.output.read_text()) if options.output and options.output.exists() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         for weights in options.weights or (trained(name, folder, options.steps) for name in options.networks):
-            print(json.dumps(measured(weights, pictures)), flush=True)
+            student = load_student(weights).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            spec, tiles = student.spec, tiles_for("auto", TorchNetwork(student))
+            trained_here = "" if options.weights else f", {options.steps if spec.pools_globally else 0} steps"
+            key = f"{Path(weights).stem if options.weights else spec.name} x{spec.scale}{trained_here}"
+            rows = table.get(key, {}).get("pictures", {})
+            for name, picture in pictures.items():
+                if name in rows or max(picture.shape) <= tiles.tile_px:
+                    continue
+                rows[name] = measured(student, picture)
+                facts = {"network": spec.name, "pools_globally": spec.pools_globally, **tiles._asdict()}
+                table[key] = facts | {"num_pictures": len(rows), **worst(rows), "pictures": rows}
+                print(key, name, json.dumps(rows[name]), file=sys.stderr, flush=True)
+                if options.output:
+                    options.output.write_text(json.dumps(table, indent=1) + "\n")
+            print(key, json.dumps({name: value for name, value in table[key].items() if name != "pictures"}), flush=True)
     return 0
 
 

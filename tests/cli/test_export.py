@@ -7,10 +7,14 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ibsd.export import exporting, save_student
+from ibsd.images import write_rgb
 from ibsd.students import create_student
+from ibsd.upscaling.exported import sha256_of
+from ibsd.weights import FOLDER, weights_file
 
 from .conftest import SCALE, Call, assert_one_sentence
 
@@ -24,6 +28,25 @@ def test_export_says_what_it_wrote_and_how_near_it_is(ibsd: Call, weights: Path,
     assert_one_sentence(ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors"), "plain.safetensors", "--force")
     assert_one_sentence(ibsd("export", weights, "--format", "gguf"), "gguf", "onnx")
     assert_one_sentence(ibsd("export", "none.safetensors", "--format", "onnx"), "none.safetensors")
+
+
+def test_shipped_weights_go_by_name_and_nothing_is_written_beside_them(ibsd: Call, tmp_path: Path) -> None:
+    before = sorted(FOLDER.iterdir())
+    said = ibsd("export", "imdn-small-x4", "--format", "safetensors")
+    assert said.code == 0, said.err
+    names = ["imdn-small-x4-plain.safetensors", "imdn-small-x4-plain.safetensors.certificate.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    certificate = json.loads((tmp_path / names[1]).read_text())
+    assert certificate["weights_sha256"] == sha256_of(weights_file("imdn-small-x4"))
+    assert sorted(FOLDER.iterdir()) == before
+    assert_one_sentence(ibsd("export", "imdn-x9", "--format", "onnx"), "imdn-x9")
+
+
+@pytest.mark.parametrize(("backend", "ending"), [("openvino", ".xml"), ("onnx", ".onnx")])
+def test_shipped_weights_for_another_runtime_are_to_be_exported_by_name(ibsd: Call, tmp_path: Path, backend: str, ending: str) -> None:
+    write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    said = ibsd("upscale", "a.png", "-o", "b.png", "--weights", "imdn-x4", "--backend", backend)
+    assert_one_sentence(said, f"ibsd export imdn-x4 --format {backend} and name that: --weights imdn-x4{ending}")
 
 
 def test_a_failing_certificate_is_a_defect_and_leaves_nothing(

@@ -35,7 +35,7 @@ def efficiency(
     Parameters
     ----------
     weights:
-        Weight files (.safetensors, or a published .pth), or models from ibsd export (.xml, .onnx).
+        Weight files (.safetensors, or a published .pth), names from ibsd models, or models from ibsd export (.xml, .onnx).
     size:
         Side of the picture that goes in, in pixels.
     runs:
@@ -59,6 +59,7 @@ def efficiency(
     from ibsd.export.efficiency import measured
     from ibsd.files import write_whole
     from ibsd.types import InputError
+    from ibsd.weights import named_or_file
 
     if not weights:
         raise InputError("there is nothing to measure: name weight files or exported models, as ibsd efficiency --help shows")
@@ -67,7 +68,7 @@ def efficiency(
     refuse_existing([output] if output else [], force)
     rows = []
     with status_console().status("measuring"):
-        for path in weights:
+        for path in map(named_or_file, weights):
             found = measured(path, size, size, runs, backend, precision)
             counts = counted_in(path, found, backend, precision)
             rows.append({"weights": path.name, **asdict(counts), **asdict(found)})

@@ -26,7 +26,7 @@ def export(
 
     $ ibsd upscale photo.jpg -o large.png --weights last.xml
 
-    $ ibsd export last.safetensors --format ncnn -o imdn-x4.param
+    $ ibsd export imdn-x4 --format ncnn -o imdn-x4.param
 
     The certificate (FILE.certificate.json) holds the sizes at which both ran, the largest difference and the PSNR to torch at each.
 
@@ -35,11 +35,11 @@ def export(
     Parameters
     ----------
     weights:
-        Weight file (.safetensors, or a published .pth).
+        Weight file (.safetensors, or a published .pth), or a name from ibsd models.
     format:
         onnx, openvino, ncnn (for Upscayl and its like) or safetensors.
     output:
-        The file to write; by default beside the weights, where ibsd upscale finds it.
+        The file to write; by default beside the weights, where ibsd upscale finds it, or in this folder for weights named as ibsd models does.
     int8:
         For onnx and openvino: 8 bits, calibrated on the photographs inside ibsd.
     force:

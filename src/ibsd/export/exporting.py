@@ -20,6 +20,7 @@ from ibsd.students import Student, load_student
 from ibsd.types import InputError
 from ibsd.upscaling.backends import BackendNetwork, Opened
 from ibsd.upscaling.exported import NetworkFacts, certificate_path, exported_name, metadata_block, sha256_of
+from ibsd.weights import named_or_file
 
 FORMATS = ("onnx", "openvino", "ncnn", "safetensors")
 NEEDS = {
@@ -44,10 +45,11 @@ def export_student(
     """Writes the network in a weight file as a model, with a parity certificate beside it.
 
     Args:
-        weights: safetensors, or a published .pth.
+        weights: safetensors, a published .pth, or shipped weights by name.
         format: "onnx", "openvino", "ncnn" or "safetensors" (the weights alone, in fp32 under their published keys).
         output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors); by default beside the weights, where
-            `open_network` finds it: NAME.onnx, NAME.xml, NAME-ncnn.param, NAME-plain.safetensors, with int8 NAME-int8.onnx.
+            `open_network` finds it: NAME.onnx, NAME.xml, NAME-ncnn.param, NAME-plain.safetensors, with int8 NAME-int8.onnx. For shipped
+            weights by name the same in the current folder, so that nothing is written into the package.
         int8: ONNX and OpenVINO only: weights and activations in 8 bits, calibrated on the photographs inside the package.
         force: replace files that exist.
 
@@ -58,13 +60,13 @@ def export_student(
         InputError: a file that is no known network, an unknown format, a missing package, an output that exists or has another ending.
         ParityError: the model differs from torch by more than `certificate.LIMITS_DB`; nothing is written then.
     """
-    weights = Path(weights)
     if format not in FORMATS:
         raise InputError(f"format is {format!r}: choose {', '.join(FORMATS)}")
     if int8 and format not in ("onnx", "openvino"):
         raise InputError(f"{format} is not exported in int8: choose onnx or openvino, or leave int8 out")
+    target = Path(output) if output is not None else exported_name(Path(weights), format, int8)
+    weights = named_or_file(weights)
     student = load_student(weights)
-    target = Path(output) if output is not None else exported_name(weights, format, int8)
     _check_target(target, weights, format, force)
     _require(format, int8)
     facts, precision = exported_facts(student), "int8" if int8 else "fp32"

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ibsd.types import InputError, Scale
-from ibsd.upscaling.exported import BACKEND_OF_SUFFIX, NetworkFacts, certified_precisions, sibling
-from ibsd.weights import named_or_file
+from ibsd.upscaling.exported import BACKEND_OF_SUFFIX, NetworkFacts, certified_precisions, exported_name, sibling
+from ibsd.weights import SHIPPED, named_or_file, weights_file
 
 BACKENDS = ("torch", "compiled", "openvino", "onnx")
 PRECISIONS = {
@@ -147,6 +147,12 @@ def chosen_file(weights: Path, backend: str, precision: str, device: str) -> tup
     if backend in MODULES or precision == "int8":
         option = " --int8" if precision == "int8" else ""
         format = backend if backend in MODULES else "openvino"
+        if weights in map(weights_file, SHIPPED):  # nothing is to be written beside them, into the package
+            made = exported_name(Path(weights.stem), format, int8=bool(option))
+            raise InputError(
+                f"{weights.stem} is here for torch alone: make a model of it with: ibsd export {weights.stem} --format {format}{option} "
+                f"and name that: --weights {made}"
+            )
         raise InputError(f"{weights} has no model for that beside it: make it with: ibsd export {weights} --format {format}{option}")
     return ("torch" if backend == "auto" else backend), weights
 
