@@ -15,6 +15,7 @@ from PIL import Image
 
 from ibsd.export.weights import save_student
 from ibsd.photographs import open_photograph
+from ibsd.photographs.vips_reader import vips_reason
 from ibsd.students import create_student
 from ibsd.upscaling import upscale_files
 from photographs.nasty import NASTY, Nasty
@@ -71,6 +72,26 @@ def check(each: Nasty, source: Path, target: Path) -> None:
         assert image.getexif().get(0x0112, 1) == 1
         if each.name == "odd-profile.png":
             assert image.info["icc_profile"] == odd_profile()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_what_never_ends_holds_nothing_up(tmp_path: Path) -> None:
+    """A pipe that nobody writes to and a device, both named as pictures, in a folder."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zeros.tif").symlink_to("/dev/zero")
+    Image.new("RGB", (3, 4)).save(tmp_path / "picture.png")
+    results = upscale_files([tmp_path], tmp_path / "out", Nearest(2))
+    assert [result.source.name for result in results if result.error and "is no file but a pipe or a device" in result.error] == [
+        "pipe.png",
+        "zeros.tif",
+    ]
+    assert results[0].target.exists()
+
+
+def test_a_bare_code_is_no_reason() -> None:
+    """libheif ends its reports with one, in a line of its own."""
+    said = "cut.avif: bad seek to 885\nheif: Invalid input: Unexpected end of file\n (2.100)\n"
+    assert vips_reason(Exception(said)) == "heif: Invalid input: Unexpected end of file"
 
 
 @pytest.mark.slow

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from ibsd.photographs import Facts, InMemory
+from ibsd.students import load_student
 from ibsd.types import InputError
 from ibsd.upscaling.network import TorchNetwork
-from ibsd.upscaling.strips import tiles_for, upscaled_strips
+from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
 from ibsd.upscaling.tiling import spans, tiled
 from upscaling.fakes import Convolutions, Nearest
 
@@ -117,6 +118,17 @@ def test_what_a_place_becomes_depends_on_the_tiles_around_alone() -> None:
     assert np.array_equal(first[:, :same], second[:, :same])
 
 
+@pytest.mark.parametrize("tile", ["auto", "whole"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (2, 5), (600, 1)])
+def test_a_photograph_of_a_few_pixels_keeps_its_colour(size: tuple[int, int], tile: TileSize) -> None:
+    """The shipped network would see hardly more than the zeros beyond the border."""
+    made = TorchNetwork(load_student("imdn-small-x4"))
+    pixels = np.full((*size, 3), (200, 60, 120), np.uint8)
+    large = np.concatenate(list(upscaled_strips(InMemory(Facts(*size), pixels), made, tile)))
+    assert large.shape == (4 * size[0], 4 * size[1], 3)
+    assert np.abs(large - np.float32((200, 60, 120))).max() < 8
+
+
 def test_rows_are_read_once_and_only_as_far_as_needed() -> None:
     made = photograph(4, height=700, width=20)
     read: list[int] = []
@@ -140,6 +152,6 @@ def test_sixteen_bits_keep_steps_that_eight_do_not_have() -> None:
 
 
 def test_values_are_clamped_and_halves_rounded_to_even() -> None:
-    values = torch.tensor([-0.2, 1.4, 0.5 / 255, 1.5 / 255, 2.5 / 255, 254.6 / 255])
-    (strip,) = upscaled_strips(InMemory(Facts(1, 6), np.zeros((1, 6, 3), np.uint8)), TorchNetwork(lambda lr: values.expand(1, 3, 1, 6), 1))
-    assert strip[0, :, 0].tolist() == [0, 255, 0, 2, 2, 255]
+    values = torch.tensor([-0.2, 1.4, 0.5 / 255, 1.5 / 255, 2.5 / 255, 254.6 / 255, 0, 1])
+    (strip,) = upscaled_strips(InMemory(Facts(8, 8), np.zeros((8, 8, 3), np.uint8)), TorchNetwork(lambda lr: values.expand(1, 3, 8, 8), 1))
+    assert strip[0, :, 0].tolist() == [0, 255, 0, 2, 2, 255, 0, 255]

@@ -56,6 +56,8 @@ def open_photograph(path: str | os.PathLike[str]) -> Photograph:
     pixels that is no photograph's, or a decompression bomb.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is no file but a pipe or a device, which may never end: take it out.")
     if has_vips():
         from ibsd.photographs.vips_reader import VipsPhotograph, checked_format
 

@@ -7,6 +7,7 @@ temporary file.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from pathlib import Path
 from typing import IO, Any
@@ -188,7 +189,7 @@ class _clear:  # noqa: N801  (reads as a phrase)
 
 
 def vips_reason(error: Exception) -> str:
-    """The last line of libvips's report that is not about the calls it went through; often it has none."""
-    lines = [line.strip() for line in str(getattr(error, "detail", "") or error).splitlines() if line.strip()]
+    """The last line of libvips's report that is not about the calls it went through, nor a bare code; often it has none."""
+    lines = [line.strip() for line in str(getattr(error, "detail", "") or error).splitlines() if re.search("[a-z]", line)]
     telling = [line for line in lines if "unable to call" not in line and "bad seek" not in line]
     return telling[-1].rstrip(".") if telling else "its header makes no sense"

@@ -22,6 +22,9 @@ UNKNOWN_REACH_PX = 32
 OPACITY_REACH_PX = 2
 """How far bicubic interpolation sees: the least overlap."""
 SMALLEST_TILE_PX = 16
+SMALLEST_PHOTOGRAPH_PX = 8
+"""A photograph with a shorter side is continued by its edges up to this: zeros beyond the border, which a network's convolutions see, would
+outweigh it. A single pixel through the shipped `imdn-x4` came out 57 of 255 levels off (median of 12), continued so 0.2."""
 
 
 class Tiles(NamedTuple):
@@ -85,7 +88,7 @@ def upscaled_strips(
         for column in columns:
             across = mosaic.finished(column, facts.width)
             lr, alpha = window.tile(row.start, column.start, height, min(tile_px, facts.width))
-            sr = mosaic.add(run_tile(network, lr, scale)[0], row, column)
+            sr = mosaic.add(_run(network, lr)[0], row, column)
             with np.errstate(over="ignore", invalid="ignore"):  # of weights that are broken
                 total = float(sr.sum())
             if not math.isfinite(total):
@@ -101,6 +104,18 @@ def upscaled_strips(
             if on_tile:
                 on_tile(done, len(rows) * len(columns))
         yield strip
+
+
+def _run(network: Network, lr: np.ndarray) -> np.ndarray:
+    """`run_tile`, with edges repeated around what is smaller than `SMALLEST_PHOTOGRAPH_PX`."""
+    height, width = lr.shape[-2:]
+    missing = [max(0, SMALLEST_PHOTOGRAPH_PX - length) for length in (height, width)]
+    if not any(missing):
+        return run_tile(network, lr, network.scale)
+    top, left = (count // 2 for count in missing)
+    around = ((0, 0), (0, 0), (top, missing[0] - top), (left, missing[1] - left))
+    sr = run_tile(network, np.pad(lr, around, mode="edge"), network.scale)
+    return sr[..., top * network.scale :, left * network.scale :][..., : height * network.scale, : width * network.scale]
 
 
 def _levels(values: np.ndarray, bits: int) -> np.ndarray:
