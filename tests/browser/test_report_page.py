@@ -18,6 +18,8 @@ from ibsd.reporting.curves import Series, chart
 from ibsd.reporting.scenes import Scene, scenes_section
 
 OpenTab = Callable[..., Watched]
+A4 = {"width": 718, "height": 1000}
+"""Within its margins."""
 LEVELS = {"bicubic": 60, "plain": 120, "ibsd": 180}
 
 
@@ -28,8 +30,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     versions = {name: np.full((288, 384, 3), level, np.uint8) for name, level in LEVELS.items()}
     scene = Scene("scene", np.zeros((72, 96, 3), np.uint8), versions, np.full((288, 384, 3), 240, np.uint8), dict.fromkeys(versions, 30.0))
     curves = page.section("Curves", page.grid([chart("L1", [Series("a", [(0, 1.0), (9, 0.5)]), Series("b", [(0, 1.0), (9, 0.4)])])]))
+    many = page.section(
+        "Many", page.table(["", *(f"arm-number-{k}" for k in range(14))], [["basicsr-y.psnr_y", *["+0.0032 (better)"] * 14]])
+    )
     folded = page.section("Settings", page.details("All of them", page.paragraph("folded away")))
-    text = comparison_report(summarise(outline(ibsd="treatment"), by_name(*runs)), scenes=scenes_section([scene]) + curves + folded)
+    text = comparison_report(summarise(outline(ibsd="treatment"), by_name(*runs)), scenes=scenes_section([scene]) + curves + many + folded)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(text, encoding="utf-8")
     return path
@@ -80,13 +85,16 @@ def test_links_lead_to_sections_and_tables_scroll_by_keyboard(report: Path, open
     table.focus()
     tab.keyboard.press("ArrowRight")
     tab.wait_for_function("() => document.querySelector('#cost .scroll').scrollLeft > 0")
+    lefts = table.evaluate("box => [box, box.querySelector('tbody th')].map((each) => each.getBoundingClientRect().left)")
+    assert lefts[1] == pytest.approx(lefts[0], abs=1), "rows lose their names"
 
 
-def test_it_prints_whole(report: Path, open_tab: OpenTab, tmp_path: Path) -> None:
-    tab = open_tab(report.as_uri()).tab
+def test_it_prints_whole_and_dark_on_white(report: Path, open_tab: OpenTab, tmp_path: Path) -> None:
+    tab = open_tab(report.as_uri(), A4, color_scheme="dark").tab
     tab.pdf(path=tmp_path / "report.pdf", format="A4")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     tab.emulate_media(media="print")
     assert tab.locator("text=folded away").is_visible()
     assert not tab.locator("nav").is_visible()
     assert tab.evaluate("[...document.querySelectorAll('table')].every((table) => table.offsetWidth <= document.body.offsetWidth)")
+    assert contrast(tab, "tbody th") >= 4.5

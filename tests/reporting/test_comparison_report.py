@@ -96,7 +96,7 @@ code *stays*
         '<section id="a-b"><h2>A &amp; b</h2>'
         "<p>One <code>x &lt; y</code> and <strong>bold</strong>,\ntwo <em>slanted</em> words, 3 * 4 * 5, a link.</p>\n"
         "<ul>\n<li>first\ngoes on</li>\n<li>second</li>\n</ul>\n<b>drawn</b>"
-        '<div class="part"><h3>Part</h3><div class="scroll" tabindex="0" role="group" aria-label="Table, wider than the page where it scrolls">'
+        '<div class="part"><h3>Part</h3><div class="scroll" tabindex="0" role="group" aria-label="Scrolls where it is wider than the page">'
         '<table><thead><tr><th scope="col" class="words">arm</th><th scope="col">dB</th></tr></thead>'
         '<tbody><tr><th scope="row" class="words">a | b</th><td>1.0</td></tr></tbody></table></div>'
         '<div class="scroll" tabindex="0"><pre>code *stays*\n\n&lt;tag&gt;</pre></div></div></section>'

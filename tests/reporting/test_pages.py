@@ -89,6 +89,13 @@ def test_larger_is_higher() -> None:
     assert float(last) < float(first)  # the axis of SVG points down
 
 
+def test_curves_of_one_chart_are_told_apart_and_the_legend_says_how() -> None:
+    text = chart("x", [Series(str(k), [(0, 1.0), (1, 2.0 + k)]) for k in range(15)])
+    curves, legend = re.findall(r'<g style="([^"]+)', text), re.findall(r'<li style="([^"]+)', text)
+    assert len(set(curves)) == 15
+    assert curves == legend
+
+
 # -- pictures --------------------------------------------------------------------------------------------------------------------
 
 

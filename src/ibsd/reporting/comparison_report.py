@@ -8,10 +8,11 @@ from ibsd.comparison.results import Results
 from ibsd.reporting import page
 from ibsd.reporting.comparison_page import page as markdown_page
 from ibsd.reporting.course_plots import course_panels, plane_panels
+from ibsd.reporting.curves import chart
 from ibsd.reporting.difference_plot import difference_plot
 from ibsd.reporting.markdown import sections
 from ibsd.reporting.matrix import Matrix, camera_matrix, family_matrices, matrix_table
-from ibsd.reporting.panels import Panel, panels_svg
+from ibsd.reporting.panels import Panel
 
 MATRIX = """Gain over bicubic on every set of pictures: those of the camera that was trained on (seen) and of another one (unseen). What holds up
 everywhere is coloured all along its row; what has learned one camera by heart pales where it was not trained."""
@@ -53,5 +54,5 @@ def comparison_report(
 
 
 def panels(drawn: Sequence[Panel]) -> str:
-    """Each a drawing of its own, so that they find room on a phone."""
-    return page.grid(page.drawing(panels_svg([panel]), panel.title) for panel in drawn)
+    """Each a chart of its own, so that they find room on a phone."""
+    return page.grid(chart(panel.title, panel.series, unit=panel.up, across=panel.across) for panel in drawn)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 400, 220
-LEFT, RIGHT, TOP, BOTTOM = 50, 16, 10, 28
+WIDTH, HEIGHT = 400, 236
+LEFT, RIGHT, TOP, BOTTOM = 57, 16, 10, 44
 NUM_COLOURS = 5
 """The page defines --series-0, --series-1, ...; a sixth curve takes the first colour again, dashed."""
 DASHES = ("none", "6 4", "2 3")
+LINE_STYLES = ("solid", "dashed", "dotted")
+"""The legend's words for the dashes."""
 
 
 @dataclass(frozen=True)
@@ -37,32 +39,29 @@ def chart(title: str, series: Iterable[Series], caption: str = "", unit: str = "
     y_low, y_high = min(y_ticks[0], min(ys)), max(y_ticks[-1], max(ys))
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low)
-        up = (y - y_low) / (y_high - y_low)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        right, up = (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
+        return LEFT + right * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
     parts = []
     for tick in y_ticks:
         _, y = place(x_low, tick)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        kind = "grid zero" if tick == 0 and y_low < 0 else "grid"
+        parts.append(f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4.5:.1f}" text-anchor="end">{number(tick)}</text>')
     for tick in x_ticks:
         if x_low <= tick <= x_high:
             x, _ = place(tick, y_low)
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{number(tick)}</text>')
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 24}" text-anchor="middle">{number(tick)}</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(across)}</text>')
     for colour, name, points in drawn:
         placed = [place(x, y) for x, y in points]
-        style = f"--colour: var(--series-{colour % NUM_COLOURS}); --dash: {DASHES[colour // NUM_COLOURS % len(DASHES)]}"
         last_x, last_y = placed[-1]
-        parts.append(f'<g style="{style}"><title>{escape(name)}: {number(points[-1][1])} at the end</title>')
+        parts.append(f'<g style="{_style(colour)}"><title>{escape(name)}: {number(points[-1][1])} at the end</title>')
         parts.append(f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in placed)}"/>')
         parts.append(f'<circle cx="{last_x:.1f}" cy="{last_y:.1f}" r="3"/></g>')
     legend = ""
     if len(drawn) > 1:
-        items = (
-            f'<li style="--colour: var(--series-{colour % NUM_COLOURS})">{escape(name)} <b>{number(points[-1][1])}</b></li>'
-            for colour, name, points in drawn
-        )
+        items = (f'<li style="{_style(colour)}">{escape(name)} <b>{number(points[-1][1])}</b></li>' for colour, name, points in drawn)
         legend = f'<ul class="legend">{"".join(items)}</ul>'
     said = escape(f"{title}, {unit}" if unit else title)
     end = (
@@ -101,6 +100,11 @@ def number(value: float) -> str:
         mantissa, exponent = f"{value:.2g}".split("e") if "e" in f"{value:.2g}" else f"{value:.1e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}"
     return f"{value:.4g}"
+
+
+def _style(colour: int) -> str:
+    dash = colour // NUM_COLOURS % len(DASHES)
+    return f"--colour: var(--series-{colour % NUM_COLOURS}); --dash: {DASHES[dash]}; --line-style: {LINE_STYLES[dash]}"
 
 
 def _finite(points: Sequence[tuple[float, float | None]]) -> list[tuple[float, float]]:

@@ -19,19 +19,21 @@ from PIL import Image
 STYLE = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("slider.js")
 
-SCROLL = '<div class="scroll" tabindex="0" role="group" aria-label="Table, wider than the page where it scrolls">'
+SCROLL = '<div class="scroll" tabindex="0" role="group" aria-label="Scrolls where it is wider than the page">'
 """Begins what may be wider than the page: it scrolls by itself, by keyboard too."""
 
-LEAST = 0.7
-"""Of its own width: below that a drawing scrolls, or its letters are too small."""
+LEAST, MOST = 0.7, 1.35
+"""Of a drawing's own width: below the first it scrolls, or its letters are too small."""
+
+MANY_COLUMNS = 9
+"""A table of more is printed smaller."""
 
 NAV_FROM = 5
 """Sections from which on a page begins with a list of them."""
 
 THEMED = {
     "#1d2939": "--ink", "#344054": "--ink", "#475467": "--soft", "#667085": "--soft", "#98a2b3": "--soft", "#d0d5dd": "--line", "#e4e7ec": "--line",
-    "#eaecf0": "--line", "white": "--raised", "#1570cd": "--series-0", "#d9480f": "--series-1", "#1a7f37": "--good", "#8250df": "--series-2",
-    "#b42381": "--series-3", "#b42318": "--bad",
+    "#eaecf0": "--line", "#1a7f37": "--good", "#b42318": "--bad",
 }  # fmt: skip
 """Colours of drawings that also stand alone -> those of the page, which follow light and dark."""
 
@@ -85,12 +87,17 @@ def facts(items: Iterable[tuple[str, str]]) -> str:
     return '<dl class="facts">' + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in items) + "</dl>"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], strong_column: int | None = None, title: str = "") -> str:
-    """A table whose first column names the row. Columns without a figure are set as text; `strong_column` stands out. "" without rows."""
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], strong_column: int | None = None, title: str = "", words: bool = False
+) -> str:
+    """A table whose first column names the row. Columns without a figure are set as text, all of them if `words`; `strong_column` stands out.
+
+    "" without rows.
+    """
     lines = list(rows)
     if not lines:
         return ""
-    kinds = [_kind([line[column] for line in lines]) for column in range(len(header))]
+    kinds = ["words" if words else _kind([line[column] for line in lines]) for column in range(len(header))]
     if strong_column is not None:
         kinds[strong_column] = "strong"
 
@@ -103,7 +110,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], strong_column: i
     row = 'th scope="row"'
     body = "".join(f"<tr>{cells(row, 'td', line)}</tr>" for line in lines)
     said = f"<caption>{escape(title)}</caption>" if title else ""
-    return f"{SCROLL}<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    many = ' class="many"' if len(header) > MANY_COLUMNS else ""
+    return f"{SCROLL}<table{many}>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _kind(column: Sequence[str]) -> str:
@@ -160,10 +168,11 @@ def drawing(svg: str, alt: str, caption: str = "") -> str:
         return ""
     width = int(svg.split('width="', 1)[1].split('"')[0])
     inside = svg.replace(' xmlns="http://www.w3.org/2000/svg"', f' role="img" aria-label="{escape(alt)}"', 1)
-    inside = inside.replace('style="', f'style="max-width:{width}px;min-width:{round(LEAST * width)}px;', 1)
-    inside = re.sub(r'(fill|stroke)(="|:)(#[0-9a-f]{6}|white)', lambda found: found[1] + found[2] + _themed(found[3]), inside)
+    inside = inside.replace('style="', f'style="max-width:{round(MOST * width)}px;min-width:{round(LEAST * width)}px;', 1)
+    inside = inside.replace('<rect width="100%" height="100%" fill="white"/>', "", 1)
+    inside = re.sub(r'(fill|stroke)(="|:)(#[0-9a-f]{6})', lambda found: found[1] + found[2] + _themed(found[3]), inside)
     said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure class="drawing"><div class="scroll">{inside}</div>{said}</figure>'
+    return f'<figure class="drawing">{SCROLL}{inside}</div>{said}</figure>'
 
 
 def _themed(colour: str) -> str:

@@ -220,7 +220,9 @@ def settings(runs: Sequence[RunStory]) -> str:
     rows = [[name, *(table.get(name, "") for table in tables)] for name in differ]
     same = ((name, tables[0][name]) for name in names if name not in differ)
     header = ["setting", *(run.name for run in runs)]
-    return page.table(header, rows, title="Settings in which they differ") + page.details("Settings that they share", page.facts(same))
+    return page.table(header, rows, title="Settings in which they differ", words=True) + page.details(
+        "Settings that they share", page.facts(same)
+    )
 
 
 def charts(runs: Sequence[RunStory]) -> list[str]:
