@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,30 @@ def test_a_graph_made_for_runtimes_is_the_same(plain_contrast: bool) -> None:
         with torch.inference_mode():
             found, expected = (run(torch.from_numpy(lr)).numpy() for run in (picture_of(student, plain_contrast), student))
         assert psnr(found, expected) > 120
+
+
+def test_a_sum_that_is_rounded_and_read_is_taken_twice() -> None:
+    """With the same result; a bias stays with its convolution."""
+    openvino = pytest.importorskip("openvino")
+    from openvino import opset14 as ops
+
+    from ibsd.export.openvino import round_where_added
+
+    def model() -> Any:
+        data = ops.parameter([1, 3, 4, 5], np.float32)
+        limits = [ops.constant(np.float32(value)) for value in (0, 1, 0, 1)]
+        for_rounding, biased = ops.add(ops.relu(data), ops.sqrt(data)), ops.add(data, ops.constant(np.float32(0.25)))
+        rounded = [ops.fake_quantize(each, *limits, 256) for each in (for_rounding, biased)]
+        return openvino.Model([*rounded, ops.negative(for_rounding), ops.negative(biased)], [data])
+
+    lr = certificate_picture(4, 5)
+    plain, changed = model(), model()
+    for node in changed.get_ordered_ops():
+        round_where_added(node)
+    additions = [sum(node.get_type_name() == "Add" for node in each.get_ordered_ops()) for each in (plain, changed)]
+    assert additions == [2, 3]
+    first, second = (openvino.Core().compile_model(each, "CPU")(lr) for each in (plain, changed))
+    assert all(np.array_equal(first[index], second[index]) for index in range(4))
 
 
 def test_mistakes_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

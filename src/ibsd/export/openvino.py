@@ -19,10 +19,10 @@ def write_openvino(onnx_model: Path, metadata: str, facts: NetworkFacts, path: P
         from ibsd.export.quantisation import quantised
 
         model = quantised(model, facts)
-    else:  # quantised, sums would need scales of their own
-        for node in model.get_ordered_ops():
-            square_at_once(node)
-            sum_of_parts(node)
+    for node in model.get_ordered_ops():
+        square_at_once(node)
+        sum_of_parts(node)
+        round_where_added(node)
     model.set_rt_info(metadata, METADATA_KEY)
     openvino.save_model(model, path, compress_to_fp16=False)
 
@@ -34,6 +34,21 @@ def square_at_once(node: Any) -> None:
     difference = node.input_value(0).get_node()
     if difference.get_type_name() == "Subtract" and node.input_value(1).get_node() == difference:
         node.output(0).replace(ops.squared_difference(difference.input_value(0), difference.input_value(1)).output(0))
+
+
+def round_where_added(node: Any) -> None:
+    """A sum that is rounded to 8 bits and also read as it is, taken twice: once for each kind of reader.
+
+    Then each rounding is part of its addition; as a pass of its own it takes, with the copies into the layout that it wants, three times as long.
+    The terms are swapped, because OpenVINO would join two sums that are the same.
+    """
+    if node.get_type_name() != "FakeQuantize":
+        return
+    total = node.input_value(0).get_node()
+    if total.get_type_name() == "Add" and len(total.output(0).get_target_inputs()) > 1:
+        first, second = total.input_values()
+        if "Constant" not in (each.get_node().get_type_name() for each in (first, second)):  # not a bias
+            node.input(0).replace_source_output(ops.add(second, first).output(0))
 
 
 def sum_of_parts(node: Any) -> None:

@@ -31,7 +31,8 @@ def open_openvino(path: Path, precision: str = "auto", certified: set[str] | Non
     if stored == "int8":
         if precision not in ("auto", "int8"):
             raise InputError(f"{path} was exported in int8 and cannot run in {precision}: name the model without int8")
-        return Opened(facts, runner(core, model, "bf16" if has_bf16() else "f32"), "int8")
+        exact = lru_cache(lambda: runner(core, model, "f32"))  # but for what the file fixes
+        return Opened(facts, _exact_for_one_pixel(runner(core, model, "bf16"), exact) if has_bf16() else exact(), "int8")
     if precision == "int8":
         raise InputError(f"{path} was not exported in int8: make one that is with ibsd export --format openvino --int8")
     if precision == "auto":
