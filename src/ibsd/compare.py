@@ -23,7 +23,7 @@ from ibsd.assembly_report import loaded, scenes, spread
 from ibsd.comparison.examination import read_examination, write_examination
 from ibsd.comparison.library import Library, Wanted
 from ibsd.comparison.outline import RunName
-from ibsd.comparison.pool import EXIT_CODES, Outcome, in_processes, make_all, one_by_one, parent_is_gone, run_by_name
+from ibsd.comparison.pool import EXIT_CODES, Outcome, TimeLeft, in_processes, make_all, one_by_one, parent_is_gone, run_by_name
 from ibsd.comparison.records import RunRecord, to_text
 from ibsd.comparison.results import Results
 from ibsd.comparison.runs import AVERAGED, WEIGHT_FILES, claimed, execute
@@ -140,8 +140,9 @@ def do_all(
     stop_requested: Callable[[], str | None],
 ) -> dict[RunName, Outcome]:
     """In this process or in several."""
+    time_left = TimeLeft(len(names), say)
     if jobs == 1:
-        return make_all(names, lambda names: one_by_one(names, lambda name: do_one(task, comparison, name, say, stop_requested)))
+        return make_all(names, lambda names: one_by_one(names, lambda name: do_one(task, comparison, name, say, stop_requested), time_left))
     context = multiprocessing.get_context("spawn")
 
     def start(name: RunName) -> BaseProcess:
@@ -149,7 +150,7 @@ def do_all(
         process.start()
         return process
 
-    return make_all(names, lambda names: in_processes(names, jobs, start, stop_requested))
+    return make_all(names, lambda names: in_processes(names, jobs, start, stop_requested, time_left))
 
 
 def do_one(task: Task, comparison: Comparison, name: RunName, say: Say, stop_requested: Callable[[], str | None]) -> Outcome:

@@ -198,7 +198,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such config file") from None
+        raise InputError(f"{path}: no such config file; check the name (ibsd's own are in configs/ of its repository)") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a config ({error})") from None
     except tomllib.TOMLDecodeError as error:

@@ -200,7 +200,7 @@ def load_compare_config(path: str | Path, overrides: Sequence[str] = ()) -> Comp
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such config file") from None
+        raise InputError(f"{path}: no such config file; check the name (ibsd's own are in configs/ of its repository)") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: cannot be read as TOML ({error})") from None
     for override in overrides:

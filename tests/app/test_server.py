@@ -38,6 +38,16 @@ def test_it_starts_without_torch_in_under_a_second_and_leaves_when_asked(serve: 
     assert not list((tmp_path / "scratch").iterdir())
 
 
+def test_it_leaves_without_a_word_while_a_page_listens_and_an_upload_is_on_its_way(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve(tmp_path / "scratch")
+    with served.page() as page, socket.create_connection(("127.0.0.1", served.port)) as slow:
+        head = f"POST {page.address('a.png')} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\n"
+        slow.sendall(head.encode() + b"\x89PNG")
+        assert waited(served.photographs)
+        assert served.end(signal.SIGINT) == (128 + signal.SIGINT, "")
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 def test_a_killed_server_is_cleared_up_by_the_next(serve: Callable[..., Served], tmp_path: Path) -> None:
     first = serve(tmp_path / "scratch")
     with first.page() as page:

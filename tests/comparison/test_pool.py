@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from ibsd.comparison.outline import RunName
-from ibsd.comparison.pool import Outcome, in_processes, make_all, one_by_one
-from ibsd.comparison.runs import claimed
+from ibsd.comparison.pool import Outcome, TimeLeft, in_processes, make_all, one_by_one
+from ibsd.comparison.runs import claimed, now_and_then
 
 NAMES = [RunName("north", "plain", seed) for seed in range(4)]
 
@@ -67,3 +69,30 @@ def test_exit_codes_tell_what_became_of_a_run() -> None:
 def test_a_request_to_stop_ends_workers() -> None:
     outcomes = in_processes(NAMES, 2, lambda name: FakeProcess(0), lambda: "enough")  # type: ignore[arg-type,return-value]
     assert set(outcomes.values()) == {"stopped"}
+
+
+def test_what_is_left_is_said_after_every_run_that_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = [0.0], []
+    monkeypatch.setattr("ibsd.comparison.pool.time.monotonic", lambda: now[0])
+    time_left = TimeLeft(4, said.append)
+
+    def make(name: RunName) -> Outcome:
+        now[0] += 600
+        return "busy" if name.seed == 1 else "made"
+
+    one_by_one(NAMES, make, time_left)
+    assert said == [
+        "1 of 4 done, 30 min left at this rate",
+        "2 of 4 done, 30 min left at this rate",
+        "3 of 4 done, 13 min left at this rate",
+    ]
+
+
+def test_a_long_run_says_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = [0.0], []
+    monkeypatch.setattr("ibsd.comparison.runs.time.monotonic", lambda: now[0])
+    on_step = now_and_then(said.append, 2000)
+    for step in range(1, 2001):
+        now[0] += 0.125
+        on_step(step, {})
+    assert said == [f"step {step:,} of 2,000" for step in (480, 960, 1440, 1920)]

@@ -39,12 +39,12 @@ PARSED = ("demo", "serve", "efficiency")
 """Commands that run in tests of their own, and take too long to run again: here only what they are given is understood."""
 SMALL = ["data.batch_size=2", "data.patch_px=8", "training.num_steps=2", "training.validate_every=0", "run.threads=1", "run.device=cpu"]
 NARROW = "student.options={width = 8, num_blocks = 3}"
+EXAMINE = "compare.examine={fit_steps = 20, patches = 8, patch_px = 8}"
 COMPARISON = """
 [compare]
 folder = "comparison"
 work = "runs/work"
 seeds = [0]
-examine = { fit_steps = 20, patches = 8, patch_px = 8 }
 [base]
 student = { name = "imdn", scale = 4, options = { width = 8, num_blocks = 3 } }
 data = { pairs = "pairs", batch_size = 2, patch_px = 8 }
@@ -98,7 +98,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_student(tiny.student(scale=4), folder / f"{name}.safetensors")
     shutil.copytree(ROOT / "configs", folder / "configs")
     for path in (folder / "configs").glob("compare-*.toml"):
-        path.write_text(COMPARISON)
+        if path.name != "compare-pairs.toml":  # the others are for pictures that are not here
+            path.write_text(COMPARISON)
     (folder / "run.toml").write_text('[data]\npairs = "pairs"\n')
     (folder / "docs").mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -174,6 +175,10 @@ def run_ibsd(words: list[str]) -> None:
         return
     if command == "train":
         words = [*words, *SMALL, *([] if any("weights=" in word for word in words) else [NARROW])]
+    if "configs/compare-pairs.toml" in words:
+        words = [*words, *(f"base.{word}" for word in SMALL if not word.startswith("run.")), "compare.seeds=[0]"]
+    if command == "compare":
+        words.append(EXAMINE)
     if command == "students" and "--no-measure" not in words:
         words.append("--no-measure")
     if "--jobs" in words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import shutil
 import socket
 import tempfile
@@ -58,7 +59,7 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """Says when it answers."""
+    """Says when it answers, and nothing of what its end breaks off: open pages listen for ever, and uploads may be on their way."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -68,6 +69,10 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self.on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
 
 def protocol(silence_seconds: float) -> type[H11Protocol]:

@@ -33,11 +33,11 @@ def compare(
 
     For example:
 
-    $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --jobs 2
+    $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --jobs 2
 
-    $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --only '*/plain/*' --only '*/ibsd/*'
+    $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --only '*/plain/*' --only '*/ibsd/*'
 
-    $ ibsd compare configs/compare-cameras.toml base.data.pairs=photos/ --examine
+    $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --examine
 
     $ ibsd compare configs/compare-cameras.toml --table
 

@@ -51,7 +51,7 @@ def students(
     json:
         Print the figures as JSON.
     """
-    from ibsd.cli.terminal import print_json
+    from ibsd.cli.terminal import print_json, status_console
     from ibsd.students import STUDENTS
     from ibsd.types import SCALES
 
@@ -62,7 +62,8 @@ def students(
         raise InputError(f"--scale is {scale}; it must be one of {', '.join(map(str, SCALES))}")
     if unknown := next((name for name in names if name not in STUDENTS), None):
         raise InputError(f"unknown network {unknown!r}; there are: {', '.join(STUDENTS)}")
-    rows = [figures(name, scale, (side, repeats, threads) if measure else None) for name in names or STUDENTS]
+    with status_console().status("measuring" if measure else "counting"):
+        rows = [figures(name, scale, (side, repeats, threads) if measure else None) for name in names or STUDENTS]
     if json:
         print_json({"scale": scale, "output": OUTPUT, "side": side, "threads": threads, "students": rows})
         return

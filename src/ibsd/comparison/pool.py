@@ -37,11 +37,14 @@ def make_all(names: Sequence[RunName], make: Callable[[Sequence[RunName]], dict[
     return outcomes
 
 
-def one_by_one(names: Sequence[RunName], make: Callable[[RunName], Outcome]) -> dict[RunName, Outcome]:
+def one_by_one(
+    names: Sequence[RunName], make: Callable[[RunName], Outcome], on_end: Callable[[Outcome], None] = lambda _: None
+) -> dict[RunName, Outcome]:
     """In this process. Errors are raised."""
     outcomes: dict[RunName, Outcome] = {}
     for name in names:
         outcomes[name] = make(name)
+        on_end(outcomes[name])
         if outcomes[name] == "stopped":
             break
     for name in names:
@@ -50,7 +53,11 @@ def one_by_one(names: Sequence[RunName], make: Callable[[RunName], Outcome]) -> 
 
 
 def in_processes(
-    names: Sequence[RunName], jobs: int, start: Callable[[RunName], BaseProcess], stop_requested: Callable[[], str | None]
+    names: Sequence[RunName],
+    jobs: int,
+    start: Callable[[RunName], BaseProcess],
+    stop_requested: Callable[[], str | None],
+    on_end: Callable[[Outcome], None] = lambda _: None,
 ) -> dict[RunName, Outcome]:
     """At most `jobs` processes at a time, each ending with one of `EXIT_CODES` or else `crashed`. One failure stops no other run."""
     outcomes: dict[RunName, Outcome] = {}
@@ -66,6 +73,7 @@ def in_processes(
                 if process.exitcode is not None:
                     outcomes[name] = _OUTCOMES.get(process.exitcode, "crashed")
                     del running[name]
+                    on_end(outcomes[name])
     finally:  # interrupted: each worker's last checkpoint stays
         for process in running.values():
             process.terminate()
@@ -73,6 +81,19 @@ def in_processes(
     for name in names:
         outcomes.setdefault(name, "stopped")
     return outcomes
+
+
+class TimeLeft:
+    """For `on_end`: says after every run but the last how many are made, and how long the others take at this rate."""
+
+    def __init__(self, total: int, say: Callable[[str], None]) -> None:
+        self.total, self.say, self.made, self.started = total, say, 0, time.monotonic()
+
+    def __call__(self, outcome: Outcome) -> None:
+        self.made += outcome == "made"
+        if outcome == "made" and self.made < self.total:
+            minutes = (time.monotonic() - self.started) / self.made * (self.total - self.made) / 60
+            self.say(f"{self.made} of {self.total} done, {minutes:,.0f} min left at this rate")
 
 
 def run_by_name(module: str, function: str, *arguments: object) -> None:

@@ -34,6 +34,7 @@ from ibsd.training.trainer import Trainer
 AVERAGED, RAW = "ema", "raw"
 """Kinds of weights: the running average at the last step (primary), and the last step's own."""
 WEIGHT_FILES = {AVERAGED: "last.safetensors", RAW: "last-raw.safetensors"}
+SECONDS_BETWEEN_LINES = 60.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def execute(
     reset_peak_memory()
     trainer = run.factory(folder / "checkpoints")
     initial_weights = weights_hash(trainer.student.state_dict())
-    trainer.say, trainer.stop_requested = say, stop_requested
+    trainer.say, trainer.stop_requested, trainer.on_step = say, stop_requested, now_and_then(say, trainer.num_steps)
     trainer.resume()
     trainer.trackers = [JsonLines(folder / "log.jsonl", trainer.step)]
     first, wall, cpu = trainer.step, time.perf_counter(), time.process_time()
@@ -117,6 +118,19 @@ def execute(
         cost=cost | {"peak_memory_mib": peak_memory_mib(source.device)},
         machine=machine_facts(source.device) | run.facts | {"threads": run.threads, "finished": now()},
     )
+
+
+def now_and_then(say: Callable[[str], None], num_steps: int) -> Callable[[int, object], None]:
+    """For a trainer's `on_step`: says how far it is."""
+    last = time.monotonic()
+
+    def on_step(step: int, _: object) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            say(f"step {step:,} of {num_steps:,}")
+
+    return on_step
 
 
 def score_on(test: TestSet, students: Mapping[str, Student], lpips: bool) -> TestScores:

@@ -85,7 +85,9 @@ def primary_figure(results: Results) -> str:
     """One paragraph per unseen test set: which arms differ from the baseline, and by how much."""
     outline = results.outline
     figure = f"`{outline.primary}` of the averaged weights at the last step"
-    lines = [f"Named before any test was opened: {figure}, on pictures of a kind that was not trained on.\n"]
+    both = any(role == "seen" for setting in outline.settings.values() for role in setting.tests.values())
+    which = "of a kind that was" if both else "that were"
+    lines = [f"Named before any test was opened: {figure}, on pictures {which} not trained on.\n"]
     for name, setting in outline.settings.items():
         for test in (test for test, role in setting.whole_tests().items() if role == "unseen"):
             groups = grouped_by_verdict(select(results, name, test, AVERAGED, outline.primary))
