@@ -31,6 +31,7 @@ from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 from ibsd.upscaling.torch_backend import chosen_device
+from ibsd.weights import named_or_file
 
 CADENCE = ("log_every", "figures_every", "validate_every", "checkpoint_every", "keep")
 """Options of training that move no figure."""
@@ -199,7 +200,7 @@ def build_trainer(config: Config, pairs: Sequence[Pair], marks: Sequence[int], c
 def training_facts(config: Config) -> dict[str, Any]:
     """{dotted key: value} of every option that training depends on, defaults included: no paths, pictures or cadences."""
     student, data, objective, run = config.student, config.data, config.objective, config.run
-    weights = hashlib.sha256(Path(student.weights).read_bytes()).hexdigest() if student.weights else ""
+    weights = hashlib.sha256(named_or_file(student.weights).read_bytes()).hexdigest() if student.weights else ""
     facts: dict[str, Any] = {
         "student": {
             "name": student.name,
