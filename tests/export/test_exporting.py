@@ -18,7 +18,7 @@ from ibsd.export import certificate, exporting
 from ibsd.export.exporting import ParityError, export_student
 from ibsd.export.graph import picture_of
 from ibsd.images import write_rgb
-from ibsd.students import load_student
+from ibsd.students import create_student, load_student
 from ibsd.types import InputError
 from ibsd.upscaling.backends import open_network
 from ibsd.upscaling.exported import certificate_path, certified_precisions, sha256_of
@@ -182,6 +182,16 @@ def test_a_sum_that_is_rounded_and_read_is_taken_twice() -> None:
     assert additions == [2, 3]
     first, second = (openvino.Core().compile_model(each, "CPU")(lr) for each in (plain, changed))
     assert all(np.array_equal(first[index], second[index]) for index in range(4))
+
+
+@pytest.mark.parametrize("name", ["cdc", "omnisr", "shufflemixer"])
+def test_an_export_is_given_what_the_network_makes_of_odd_sizes_itself(name: str) -> None:
+    student = create_student(name, 2).eval()
+    facts = exporting.exported_facts(student)
+    lr = certificate_picture(33, 26)
+    with torch.inference_mode():
+        found, expected = (student(torch.from_numpy(each)).numpy() for each in (facts.padded(lr), lr))
+    assert np.abs(found[..., :66, :52] - expected).max() < 1e-5
 
 
 def test_mistakes_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,12 +35,15 @@ class NetworkFacts:
     """Both sides must be multiples of this."""
     tile_px: int = TILE_PX
     """Side of the tiles that it runs on best."""
+    pads_zeros: bool = True
+    """Whether sizes between the multiples are continued by zeros, as the network itself does, or by replication."""
 
     def padded(self, lr: np.ndarray) -> np.ndarray:
-        """[1, 3, h, w] continued at the bottom right to a size that the network takes: zeros to the multiple, replication to the minimum."""
-        for side, mode in ((self.multiple_px, "constant"), (self.minimum_size_px, "edge")):
+        """[1, 3, h, w] continued at the bottom right to a size that the network takes: first to the multiple, then replicated to the minimum."""
+        multiples = [-(-length // self.multiple_px) * self.multiple_px for length in lr.shape[-2:]]
+        smallest = [max(length, self.minimum_size_px) for length in multiples]
+        for wanted, mode in ((multiples, "constant" if self.pads_zeros else "edge"), (smallest, "edge")):
             height, width = lr.shape[-2:]
-            wanted = [-(-length // side) * side if mode == "constant" else max(length, side) for length in (height, width)]
             if wanted != [height, width]:
                 lr = np.pad(lr, ((0, 0), (0, 0), (0, wanted[0] - height), (0, wanted[1] - width)), mode=mode)  # pyright: ignore
         return lr
