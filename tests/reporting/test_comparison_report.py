@@ -54,7 +54,7 @@ def test_committed_comparisons_have_a_page(path: Path) -> None:
         "<p>scenes</p>",
     ):
         assert words in text
-    for arm in results.outline.arms:
+    for arm in {level.arm for level in results.levels}:  # an arm that is named and not yet run has no row
         assert f'<th scope="row">{arm}</th>' in text
 
 
