@@ -189,12 +189,8 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Config of a TOML file with overrides like "training.num_steps=100"; values are TOML, and bare words are strings.
-
-    Errors: InputError naming file and key for a missing file, bad TOML, an unknown key, a wrong type or a value out of range.
-    """
-    path = Path(path)
+def read_table(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """The tables of a TOML file with overrides. Errors: InputError naming a file that is missing, unreadable or no TOML, or the override."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -205,6 +201,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise InputError(f"{path}: is not valid TOML ({error})") from None
     for override in overrides:
         apply_override(table, override)
+    return table
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Config of a TOML file with overrides like "training.num_steps=100"; values are TOML, and bare words are strings.
+
+    Errors: InputError naming file and key for a missing file, bad TOML, an unknown key, a wrong type or a value out of range.
+    """
+    path = Path(path)
+    table = read_table(path, overrides)
     try:
         config = build(Config, table)
     except InputError as error:

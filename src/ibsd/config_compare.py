@@ -13,13 +13,12 @@ Every combination of setting, arm and seed is one run. A setting's and an arm's 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ibsd.config import Config, apply_override, build, check
+from ibsd.config import Config, build, check, read_table
 from ibsd.data.families import family
 from ibsd.types import InputError
 
@@ -197,14 +196,7 @@ def load_compare_config(path: str | Path, overrides: Sequence[str] = ()) -> Comp
     Errors: InputError naming file and key for bad TOML, unknown keys, wrong types, or a combination that is no run config.
     """
     path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such config file; check the name (ibsd's own are in configs/ of its repository)") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as TOML ({error})") from None
-    for override in overrides:
-        apply_override(table, override)
+    table = read_table(path, overrides)
     try:
         return _checked(path, table)
     except InputError as error:

@@ -100,7 +100,7 @@ def test_overrides_reach_every_run(tmp_path: Path) -> None:
         (('data.select = "N*"', "more_seeds = { none = [3] }"), "more_seeds.none is no arm"),
         (('data.select = "N*"', "more_seeds = { full = [2] }"), "more_seeds.full"),
         (("[base]", "[bases]"), "unknown section 'bases'"),
-        (("[base]", "[base"), "cannot be read as TOML"),
+        (("[base]", "[base"), "is not valid TOML"),
     ],
 )  # fmt: skip
 def test_every_mistake_is_named(tmp_path: Path, change: tuple[str, str], sentence: str) -> None:
