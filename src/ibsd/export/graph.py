@@ -83,9 +83,8 @@ def exported_facts(student: Student) -> NetworkFacts:
     """The facts of what `picture_of` gives. Tiles are whole multiples of what the network asks for."""
     spec, facts = student.spec, facts_of(student)
     smallest = max(spec.minimum_size_px, facts.exported_minimum_px)
-    zeros = spec.name == "omnisr"  # as it does itself; cdc replicates, and the others pad nothing
     return NetworkFacts(
-        spec.name, spec.scale, spec.receptive_field_px, spec.pools_globally, smallest, facts.tile_multiple_px, pads_zeros=zeros
+        spec.name, spec.scale, spec.receptive_field_px, spec.pools_globally, smallest, facts.tile_multiple_px, pads_zeros=facts.pads_zeros
     )
 
 

@@ -19,6 +19,8 @@ class Facts:
     tile_multiple_px: int = 1
     """Tiles whose start and side are multiples of this, in LR pixels, meet the network's windows or pools as the whole image does.
     Any other size is padded to one; a program from `torch.export` with dynamic sizes takes such sizes only."""
+    pads_zeros: bool = False
+    """The network itself continues other sizes by zeros; else it replicates edges, or continues nothing."""
 
 
 IMDN_FACTS = Facts("Hui et al., ACM MM 2019", "github.com/Zheng222/IMDN")

@@ -216,7 +216,7 @@ class OmniSR(Student):
 
     name: ClassVar[str] = "omnisr"
     facts: ClassVar[Facts] = Facts(
-        "Wang et al., CVPR 2023", "github.com/Francis0625/Omni-SR", exported_minimum_px=3 * WINDOW, tile_multiple_px=WINDOW
+        "Wang et al., CVPR 2023", "github.com/Francis0625/Omni-SR", exported_minimum_px=3 * WINDOW, tile_multiple_px=WINDOW, pads_zeros=True
     )
 
     def __init__(self, scale: Scale = 4, width: int = 64, num_groups: int = 5) -> None:
