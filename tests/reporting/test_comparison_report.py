@@ -99,7 +99,8 @@ code *stays*
         '<div class="part"><h3>Part</h3><div class="scroll" tabindex="0" role="group" aria-label="Scrolls where it is wider than the page">'
         '<table><thead><tr><th scope="col" class="words">arm</th><th scope="col">dB</th></tr></thead>'
         '<tbody><tr><th scope="row" class="words">a | b</th><td>1.0</td></tr></tbody></table></div>'
-        '<div class="scroll" tabindex="0"><pre>code *stays*\n\n&lt;tag&gt;</pre></div></div></section>'
+        '<div class="scroll" tabindex="0" role="group" aria-label="Scrolls where it is wider than the page">'
+        "<pre>code *stays*\n\n&lt;tag&gt;</pre></div></div></section>"
     )
 
 

@@ -49,7 +49,7 @@ def _block(node: SyntaxTreeNode, drawings: Mapping[str, str]) -> str:
         header, *rows = [[_words(cell) for cell in row.children] for part in node.children for row in part.children]
         return page.table(header, rows)
     if node.type == "fence":
-        return f'<div class="scroll" tabindex="0"><pre>{escape(node.content.rstrip())}</pre></div>'
+        return f"{page.SCROLL}<pre>{escape(node.content.rstrip())}</pre></div>"
     if node.type == "paragraph" and (pictures := [each for each in node.walk() if each.type == "image"]):
         return "".join(drawings.get(str(picture.attrs["src"]), "") for picture in pictures)
     return _READER.renderer.render(node.to_tokens(), _READER.options, {})
