@@ -76,7 +76,7 @@ void bound_tiles(const float *f, const float *mu, const float *b, float *g_f, fl
                     store(P + at, gain * p[r] * -scale);
                 }
             }
-        /* One array after the other: three written at once, sample by sample, took twice as long as everything else here. */
+        /* One array after the other: three written at once, sample by sample, took longer than everything else here. */
         for (ptrdiff_t i = 0; i < n; i++)
             for (ptrdiff_t k = 0; k < width; k++) g_f[i * positions + start + k] = G[i * TILE + k] * (-inverse * scale);
         for (ptrdiff_t i = 0; i < n; i++) memcpy(g_mu + i * positions + start, MU + i * TILE, width * sizeof(float));
