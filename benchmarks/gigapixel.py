@@ -18,7 +18,6 @@ import math
 import multiprocessing
 import multiprocessing.connection
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ibsd.memory import largest_resident_bytes
 from ibsd.photographs import Facts, open_photograph, write_photograph
 from ibsd.upscaling import upscale_files
 from ibsd.upscaling.backends import open_network
@@ -57,7 +57,7 @@ def rows(width: int, height: int) -> Iterator[np.ndarray]:
 
 
 def resident_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return largest_resident_bytes() / 2**30
 
 
 def memory(source: Path, target: Path, pipe: multiprocessing.connection.Connection) -> None:

@@ -113,6 +113,7 @@ def test_nobody_but_the_faces_sees_a_config(name: str):
         "images",
         "exhaustion",
         "files",
+        "memory",
         "processes",
         "types",
         "weights",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ibsd.evaluation.efficiency import count_cost, median_seconds, peak_memory_bytes, resident_bytes
+from ibsd.evaluation.efficiency import count_cost, median_seconds, peak_memory_bytes
 from ibsd.students import create_student
 from ibsd.types import InputError
 
@@ -52,8 +52,5 @@ def test_measured_time_and_memory_are_positive():
     student = create_student("span", 2, width=8).eval()
     assert median_seconds(student, torch.rand(1, 3, 16, 16), 3) > 0
     assert peak_memory_bytes(student, torch.rand(1, 3, 16, 16)) >= 0
-    held = resident_bytes()
-    block = torch.ones(2**24)
-    assert resident_bytes() - held > 0.9 * block.nbytes
     with pytest.raises(InputError, match="--repeats"):
         median_seconds(student, torch.rand(1, 3, 8, 8), 0)

@@ -63,7 +63,7 @@ class Ended(NamedTuple):
     err: str
     seconds: float
     memory_mib: float
-    """Most that was resident, of the process itself."""
+    """Most that was resident, of the process itself; never less than the one that started it holds, for Linux counts that too."""
 
     @property
     def last(self) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import io
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
@@ -27,6 +26,7 @@ from PIL import Image
 import tiny
 from ibsd.cli.main import app, main
 from ibsd.export.weights import save_student
+from ibsd.memory import largest_resident_bytes
 
 SECONDS = 10
 MEMORY = 1536 * 2**20
@@ -250,7 +250,7 @@ class Fuzzer:
             os.chdir(before)
 
     def judged(self, kind: str, seed: int, arguments: list[str]) -> Outcome:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = largest_resident_bytes()
         self.watch.seen, started = [], time.perf_counter()
         code, said, broken = -1, "", ""
         with alarm(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
@@ -264,7 +264,7 @@ class Fuzzer:
             finally:
                 self.watch.inside = None
         seconds, said = time.perf_counter() - started, err.getvalue()
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) * 1024
+        grown = largest_resident_bytes() - memory
         if not broken and (code not in (0, 2) or "Traceback" in said):
             broken = f"exit code {code}: {said[-2500:]}"
         broken = broken or (f"wrote outside: {self.watch.seen[:3]}" if self.watch.seen else "")

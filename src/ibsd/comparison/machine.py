@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from ibsd.memory import largest_resident_bytes
 
 
 def machine_facts(device: torch.device) -> dict[str, Any]:
@@ -36,8 +36,4 @@ def peak_memory_mib(device: torch.device) -> float:
     """Largest memory since the last reset: on CUDA what tensors took, elsewhere the whole process with torch itself (about 250 MiB)."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return round(int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024, 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 1024), 1)
+    return round(largest_resident_bytes() / 2**20, 1)

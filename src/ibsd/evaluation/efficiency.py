@@ -10,12 +10,9 @@ Counting runs the network on torch's meta device, at full size within a second a
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +20,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
+from ibsd.memory import largest_resident_bytes, resident_bytes
 from ibsd.students import Student, create_student
 from ibsd.types import InputError, Scale
 
@@ -95,17 +93,3 @@ def peak_memory_bytes(student: Student, lr: Tensor) -> int:
     before = resident_bytes()
     student(lr)
     return max(0, largest_resident_bytes() - before)
-
-
-def resident_bytes() -> int:
-    """Of this process now; where /proc is missing, the largest so far."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        return largest_resident_bytes()
-
-
-def largest_resident_bytes() -> int:
-    """Of this process, since it started."""
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else largest * 1024

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
+from ibsd.memory import largest_resident_bytes
 from ibsd.upscaling.backends import open_network
 
 
 def main(path: str, height: int, width: int, runs: int, backend: str, precision: str) -> None:
     """Prints a `Measurement` as a line of JSON."""
     lr = np.random.default_rng(0).random((1, 3, height, width), np.float32)
-    before = largest_bytes()
+    before = largest_resident_bytes()
     network = open_network(path, backend=backend, precision=precision, device="cpu")
     seconds = []
     for _ in range(1 + runs):
@@ -31,20 +30,10 @@ def main(path: str, height: int, width: int, runs: int, backend: str, precision:
         "backend": network.backend,
         "precision": network.precision,
         "latency_ms": 1000 * statistics.median(seconds[1:]),
-        "memory_bytes": largest_bytes() - before,
+        "memory_bytes": largest_resident_bytes() - before,
         "file_bytes": sum(file.stat().st_size for file in files_of(Path(path))),
     }
     print(json.dumps(found))
-
-
-def largest_bytes() -> int:
-    """The most memory that this process ever had resident."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    # Linux hands ru_maxrss on from the process that started this one; VmHWM begins anew.
-    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")))
 
 
 def files_of(path: Path) -> list[Path]:

@@ -1,0 +1,26 @@
+"""What this process holds is its own figure, whoever started it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import torch
+
+from ibsd.memory import largest_resident_bytes, resident_bytes
+
+
+def test_a_block_is_seen_while_it_is_held_and_remembered_after() -> None:
+    held = resident_bytes()
+    block = torch.ones(2**26)
+    assert resident_bytes() - held > 0.9 * block.nbytes
+    del block
+    assert largest_resident_bytes() - held > 0.9 * 2**28  # the system's own count is a few pages off
+
+
+def test_a_child_does_not_count_what_its_parent_holds() -> None:
+    block = torch.ones(2**26)  # 256 MiB, resident in this process when the child is started
+    command = [sys.executable, "-c", "from ibsd.memory import largest_resident_bytes; print(largest_resident_bytes())"]
+    found = subprocess.run(command, capture_output=True, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    assert int(found.stdout) < block.nbytes < largest_resident_bytes()
