@@ -1,0 +1,61 @@
+"""L1 + LPIPS: LPIPS looks at every phase of its first convolution, so that no pattern of the upscaler's period hides from it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import tiny
+from ibsd.distillation.perceptual import PERIOD_PX, Perceptual, at_every_phase
+from ibsd.metrics import Lpips
+from ibsd.types import Batch, InputError
+
+
+def with_dots(place: tuple[int, int]) -> Tensor:
+    """A grey picture with a brighter pixel at one place of every period, so small that only the first convolution's phase tells the places apart."""
+    picture = torch.full((1, 3, 67, 67), 0.5)
+    picture[..., place[0] :: PERIOD_PX, place[1] :: PERIOD_PX] += 0.02
+    return picture
+
+
+def test_sixteen_pictures_are_cut_at_sixteen_places_and_any_four_at_every_row_and_column() -> None:
+    picture = torch.rand(3, 12, 15)
+    cut = at_every_phase(picture.expand(16, -1, -1, -1))
+    whole = {(top, left): picture[:, top : top + 9, left : left + 12] for top in range(4) for left in range(4)}
+    places = [next(place for place, part in whole.items() if torch.equal(part, each)) for each in cut]
+    assert len(set(places)) == 16
+    for first in range(0, 16, 4):
+        rows, columns = zip(*places[first : first + 4], strict=True)
+        assert sorted(rows) == sorted(columns) == [0, 1, 2, 3]
+
+
+def test_where_in_the_period_a_pattern_lies_makes_no_difference_over_all_phases() -> None:
+    lpips, grey = Lpips(), torch.full((1, 3, 67, 67), 0.5)
+    places = [(0, 0), (1, 2), (3, 3)]
+    fixed = torch.stack([lpips(with_dots(place)[..., :64, :64], grey[..., :64, :64]).mean() for place in places])
+    every = torch.stack(
+        [
+            lpips(at_every_phase(with_dots(place).expand(16, -1, -1, -1)), at_every_phase(grey.expand(16, -1, -1, -1))).mean()
+            for place in places
+        ]
+    )
+    assert every.min() > 0.7 * every.max()
+    assert fixed.max() - fixed.min() > 3 * (every.max() - every.min())
+
+
+def test_it_is_l1_and_lpips_of_the_last_patches() -> None:
+    student = tiny.student()
+    batch = Batch(torch.rand(3, 3, 20, 20), torch.rand(3, 3, 40, 40), None)
+    terms, _ = Perceptual(student, num_patches=2).terms(batch)
+    sr = student(batch.lr)
+    assert torch.equal(terms["l1"], (sr - batch.hr).abs().mean())
+    expected = [Lpips()(sr[1:2, :, :37, :37], batch.hr[1:2, :, :37, :37]), Lpips()(sr[2:, :, 1:38, 1:38], batch.hr[2:, :, 1:38, 1:38])]
+    assert torch.allclose(terms["lpips"], torch.cat(expected).mean(), atol=1e-6)
+
+
+def test_patches_too_small_for_lpips_are_named() -> None:
+    objective = Perceptual(tiny.student())
+    objective.terms(Batch(torch.rand(1, 3, 17, 17), torch.rand(1, 3, 34, 34), None))
+    with pytest.raises(InputError, match="HR patches of 32 x 32 px; LPIPS needs 34 x 34: raise data.patch_px"):
+        objective.terms(Batch(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 32, 32), None))
