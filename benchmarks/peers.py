@@ -18,23 +18,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import ncnn
 import numpy as np
 import torch
+from judges import JUDGES
 from torch import Tensor
 
 from ibsd import load_student
 from ibsd.comparison.machine import machine_facts
-from ibsd.data.pairs import find_layout
+from ibsd.data.pairs import find_layout, load_pair
 from ibsd.data.photograph_patches import find_photographs
 from ibsd.data.presets import PRESETS
 from ibsd.evaluation.matrix import degraded_pairs
-from ibsd.evaluation.scores import ScoreTable, evaluate
+from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
 from ibsd.export.efficiency import TILE_PX, Measurement, measured
 from ibsd.export.exporting import export_student
+from ibsd.images import bicubic, to_array, to_tensor
 from ibsd.memory import largest_resident_bytes
 from ibsd.types import Scale
 from ibsd.weights import named_or_file
@@ -83,6 +86,20 @@ def figures(table: ScoreTable) -> dict[str, dict[str, float]]:
     }
 
 
+def judged(methods: dict[str, Callable[[Tensor], Tensor]], pairs: list[LoadedPair], scale: Scale) -> dict[str, dict[str, float]]:
+    """Means of what judges.py's metrics say, bicubic's too."""
+    everything = {BICUBIC: partial(bicubic, scale=scale), **methods}
+    judges = {name: made() for name, made in JUDGES.items()}
+    found = {method: dict.fromkeys(judges, 0.0) for method in everything}
+    for _, lr, hr in pairs:
+        for method, upscale in everything.items():
+            with torch.inference_mode():
+                sr = to_array(upscale(to_tensor(lr)))
+            for name, judge in judges.items():
+                found[method][name] += judge(sr, hr) / len(pairs)
+    return found
+
+
 def costs(scale: Scale, weights: list[Path], peers: dict[str, tuple[str, str]]) -> dict[str, dict[str, float]]:
     """Seconds (median of five) and memory of an LR tile of 256 x 256, each in a process of its own, all on the same core."""
     if hasattr(os, "sched_setaffinity"):
@@ -124,6 +141,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
     parser.add_argument("--no-lpips", action="store_true")
+    parser.add_argument("--judges", action="store_true", help="ST-LPIPS and SSIMULACRA2 too, which is slow: see judges.py")
     parser.add_argument("--no-peers", action="store_true", help="bicubic and the weights alone")
     parser.add_argument("--no-large", action="store_true", help="leave Real-ESRGAN x4plus out, which takes 50 times as long")
     parser.add_argument("--no-costs", action="store_true")
@@ -143,15 +161,17 @@ def main() -> None:
         if not (arguments.no_peers or (arguments.no_large and name in LARGE))
     }
     methods: dict[str, Callable[[Tensor], Tensor]] = students | {name: ncnn_method(*where) for name, where in peers.items()}
-    sets: dict[str, list] = {}
+    sets: dict[str, list[LoadedPair]] = {}
     if arguments.real:
-        sets["real"] = list(find_layout(arguments.real).all())[:: arguments.every]
+        sets["real"] = [(pair.name, *load_pair(pair)) for pair in list(find_layout(arguments.real).all())[:: arguments.every]]
     if arguments.photographs:
         paths = list(find_photographs(arguments.photographs))[:: arguments.every]
         sets |= {preset: degraded_pairs(paths, PRESETS[preset], scale) for preset in PRESETS}
     found: dict[str, dict] = {"machine": machine_facts(torch.device("cpu"))}
     for name, pairs in sets.items():
         found[name] = figures(evaluate(methods, pairs, scale, lpips=not arguments.no_lpips))
+        for method, values in (judged(methods, pairs, scale) if arguments.judges else {}).items():
+            found[name][method] |= values
         print(f"\n{name} ({len(pairs)})")
         for method, values in found[name].items():
             print(f"  {method:26s}" + "  ".join(f"{metric} {value:8.4f}" for metric, value in values.items()), flush=True)
