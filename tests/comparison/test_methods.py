@@ -22,7 +22,7 @@ options = { width = 8, num_blocks = 3 }
 [base.data]
 pairs = "pairs"
 batch_size = 2
-patch_px = 17
+patch_px = 16
 [base.training]
 num_steps = 4
 log_every = 2

@@ -38,9 +38,9 @@ def made(name: str, **options: object) -> Objective:
 
 def trainer(objective: Objective, folder: Path | None = None, num_steps: int = 9) -> Trainer:
     cadences = {"log_every": 2, "figures_every": 4, "validate_every": 0, "checkpoint_every": 0}
-    # LPIPS looks at no HR patch below 34 pixels.
+    # LPIPS looks at no HR patch below 31 pixels.
     source = (
-        tiny.source(batch_size=4, patch_px=17, sizes=((18, 17), (17, 20), (17, 17)))
+        tiny.source(batch_size=4, patch_px=16, sizes=((17, 16), (16, 20), (16, 16)))
         if isinstance(objective, Perceptual)
         else tiny.source(batch_size=4)
     )

@@ -20,9 +20,9 @@ def with_dots(place: tuple[int, int]) -> Tensor:
 
 
 def test_sixteen_pictures_are_cut_at_sixteen_places_and_any_four_at_every_row_and_column() -> None:
-    picture = torch.rand(3, 12, 15)
+    picture = torch.rand(3, 42, 45)
     cut = at_every_phase(picture.expand(16, -1, -1, -1))
-    whole = {(top, left): picture[:, top : top + 9, left : left + 12] for top in range(4) for left in range(4)}
+    whole = {(top, left): picture[:, top : top + 39, left : left + 42] for top in range(4) for left in range(4)}
     places = [next(place for place, part in whole.items() if torch.equal(part, each)) for each in cut]
     assert len(set(places)) == 16
     for first in range(0, 16, 4):
@@ -54,8 +54,9 @@ def test_it_is_l1_and_lpips_of_the_last_patches() -> None:
     assert torch.allclose(terms["lpips"], torch.cat(expected).mean(), atol=1e-6)
 
 
-def test_patches_too_small_for_lpips_are_named() -> None:
+def test_the_smallest_patches_are_cut_by_less() -> None:
+    assert [at_every_phase(torch.rand(4, 3, side, side)).shape[-1] for side in (31, 32, 33, 34, 40)] == [31, 31, 31, 31, 37]
     objective = Perceptual(tiny.student())
-    objective.terms(Batch(torch.rand(1, 3, 17, 17), torch.rand(1, 3, 34, 34), None))
-    with pytest.raises(InputError, match="HR patches of 32 x 32 px; LPIPS needs 34 x 34: raise data.patch_px"):
-        objective.terms(Batch(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 32, 32), None))
+    objective.terms(Batch(torch.rand(4, 3, 16, 16), torch.rand(4, 3, 32, 32), None))
+    with pytest.raises(InputError, match="at least 31 x 31 px, not 28 x 28"):
+        objective.terms(Batch(torch.rand(1, 3, 14, 14), torch.rand(1, 3, 28, 28), None))

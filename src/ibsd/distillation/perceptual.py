@@ -12,7 +12,6 @@ from ibsd.types import Batch, InputError
 
 PERIOD_PX = 4
 """Stride of AlexNet's first convolution."""
-SMALLEST_PX = MINIMUM_SIZE_PX + PERIOD_PX - 1
 
 
 class Perceptual(Objective):
@@ -36,22 +35,22 @@ class Perceptual(Objective):
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr = self.student(batch.lr).float()
-        if min(batch.hr.shape[-2:]) < SMALLEST_PX:
-            size = " x ".join(map(str, batch.hr.shape[-2:]))
-            raise InputError(f"perceptual: HR patches of {size} px; LPIPS needs {SMALLEST_PX} x {SMALLEST_PX}: raise data.patch_px")
         looked_at = slice(-self.num_patches, None)
-        lpips = self.lpips(at_every_phase(sr[looked_at]), at_every_phase(batch.hr[looked_at])).mean()
+        sr_part, hr_part = sr[looked_at], batch.hr[looked_at]
+        first = self.processes.rank * len(sr_part)  # several processes go on where the one before ends, as one with the whole batch would
+        lpips = self.lpips(at_every_phase(sr_part, first), at_every_phase(hr_part, first)).mean()
         return {"l1": (sr - batch.hr).abs().mean(), "lpips": lpips}, ()
 
 
-def at_every_phase(pictures: Tensor) -> Tensor:
+def at_every_phase(pictures: Tensor, first: int = 0) -> Tensor:
     """[N, 3, H, W] -> [N, 3, H - 3, W - 3]: each cut at another of the 16 phases of AlexNet's first convolution, which steps four pixels.
 
     An upscaler by four has the same steps. Where both always start in the same corner, training finds patterns of period four that LPIPS, looking
-    at the same pixel of each period, takes for texture: the picture gets a fine grid.
+    at the same pixel of each period, takes for texture: the picture gets a fine grid. Pictures of 31 to 33 pixels, the least that LPIPS takes, are
+    cut by less and so at fewer phases.
     """
-    height, width = (size - PERIOD_PX + 1 for size in pictures.shape[-2:])
-    corners = (divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX) for number in range(len(pictures)))
-    return torch.stack(
-        [picture[:, top : top + height, left : left + width] for picture, (top, left) in zip(pictures, corners, strict=True)]
-    )
+    height, width = pictures.shape[-2:]
+    rows, columns = (max(size - PERIOD_PX + 1, min(size, MINIMUM_SIZE_PX)) for size in (height, width))
+    corners = (divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX) for number in range(first, first + len(pictures)))
+    places = [(min(top, height - rows), min(left, width - columns)) for top, left in corners]
+    return torch.stack([picture[:, top : top + rows, left : left + columns] for picture, (top, left) in zip(pictures, places, strict=True)])
