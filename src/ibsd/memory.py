@@ -16,7 +16,7 @@ def resident_bytes() -> int:
 
 
 def largest_resident_bytes() -> int:
-    """The most that this process ever held at once."""
+    """The most that this process held at once, since it started or since Linux was asked to count anew (`comparison.machine`)."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         # Linux hands ru_maxrss on from the process that started this one; VmHWM begins anew.
