@@ -1,9 +1,10 @@
-"""L1 and LPIPS: training for how a picture looks as well as for its pixels. Not a self-distillation; a finish for weights that people use."""
+"""L1, LPIPS and no grid: training for how a picture looks as well as for its pixels. Not a self-distillation; a finish for weights that people use."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ibsd.distillation.objective import Objective
 from ibsd.metrics.perceptual import MINIMUM_SIZE_PX, Lpips
@@ -13,23 +14,30 @@ from ibsd.types import Batch, InputError
 PERIOD_PX = 4
 """Stride of AlexNet's first convolution."""
 
+WINDOW_PERIODS = 8
+"""Side of the windows over which the grid is read, in periods of the upscaler."""
+
 
 class Perceptual(Objective):
-    """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018).
+    """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018) + lambda_grid * grid(SR - HR).
 
-    Whoever trains on a metric cannot be judged by it alone: such weights want other metrics and eyes beside it.
+    LPIPS rewards texture, and the cheapest one for a sub-pixel upscaler is a pattern of its own period; `grid` takes that way from it. Whoever
+    trains on a metric cannot be judged by it alone: such weights want other metrics and eyes beside it.
 
     Args:
-        lambda_lpips: weight of LPIPS; 0 leaves plain training.
+        lambda_lpips: weight of LPIPS.
+        lambda_grid: weight of the grid (see there). With both 0, training is plain.
         num_patches: so many patches of each batch, the last ones, are looked at by LPIPS, which costs about as much as a small student.
     """
 
     deferrable = True
 
-    def __init__(self, student: Student, lambda_lpips: float = 0.05, num_patches: int = 4) -> None:
-        if lambda_lpips < 0 or num_patches < 1:
-            raise InputError(f"perceptual: lambda_lpips = {lambda_lpips} and num_patches = {num_patches}; 0 and 1 are the least")
-        super().__init__(student, {"l1": 1.0, "lpips": lambda_lpips})
+    def __init__(self, student: Student, lambda_lpips: float = 0.05, lambda_grid: float = 1.0, num_patches: int = 4) -> None:
+        if min(lambda_lpips, lambda_grid) < 0 or num_patches < 1:
+            raise InputError(
+                f"perceptual: lambda_lpips = {lambda_lpips}, lambda_grid = {lambda_grid} and num_patches = {num_patches}; 0, 0 and 1 are the least"
+            )
+        super().__init__(student, {"l1": 1.0, "lpips": lambda_lpips, "grid": lambda_grid})
         self.num_patches = num_patches
         self.lpips = Lpips().to(next(student.parameters()).device)
 
@@ -39,7 +47,8 @@ class Perceptual(Objective):
         sr_part, hr_part = sr[looked_at], batch.hr[looked_at]
         first = self.processes.rank * len(sr_part)  # several processes go on where the one before ends, as one with the whole batch would
         lpips = self.lpips(at_every_phase(sr_part, first), at_every_phase(hr_part, first)).mean()
-        return {"l1": (sr - batch.hr).abs().mean(), "lpips": lpips}, ()
+        error = sr - batch.hr
+        return {"l1": error.abs().mean(), "lpips": lpips, "grid": grid(error, self.student.spec.scale)}, ()
 
 
 def at_every_phase(pictures: Tensor, first: int = 0) -> Tensor:
@@ -54,3 +63,16 @@ def at_every_phase(pictures: Tensor, first: int = 0) -> Tensor:
     corners = (divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX) for number in range(first, first + len(pictures)))
     places = [(min(top, height - rows), min(left, width - columns)) for top, left in corners]
     return torch.stack([picture[:, top : top + rows, left : left + columns] for picture, (top, left) in zip(pictures, places, strict=True)])
+
+
+def grid(error: Tensor, period: int) -> Tensor:
+    """Mean absolute pattern of the upscaler's period in an error [N, C, H, W]; a scalar that gradients flow through.
+
+    In each window of WINDOW_PERIODS periods a side (half overlapping; smaller where the picture is), the error is averaged over all pixels at the
+    same place of the period. Texture that happens to be wrong averages out; what differs between places repeats with the network's own step.
+    Zero where the error is the same at all places, whatever it is.
+    """
+    places = F.pixel_unshuffle(error, period).unflatten(1, (-1, period * period))
+    side = min(WINDOW_PERIODS, *places.shape[-2:])
+    means = F.avg_pool2d(places.flatten(0, 1), side, stride=max(side // 2, 1))
+    return (means - means.mean(1, keepdim=True)).abs().mean()

@@ -14,7 +14,7 @@ from torch import Tensor
 from ibsd.students.student import Student
 from ibsd.students.weight_files import check_weight_file
 from ibsd.types import InputError, Scale
-from ibsd.weights import named_or_file
+from ibsd.weights import named_or_file, no_such_file
 
 HOMES = {
     "imdn": "imdn:IMDN",
@@ -95,7 +95,7 @@ def load_student(path: str | Path) -> Student:
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by key (without `module.`) and the safetensors metadata ({} for `.pth`). Errors: InputError naming the file."""
     if not path.is_file():
-        raise InputError(f"{path}: no such weight file")
+        raise no_such_file(path)
     try:
         check_weight_file(path)
         if path.suffix == ".safetensors":

@@ -12,6 +12,7 @@ import numpy as np
 
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.network import TILE_PX
+from ibsd.weights import no_such_file
 
 BACKEND_OF_SUFFIX = {".xml": "openvino", ".onnx": "onnx"}
 SUFFIX_OF_BACKEND = {backend: suffix for suffix, backend in BACKEND_OF_SUFFIX.items()}
@@ -68,8 +69,10 @@ def sha256_of(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise no_such_file(path) from None
     except OSError as error:
-        raise InputError(f"{path}: no such weight file, or it cannot be read ({error.strerror}): check the name") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def certificate_path(path: Path) -> Path:

@@ -17,6 +17,11 @@ def named_or_file(weights: str | Path) -> Path:
     return weights_file(str(weights)) if str(weights) in SHIPPED and not Path(weights).exists() else Path(weights)
 
 
+def no_such_file(path: Path) -> InputError:
+    """The error for a weight file that is not there."""
+    return InputError(f"{path}: no such weight file: check the name, or take one that ibsd brings: {', '.join(SHIPPED)}")
+
+
 def weights_file(name: str) -> Path:
     return FOLDER / f"{name}.safetensors"
 
