@@ -8,7 +8,7 @@ demo: .venv/.core
 	$(BIN)/ibsd demo --output runs/demo --force
 
 test: .venv/.dev
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest --durations=10 -n 2 --dist loadfile
 
 check: .venv/.dev
 	$(BIN)/ruff format --check src tests benchmarks examples

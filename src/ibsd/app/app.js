@@ -48,7 +48,12 @@ function chosenScale() {
 
 function offerWeights() {
   const here = offered.filter((each) => each.scale === chosenScale());
-  $("weights").replaceChildren(...here.map((each) => new Option(each.network && !each.name.includes(each.network) ? `${each.name} (${each.network})` : each.name, each.key)));
+  $("weights").replaceChildren(...here.map((each) => new Option(label(each), each.key)));
+}
+
+function label({ name, network, aim }) {
+  if (aim) return `${name}: ${aim}`;
+  return network && !name.includes(network) ? `${name} (${network})` : name;
 }
 
 $("scales").addEventListener("change", offerWeights);

@@ -135,7 +135,7 @@ def told(request: Request, desk: Desk, session: Session) -> dict[str, Any]:
     return {
         "limits": {"upload_bytes": limits.upload_bytes, "pixels": limits.pixels, "jobs": limits.jobs},
         "weights": [
-            {"key": key, "name": choice.name, "scale": choice.scale, "network": choice.network}
+            {"key": key, "name": choice.name, "scale": choice.scale, "network": choice.network, "aim": choice.aim}
             for key, choice in request.app.state.choices.items()
             if choice.scale is not None
         ],

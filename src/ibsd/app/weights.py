@@ -26,6 +26,7 @@ class Choice:
     scale: Scale | None = None
     """None until a worker has opened the file."""
     network: str = ""
+    aim: str = ""
 
 
 def find_choices(paths: Sequence[Path]) -> dict[str, Choice]:
@@ -43,11 +44,18 @@ def find_choices(paths: Sequence[Path]) -> dict[str, Choice]:
             what = f"is no weight file ({', '.join(SUFFIXES)})" if path.exists() else "does not exist"
             raise InputError(f"{path} {what}: check the name")
     if not files:
-        files = [weights_file(name) for name in SHIPPED]
+        return {str(number): shipped(name) for number, name in enumerate(SHIPPED)}
     files = list(dict.fromkeys(files))
     shared = Path(os.path.commonpath([file.absolute().parent for file in files]))
     names = [str(file.absolute().relative_to(shared).with_suffix("")) for file in files]
     return {str(number): known(name, file) for number, (name, file) in enumerate(zip(names, files, strict=True))}
+
+
+def shipped(name: str) -> Choice:
+    """Weights that ibsd brings."""
+    choice = known(name, weights_file(name))
+    choice.aim = SHIPPED[name]
+    return choice
 
 
 def known(name: str, file: Path) -> Choice:

@@ -37,12 +37,13 @@ def shipped() -> list[dict[str, Any]]:
     from ibsd.weights import SHIPPED, weights_file
 
     rows = []
-    for name in SHIPPED:
+    for name, aim in SHIPPED.items():
         student, file = load_student(name), weights_file(name)
         parameters = sum(parameter.numel() for parameter in student.parameters())
         rows.append(
             {
                 "name": name,
+                "aim": aim,
                 "network": student.spec.name,
                 "scale": student.spec.scale,
                 "parameters": parameters,
@@ -79,8 +80,9 @@ def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> 
     table.add_column("weights")
     for header in ("scale", "parameters", "KiB"):
         table.add_column(header, justify="right")
+    table.add_column("aim")
     for row in weights:
-        table.add_row(row["name"], f"x{row['scale']}", f"{row['parameters']:,}", f"{row['bytes'] / 1024:,.0f}")
+        table.add_row(row["name"], f"x{row['scale']}", f"{row['parameters']:,}", f"{row['bytes'] / 1024:,.0f}", row["aim"])
     console.print(table)
     console.print(
         f"\nModel cards: {FOLDER}. Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n", markup=False, soft_wrap=True

@@ -1,4 +1,4 @@
-"""L1, LPIPS and no grid: training for how a picture looks as well as for its pixels. Not a self-distillation; a finish for weights that people use."""
+"""L1, LPIPS and no grid: training for how a picture looks as well as for its pixels. No self-distillation; a finish for weights that people use."""
 
 from __future__ import annotations
 

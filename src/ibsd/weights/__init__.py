@@ -8,8 +8,12 @@ from ibsd.types import InputError, Scale
 
 FOLDER = Path(__file__).parent
 
-SHIPPED = ("imdn-x4", "imdn-x2", "imdn-small-x4")
-"""The first of a scale is what that scale takes when no weights are named."""
+SHIPPED = {
+    "imdn-x4": "true to the photograph",
+    "imdn-x2": "true to the photograph",
+    "imdn-small-x4": "quick",
+}
+"""Name -> their aim. The first of a scale is what that scale takes when no weights are named."""
 
 
 def named_or_file(weights: str | Path) -> Path:
