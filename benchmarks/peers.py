@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="bicubic and the weights alone")
     parser.add_argument("--no-large", action="store_true", help="leave Real-ESRGAN x4plus out, which takes 50 times as long")
     parser.add_argument("--no-costs", action="store_true")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--tile", choices=sorted(PEERS_X2 | PEERS_X4), help="print what a tile costs this network, and no more")
     parser.add_argument("--scale", type=int, choices=(2, 4), default=4, help="of --tile")
     arguments = parser.parse_args()

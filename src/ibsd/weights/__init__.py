@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parent
 SHIPPED = {
     "imdn-x4": "true to the photograph",
     "imdn-x2": "true to the photograph",
+    "imdn-sharp-x4": "crisp to look at",
     "imdn-small-x4": "quick",
 }
 """Name -> their aim. The first of a scale is what that scale takes when no weights are named."""
