@@ -38,8 +38,9 @@ STORIES = {
     "imdn-x4": "Plain L1. The self-distillation of this package (`ibsd`) has shown no gain on an unseen camera in our comparisons (docs/results.md), "
     "so it is left out here. The camera preset was corrected halfway, at step 7,499, after it was found to sharpen less than cameras do; the "
     "run went on from there.",
-    "imdn-sharp-x4": "L1, 0.15 LPIPS and a term against the upscaler's own grid (`ibsd.distillation.perceptual`), from `imdn-x4`: "
-    "configs/photographs-imdn-sharp-x4.toml, one run with `run.seed=2`, the objective as of commit `eaf563e`. Trained on LPIPS, so LPIPS is no independent judge of it: docs/weights.md has two that are.",
+    "imdn-sharp-x4": "L1, LPIPS and a term against the upscaler's own grid (`ibsd.distillation.perceptual`), from `imdn-x4`: one run of "
+    "configs/photographs-imdn-sharp-x4.toml with `run.seed=2`, the objective as of commit `eaf563e`. Trained on LPIPS, so LPIPS is no "
+    "independent judge of it: docs/weights.md has two that are.",
     "imdn-x2": "Plain L1. All but the upsampler started from `imdn-x4`.",
     "imdn-small-x4": "Plain L1. Half the channels of `imdn-x4`, from scratch: configs/photographs-imdn-x4.toml with width 32, 4,800 steps and a "
     "learning rate of 3e-3.",
