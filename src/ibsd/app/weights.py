@@ -27,6 +27,7 @@ class Choice:
     """None until a worker has opened the file."""
     network: str = ""
     aim: str = ""
+    """Of weights that ibsd brings."""
 
 
 def find_choices(paths: Sequence[Path]) -> dict[str, Choice]:
