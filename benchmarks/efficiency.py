@@ -71,7 +71,9 @@ def main() -> int:
     parser.add_argument("--networks", nargs="+", default=list(STUDENTS))
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--size", type=int, default=128, help="side of the picture that goes in")
-    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument(
+        "--steps", type=int, default=8, help="of training; after few, two learned scales can be equal, and the converter joins them"
+    )
     parser.add_argument("--runs", type=int, default=3, help="timed runs of a process")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each model")
     parser.add_argument("--threads", type=int, default=1)
