@@ -29,7 +29,7 @@ from ibsd.export.exporting import export_student
 from ibsd.students import STUDENTS
 from ibsd.types import Scale
 
-OBJECTIVES = {"plain": {}, "ibsd": {"lambda_mi": 1e-5, "lambda_hf": 0.02, "warm_up": 0, "ramp": 1, "period": 1}}
+OBJECTIVES = {"plain": {}, "ibsd": {"lambda_mi": 1e-5, "lambda_hf": 0.02, "warm_up": 0, "ramp": 1, "period": 4}}
 PATCH_PX = 32
 
 
@@ -81,8 +81,10 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     result = facts("wall", torch.device("cpu")) | {"lr": [arguments.size, arguments.size], "steps": arguments.steps, "networks": {}}
     different = []
-    print("| network | parameters | multiply-adds | activations | files, bytes | memory, MiB: plain, IBSD | latency, ms: plain, IBSD |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| network | parameters | multiply-adds | activations | files, bytes | memory, MiB: plain, IBSD | latency, ms: plain, IBSD | precision |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for name in arguments.networks:
         for scale in arguments.scales:
             with tempfile.TemporaryDirectory() as folder:
@@ -95,8 +97,8 @@ def main() -> int:
             different += [f"{name} x{scale}: {key}" for key in same if plain[key] != ibsd[key]]
             print(
                 f"| `{name}` x{scale} | {plain['parameters']:,} | {plain['multiply_adds'] / 1e9:.2f} G | {plain['activations'] / 1e6:.1f} M "
-                f"| {plain['file_bytes']:,} {ibsd['file_bytes']:,} | {plain['memory_bytes'] / 2**20:.0f}, {ibsd['memory_bytes'] / 2**20:.0f} "
-                f"| {plain['latency_ms']:.0f}, {ibsd['latency_ms']:.0f} |",
+                f"| {plain['file_bytes']:,}, {ibsd['file_bytes']:,} | {plain['memory_bytes'] / 2**20:.0f}, {ibsd['memory_bytes'] / 2**20:.0f} "
+                f"| {plain['latency_ms']:.0f}, {ibsd['latency_ms']:.0f} | {plain['precision']} |",
                 flush=True,
             )
     for sentence in different:
