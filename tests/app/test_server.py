@@ -20,6 +20,8 @@ from PIL import Image
 from app.pages import ENVIRONMENT, Page, Served, png, waited
 from photographs.oracles import camera_notes, srgb_profile
 
+pytestmark = pytest.mark.slow
+
 LARGE = png(2200, 2200)
 """Work for many seconds."""
 

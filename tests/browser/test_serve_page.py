@@ -15,6 +15,8 @@ from app.pages import Served, png, waited
 from browser.conftest import DESKTOP, PHONE, Watched
 from photographs.oracles import camera_notes, srgb_profile
 
+pytestmark = pytest.mark.slow
+
 OpenTab = Callable[..., Watched]
 
 

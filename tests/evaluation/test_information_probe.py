@@ -74,6 +74,7 @@ def closed_form(correlation: float) -> float:
     return math.sqrt((1 + correlation**2) / (1 - correlation**2)) - 1
 
 
+@pytest.mark.slow
 def test_fresh_fit_reaches_the_closed_form() -> None:
     reading = plain_reading()
     assert reading.converged
@@ -96,6 +97,7 @@ def test_bound_with_all_negatives_is_the_stated_fraction_whatever_n() -> None:
         assert figures.bound[0] == pytest.approx(closed_form(R), rel=0.08)
 
 
+@pytest.mark.slow
 def test_units_change_the_bound_of_fixed_estimators_but_not_of_fresh_standardised_ones() -> None:
     units = torch.tensor([0.02, 5.0]).view(1, 2, 1, 1)
     before, after = plain_reading(), read_nodes(*mapped(three_sets(), units), estimators_of_the_run(), **QUICK)
@@ -115,6 +117,7 @@ def test_fixed_estimators_lose_the_bound_with_the_scale_at_least_linearly() -> N
         assert abs(measure(chain, (held[0] * s, held[1]), fit, 8).bound[0]) <= s * ceiling + 1e-6
 
 
+@pytest.mark.slow
 def test_account_calls_smaller_features_scale() -> None:
     told = account(plain_reading(), read_nodes(*mapped(three_sets(), 0.05), estimators_of_the_run(), **QUICK))
     assert told["total"]["bound"]["drop"] > 1
@@ -124,6 +127,7 @@ def test_account_calls_smaller_features_scale() -> None:
     assert "fresh estimators do not see enough" in told["why"]
 
 
+@pytest.mark.slow
 def test_account_calls_moving_out_of_sight_hiding() -> None:
     told = account(plain_reading(), read_nodes(*mapped(three_sets(), turn=True), estimators_of_the_run(), **QUICK))
     assert told["total"]["bound"]["shares"]["hiding"] > 0.7

@@ -44,6 +44,7 @@ def test_more_compression_scores_less(folder: Path) -> None:
     assert all(table.means["same"] == table.means["bicubic"] for table in tables.values())
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_family(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "imdn-x4", "--matrix", str(folder), "--no-lpips", "-o", str(tmp_path / "scores")]) == 0
     said = capsys.readouterr().out

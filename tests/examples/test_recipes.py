@@ -50,6 +50,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         ("realsr-imdn-x4-ibsd", ("pairs",)),
     ],
 )
+@pytest.mark.slow
 def test_the_loss_falls_and_a_rerun_is_equal(recipe: str, needs: tuple[str, ...], folders: tuple[Path, Path], tmp_path: Path) -> None:
     where = dict(zip(("photographs", "pairs"), folders, strict=True))
     own = [f"data.{name}={where[name]}" for name in needs]
