@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -151,7 +152,7 @@ def run(line: str) -> None:
     """A command, made quick: `ibsd` in this process; of other tools, that what they name is there."""
     line = re.sub(r"photographs=FOLDER", "photographs=photographs", line)
     words = shlex.split(re.sub(r"\b(FOLDER|PAIRS)\b", "pairs", line), comments=True)
-    tool, *rest = words
+    tool, *rest = itertools.dropwhile(re.compile(r"[A-Z_]+=").match, words)  # after what the shell sets for it
     if tool == "ibsd":
         run_ibsd(rest)
     elif tool == "torchrun":
