@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test check lowest format clean
 
 demo: .venv/.core
 	$(BIN)/ibsd demo --output runs/demo --force
@@ -16,6 +16,15 @@ check: .venv/.dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow" -x -n 2
+
+# Everything again with the oldest versions that pyproject.toml allows; torch and the tools of tests as pinned.
+TOOLS := torch|pytest|pytest-xdist|hypothesis|playwright
+lowest:
+	$(PYTHON) -m venv --clear .venv/lowest
+	{ sed -nE 's/.*"([A-Za-z-]+)>=([0-9.]+)[",;].*/\1==\2/p' pyproject.toml | grep -vE '^(setuptools|ruff|pyright|import-linter|triton|nncf|$(TOOLS))=='; \
+	  grep -E '^($(TOOLS))==' constraints.txt; } | sort -u > .venv/lowest/versions.txt
+	.venv/lowest/bin/pip install --quiet --disable-pip-version-check --requirement .venv/lowest/versions.txt --editable .
+	.venv/lowest/bin/python -m pytest -n 2 --dist loadfile
 
 format: .venv/.dev
 	$(BIN)/ruff format src tests benchmarks examples

@@ -14,6 +14,8 @@ from ibsd.upscaling import upscale_files
 from photographs.oracles import camera_notes, noise, odd_profile, smooth, write_png
 from upscaling.fakes import Nearest
 
+REAL_HAS_VIPS = files.has_vips
+
 
 @pytest.fixture(autouse=True)
 def no_vips(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +58,12 @@ def test_what_is_broken_does_not_name_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an image") as caught:
         open_photograph(tmp_path / "a.png")
     assert "pip" not in str(caught.value)
+
+
+def test_an_old_libvips_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Debian 12, 8.14, cannot write PNG as asked, and 8.17 takes a TIFF cut short for whole."""
+    pyvips = pytest.importorskip("pyvips")
+    has_vips = REAL_HAS_VIPS.__wrapped__
+    assert has_vips()
+    monkeypatch.setattr(pyvips, "at_least_libvips", lambda major, minor: (major, minor) <= (8, 17))
+    assert not has_vips()

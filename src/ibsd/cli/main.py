@@ -58,7 +58,7 @@ USAGE = {
     export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",
     efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",
     doctor: "ibsd doctor PAIRS [OPTIONS]",
-    serve: "ibsd serve --weights FILE [OPTIONS]",
+    serve: "ibsd serve [OPTIONS]",
     models: "ibsd models [OPTIONS]",
     students: "ibsd students [NETWORK...] [OPTIONS]",
 }

@@ -1,6 +1,6 @@
 """Photographs by name: which library reads and writes which file.
 
-libvips (the extra `upscale`) does all but BMP. Where it is missing, Pillow does what it can do right: 8 bits a channel and in memory.
+libvips (the extra `upscale`) does all but BMP. Where it is missing or old, Pillow does what it can do right: 8 bits a channel and in memory.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ def is_photograph_name(path: str | os.PathLike[str]) -> bool:
 
 @cache
 def has_vips() -> bool:
-    """Whether pyvips and the library behind it are there."""
+    """Whether pyvips and the library behind it are there, of version 8.18 or newer: 8.17 takes a TIFF cut short for whole."""
     try:
-        import pyvips  # noqa: F401
+        import pyvips
     except (ImportError, OSError):
+        return False
+    if not pyvips.at_least_libvips(8, 18):
         return False
     logging.getLogger("pyvips").addHandler(logging.NullHandler())  # what matters comes as an error; the rest is for who asks for logs
     return True
@@ -129,7 +131,7 @@ def write_photograph(
 
 def _with_pillow(path: Path) -> InMemory:
     if not has_vips() and path.suffix.lower() in (".avif", ".heic", ".heif"):
-        raise InputError(f"{path} can only be read through libvips: {_EXTRA}, or convert it.")
+        raise InputError(f"{path} can only be read through libvips 8.18 or newer: {_EXTRA}, or convert it.")
     try:
         photo = read_photo(path)
     except InputError as error:
@@ -148,9 +150,9 @@ _EXTRA = "pip install 'ibsd[upscale]'"
 
 def _write_with_pillow(path: Path, facts: Facts, strips: Iterable[np.ndarray], quality: int, force: bool) -> None:
     if facts.bits > 8 and format_of(path) != "BMP":
-        raise InputError(f"{path} has more than 8 bits a channel, which only libvips can write: {_EXTRA}.")
+        raise InputError(f"{path} has more than 8 bits a channel, which only libvips 8.18 or newer can write: {_EXTRA}.")
     if format_of(path) == "AVIF":
-        raise InputError(f"{path} can only be written through libvips: {_EXTRA}, or choose another format.")
+        raise InputError(f"{path} can only be written through libvips 8.18 or newer: {_EXTRA}, or choose another format.")
     pixels = np.concatenate(list(strips))
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
