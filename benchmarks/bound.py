@@ -1,9 +1,11 @@
 """How fast is the bound, and how much memory does it take, against the published form?
 
-    python benchmarks/bound.py -o benchmarks/results/NAME.json [--threads 2] [--clock cpu] [--device cuda]
+    python benchmarks/bound.py -o benchmarks/results/NAME.json [--threads 2] [--clock cpu] [--device
+    cuda]
 
-One link, forward and all three gradients, fp32, every form in turn in one process. `published` is METHOD 3 as the published code computes it, all N^2
-pairs in memory; `sort` is METHOD 3's form by sorting along the batch. Prints a table and writes JSON.
+One link, forward and all three gradients, fp32, every form in turn in one process. `published` is
+METHOD 3 as the published code computes it, all N^2 pairs in memory; `sort` is METHOD 3's form by
+sorting along the batch. Prints a table and writes JSON.
 """
 
 from __future__ import annotations
@@ -36,10 +38,14 @@ def published(earlier: Tensor, location: Tensor, spread: Tensor) -> Tensor:
     return (positive - negative).mean()
 
 
-def sorted_along_the_batch(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+def sorted_along_the_batch(
+    f: Tensor, mu: Tensor, b: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Value and gradients from ranks and prefix sums, centred first; [N, positions]."""
     batch = f.shape[0]
-    f, mu, precision = (x.t().contiguous() for x in (f, mu, b.reciprocal()))  # [positions, N], as searchsorted wants them
+    f, mu, precision = (
+        x.t().contiguous() for x in (f, mu, b.reciprocal())
+    )  # [positions, N], as searchsorted wants them
     centre = f.mean(dim=1, keepdim=True)
     f, mu = f - centre, mu - centre
     ordered = f.sort(dim=1).values
@@ -71,14 +77,20 @@ def forms(link: list[Tensor], with_published: bool) -> dict[str, Callable[[], An
         found["published"] = partial(with_gradients, published, link)
     found["eager loop"] = partial(eager.pairwise_gain, *flat)
     found["sort"] = partial(sorted_along_the_batch, *flat)
-    found[f"club_upper_bound ({bound_form(device, batch=link[0].shape[0])})"] = partial(with_gradients, club_upper_bound, link)
+    found[f"club_upper_bound ({bound_form(device, batch=link[0].shape[0])})"] = partial(
+        with_gradients, club_upper_bound, link
+    )
     return found
 
 
 def random_link(batch: int, channels: int, patch_px: int, device: torch.device) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     shape = (batch, channels, patch_px, patch_px)
-    link = [torch.randn(shape, generator=generator), torch.randn(shape, generator=generator), torch.rand(shape, generator=generator) + 0.1]
+    link = [
+        torch.randn(shape, generator=generator),
+        torch.randn(shape, generator=generator),
+        torch.rand(shape, generator=generator) + 0.1,
+    ]
     return [x.to(device).requires_grad_() for x in link]
 
 
@@ -89,7 +101,10 @@ def seconds_to_compile() -> float:
         before = os.times()
         compiled.build(compiler, Path(folder) / "bound.so")
         after = os.times()
-    return round(after.children_user + after.children_system - before.children_user - before.children_system, 2)
+    return round(
+        after.children_user + after.children_system - before.children_user - before.children_system,
+        2,
+    )
 
 
 def main() -> None:
@@ -100,7 +115,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     limits = ceilings(clock, device)
-    result: dict[str, Any] = facts(clock, device) | {"ceilings": limits, "channels": channels, "cases": []}
+    result: dict[str, Any] = facts(clock, device) | {
+        "ceilings": limits,
+        "channels": channels,
+        "cases": [],
+    }
     if device.type == "cpu" and compiled.function() is not None:
         result["seconds_to_compile"] = seconds_to_compile()
     print(f"{platform.machine()}, {arguments.threads} threads, {clock} clock; {limits}")
@@ -109,17 +128,30 @@ def main() -> None:
         link = random_link(batch, channels, patch_px, device)
         needed = 4 * batch * link[0].nbytes / 2**20
         works = forms(link, needed <= MIB_AT_MOST)
-        times = in_turn(works, arguments.repeats if batch <= 16 else max(1, arguments.repeats // 3), clock, device)
+        times = in_turn(
+            works,
+            arguments.repeats if batch <= 16 else max(1, arguments.repeats // 3),
+            clock,
+            device,
+        )
         traffic = 6 * link[0].nbytes  # three read, three written
         rows = {}
         for name, work in works.items():
             rows[name] = {
                 "seconds": round(times[name]["median"], 5),
-                "times_published": round(times["published"]["median"] / times[name]["median"], 1) if "published" in times else None,
+                "times_published": round(times["published"]["median"] / times[name]["median"], 1)
+                if "published" in times
+                else None,
                 "extra_mib": extra_memory_mib(work, device),
-                "share_of_copy_bandwidth": round(traffic / times[name]["median"] / 1e9 / limits["copy_gb_s"], 3),
+                "share_of_copy_bandwidth": round(
+                    traffic / times[name]["median"] / 1e9 / limits["copy_gb_s"], 3
+                ),
             }
-            print(f"N={batch:3} {patch_px}x{patch_px} {name:32}", *(f"{key} {value}" for key, value in rows[name].items()), sep="  ")
+            print(
+                f"N={batch:3} {patch_px}x{patch_px} {name:32}",
+                *(f"{key} {value}" for key, value in rows[name].items()),
+                sep="  ",
+            )
         result["cases"].append({"batch": batch, "patch_px": patch_px, "forms": rows})
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
 

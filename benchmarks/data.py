@@ -1,11 +1,14 @@
 """Does the data keep up with training?
 
-    python benchmarks/data.py -o benchmarks/results/NAME.json [--threads 2] [--clock cpu] [--device cuda] [--step-seconds 1.1]
+    python benchmarks/data.py -o benchmarks/results/NAME.json [--threads 2] [--clock cpu] [--device
+    cuda] [--step-seconds 1.1]
 
-Batches of 16 patches (LR 48) from made-up pairs of 128 and 512 pixels: cut from images that are resident on the device, cut from memory-mapped
-ones, cut from HR alone and degraded by every preset on the device, and as a data set class usually does it: both files of a pair decoded for every
-patch. Beside it one plain training step of IMDN x4, which
-eats one such batch; its time can be given (of another run on the same machine) in place of being measured. Prints a table and writes JSON.
+Batches of 16 patches (LR 48) from made-up pairs of 128 and 512 pixels: cut from images that are
+resident on the device, cut from memory-mapped ones, cut from HR alone and degraded by every preset
+on the device, and as a data set class usually does it: both files of a pair decoded for every
+patch. Beside it one plain training step of IMDN x4, which eats one such batch; its time can be
+given (of another run on the same machine) in place of being measured. Prints a table and writes
+JSON.
 """
 
 from __future__ import annotations
@@ -22,12 +25,12 @@ from PIL import Image
 from timing import facts, in_turn, options
 from torch import Tensor
 
+from ibsd.data.degraded_patches import PhotographPatches
 from ibsd.data.pairs import Pair
 from ibsd.data.patches import PatchSource, augment, resident_stacks
-from ibsd.data.photograph_patches import PhotographPatches
 from ibsd.data.presets import PRESETS
 from ibsd.distillation import Plain
-from ibsd.images import read_rgb, to_tensor
+from ibsd.images.rgb import read_rgb, to_tensor
 from ibsd.students import create_student
 from ibsd.training import Trainer
 
@@ -42,7 +45,11 @@ def write_pairs(folder: Path) -> list[Pair]:
         pair = Pair(f"{index}", folder / f"{index}-lr.png", folder / f"{index}-hr.png")
         for path, side in ((pair.lr, LR_PX), (pair.hr, LR_PX * SCALE)):
             y, x = np.mgrid[:side, :side]
-            picture = 128 + 80 * np.sin(x / 17 + index)[..., None] * np.cos(y / 23)[..., None] + generator.normal(0, 6, (side, side, 3))
+            picture = (
+                128
+                + 80 * np.sin(x / 17 + index)[..., None] * np.cos(y / 23)[..., None]
+                + generator.normal(0, 6, (side, side, 3))
+            )
             Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path)
         pairs.append(pair)
     return pairs
@@ -53,7 +60,11 @@ def from_files(pairs: list[Pair], order: random.Random) -> tuple[Tensor, Tensor]
     patches: tuple[list[Tensor], list[Tensor]] = ([], [])
     for _ in range(BATCH):
         pair = order.choice(pairs)
-        top, left, turn = order.randrange(LR_PX - PATCH_PX + 1), order.randrange(LR_PX - PATCH_PX + 1), order.randrange(8)
+        top, left, turn = (
+            order.randrange(LR_PX - PATCH_PX + 1),
+            order.randrange(LR_PX - PATCH_PX + 1),
+            order.randrange(8),
+        )
         for kept, path, factor in ((patches[0], pair.lr, 1), (patches[1], pair.hr, SCALE)):
             size, y, x = PATCH_PX * factor, top * factor, left * factor
             kept.append(augment(to_tensor(read_rgb(path))[..., y : y + size, x : x + size], turn))
@@ -69,21 +80,42 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         pairs = write_pairs(Path(name))
         resident = PatchSource(*resident_stacks(pairs, device), SCALE, PATCH_PX, BATCH, seed=0)
-        mapped = PatchSource(*resident_stacks(pairs, device, 1, Path(name) / "cache"), SCALE, PATCH_PX, BATCH, seed=0)
-        degraded = {name: PhotographPatches(resident.hr, {name: 1.0}, SCALE, PATCH_PX, BATCH, seed=0) for name in PRESETS}
+        mapped = PatchSource(
+            *resident_stacks(pairs, device, 1, Path(name) / "cache"), SCALE, PATCH_PX, BATCH, seed=0
+        )
+        degraded = {
+            name: PhotographPatches(resident.hr, {name: 1.0}, SCALE, PATCH_PX, BATCH, seed=0)
+            for name in PRESETS
+        }
         order = random.Random(0)
         works = {
             "resident on the device": resident.next_batch,
             "memory-mapped": mapped.next_batch,
             **{f"photographs, {name}": preset.next_batch for name, preset in degraded.items()},
-            "files decoded for every patch": lambda: [x.to(device) for x in from_files(pairs, order)],
+            "files decoded for every patch": lambda: [
+                x.to(device) for x in from_files(pairs, order)
+            ],
         }
-        times = {key: entry["median"] for key, entry in in_turn(works, arguments.repeats, clock, device).items()}
+        times = {
+            key: entry["median"]
+            for key, entry in in_turn(works, arguments.repeats, clock, device).items()
+        }
         step = arguments.step_seconds
         if not step:
-            trainer = Trainer(Plain(create_student("imdn", SCALE).to(device)), resident, num_steps=100, log_every=0)
-            step = in_turn({"step": trainer.update}, 3, clock, device)["step"]["median"] - times["resident on the device"]
-    result: dict[str, Any] = facts(clock, device) | {"plain_step_seconds_without_data": round(step, 4), "sources": {}}
+            trainer = Trainer(
+                Plain(create_student("imdn", SCALE).to(device)),
+                resident,
+                num_steps=100,
+                log_every=0,
+            )
+            step = (
+                in_turn({"step": trainer.update}, 3, clock, device)["step"]["median"]
+                - times["resident on the device"]
+            )
+    result: dict[str, Any] = facts(clock, device) | {
+        "plain_step_seconds_without_data": round(step, 4),
+        "sources": {},
+    }
     for key, spent in times.items():
         entry = {
             "patches_a_second": round(BATCH / spent),

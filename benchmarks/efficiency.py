@@ -1,11 +1,14 @@
 """What every network costs once exported, trained plainly and with IBSD, side by side.
 
-    python benchmarks/efficiency.py -o benchmarks/results/efficiency.json [--networks imdn span] [--scales 2 4] [--size 128] [--runs 5]
+    python benchmarks/efficiency.py -o benchmarks/results/efficiency.json [--networks imdn span]
+    [--scales 2 4] [--size 128] [--runs 5]
 
-For each network and scale: two runs of `ibsd train` from the same seed for --steps steps on the embedded samples, one plain, one with IBSD
-(estimators, bound, wavelet loss, soft targets); each exported to OpenVINO, certificate included; then parameters, multiply-adds and
-activations counted in the exported graph, memory and latency measured by running each in turn, every run in a process of its own. Exits
-with 1 unless the counts of the two and the sizes of their files are equal. Prints a table for docs/efficiency.md and writes JSON.
+For each network and scale: two runs of `ibsd train` from the same seed for --steps steps on the
+embedded samples, one plain, one with IBSD (estimators, bound, wavelet loss, soft targets); each
+exported to OpenVINO, certificate included; then parameters, multiply-adds and activations counted
+in the exported graph, memory and latency measured by running each in turn, every run in a process
+of its own. Exits with 1 unless the counts of the two and the sizes of their files are equal. Prints
+a table for docs/efficiency.md and writes JSON.
 """
 
 from __future__ import annotations
@@ -21,15 +24,26 @@ from pathlib import Path
 import torch
 from timing import facts
 
-from ibsd.assembly import train
-from ibsd.config import Config, DataConfig, ObjectiveConfig, RunConfig, ScheduleConfig, StudentConfig, TrainingConfig
+from ibsd.commands.train import train
+from ibsd.config.run import (
+    Config,
+    DataConfig,
+    ObjectiveConfig,
+    RunConfig,
+    ScheduleConfig,
+    StudentConfig,
+    TrainingConfig,
+)
 from ibsd.data.samples import write_sample_pairs
-from ibsd.export.efficiency import counted, measured
-from ibsd.export.exporting import export_student
+from ibsd.efficiency.measure import counted, measured
+from ibsd.export.export import export_student
 from ibsd.students import STUDENTS
 from ibsd.types import Scale
 
-OBJECTIVES = {"plain": {}, "ibsd": {"lambda_mi": 1e-5, "lambda_hf": 0.02, "warm_up": 0, "ramp": 1, "period": 4}}
+OBJECTIVES = {
+    "plain": {},
+    "ibsd": {"lambda_mi": 1e-5, "lambda_hf": 0.02, "warm_up": 0, "ramp": 1, "period": 4},
+}
 PATCH_PX = 32
 
 
@@ -44,15 +58,23 @@ def exported(name: str, scale: Scale, objective: str, num_steps: int, folder: Pa
             StudentConfig(name, scale, {}),
             DataConfig(pairs=str(pairs), batch_size=2, patch_px=PATCH_PX),
             ObjectiveConfig(objective, dict(OBJECTIVES[objective])),
-            TrainingConfig(num_steps=num_steps, schedule=ScheduleConfig("cosine", warm_up=1), validate_every=0, checkpoint_every=0),
+            TrainingConfig(
+                num_steps=num_steps,
+                schedule=ScheduleConfig("cosine", warm_up=1),
+                validate_every=0,
+                checkpoint_every=0,
+            ),
             RunConfig(folder=str(run), device="cpu", threads=torch.get_num_threads()),
         )
     )
     return export_student(run / "last.safetensors", "openvino")[0]
 
 
-def sheet(models: dict[str, Path], size: int, runs: int, rounds: int) -> dict[str, dict[str, object]]:
-    """{objective: what it costs}; time and memory as medians over rounds in which each runs once."""
+def sheet(
+    models: dict[str, Path], size: int, runs: int, rounds: int
+) -> dict[str, dict[str, object]]:
+    """{objective: what it costs}; time and memory as medians over rounds in which each runs
+    once."""
     taken = {key: [] for key in models}
     for _ in range(rounds):
         for key, path in models.items():
@@ -60,26 +82,38 @@ def sheet(models: dict[str, Path], size: int, runs: int, rounds: int) -> dict[st
     return {
         key: asdict(counted(path, *taken[key][0].lr))
         | asdict(taken[key][0])
-        | {name: statistics.median(getattr(each, name) for each in taken[key]) for name in ("latency_ms", "memory_bytes")}
+        | {
+            name: statistics.median(getattr(each, name) for each in taken[key])
+            for name in ("latency_ms", "memory_bytes")
+        }
         for key, path in models.items()
     }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--networks", nargs="+", default=list(STUDENTS))
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--size", type=int, default=128, help="side of the picture that goes in")
     parser.add_argument(
-        "--steps", type=int, default=8, help="of training; after few, two learned scales can be equal, and the converter joins them"
+        "--steps",
+        type=int,
+        default=8,
+        help="of training; after few, two learned scales can be equal, and the converter joins them",
     )
     parser.add_argument("--runs", type=int, default=3, help="timed runs of a process")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each model")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    result = facts("wall", torch.device("cpu")) | {"lr": [arguments.size, arguments.size], "steps": arguments.steps, "networks": {}}
+    result = facts("wall", torch.device("cpu")) | {
+        "lr": [arguments.size, arguments.size],
+        "steps": arguments.steps,
+        "networks": {},
+    }
     different = []
     print(
         "| network | parameters | multiply-adds | activations | files, bytes | memory, MiB: plain, IBSD | latency, ms: plain, IBSD | precision |"
@@ -88,7 +122,10 @@ def main() -> int:
     for name in arguments.networks:
         for scale in arguments.scales:
             with tempfile.TemporaryDirectory() as folder:
-                models = {key: exported(name, scale, key, arguments.steps, Path(folder)) for key in OBJECTIVES}
+                models = {
+                    key: exported(name, scale, key, arguments.steps, Path(folder))
+                    for key in OBJECTIVES
+                }
                 rows = sheet(models, arguments.size, arguments.runs, arguments.rounds)
             result["networks"][f"{name} x{scale}"] = rows
             arguments.output.write_text(json.dumps(result, indent=1) + "\n")

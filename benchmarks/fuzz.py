@@ -1,4 +1,5 @@
-"""Bad input at scale: `python benchmarks/fuzz.py --cases 10000 --output benchmarks/results/fuzz-....json`. Cases and laws: tests/fuzzing/cases.py."""
+"""Bad input at scale: `python benchmarks/fuzz.py --cases 10000 --output
+benchmarks/results/fuzz-....json`. Cases and laws: tests/fuzzing/cases.py."""
 
 from __future__ import annotations
 
@@ -19,7 +20,12 @@ from fuzzing.cases import MEMORY, SECONDS, Fuzzer, Outcome, Watch
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=1000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first case; every number is the same case again")
+    parser.add_argument(
+        "--first",
+        type=int,
+        default=0,
+        help="number of the first case; every number is the same case again",
+    )
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -40,8 +46,17 @@ def main() -> int:
             "refused": sum(outcome.code == 2 for outcome in ours),
             "slowest_seconds": round(max((outcome.seconds for outcome in ours), default=0), 2),
         }
-    broken = [{"seed": outcome.seed, "kind": outcome.kind, "what": outcome.broken} for outcome in outcomes if outcome.broken]
-    result = {"seconds_allowed": SECONDS, "memory_allowed_mib": MEMORY // 2**20, "kinds": kinds, "broken": broken}
+    broken = [
+        {"seed": outcome.seed, "kind": outcome.kind, "what": outcome.broken}
+        for outcome in outcomes
+        if outcome.broken
+    ]
+    result = {
+        "seconds_allowed": SECONDS,
+        "memory_allowed_mib": MEMORY // 2**20,
+        "kinds": kinds,
+        "broken": broken,
+    }
     print(json.dumps(kinds, indent=1))
     if options.output:
         options.output.write_text(json.dumps(result, indent=1) + "\n")

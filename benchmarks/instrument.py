@@ -1,16 +1,18 @@
-"""The instrument before the claim: bound against lambda_mi, with the run's own estimators and with fresh ones, at several points of
-training.
+"""The instrument before the claim: bound against lambda_mi, with the run's own estimators and with
+fresh ones, at several points of training.
 
     python benchmarks/instrument.py PAIRS --camera Canon --page docs/instrument.md
     python benchmarks/instrument.py --table --page docs/instrument.md
     python benchmarks/instrument.py PAIRS --smoke --out /tmp/smoke
 
-PAIRS is a folder in the published layout; `--camera Canon` trains on its train pairs whose names start so. Every arm is the same narrow
-student on the same batches with L1 and the bound alone; lambda 0 is plain training with estimators that watch. At each point the arm is
-read (`evaluation/information_probe.py`) and scored on val, camera by camera, and its file OUT/lambda-*.json is rewritten. A run that was
-killed goes on where it was when started again, finished arms are passed over, and arms may run in several processes (--lambdas).
-OUT/summary.json sets every arm against lambda 0 (`evaluation/account.py`), from the files that are there, and so do the page and the curve
-beside it; `--table` makes these alone.
+PAIRS is a folder in the published layout; `--camera Canon` trains on its train pairs whose names
+start so. Every arm is the same narrow student on the same batches with L1 and the bound alone;
+lambda 0 is plain training with estimators that watch. At each point the arm is read
+(`analysis/information_probe.py`) and scored on val, camera by camera, and its file
+OUT/lambda-*.json is rewritten. A run that was killed goes on where it was when started again,
+finished arms are passed over, and arms may run in several processes (--lambdas). OUT/summary.json
+sets every arm against lambda 0 (`analysis/decomposition.py`), from the files that are there, and so
+do the page and the curve beside it; `--table` makes these alone.
 """
 
 from __future__ import annotations
@@ -26,26 +28,40 @@ from typing import Any
 
 import torch
 
+from ibsd.analysis.decomposition import account
+from ibsd.analysis.fresh_estimators import RESOLUTION
+from ibsd.analysis.information_probe import Patches, Reading, cut_patches, read_run
+from ibsd.commands.run_record import versions, write_json
 from ibsd.data.pairs import Pair, find_layout, fingerprint, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation import IBSD
-from ibsd.evaluation.account import account
-from ibsd.evaluation.fresh_estimators import RESOLUTION
-from ibsd.evaluation.information_probe import Patches, Reading, cut_patches, read_run
-from ibsd.files import write_whole
-from ibsd.images import to_tensor
+from ibsd.images.rgb import to_tensor
 from ibsd.metrics import score
 from ibsd.reporting.comparison_rows import markdown
 from ibsd.reporting.curves import Series
 from ibsd.reporting.panels import Panel, panels_svg
-from ibsd.run_record import versions, write_json
 from ibsd.students import Student, create_student
+from ibsd.system import write_whole
 from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer
 
-SMOKE = {"points": [4, 8], "width": 8, "batch": 4, "patch": 16, "per_image": 2, "fit_steps": 40, "lambdas": [0.0, 1e-3], "val_images": 1}
+SMOKE = {
+    "points": [4, 8],
+    "width": 8,
+    "batch": 4,
+    "patch": 16,
+    "per_image": 2,
+    "fit_steps": 40,
+    "lambdas": [0.0, 1e-3],
+    "val_images": 1,
+}
 NO_SETTING = ("pairs", "out", "lambdas", "threads", "smoke", "table", "page")
-KINDS = {"trained": "own estimators", "recalibrated": "own, units free", "fresh": "fresh", "standardised": "fresh, standardised"}
+KINDS = {
+    "trained": "own estimators",
+    "recalibrated": "own, units free",
+    "fresh": "fresh",
+    "standardised": "fresh, standardised",
+}
 
 
 def main() -> None:
@@ -76,31 +92,55 @@ def make_arms(options: argparse.Namespace) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("pairs", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/instrument"))
     parser.add_argument("--camera", default="", help="start of the names of the pairs to train on")
     parser.add_argument("--lambdas", type=float, nargs="+", default=[0.0, 1e-6, 1e-5, 1e-4, 1e-3])
-    parser.add_argument("--points", type=int, nargs="+", default=[500, 2000], help="steps at which to read; the last ends the run")
+    parser.add_argument(
+        "--points",
+        type=int,
+        nargs="+",
+        default=[500, 2000],
+        help="steps at which to read; the last ends the run",
+    )
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--patch", type=int, default=24)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--warm-up", type=int, default=100, help="updates in which only the estimators learn")
+    parser.add_argument(
+        "--warm-up", type=int, default=100, help="updates in which only the estimators learn"
+    )
     parser.add_argument("--ramp", type=int, default=100)
     parser.add_argument("--inner-steps", type=int, default=1)
-    parser.add_argument("--normalise", action="store_true", help="the chain sees standardised nodes")
+    parser.add_argument(
+        "--normalise", action="store_true", help="the chain sees standardised nodes"
+    )
     parser.add_argument("--pool", type=int, default=0)
-    parser.add_argument("--per-image", type=int, default=16, help="patches of each image to read from")
+    parser.add_argument(
+        "--per-image", type=int, default=16, help="patches of each image to read from"
+    )
     parser.add_argument("--fit-steps", type=int, default=3000, help="most steps of a fresh fit")
-    parser.add_argument("--val-images", type=int, default=0, help="of each camera to score; 0 for all")
+    parser.add_argument(
+        "--val-images", type=int, default=0, help="of each camera to score; 0 for all"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--smoke", action="store_true", help="seconds instead of an hour; the figures mean nothing")
-    parser.add_argument("--table", action="store_true", help="train nothing: summary and page of the arms that there are")
-    parser.add_argument("--page", type=Path, help="Markdown page to write, with its curve as SVG beside it")
+    parser.add_argument(
+        "--smoke", action="store_true", help="seconds instead of an hour; the figures mean nothing"
+    )
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="train nothing: summary and page of the arms that there are",
+    )
+    parser.add_argument(
+        "--page", type=Path, help="Markdown page to write, with its curve as SVG beside it"
+    )
     options = parser.parse_args()
     if not (options.pairs or options.table):
         parser.error("name the folder of pairs, or --table for the arms that there are")
@@ -110,11 +150,20 @@ def parsed() -> argparse.Namespace:
 
 
 def run_arm(
-    lambda_mi: float, options: argparse.Namespace, settings: dict[str, Any], source: PatchSource, patches: Patches, val: tuple[Pair, ...]
+    lambda_mi: float,
+    options: argparse.Namespace,
+    settings: dict[str, Any],
+    source: PatchSource,
+    patches: Patches,
+    val: tuple[Pair, ...],
 ) -> None:
     """One value of lambda_mi, from where its file stands to the last point."""
     path = options.out / f"lambda-{lambda_mi:g}.json"
-    arm = json.loads(path.read_text()) if path.exists() else {"settings": settings, "lambda_mi": lambda_mi, "readings": []}
+    arm = (
+        json.loads(path.read_text())
+        if path.exists()
+        else {"settings": settings, "lambda_mi": lambda_mi, "readings": []}
+    )
     if arm["settings"] != json.loads(json.dumps(settings)):
         raise SystemExit(f"{path}: was made with other settings or pairs; give another --out")
     done = {reading["step"] for reading in arm["readings"]}
@@ -122,7 +171,9 @@ def run_arm(
         return
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        student = create_student("imdn", options.scale, width=options.width, num_blocks=options.blocks)
+        student = create_student(
+            "imdn", options.scale, width=options.width, num_blocks=options.blocks
+        )
     objective = IBSD(
         student,
         lambda_mi=lambda_mi,
@@ -142,38 +193,63 @@ def run_arm(
         schedule=Schedule("cosine", warm_up=options.warm_up),
         checkpoints=options.out / "checkpoints" / path.stem,
         checkpoint_every=0,
-        figures_every=0,
+        diagnostics_every=0,
         stop_requested=lambda: "a point to read at" if trainer.step in options.points else None,
-        say=lambda sentence: print(f"lambda {lambda_mi:g}: {sentence}", flush=True),
+        log=lambda sentence: print(f"lambda {lambda_mi:g}: {sentence}", flush=True),
     )
     trainer.resume()
     while True:
         if trainer.step in options.points and trainer.step not in done:
             started = time.perf_counter()
             arm["readings"].append(take(trainer, objective, options, patches, val))
-            arm |= {"versions": versions(), "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
+            arm |= {
+                "versions": versions(),
+                "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+            }
             write_json(path, arm)
-            print(f"lambda {lambda_mi:g}: read at step {trainer.step} in {time.perf_counter() - started:.0f} s", flush=True)
+            print(
+                f"lambda {lambda_mi:g}: read at step {trainer.step} in {time.perf_counter() - started:.0f} s",
+                flush=True,
+            )
         if trainer.step >= trainer.num_steps:
             return
-        print(f"lambda {lambda_mi:g}: trained {trainer.run().seconds:.0f} s to step {trainer.step}", flush=True)
+        print(
+            f"lambda {lambda_mi:g}: trained {trainer.run().seconds:.0f} s to step {trainer.step}",
+            flush=True,
+        )
 
 
-def take(trainer: Trainer, objective: IBSD, options: argparse.Namespace, patches: Patches, val: tuple[Pair, ...]) -> dict[str, Any]:
+def take(
+    trainer: Trainer,
+    objective: IBSD,
+    options: argparse.Namespace,
+    patches: Patches,
+    val: tuple[Pair, ...],
+) -> dict[str, Any]:
     reading = read_run(objective, patches, seed=options.seed, max_steps=options.fit_steps)
     figures = objective.figures(trainer.source.cut(first_origin(trainer.source)))
     psnr_y = scored(trainer.average.student, val, options.val_images)
-    return {"step": trainer.step, "reading": reading.as_table(), "figures": figures, "psnr_y": psnr_y, "terms": trainer.latest}
+    return {
+        "step": trainer.step,
+        "reading": reading.as_table(),
+        "figures": figures,
+        "psnr_y": psnr_y,
+        "terms": trainer.latest,
+    }
 
 
 def first_origin(source: PatchSource) -> Any:
-    """The first batch of the run, so that the figures of all points are of the same patches; the source's generator stays where it is."""
-    return PatchSource(source.lr, source.hr, source.scale, source.patch_px, source.batch_size, seed=0).draw()
+    """The first batch of the run, so that the figures of all points are of the same patches; the
+    source's generator stays where it is."""
+    return PatchSource(
+        source.lr, source.hr, source.scale, source.patch_px, source.batch_size, seed=0
+    ).draw()
 
 
 @torch.inference_mode()
 def scored(student: Student, pairs: tuple[Pair, ...], num_images: int) -> dict[str, float]:
-    """Mean PSNR-Y (basicsr-y) per camera, which is the start of a pair's name up to the first underscore."""
+    """Mean PSNR-Y (basicsr-y) per camera, which is the start of a pair's name up to the first
+    underscore."""
     cameras: dict[str, list[Pair]] = {}
     for pair in pairs:
         cameras.setdefault(pair.name.partition("_")[0], []).append(pair)
@@ -182,22 +258,36 @@ def scored(student: Student, pairs: tuple[Pair, ...], num_images: int) -> dict[s
         figures = []
         for pair in theirs[: num_images or None]:
             lr, hr = map(to_tensor, load_pair(pair))
-            figures.append(score(student(lr), hr, student.spec.scale, lpips=False)["basicsr-y"]["psnr_y"])
+            figures.append(
+                score(student(lr), hr, student.spec.scale, lpips=False)["basicsr-y"]["psnr_y"]
+            )
         means[camera] = sum(figures) / len(figures)
     return means
 
 
 def summary(folder: Path) -> dict[str, Any]:
     """Every reading against lambda 0 at the same step."""
-    arms = sorted((json.loads(path.read_text()) for path in folder.glob("lambda-*.json")), key=lambda arm: arm["lambda_mi"])
+    arms = sorted(
+        (json.loads(path.read_text()) for path in folder.glob("lambda-*.json")),
+        key=lambda arm: arm["lambda_mi"],
+    )
     if not arms:
         raise SystemExit(f"{folder}: holds no arm yet; name the folder of pairs to make them")
-    plain = {each["step"]: Reading.from_table(each["reading"]) for arm in arms if arm["lambda_mi"] == 0 for each in arm["readings"]}
+    plain = {
+        each["step"]: Reading.from_table(each["reading"])
+        for arm in arms
+        if arm["lambda_mi"] == 0
+        for each in arm["readings"]
+    }
     rows = []
     for arm in arms:
         for each in arm["readings"]:
             reading = Reading.from_table(each["reading"])
-            told = account(plain[each["step"]], reading) if arm["lambda_mi"] and each["step"] in plain else None
+            told = (
+                account(plain[each["step"]], reading)
+                if arm["lambda_mi"] and each["step"] in plain
+                else None
+            )
             rows.append(
                 {
                     "lambda_mi": arm["lambda_mi"],
@@ -209,13 +299,25 @@ def summary(folder: Path) -> dict[str, Any]:
                     "psnr_y": each["psnr_y"],
                 }
             )
-    return {"settings": arms[0]["settings"], "hardware": arms[0]["hardware"], "versions": arms[0]["versions"], "rows": rows}
+    return {
+        "settings": arms[0]["settings"],
+        "hardware": arms[0]["hardware"],
+        "versions": arms[0]["versions"],
+        "rows": rows,
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: a line per point of training and lambda_mi."""
     cameras = list(rows[0]["psnr_y"])
-    header = ["step", "lambda_mi", *KINDS.values(), "fresh gain", "scale / hiding / forgetting", "counts"]
+    header = [
+        "step",
+        "lambda_mi",
+        *KINDS.values(),
+        "fresh gain",
+        "scale / hiding / forgetting",
+        "counts",
+    ]
     lines = []
     for row in sorted(rows, key=lambda row: (row["step"], row["lambda_mi"])):
         told = row["account"]
@@ -229,30 +331,50 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def curves(rows: list[dict[str, Any]]) -> str:
-    """SVG: bounds against lambda_mi, one panel per point of training, and the fresh gain at every point."""
-    lambdas, steps = sorted({row["lambda_mi"] for row in rows}), sorted({row["step"] for row in rows})
+    """SVG: bounds against lambda_mi, one panel per point of training, and the fresh gain at every
+    point."""
+    lambdas, steps = (
+        sorted({row["lambda_mi"] for row in rows}),
+        sorted({row["step"] for row in rows}),
+    )
 
     def curve(name: str, step: int, figure: Callable[[dict[str, Any]], float]) -> Series:
-        there = sorted((lambdas.index(row["lambda_mi"]), figure(row)) for row in rows if row["step"] == step)
+        there = sorted(
+            (lambdas.index(row["lambda_mi"]), figure(row)) for row in rows if row["step"] == step
+        )
         return Series(name, there)
 
     across = {"across": "lambda_mi", "names": [f"{value:g}" for value in lambdas]}
     panels = [
         Panel(
             f"Bound at step {step:,}",
-            [curve(said, step, lambda row, kind=kind: row["bounds"][kind]) for kind, said in KINDS.items()],
+            [
+                curve(said, step, lambda row, kind=kind: row["bounds"][kind])
+                for kind, said in KINDS.items()
+            ],
             up="nats per element, all links",
             **across,
         )
         for step in steps
     ]
     gains = [curve(f"step {step:,}", step, lambda row: row["gain"]) for step in steps]
-    return panels_svg([*panels, Panel("What fresh estimators still predict", gains, up="gain, nats per element", **across)])
+    return panels_svg(
+        [
+            *panels,
+            Panel(
+                "What fresh estimators still predict", gains, up="gain, nats per element", **across
+            ),
+        ]
+    )
 
 
 def page(told: dict[str, Any], picture: str) -> str:
     settings = told["settings"]
-    facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if name not in ("train", "val", "points"))
+    facts = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in settings.items()
+        if name not in ("train", "val", "points")
+    )
     reasons = [
         f"- lambda_mi {row['lambda_mi']:g}, step {row['step']:,}: {'counts' if row['account']['counts'] else 'does not count'}; "
         f"{row['account']['why']}."
@@ -280,7 +402,7 @@ after the best change of *units* of both nodes; by *fresh* estimators fitted to 
 ([decision 10](decisions/0010-fresh-estimators-have-a-resolution.md)), which the run's own are not bound to: levels of the first two columns and of
 the last two are not comparable, falls are. *Gain* is the likelihood that fresh estimators win over knowing nothing. *Scale*, *hiding* and
 *forgetting* are the parts of the fall from lambda_mi 0 under the run's own estimators; an arm *counts* where at least half is forgetting and
-the gain fell too (`ibsd.evaluation.account`). PSNR-Y of the averaged weights on `val`.
+the gain fell too (`ibsd.analysis.decomposition`). PSNR-Y of the averaged weights on `val`.
 """
 
 

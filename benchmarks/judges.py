@@ -1,8 +1,10 @@
-"""Judges of looks that nothing here was trained on: ST-LPIPS (VGG; Ghildyal and Liu, ECCV 2022) and SSIMULACRA2 (Sneyers, Cloudinary).
+"""Judges of looks that nothing here was trained on: ST-LPIPS (VGG; Ghildyal and Liu, ECCV 2022) and
+SSIMULACRA2 (Sneyers, Cloudinary).
 
     pip install --no-deps stlpips_pytorch==0.0.2 ssimulacra2==0.3.0
 
-The first package imports torchvision, torchsummary and IPython without needing them for this network, so empty modules stand in for those.
+The first package imports torchvision, torchsummary and IPython without needing them for this
+network, so empty modules stand in for those.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ Judge = Callable[[np.ndarray, np.ndarray], float]
 
 
 def st_lpips() -> Judge:
-    """Smaller is better. Its features come from a VGG without aliasing, trained on other pairs than LPIPS's AlexNet."""
+    """Smaller is better. Its features come from a VGG without aliasing, trained on other pairs than
+    LPIPS's AlexNet."""
     stand_ins = {
-        name: mock.MagicMock(spec=ModuleType, models=None, summary=None, embed=None) for name in ("torchvision", "torchsummary", "IPython")
+        name: mock.MagicMock(spec=ModuleType, models=None, summary=None, embed=None)
+        for name in ("torchvision", "torchsummary", "IPython")
     }
     with mock.patch.dict(sys.modules, stand_ins):
         from stlpips_pytorch import stlpips
@@ -39,7 +43,8 @@ def st_lpips() -> Judge:
 
 
 def ssimulacra2() -> Judge:
-    """Larger is better, 100 for equal pictures; 90 is visually lossless, 50 medium quality, below 0 very poor."""
+    """Larger is better, 100 for equal pictures; 90 is visually lossless, 50 medium quality, below 0
+    very poor."""
     from ssimulacra2 import compute_ssimulacra2
 
     def judge(sr: np.ndarray, hr: np.ndarray) -> float:

@@ -1,8 +1,11 @@
-"""kill -9 at many moments of a training: `python benchmarks/kills.py --moments 50 --output benchmarks/results/kills-....json`.
+"""kill -9 at many moments of a training: `python benchmarks/kills.py --moments 50 --output
+benchmarks/results/kills-....json`.
 
-Every moment is a run of its own in a forked process: killed once, by the clock or at a chosen place (after the optimiser and before the checkpoint,
-within the files of a checkpoint, within the refresh of the soft target's bank), then resumed to its end in another process without any help. Survived
-means: all that the next step would depend on, and the log, equal those of a run that was not killed, bit for bit.
+Every moment is a run of its own in a forked process: killed once, by the clock or at a chosen place
+(after the optimiser and before the checkpoint, within the files of a checkpoint, within the refresh
+of the soft target's bank), then resumed to its end in another process without any help. Survived
+means: all that the next step would depend on, and the log, equal those of a run that was not
+killed, bit for bit.
 """
 
 from __future__ import annotations
@@ -30,7 +33,12 @@ from ibsd.training import checkpoint  # noqa: E402
 from ibsd.training.checkpoint import load_newest  # noqa: E402
 from ibsd.training.trainer import Trainer  # noqa: E402
 
-PLACES = ("by the clock", "before the checkpoint", "during the checkpoint", "during the bank's refresh")
+PLACES = (
+    "by the clock",
+    "before the checkpoint",
+    "during the checkpoint",
+    "during the bank's refresh",
+)
 
 
 def train(folder: Path) -> None:
@@ -70,7 +78,9 @@ def dying_after(calls: int, function: Callable) -> Callable:
 
 def train_and_die(folder: Path, place: str, chance: random.Random) -> None:
     if place == "before the checkpoint":
-        Trainer.update = dying_after(6 * chance.choice((1, 2)), Trainer.update)  # the steps after which one is written
+        Trainer.update = dying_after(
+            6 * chance.choice((1, 2)), Trainer.update
+        )  # the steps after which one is written
     elif place == "during the checkpoint":
         checkpoint._write = dying_after(chance.randrange(1, 10), checkpoint._write)
     elif place == "during the bank's refresh":
@@ -81,7 +91,9 @@ def train_and_die(folder: Path, place: str, chance: random.Random) -> None:
             imdn.IMDN.forward = dying_after(number, forward)
             return fill(student, images)
 
-        soft_target.fill_bank = dying if chance.random() < 0.5 else dying_after(chance.randrange(1, 4), fill)
+        soft_target.fill_bank = (
+            dying if chance.random() < 0.5 else dying_after(chance.randrange(1, 4), fill)
+        )
     train(folder)
 
 
@@ -92,12 +104,17 @@ def left(folder: Path) -> tuple[bytes, dict]:
     assert found is not None
     assert not said, said
     state = test_resume.flattened(found[1])
-    return (folder / "log.jsonl").read_bytes(), {key: value for key, value in state.items() if key != ".generator"}
+    return (folder / "log.jsonl").read_bytes(), {
+        key: value for key, value in state.items() if key != ".generator"
+    }
 
 
 def equal(ours: dict, theirs: dict) -> bool:
     return ours.keys() == theirs.keys() and all(
-        torch.equal(ours[key], theirs[key]) if isinstance(ours[key], torch.Tensor) else repr(ours[key]) == repr(theirs[key]) for key in ours
+        torch.equal(ours[key], theirs[key])
+        if isinstance(ours[key], torch.Tensor)
+        else repr(ours[key]) == repr(theirs[key])
+        for key in ours
     )
 
 
@@ -137,7 +154,9 @@ def main() -> int:
 
 
 def summary(counts: dict[str, dict[str, int]]) -> dict:
-    killed, survived = (sum(each[key] for each in counts.values()) for key in ("killed", "survived"))
+    killed, survived = (
+        sum(each[key] for each in counts.values()) for key in ("killed", "survived")
+    )
     return {"killed": killed, "survived": survived, "lost": killed - survived, "places": counts}
 
 

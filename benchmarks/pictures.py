@@ -1,5 +1,6 @@
-"""Writes the README's pictures (docs/pictures) from committed results: before and after by the weights in the package, the camera matrix and the
-course of the bound from benchmarks/compare-cameras; with `--check` only compares.
+"""Writes the README's pictures (docs/pictures) from committed results: before and after by the
+weights in the package, the camera matrix and the course of the bound from
+benchmarks/compare-cameras; with `--check` only compares.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 
 from ibsd.comparison.results import Results, results_from_table
 from ibsd.data.samples import UPSCALING_SAMPLE, sample_pair
-from ibsd.images import bicubic, read_rgb, to_array, to_tensor, write_rgb
+from ibsd.images.rgb import bicubic, read_rgb, to_array, to_tensor, write_rgb
 from ibsd.reporting.curves import Series
 from ibsd.reporting.matrix import camera_matrix, matrix_svg
 from ibsd.reporting.panels import Panel, panels_svg
@@ -25,21 +26,44 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 WEIGHTS, SCALE = "imdn-x4", 4
 SETTING, ARMS = "nikon-to-canon", {"plain": "watch", "IBSD": "ibsd"}
-"""`watch` is plain training bit for bit, with estimators that only look on: so plain has a bound too."""
-MATRIX_ARMS = ("plain", "aa", "longer", "soft-target-only", "information-only", "ibsd", "wavelet-to-hr-1", "ibsd-hf-1")
+"""`watch` is plain training bit for bit, with estimators that only look on: so plain has a bound
+too."""
+MATRIX_ARMS = (
+    "plain",
+    "aa",
+    "longer",
+    "soft-target-only",
+    "information-only",
+    "ibsd",
+    "wavelet-to-hr-1",
+    "ibsd-hf-1",
+)
 
 
 def main() -> int:
-    results = results_from_table(json.loads((ROOT / "benchmarks" / "compare-cameras" / "results.json").read_text(encoding="utf-8")))
+    results = results_from_table(
+        json.loads(
+            (ROOT / "benchmarks" / "compare-cameras" / "results.json").read_text(encoding="utf-8")
+        )
+    )
     drawings = {"cameras.svg": cameras(results), "bound.svg": bound(results)}
     picture = upscaled()
     if "--check" in sys.argv:
-        stale = [name for name, svg in drawings.items() if (FOLDER / name).read_text(encoding="utf-8") != svg]
+        stale = [
+            name
+            for name, svg in drawings.items()
+            if (FOLDER / name).read_text(encoding="utf-8") != svg
+        ]
         there = read_rgb(FOLDER / "before-after.png").astype(float)
-        if there.shape != picture.shape or abs(there - picture).mean() > 0.5:  # processors differ in the last level
+        if (
+            there.shape != picture.shape or abs(there - picture).mean() > 0.5
+        ):  # processors differ in the last level
             stale.append("before-after.png")
         for name in stale:
-            print(f"docs/pictures/{name} is not what the results give: run python benchmarks/pictures.py", file=sys.stderr)
+            print(
+                f"docs/pictures/{name} is not what the results give: run python benchmarks/pictures.py",
+                file=sys.stderr,
+            )
         return 1 if stale else 0
     for name, svg in drawings.items():
         (FOLDER / name).write_text(svg, encoding="utf-8")
@@ -48,7 +72,8 @@ def main() -> int:
 
 
 def upscaled() -> np.ndarray:
-    """The photograph that the package keeps for upscaling, degraded as by a small camera, by bicubic and by the weights in the package."""
+    """The photograph that the package keeps for upscaling, degraded as by a small camera, by
+    bicubic and by the weights in the package."""
     torch.set_num_threads(1)
     lr = to_tensor(sample_pair(UPSCALING_SAMPLE, SCALE)[0])
     with torch.inference_mode():
@@ -59,21 +84,41 @@ def upscaled() -> np.ndarray:
 def cameras(results: Results) -> str:
     """Gain over bicubic on the camera that was trained on and on the other one."""
     matrix = camera_matrix(results)
-    kept = [(arm, cells) for arm, cells in zip(matrix.rows, matrix.cells, strict=True) if arm in MATRIX_ARMS]
-    columns = [f"{test} by {setting.split('-to-')[0]}" for setting, content in results.outline.settings.items() for test in content.tests]
+    kept = [
+        (arm, cells)
+        for arm, cells in zip(matrix.rows, matrix.cells, strict=True)
+        if arm in MATRIX_ARMS
+    ]
+    columns = [
+        f"{test} by {setting.split('-to-')[0]}"
+        for setting, content in results.outline.settings.items()
+        for test in content.tests
+    ]
     title = "PSNR-Y in dB above bicubic: scored on ... by networks trained on ..."
-    return matrix_svg(replace(matrix, rows=[arm for arm, _ in kept], cells=[cells for _, cells in kept], columns=columns, title=title))
+    return matrix_svg(
+        replace(
+            matrix,
+            rows=[arm for arm, _ in kept],
+            cells=[cells for _, cells in kept],
+            columns=columns,
+            title=title,
+        )
+    )
 
 
 def bound(results: Results) -> str:
     """The bound over training, averaged over the links."""
     series = []
     for name, arm in ARMS.items():
-        [course] = [course for course in results.courses if (course.setting, course.arm) == (SETTING, arm)]
+        [course] = [
+            course for course in results.courses if (course.setting, course.arm) == (SETTING, arm)
+        ]
         links = [values for figure, values in course.figures.items() if figure.startswith("bound/")]
         means = [float(np.mean([values[k] for values in links])) for k in range(len(course.steps))]
         series.append(Series(name, list(zip(course.steps, means, strict=True))))
-    return panels_svg([Panel("What layers tell of each other", series, "step", "bound, nats per element")])
+    return panels_svg(
+        [Panel("What layers tell of each other", series, "step", "bound, nats per element")]
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python benchmarks/real_pairs.py PAIRS RUN... -o benchmarks/results/NAME.json
 
-PAIRS is a folder in the published layout, RUN the folder of a finished `ibsd train`. Scores the running average and the raw weights of the last
-step on the `test` split under every protocol, and writes them with settings, course, time, hardware and versions. One run each: no conclusion.
+PAIRS is a folder in the published layout, RUN the folder of a finished `ibsd train`. Scores the
+running average and the raw weights of the last step on the `test` split under every protocol, and
+writes them with settings, course, time, hardware and versions. One run each: no conclusion.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from ibsd.training.tracking import read_json_lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("pairs", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -44,7 +47,11 @@ def main() -> None:
         "per_image": {
             "images": [row.image for row in table.rows if row.method == "bicubic"],
             **{
-                method: [round(row.scores["basicsr-y"]["psnr_y"], 4) for row in table.rows if row.method == method]
+                method: [
+                    round(row.scores["basicsr-y"]["psnr_y"], 4)
+                    for row in table.rows
+                    if row.method == method
+                ]
                 for method in table.methods
             },
         },
@@ -52,7 +59,9 @@ def main() -> None:
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
     for method, means in table.means.items():
         gain = means["basicsr-y"]["psnr_y"] - table.means["bicubic"]["basicsr-y"]["psnr_y"]
-        print(f"{method:32} {means['basicsr-y']['psnr_y']:.3f} dB PSNR-Y ({gain:+.3f})   LPIPS {means['ibsd-cdc']['lpips']:.4f}")
+        print(
+            f"{method:32} {means['basicsr-y']['psnr_y']:.3f} dB PSNR-Y ({gain:+.3f})   LPIPS {means['ibsd-cdc']['lpips']:.4f}"
+        )
 
 
 def summary(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -64,8 +73,18 @@ def summary(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     }
     lines = read_json_lines(folder / "log.jsonl")
     course = {line["step"]: round(line["val/psnr_y"], 4) for line in lines if "val/psnr_y" in line}
-    figures = {line["step"]: {key: value for key, value in line.items() if "/" in key} for line in lines if "bound/link1" in line}
-    return {"config": config, "versions": facts["versions"], "result": facts["result"], "val_psnr_y": course, "health": figures}
+    figures = {
+        line["step"]: {key: value for key, value in line.items() if "/" in key}
+        for line in lines
+        if "bound/link1" in line
+    }
+    return {
+        "config": config,
+        "versions": facts["versions"],
+        "result": facts["result"],
+        "val_psnr_y": course,
+        "health": figures,
+    }
 
 
 if __name__ == "__main__":

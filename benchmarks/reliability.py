@@ -1,6 +1,8 @@
-"""Writes docs/reliability.md from what fuzz.py, kills.py, resources.py and the tests left in benchmarks/results; with `--check` only compares.
+"""Writes docs/reliability.md from what fuzz.py, kills.py, resources.py and the tests left in
+benchmarks/results; with `--check` only compares.
 
-`--tests FILE` first runs the tests that the page names, campaigns apart, and leaves their counts in FILE (reliability-tests-....json).
+`--tests FILE` first runs the tests that the page names, campaigns apart, and leaves their counts in
+FILE (reliability-tests-....json).
 """
 
 from __future__ import annotations
@@ -16,8 +18,16 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 
 PROMISES = (
-    ("A run that is killed at any moment ends as if it had not been, bit for bit on a CPU", "training/test_kills.py", "kills"),
-    ("A resumed run equals an uninterrupted one; from an earlier checkpoint the lost steps come again", "training/test_resume.py", ""),
+    (
+        "A run that is killed at any moment ends as if it had not been, bit for bit on a CPU",
+        "training/test_kills.py",
+        "kills",
+    ),
+    (
+        "A resumed run equals an uninterrupted one; from an earlier checkpoint the lost steps come again",
+        "training/test_resume.py",
+        "",
+    ),
     (
         "A damaged newest checkpoint is passed over, aloud; formats before are read; a full disk costs no checkpoint",
         "training/test_checkpoint.py",
@@ -28,7 +38,11 @@ PROMISES = (
         "training/test_run_record.py",
         "",
     ),
-    ("SIGTERM and Ctrl-C save and leave; a disk that fills up is a sentence", "cli/test_train.py", ""),
+    (
+        "SIGTERM and Ctrl-C save and leave; a disk that fills up is a sentence",
+        "cli/test_train.py",
+        "",
+    ),
     (
         "Full disks, read-only folders, memory limits, missing packages, vanishing files, signals: a clear end, nothing lost",
         "faults/test_faults.py",
@@ -39,10 +53,26 @@ PROMISES = (
         "distributed/test_processes.py",
         "",
     ),
-    ("Bad input is one sentence: no traceback, no hang, no file outside the output", "fuzzing/test_fuzz.py", "fuzz"),
-    ("Weight files that claim more than they hold are refused before anything is allocated", "students/test_weight_files.py", ""),
-    ("Planted shifts are found within 0.05 LR pixel, planted leaks and foreign pairs found", "evaluation/test_doctor.py", ""),
-    ("Read-only folders and existing files are refused, nothing is overwritten", "cli/test_bad_input.py", ""),
+    (
+        "Bad input is one sentence: no traceback, no hang, no file outside the output",
+        "fuzzing/test_fuzz.py",
+        "fuzz",
+    ),
+    (
+        "Weight files that claim more than they hold are refused before anything is allocated",
+        "students/test_weight_files.py",
+        "",
+    ),
+    (
+        "Planted shifts are found within 0.05 LR pixel, planted leaks and foreign pairs found",
+        "evaluation/test_doctor.py",
+        "",
+    ),
+    (
+        "Read-only folders and existing files are refused, nothing is overwritten",
+        "cli/test_bad_input.py",
+        "",
+    ),
 )
 
 
@@ -79,19 +109,39 @@ def count_tests(path: Path) -> None:
     files = [test for _, test, name in PROMISES if not name]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "tests.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(str(ROOT / "tests" / test) for test in files)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            f"--junitxml={report}",
+            *(str(ROOT / "tests" / test) for test in files),
+        ]
         subprocess.run(command, cwd=ROOT)
         cases = list(ElementTree.parse(report).iter("testcase"))
     counts = {}
     for test in files:
-        ours = [case for case in cases if case.attrib["classname"] == "tests." + test.removesuffix(".py").replace("/", ".")]
-        passed = sum(not any(child.tag in ("failure", "error", "skipped") for child in case) for case in ours)
-        counts[test] = {"tests": len(ours), "passed": passed, "seconds": round(sum(float(case.attrib["time"]) for case in ours), 1)}
+        ours = [
+            case
+            for case in cases
+            if case.attrib["classname"] == "tests." + test.removesuffix(".py").replace("/", ".")
+        ]
+        passed = sum(
+            not any(child.tag in ("failure", "error", "skipped") for child in case) for case in ours
+        )
+        counts[test] = {
+            "tests": len(ours),
+            "passed": passed,
+            "seconds": round(sum(float(case.attrib["time"]) for case in ours), 1),
+        }
     path.write_text(json.dumps(counts, indent=1) + "\n")
 
 
 def page() -> str:
-    rows = [f"| {promise} | `tests/{test}` | {figures(test, name)} |" for promise, test, name in PROMISES]
+    rows = [
+        f"| {promise} | `tests/{test}` | {figures(test, name)} |"
+        for promise, test, name in PROMISES
+    ]
     kills, fuzz = newest("kills"), newest("fuzz")
     parts = [
         "# What is promised, and how it is tried\n",
@@ -99,8 +149,15 @@ def page() -> str:
         "| promise | test | last figures |\n|---|---|---|\n" + "\n".join(rows) + "\n",
     ]
     if kills:
-        lines = [f"| {place} | {each['killed']} | {each['survived']} |" for place, each in kills["places"].items()]
-        parts.append("kill -9 (`benchmarks/kills.py`):\n\n| moment | killed | survived |\n|---|---|---|\n" + "\n".join(lines) + "\n")
+        lines = [
+            f"| {place} | {each['killed']} | {each['survived']} |"
+            for place, each in kills["places"].items()
+        ]
+        parts.append(
+            "kill -9 (`benchmarks/kills.py`):\n\n| moment | killed | survived |\n|---|---|---|\n"
+            + "\n".join(lines)
+            + "\n"
+        )
     if fuzz:
         lines = [
             f"| {kind} | {each['cases']:,} | {each['done']:,} | {each['refused']:,} | {each['slowest_seconds']} s |"
@@ -120,7 +177,10 @@ def page() -> str:
         header = "| fault | commands tried | processes | clear end |\n|---|---|---|---|\n"
         parts.append("Faults (`benchmarks/resources.py`):\n\n" + header + "\n".join(lines) + "\n")
         if many := resources.get("many"):
-            rows = [f"| {each['what']} | {each['seconds']:,} s | {each['cpu_seconds']:,} s | {each['most_mib']:,} MiB |" for each in many]
+            rows = [
+                f"| {each['what']} | {each['seconds']:,} s | {each['cpu_seconds']:,} s | {each['most_mib']:,} MiB |"
+                for each in many
+            ]
             header = "| 200,000 small files | on a busy machine | of the processor | memory |\n|---|---|---|---|\n"
             parts.append(header + "\n".join(rows) + "\n")
     return "\n".join(parts)

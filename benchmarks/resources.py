@@ -1,6 +1,8 @@
-"""Resources that run out, files that vanish, signals, in real processes: `python benchmarks/resources.py --output FILE`.
+"""Resources that run out, files that vanish, signals, in real processes: `python
+benchmarks/resources.py --output FILE`.
 
-The cases and their laws stand in tests/faults/cases.py; `make test` runs the quick ones. `--only` takes a part of a name.
+The cases and their laws stand in tests/faults/cases.py; `make test` runs the quick ones. `--only`
+takes a part of a name.
 """
 
 from __future__ import annotations
@@ -31,9 +33,14 @@ def tried(name: str) -> dict[str, Any]:
             return {"skipped": str(error)}
         except Exception:
             broken = traceback.format_exc()
-        found: dict[str, Any] = {"seconds": round(time.monotonic() - started, 1), "processes": len(place.ended)}
+        found: dict[str, Any] = {
+            "seconds": round(time.monotonic() - started, 1),
+            "processes": len(place.ended),
+        }
         found["most_mib"] = round(max((ended.memory_mib for ended in place.ended), default=0))
-        found["says"] = sorted({ended.last.replace(str(place.folder), ".") for ended in place.ended if ended.code})
+        found["says"] = sorted(
+            {ended.last.replace(str(place.folder), ".") for ended in place.ended if ended.code}
+        )
         return found | ({"broken": broken} if broken else {})
 
 
@@ -47,7 +54,10 @@ def main() -> int:
         if options.only not in name:
             continue
         cases[name] = tried(name)
-        print(f"{name}: {'BROKEN' if 'broken' in cases[name] else 'skipped' if 'skipped' in cases[name] else 'clear end'}", flush=True)
+        print(
+            f"{name}: {'BROKEN' if 'broken' in cases[name] else 'skipped' if 'skipped' in cases[name] else 'clear end'}",
+            flush=True,
+        )
         if "broken" in cases[name]:
             print(cases[name]["broken"], flush=True)
         if options.output:

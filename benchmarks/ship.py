@@ -1,10 +1,13 @@
-"""Puts trained weights into the package: half precision, with model card and OpenModelDB entry; again after peers.py has scored them.
+"""Puts trained weights into the package: half precision, with model card and OpenModelDB entry;
+again after peers.py has scored them.
 
     python benchmarks/ship.py RUN/last.safetensors imdn-x4 [--earlier OTHER/last.safetensors ...]
-    python benchmarks/peers.py imdn-x4 --real PAIRS --photographs FOLDER -o benchmarks/results/peers-NAME.json
-    python benchmarks/ship.py --cards benchmarks/results/peers-NAME.json
+    python benchmarks/peers.py imdn-x4 --real PAIRS --photographs FOLDER -o
+    benchmarks/results/peers-NAME.json python benchmarks/ship.py --cards
+    benchmarks/results/peers-NAME.json
 
-`--earlier`: runs that the training started from, newest first; what they say of themselves goes into the file.
+`--earlier`: runs that the training started from, newest first; what they say of themselves goes
+into the file.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from pathlib import Path
 
 from ibsd.export.model_card import facts_of_file, model_card, openmodeldb_entry
 from ibsd.export.weights import save_student
-from ibsd.files import write_whole
 from ibsd.students import load_student
+from ibsd.system import write_whole
 from ibsd.weights import FOLDER, SHIPPED, weights_file
 
 PHOTOGRAPHS = """\
@@ -57,7 +60,9 @@ DATES = dict.fromkeys(SHIPPED, "2026-11-25") | {"imdn-sharp-x4": "2026-11-27"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", nargs="?", type=Path)
     parser.add_argument("name", nargs="?")
     parser.add_argument("--earlier", nargs="*", type=Path, default=[])
@@ -65,17 +70,41 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.weights:
         facts = facts_of_file(arguments.weights)
-        metadata = {"run": json.dumps(facts["run"]), "step": facts["step"], "weights": facts["weights"]}
+        metadata = {
+            "run": json.dumps(facts["run"]),
+            "step": facts["step"],
+            "weights": facts["weights"],
+        }
         if arguments.earlier:
-            metadata["earlier"] = json.dumps([{key: run[key] for key in ("run", "step")} for run in map(facts_of_file, arguments.earlier)])
-        print(save_student(load_student(arguments.weights), weights_file(arguments.name), metadata, half=True))
+            metadata["earlier"] = json.dumps(
+                [
+                    {key: run[key] for key in ("run", "step")}
+                    for run in map(facts_of_file, arguments.earlier)
+                ]
+            )
+        print(
+            save_student(
+                load_student(arguments.weights), weights_file(arguments.name), metadata, half=True
+            )
+        )
     if arguments.cards:
         for name in SHIPPED:
             path = weights_file(name)
-            scores = next(found for file in arguments.cards if name in (found := json.loads(file.read_text()))["camera"])
+            scores = next(
+                found
+                for file in arguments.cards
+                if name in (found := json.loads(file.read_text()))["camera"]
+            )
             limits = LIMITS + (SHARP_LIMITS if name == "imdn-sharp-x4" else FAITHFUL_LIMITS)
-            write_whole(path.with_suffix(".md"), model_card(path, scores, STORIES[name], PHOTOGRAPHS, limits))
-            entry = openmodeldb_entry(path, f"Photographs from cameras and the web. {STORIES[name].split('. ')[0]}.", DATES[name])
+            write_whole(
+                path.with_suffix(".md"),
+                model_card(path, scores, STORIES[name], PHOTOGRAPHS, limits),
+            )
+            entry = openmodeldb_entry(
+                path,
+                f"Photographs from cameras and the web. {STORIES[name].split('. ')[0]}.",
+                DATES[name],
+            )
             write_whole(FOLDER / f"{name}.json", json.dumps(entry, indent=2) + "\n")
             print(path.with_suffix(".md"))
 

@@ -1,8 +1,10 @@
-"""Omni-SR with fused attention against the published formulation, written out plainly below: same results, and how much faster.
+"""Omni-SR with fused attention against the published formulation, written out plainly below: same
+results, and how much faster.
 
     python benchmarks/students.py --side 128 --threads 1
 
-Prints the largest difference and, in turns within one process, the median seconds of both forwards; exit 1 if they differ by more than 1e-4.
+Prints the largest difference and, in turns within one process, the median seconds of both forwards;
+exit 1 if they differ by more than 1e-4.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ibsd.students import Student, create_student
+from ibsd.students.layers import pad_to_multiple
 from ibsd.students.omnisr import (
     HEADS,
     WINDOW,
@@ -30,7 +33,6 @@ from ibsd.students.omnisr import (
     PreNorm,
     SqueezeExcitation,
 )
-from ibsd.students.padding import pad_to_multiple
 
 LIMIT = 1e-4
 
@@ -52,7 +54,9 @@ def from_windows(x: Tensor, partition: str) -> Tensor:
 def pixel_attention(self: PixelAttention, x: Tensor) -> Tensor:
     b, rows, columns, _, _, d = x.shape
     q, k, v = self.to_qkv(x.reshape(b * rows * columns, WINDOW**2, d)).chunk(3, dim=-1)
-    q, k, v = (t.reshape(t.shape[0], WINDOW**2, HEADS, d // HEADS).permute(0, 2, 1, 3) for t in (q, k, v))
+    q, k, v = (
+        t.reshape(t.shape[0], WINDOW**2, HEADS, d // HEADS).permute(0, 2, 1, 3) for t in (q, k, v)
+    )
     likeness = torch.einsum("bhid,bhjd->bhij", q * (d // HEADS) ** -0.5, k)
     likeness = likeness + self.rel_pos_bias(self.positions).permute(2, 0, 1)
     out = torch.einsum("bhij,bhjd->bhid", likeness.softmax(dim=-1), v)
@@ -63,13 +67,20 @@ def channel_attention(self: ChannelAttention, x: Tensor) -> Tensor:
     b, c, h, w = x.shape
     rows, columns, d = h // WINDOW, w // WINDOW, c // HEADS
     window = self.partition == "window"
-    split = (t.reshape(b, HEADS, d, rows, WINDOW, columns, WINDOW) for t in self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1))
+    split = (
+        t.reshape(b, HEADS, d, rows, WINDOW, columns, WINDOW)
+        for t in self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
+    )
     order = (0, 3, 5, 1, 2, 4, 6) if window else (0, 4, 6, 1, 2, 3, 5)
     groups = rows * columns if window else WINDOW**2
     q, k, v = (t.permute(order).reshape(b, groups, HEADS, d, h * w // groups) for t in split)
     q, k = nn.functional.normalize(q, dim=-1), nn.functional.normalize(k, dim=-1)
     out = ((q @ k.transpose(-2, -1)) * self.temperature).softmax(dim=-1) @ v
-    sizes = (rows, columns, HEADS, d, WINDOW, WINDOW) if window else (WINDOW, WINDOW, HEADS, d, rows, columns)
+    sizes = (
+        (rows, columns, HEADS, d, WINDOW, WINDOW)
+        if window
+        else (WINDOW, WINDOW, HEADS, d, rows, columns)
+    )
     back = (0, 3, 4, 1, 5, 2, 6) if window else (0, 3, 4, 5, 1, 6, 2)
     return self.project_out(out.reshape(b, *sizes).permute(back).reshape(b, c, h, w))
 
@@ -79,7 +90,9 @@ def pre_norm(self: PreNorm, x: Tensor) -> Tensor:
         return self.fn(self.norm(x)) + x
     centred = x - x.mean(1, keepdim=True)
     normed = centred / (centred.square().mean(1, keepdim=True) + self.norm.eps).sqrt()
-    return self.fn(self.norm.weight.view(1, -1, 1, 1) * normed + self.norm.bias.view(1, -1, 1, 1)) + x
+    return (
+        self.fn(self.norm.weight.view(1, -1, 1, 1) * normed + self.norm.bias.view(1, -1, 1, 1)) + x
+    )
 
 
 def feed_forward(self: GatedFeedForward, x: Tensor) -> Tensor:
@@ -136,7 +149,9 @@ def seconds(student: Student, lr: Tensor) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--side", type=int, default=128, help="LR side in pixels")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)

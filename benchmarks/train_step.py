@@ -1,10 +1,12 @@
 """What does a training step of IBSD cost beside a plain one, and where does it go?
 
-    python benchmarks/train_step.py -o benchmarks/results/NAME.json [--threads 2] [--clock cpu] [--device cuda] [--precision bf16] [--student rfdn]
+    python benchmarks/train_step.py -o benchmarks/results/NAME.json [--threads 2] [--clock cpu]
+    [--device cuda] [--precision bf16] [--student rfdn]
 
-Whole updates by the trainer, every variant in turn in one process, batch 16, LR patch 48: plain; IBSD on pixels and on averages over blocks of 4 and
-8; IBSD with the published form of the bound (all N^2 pairs in memory); and ways of making IBSD on pixels cheaper. Then IBSD's parts one by one. The
-bank's refresh is spread over its period. Prints tables and writes JSON.
+Whole updates by the trainer, every variant in turn in one process, batch 16, LR patch 48: plain;
+IBSD on pixels and on averages over blocks of 4 and 8; IBSD with the published form of the bound
+(all N^2 pairs in memory); and ways of making IBSD on pixels cheaper. Then IBSD's parts one by one.
+The bank's refresh is spread over its period. Prints tables and writes JSON.
 """
 
 from __future__ import annotations
@@ -32,10 +34,17 @@ from ibsd.training import Trainer
 from ibsd.types import Batch
 
 IMAGES, IMAGE_PX = 8, 128
-"""The training images that the source cuts from; their number is free, their size is that of the committed configs' crops."""
+"""The training images that the source cuts from; their number is free, their size is that of the
+committed configs' crops."""
 BANK_IMAGES = 64
 """Whole images that a refresh runs over, as in the committed configs."""
-OPTIONS: dict[str, Any] = {"lambda_mi": 1e-5, "lambda_hf": 0.02, "warm_up": 0, "ramp": 0, "period": 500}
+OPTIONS: dict[str, Any] = {
+    "lambda_mi": 1e-5,
+    "lambda_hf": 0.02,
+    "warm_up": 0,
+    "ramp": 0,
+    "period": 500,
+}
 
 
 class PublishedBound(IBSD):
@@ -67,7 +76,9 @@ def source(scale: int, patch_px: int, batch_size: int, device: torch.device) -> 
     stacks = []
     for factor in (1, scale):
         side = IMAGE_PX * factor
-        flat = torch.randint(0, 256, (IMAGES * 3 * side * side,), dtype=torch.uint8, generator=generator)
+        flat = torch.randint(
+            0, 256, (IMAGES * 3 * side * side,), dtype=torch.uint8, generator=generator
+        )
         stacks.append(ImageStack(flat.to(device), [(side, side)] * IMAGES))
     return PatchSource(stacks[0], stacks[1], scale, patch_px, batch_size, seed=0)
 
@@ -94,7 +105,9 @@ def main() -> None:
     parser.add_argument("--patch-px", type=int, default=48)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--few", action="store_true", help="plain, pixels and pool 4 only, and no parts")
+    parser.add_argument(
+        "--few", action="store_true", help="plain, pixels and pool 4 only, and no parts"
+    )
     arguments = parser.parse_args()
     device, clock = torch.device(arguments.device), arguments.clock
     torch.set_num_threads(arguments.threads)
@@ -107,19 +120,30 @@ def main() -> None:
         if arguments.few and name not in ("plain", "ibsd, pixels", "ibsd, pool 4"):
             continue
         trainer = Trainer(
-            make(), patches, num_steps=10**6, log_every=0, precision=arguments.precision, channels_last=arguments.channels_last
+            make(),
+            patches,
+            num_steps=10**6,
+            log_every=0,
+            precision=arguments.precision,
+            channels_last=arguments.channels_last,
         )
         trainer.step = OPTIONS["period"]  # the first step fills the bank, outside what is timed
         works[name] = trainer.update
     times = in_turn(works, arguments.repeats, clock, device)
 
     images = patches.lr.sizes
-    refresh = in_turn({"bank": lambda: fill_bank(student, patches.lr)}, 1, clock, device)["bank"]["median"] / len(images)
+    refresh = in_turn({"bank": lambda: fill_bank(student, patches.lr)}, 1, clock, device)["bank"][
+        "median"
+    ] / len(images)
     refresh *= BANK_IMAGES / OPTIONS["period"]  # seconds a step
     plain = times["plain"]["median"]
     result = facts(clock, device) | {
         "ceilings": ceilings(clock, device),
-        "setting": {key: getattr(arguments, key) for key in ("student", "batch", "patch_px", "precision", "channels_last")} | OPTIONS,
+        "setting": {
+            key: getattr(arguments, key)
+            for key in ("student", "batch", "patch_px", "precision", "channels_last")
+        }
+        | OPTIONS,
         "bank_refresh_seconds_a_step": round(refresh, 5),
         "steps": {},
     }
@@ -129,15 +153,24 @@ def main() -> None:
         print(f"{name:56} {spent:8.4f} s   {spent / plain:6.3f} x plain")
 
     views = () if arguments.few else (0, 4, 8)
-    parts = {f"pool {pool}": measured_parts(student, pool, patches, arguments, device) for pool in views}
-    result["parts"] = {view: {part: round(spent, 5) for part, spent in entry.items()} for view, entry in parts.items()}
+    parts = {
+        f"pool {pool}": measured_parts(student, pool, patches, arguments, device) for pool in views
+    }
+    result["parts"] = {
+        view: {part: round(spent, 5) for part, spent in entry.items()}
+        for view, entry in parts.items()
+    }
     for view, entry in parts.items():
         print(view, *(f"{part} {1e3 * spent:.1f} ms" for part, spent in entry.items()), sep="   ")
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def measured_parts(
-    student: Student, pool: int, patches: PatchSource, arguments: argparse.Namespace, device: torch.device
+    student: Student,
+    pool: int,
+    patches: PatchSource,
+    arguments: argparse.Namespace,
+    device: torch.device,
 ) -> dict[str, float]:
     """Seconds of each part of a step on one batch."""
     objective = IBSD(copy.deepcopy(student), **OPTIONS, pool=pool)
@@ -150,24 +183,36 @@ def measured_parts(
     sr = sr.detach().requires_grad_()
     maps = tuple(each.detach() for each in objective.seen(nodes, batch.hr))
     with torch.no_grad():
-        links = [tuple(x.detach().requires_grad_() for x in link) for _, link in objective.chain_links(maps)]
+        links = [
+            tuple(x.detach().requires_grad_() for x in link)
+            for _, link in objective.chain_links(maps)
+        ]
 
     def estimators_and_bound() -> None:
         with held_fixed(objective.chain):
             seen = objective.seen(nodes, batch.hr)
-            torch.autograd.grad(sum_of([objective.bound(link) for _, link in objective.chain_links(seen)]), nodes)
+            torch.autograd.grad(
+                sum_of([objective.bound(link) for _, link in objective.chain_links(seen)]), nodes
+            )
 
     def shared_pass() -> None:
-        """What the two passes over the estimators would be as one: exact, as they have not learned in between."""
+        """What the two passes over the estimators would be as one: exact, as they have not learned
+        in between."""
         links = objective.chain.links(objective.seen(nodes, batch.hr))
-        torch.autograd.grad(sum_of([objective.bound(link) for link in links]), nodes, retain_graph=True)
-        nll = sum_of([laplace_nll(earlier.detach(), location, spread) for earlier, location, spread in links])
+        torch.autograd.grad(
+            sum_of([objective.bound(link) for link in links]), nodes, retain_graph=True
+        )
+        nll = sum_of(
+            [laplace_nll(earlier.detach(), location, spread) for earlier, location, spread in links]
+        )
         torch.autograd.grad(nll, list(objective.chain.parameters()))
 
     works: dict[str, Callable[[], Any]] = {
         "data": patches.next_batch,
         "view, estimators and bound, to the nodes": estimators_and_bound,
-        "of these the bound": lambda: [torch.autograd.grad(objective.bound(link), link) for link in links],
+        "of these the bound": lambda: [
+            torch.autograd.grad(objective.bound(link), link) for link in links
+        ],
         "estimators learn": lambda: objective.auxiliary_step(maps),
         "both as one shared pass, without the estimators' Adam": shared_pass,
         "soft target": lambda: objective.soft_target(batch),

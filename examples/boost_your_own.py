@@ -1,8 +1,10 @@
-"""IBSD for a network of your own: three lines. The network is not changed, and its weights are saved under its own keys.
+"""IBSD for a network of your own: three lines. The network is not changed, and its weights are
+saved under its own keys.
 
     python examples/boost_your_own.py PAIRS OUT.safetensors
 
-PAIRS holds train_LR and train_HR at x2. Without arguments pairs are made from the embedded photographs in a temporary folder, for a look at it.
+PAIRS holds train_LR and train_HR at x2. Without arguments pairs are made from the embedded
+photographs in a temporary folder, for a look at it.
 """
 
 import sys
@@ -28,7 +30,9 @@ class MyNetwork(nn.Module):
     def __init__(self, width: int = 12) -> None:
         super().__init__()
         self.head = nn.Conv2d(3, width, 3, padding=1)
-        self.body = nn.ModuleList(nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.PReLU()) for _ in range(6))
+        self.body = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.PReLU()) for _ in range(6)
+        )
         self.tail = nn.Sequential(nn.Conv2d(width, 12, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -45,12 +49,18 @@ def main(pairs: Path, output: Path, num_steps: int) -> None:
 
     student = ibsd.tap(MyNetwork(), nodes=["head", "body.1", "body.3", "body.5"])
     objective = ibsd.distillation.IBSD(student, period=50, warm_up=20, ramp=50)
-    trainer = Trainer(objective, source, num_steps=num_steps, learning_rate=1e-3, log_every=20, say=print)
+    trainer = Trainer(
+        objective, source, num_steps=num_steps, learning_rate=1e-3, log_every=20, log=print
+    )
 
     print(trainer.run())
     boosted = trainer.average.student
     test = find_layout(pairs).test
-    print(evaluate({"mine": boosted}, test, boosted.spec.scale, lpips=False).means if test else "no test pairs")
+    print(
+        evaluate({"mine": boosted}, test, boosted.spec.scale, lpips=False).means
+        if test
+        else "no test pairs"
+    )
     print("weights:", save_student(boosted, output))
 
     mine = MyNetwork()  # from here on without ibsd

@@ -2,7 +2,8 @@
 
     python examples/train_in_code.py PAIRS OUT.safetensors
 
-PAIRS holds train_LR and train_HR. Without arguments pairs are made from the embedded photographs in a temporary folder, for a look at it.
+PAIRS holds train_LR and train_HR. Without arguments pairs are made from the embedded photographs in
+a temporary folder, for a look at it.
 """
 
 import sys
@@ -32,7 +33,7 @@ def main(pairs: Path, output: Path, num_steps: int) -> None:
         learning_rate=1e-3,
         schedule=Schedule("cosine", warm_up=20),
         log_every=20,
-        say=print,
+        log=print,
         on_step=lambda step, terms: print(step, terms) if step % 20 == 0 else None,
     )
     print(trainer.run())

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
-hypothesis.settings.register_profile("ibsd", deadline=None, derandomize=True, database=None, max_examples=40)
+hypothesis.settings.register_profile(
+    "ibsd", deadline=None, derandomize=True, database=None, max_examples=40
+)
 hypothesis.settings.load_profile("ibsd")
 
 
@@ -18,4 +20,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton: its own library is defined by it too
+    os.environ.setdefault(
+        "TRITON_INTERPRET", "1"
+    )  # before anything imports triton: its own library is defined by it too

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.files import make_folder, write_whole
+from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
 
 
@@ -12,7 +12,11 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("content", [b"caf\xc3\xa9", "café", lambda file: file.write("café".encode())], ids=["bytes", "text", "function"])
+@pytest.mark.parametrize(
+    "content",
+    [b"caf\xc3\xa9", "café", lambda file: file.write("café".encode())],
+    ids=["bytes", "text", "function"],
+)
 def test_content_arrives(tmp_path, content):
     write_whole(tmp_path / "a.txt", content)
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "café"

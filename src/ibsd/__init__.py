@@ -1,7 +1,8 @@
 """IBSD: information-bottleneck self-distillation for real-world super-resolution.
 
-Read the package in this order: `types`, `distillation/ibsd.py` (the method), `information/` (its bound and estimators), `students/`, `training/`.
-The names below are loaded when first used, so that `import ibsd` costs nothing.
+Read the package in this order: `types`, `distillation/ibsd.py` (the method), `information/` (its
+bound and estimators), `students/`, `training/`. The names below are loaded when first used, so that
+`import ibsd` costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Values that travel between the parts of the package: batches of patches, traces of a student, reports of a loss."""
+"""Values that travel between the parts of the package: batches of patches, traces of a student,
+reports of a loss."""
 
 from __future__ import annotations
 
@@ -15,11 +16,13 @@ SCALES: tuple[Scale, ...] = (2, 3, 4)
 
 
 class InputError(ValueError):
-    """The user's input is wrong. The message is one sentence that says what, where, and what to do; faces print it and exit with 2."""
+    """The user's input is wrong. The message is one sentence that says what, where, and what to do;
+    faces print it and exit with 2."""
 
 
 class Trace(NamedTuple):
-    """What a student computed on its way to the picture: the Markov chain X -> F0 -> F1 -> F2 -> F3 -> Y of METHOD 1."""
+    """What a student computed on its way to the picture: the Markov chain X -> F0 -> F1 -> F2 -> F3
+    -> Y of METHOD 1."""
 
     sr: Tensor
     """[N, 3, sH, sW], RGB, about [0, 1] (a network's output is not clamped)."""
@@ -28,14 +31,16 @@ class Trace(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where each patch of a batch was cut, in LR pixels of the image as stored; four int64 tensors of shape [N]."""
+    """Where each patch of a batch was cut, in LR pixels of the image as stored; four int64 tensors
+    of shape [N]."""
 
     image: Tensor
     """Index of the image in the training set."""
     top: Tensor
     left: Tensor
     augmentation: Tensor
-    """0 to 7: bit 0 mirrors left and right, bit 1 mirrors up and down, bit 2 (applied last) swaps rows and columns."""
+    """0 to 7: bit 0 mirrors left and right, bit 1 mirrors up and down, bit 2 (applied last) swaps
+    rows and columns."""
 
 
 class Batch(NamedTuple):
@@ -55,6 +60,8 @@ class LossReport:
     total: Tensor
     """Scalar with a graph to the student's parameters: the weighted sum to minimise."""
     terms: dict[str, Tensor]
-    """Each term by name, *unweighted*, detached scalars on the device (reading one synchronises, so do it rarely)."""
+    """Each term by name, *unweighted*, detached scalars on the device (reading one synchronises, so
+    do it rarely)."""
     nodes: tuple[Tensor, ...] = ()
-    """The chain's feature maps, detached, for the auxiliary step; empty when the objective has no auxiliary parts."""
+    """The chain's feature maps, detached, for the auxiliary step; empty when the objective has no
+    auxiliary parts."""

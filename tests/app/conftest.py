@@ -42,7 +42,9 @@ def serve(weights: Path) -> Iterator[Callable[..., Served]]:
 @pytest.fixture(scope="session")
 def server(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> Served:
     limits = ("--max-upload-mb", 6, "--max-megapixels", 30, "--max-photographs", 12)
-    return serve(tmp_path_factory.mktemp("served"), "--lost-seconds", 1, "--silence-seconds", 2, *limits)
+    return serve(
+        tmp_path_factory.mktemp("served"), "--lost-seconds", 1, "--silence-seconds", 2, *limits
+    )
 
 
 @pytest.fixture

@@ -28,28 +28,46 @@ class Served:
     """A server's process.
 
     Args:
-        scratch: an empty folder that it takes for the system's temporary one, so that what it leaves behind shows.
+        scratch: an empty folder that it takes for the system's temporary one, so that what it
+            leaves behind shows.
     """
 
     def __init__(self, scratch: Path, *arguments: object) -> None:
         self.scratch = scratch
         scratch.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "ibsd", "serve", "--port", "0", "--json", *map(str, arguments)]
+        command = [
+            sys.executable,
+            "-m",
+            "ibsd",
+            "serve",
+            "--port",
+            "0",
+            "--json",
+            *map(str, arguments),
+        ]
         environment = ENVIRONMENT | {"TMPDIR": str(scratch)}
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         assert self.process.stdout
         line = self.process.stdout.readline()
         assert line, self.process.stderr and self.process.stderr.read()
         self.url: str = json.loads(line)["url"]
         self.port = int(self.url.rstrip("/").rpartition(":")[2])
 
-    def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         """(status, headers in lower case, body)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+            return (
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read(),
+            )
         finally:
             connection.close()
 
@@ -61,7 +79,9 @@ class Served:
 
     def memory(self) -> int:
         """Resident bytes of the server itself."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
 
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -69,7 +89,12 @@ class Served:
 
     def photographs(self) -> list[Path]:
         """Files that it holds now."""
-        return [Path(folder) / name for folder, _, names in os.walk(self.scratch) for name in names if name != ".lock"]
+        return [
+            Path(folder) / name
+            for folder, _, names in os.walk(self.scratch)
+            for name in names
+            if name != ".lock"
+        ]
 
     @contextmanager
     def page(self, session: str | None = None) -> Iterator[Page]:
@@ -114,11 +139,17 @@ class Page:
         self.connection.close()
 
     def address(self, name: str, weights: str = "0", format: str = "") -> str:
-        return "/jobs?" + urlencode({"session": self.session, "name": name, "weights": weights, "format": format})
+        return "/jobs?" + urlencode(
+            {"session": self.session, "name": name, "weights": weights, "format": format}
+        )
 
-    def send(self, content: Any, name: str = "a.png", kind: str = "image/png", **options: str) -> tuple[int, dict[str, Any]]:
+    def send(
+        self, content: Any, name: str = "a.png", kind: str = "image/png", **options: str
+    ) -> tuple[int, dict[str, Any]]:
         """(status, what the server says)."""
-        status, _, body = self.server.request("POST", self.address(name, **options), content, {"Content-Type": kind})
+        status, _, body = self.server.request(
+            "POST", self.address(name, **options), content, {"Content-Type": kind}
+        )
         return status, json.loads(body)
 
     def take(self, content: Any, name: str = "a.png", **options: str) -> str:
@@ -138,8 +169,12 @@ class Page:
 
 def png(height: int, width: int, seed: int = 0, **options: Any) -> bytes:
     memory = BytesIO()
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
-    Image.fromarray(coarse.repeat(8, 0).repeat(8, 1)[:height, :width]).save(memory, "PNG", compress_level=1, **options)
+    coarse = np.random.default_rng(seed).integers(
+        0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8
+    )
+    Image.fromarray(coarse.repeat(8, 0).repeat(8, 1)[:height, :width]).save(
+        memory, "PNG", compress_level=1, **options
+    )
     return memory.getvalue()
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from images.nasty import JPEG, NASTY, bomb_png, saved
 from PIL import Image
 
 from app.pages import Page, Served, png, waited
-from ibsd.app.site import plain_name, result_ending
-from photographs.nasty import JPEG, NASTY, bomb_png, saved
+from ibsd.app.routes import plain_name, result_ending
 
 OWN = {"host": "127.0.0.1:8000"}
 
@@ -37,14 +37,22 @@ OWN = {"host": "127.0.0.1:8000"}
         ("/", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
         ("/", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
         ("/page.js", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
-        ("/events?session=" + 32 * "a", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 403),
+        (
+            "/events?session=" + 32 * "a",
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+            403,
+        ),
         ("/events?session=short", {}, 400),
         ("/../../etc/passwd", {}, 404),
         ("/%2e%2e/%2e%2e/etc/passwd", {}, 404),
     ],
 )
 def test_who_is_let_in(server: Served, path: str, headers: dict[str, str], status: int) -> None:
-    found, said, _ = server.request("GET", path, headers={name: value.format(port=server.port) for name, value in headers.items()})
+    found, said, _ = server.request(
+        "GET",
+        path,
+        headers={name: value.format(port=server.port) for name, value in headers.items()},
+    )
     assert found == status
     assert said["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in said["content-security-policy"]
@@ -92,7 +100,9 @@ SCRIPT = b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x0e\0\x02\0\0\0\x1b\0\0\0\x1a\0\0\0
 Request = Callable[[Page, int], int]
 
 
-def sent(content: bytes, name: str = "a.png", expected: int = 201, kind: str = "image/png") -> Request:
+def sent(
+    content: bytes, name: str = "a.png", expected: int = 201, kind: str = "image/png"
+) -> Request:
     def request(page: Page, number: int) -> int:
         status, said = page.send(content, name, kind)
         assert status in (expected, 503), (name, status, said)
@@ -160,7 +170,13 @@ def test_two_hundred_requests_of_every_kind(serve: Callable[..., Served], tmp_pa
         path = tmp_path / f"{number}-{nasty.name}"
         nasty.make(path)
         content = path.read_bytes() if path.exists() else b""
-        requests.append(sent(content, nasty.name, 201 if 0 < len(content) <= 2_000_000 else 400 if not content else 413))
+        requests.append(
+            sent(
+                content,
+                nasty.name,
+                201 if 0 < len(content) <= 2_000_000 else 400 if not content else 413,
+            )
+        )
     traversals = (
         "../../../etc/passwd",
         "..%2f..%2fa.png",
@@ -171,13 +187,29 @@ def test_two_hundred_requests_of_every_kind(serve: Callable[..., Served], tmp_pa
         5000 * "n" + ".png",
     )
     requests += [sent(png(12, 12), name) for name in traversals]
-    requests += [sent(saved(Image.new("RGB", (20, 20)), "JPEG", exif=SCRIPT), "exif.jpg"), sent(bomb_png(50_000, 50_000), "bomb.png")]
-    requests += [sent(png(1200, 1200), "too-many-pixels.png"), sent(bytes(2_100_000), "too-large.png", 413)]
-    kinds = ("text/html", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "application/json")
+    requests += [
+        sent(saved(Image.new("RGB", (20, 20)), "JPEG", exif=SCRIPT), "exif.jpg"),
+        sent(bomb_png(50_000, 50_000), "bomb.png"),
+    ]
+    requests += [
+        sent(png(1200, 1200), "too-many-pixels.png"),
+        sent(bytes(2_100_000), "too-large.png", 413),
+    ]
+    kinds = (
+        "text/html",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "application/json",
+    )
     requests += [sent(JPEG, "a.jpg", 415, kind) for kind in kinds]
     requests += [
         got("GET", path, 404)
-        for path in ("/jobs/x/result", "/jobs/../../etc/passwd/result", "/jobs/x/before/..%2f..%2finput", "/static/../site.py")
+        for path in (
+            "/jobs/x/result",
+            "/jobs/../../etc/passwd/result",
+            "/jobs/x/before/..%2f..%2finput",
+            "/static/../site.py",
+        )
     ]
     requests += [
         got("PUT", "/jobs", 405),
@@ -215,7 +247,13 @@ def test_two_hundred_requests_of_every_kind(serve: Callable[..., Served], tmp_pa
             thread.join()
         assert not failures, failures[0]
         ended = ("done", "failed")
-        page.until(lambda: len(page.told["jobs"]) == statuses[201] and all(job["state"] in ended for job in page.told["jobs"]), 120)
+        page.until(
+            lambda: (
+                len(page.told["jobs"]) == statuses[201]
+                and all(job["state"] in ended for job in page.told["jobs"])
+            ),
+            120,
+        )
         jobs = page.told["jobs"]
     assert sum(statuses.values()) == 200
     assert {201, 400, 404, 405, 408, 409, 413, 415} <= set(statuses), statuses

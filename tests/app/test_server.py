@@ -1,4 +1,5 @@
-"""The server as a process: it starts light, takes photographs, queues, cancels, and leaves nothing behind."""
+"""The server as a process: it starts light, takes photographs, queues, cancels, and leaves nothing
+behind."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from images.oracles import camera_notes, srgb_profile
 from PIL import Image
 
 from app.pages import ENVIRONMENT, Page, Served, png, waited
-from photographs.oracles import camera_notes, srgb_profile
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,9 @@ LARGE = png(2200, 2200)
 """Work for many seconds."""
 
 
-def test_it_starts_without_torch_in_under_a_second_and_leaves_when_asked(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_it_starts_without_torch_in_under_a_second_and_leaves_when_asked(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
     served = serve(tmp_path / "scratch")
     fields = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()
     processor_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf(
@@ -40,7 +43,9 @@ def test_it_starts_without_torch_in_under_a_second_and_leaves_when_asked(serve: 
     assert not list((tmp_path / "scratch").iterdir())
 
 
-def test_it_leaves_without_a_word_while_a_page_listens_and_an_upload_is_on_its_way(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_it_leaves_without_a_word_while_a_page_listens_and_an_upload_is_on_its_way(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
     served = serve(tmp_path / "scratch")
     with served.page() as page, socket.create_connection(("127.0.0.1", served.port)) as slow:
         head = f"POST {page.address('a.png')} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\n"
@@ -50,28 +55,45 @@ def test_it_leaves_without_a_word_while_a_page_listens_and_an_upload_is_on_its_w
     assert not list((tmp_path / "scratch").iterdir())
 
 
-def test_a_killed_server_is_cleared_up_by_the_next(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_killed_server_is_cleared_up_by_the_next(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
     first = serve(tmp_path / "scratch")
     with first.page() as page:
         page.reach(page.take(png(40, 40)), "done")
         workers = first.workers()
         first.end(signal.SIGKILL)
     assert first.photographs()
-    assert waited(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers)), "workers outlive their server"
+    assert waited(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers)), (
+        "workers outlive their server"
+    )
     second = serve(tmp_path / "scratch")
     assert not second.photographs()
     assert len(list((tmp_path / "scratch").iterdir())) == 1
-    assert os.stat(next((tmp_path / "scratch").iterdir())).st_mode & 0o077 == 0, "others can look into the folder"
+    assert os.stat(next((tmp_path / "scratch").iterdir())).st_mode & 0o077 == 0, (
+        "others can look into the folder"
+    )
     assert second.end() == (128 + signal.SIGTERM, "")
 
 
 def test_a_photograph_comes_back_larger_with_all_that_belongs_to_it(page: Page) -> None:
     memory = BytesIO()
     picture = Image.open(BytesIO(png(60, 90)))
-    picture.save(memory, "JPEG", quality=95, icc_profile=srgb_profile(), exif=camera_notes().tobytes(), dpi=(240, 240))
+    picture.save(
+        memory,
+        "JPEG",
+        quality=95,
+        icc_profile=srgb_profile(),
+        exif=camera_notes().tobytes(),
+        dpi=(240, 240),
+    )
     key = page.take(memory.getvalue(), "Ferien, Tag 1.JPG", weights="1")
     job = page.reach(key, "done", "failed")
-    assert (job["size"], job["scale"], job["result"]["name"]) == ([90, 60], 3, "Ferien, Tag 1_x3.jpg"), job
+    assert (job["size"], job["scale"], job["result"]["name"]) == (
+        [90, 60],
+        3,
+        "Ferien, Tag 1_x3.jpg",
+    ), job
     assert job["tiles"] == [1, 1]
     status, headers, body = page.server.request("GET", f"/jobs/{key}/result")
     assert (status, headers["content-type"]) == (200, "image/jpeg")
@@ -99,12 +121,17 @@ def test_formats_and_what_they_lose(page: Page) -> None:
     deep = memory.getvalue()
     kept, lost = page.take(deep, "deep.tif"), page.take(deep, "deep.tif", format="jpg")
     assert page.reach(kept, "done", "failed")["result"]["note"] is None
-    assert page.reach(lost, "done", "failed")["result"]["note"] == "16 bits a channel became 8, because JPEG holds no more"
+    assert (
+        page.reach(lost, "done", "failed")["result"]["note"]
+        == "16 bits a channel became 8, because JPEG holds no more"
+    )
     assert page.send(deep, "deep.tif", format="gif")[0] == 400
     clear = BytesIO()
     Image.new("RGBA", (9, 9)).save(clear, "PNG")
     failed = page.reach(page.take(clear.getvalue(), format="jpg"), "done", "failed")
-    assert failed["error"].startswith("the result cannot be written, because JPEG cannot keep transparency")
+    assert failed["error"].startswith(
+        "the result cannot be written, because JPEG cannot keep transparency"
+    )
     assert str(page.server.scratch) not in failed["error"]
 
 
@@ -122,7 +149,9 @@ def test_cancelling_frees_the_worker_at_once(page: Page) -> None:
     assert page.server.request("GET", f"/jobs/{long}/result")[0] == 409
 
 
-def test_a_lost_page_frees_the_worker_and_takes_its_photographs_along(server: Served, page: Page) -> None:
+def test_a_lost_page_frees_the_worker_and_takes_its_photographs_along(
+    server: Served, page: Page
+) -> None:
     with server.page() as lost:
         key = lost.take(LARGE)
         lost.until(lambda: lost.job(key).get("tiles", [0])[0] > 0)
@@ -131,7 +160,11 @@ def test_a_lost_page_frees_the_worker_and_takes_its_photographs_along(server: Se
     assert page.reach(mine, "done", "failed")["state"] == "done"
     assert time.monotonic() - started < 60
     assert server.request("GET", f"/jobs/{key}/result")[0] == 404
-    assert waited(lambda: {file.relative_to(server.scratch).parts[1] for file in server.photographs()} == {mine})
+    assert waited(
+        lambda: (
+            {file.relative_to(server.scratch).parts[1] for file in server.photographs()} == {mine}
+        )
+    )
 
 
 def test_a_page_that_comes_back_finds_its_photographs(server: Served) -> None:
@@ -145,7 +178,9 @@ def test_a_page_that_comes_back_finds_its_photographs(server: Served) -> None:
 
 
 def test_the_queue_is_bounded(page: Page) -> None:
-    assert waited(lambda: not page.server.photographs()), "those of earlier pages leave after a second"
+    assert waited(lambda: not page.server.photographs()), (
+        "those of earlier pages leave after a second"
+    )
     keys = [page.take(png(20, 20)) for _ in range(12)]
     status, said = page.send(png(20, 20))
     assert (status, "12 photographs are here already" in said["error"]) == (503, True)
@@ -161,7 +196,9 @@ def test_time_is_bounded(serve: Callable[..., Served], tmp_path: Path) -> None:
         page.reach(page.take(png(20, 20)), "done", "failed")
         failed = page.reach(page.take(png(5400, 5400)), "done", "failed")
         assert "longer than 4 seconds" in failed["error"]
-        page.reach(page.take(png(20, 20)), "working", "done")  # its turn has come; a busy machine may take as long to load torch again
+        page.reach(
+            page.take(png(20, 20)), "working", "done"
+        )  # its turn has come; a busy machine may take as long to load torch again
     served.end()
 
 
@@ -223,9 +260,15 @@ def test_heavy_uploads_do_not_block_the_page(page: Page) -> None:
         (["--weights", ".", "--max-upload-mb", "0"], ["--max-upload-mb is 0"]),
     ],
 )
-def test_wrong_settings_are_one_sentence(arguments: list[str], words: list[str], tmp_path: Path) -> None:
+def test_wrong_settings_are_one_sentence(
+    arguments: list[str], words: list[str], tmp_path: Path
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ibsd", "serve", *arguments], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-m", "ibsd", "serve", *arguments],
+        env=ENVIRONMENT,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
@@ -233,7 +276,16 @@ def test_wrong_settings_are_one_sentence(arguments: list[str], words: list[str],
 
 
 def test_a_port_that_is_taken_is_one_sentence(server: Served, weights: Path) -> None:
-    command = [sys.executable, "-m", "ibsd", "serve", "--weights", str(weights), "--port", str(server.port)]
+    command = [
+        sys.executable,
+        "-m",
+        "ibsd",
+        "serve",
+        "--weights",
+        str(weights),
+        "--port",
+        str(server.port),
+    ]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "choose another --port" in done.stderr

@@ -13,7 +13,9 @@ from app.conftest import serve, server, weights  # noqa: F401  # fixtures
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 FORBIDDEN = "http://*/**", "https://*/**"
 
@@ -23,7 +25,9 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield browser
         browser.close()
 
@@ -35,13 +39,24 @@ class Watched:
         self.tab = tab
         self.complaints: list[str] = []
         self.addresses: list[str] = []
-        tab.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        tab.on(
+            "console",
+            lambda message: (
+                self.complaints.append(message.text)
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
         tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         tab.on("request", lambda request: self.addresses.append(request.url))
 
     def beyond(self, *own: str) -> list[str]:
         """Requests that went anywhere else."""
-        return [address for address in self.addresses if not address.startswith((*own, "data:", "blob:"))]
+        return [
+            address
+            for address in self.addresses
+            if not address.startswith((*own, "data:", "blob:"))
+        ]
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""A report as a person reads it, from the disk, in Chromium: in light and dark, on a desk and a phone, by keyboard, on paper."""
+"""A report as a person reads it, from the disk, in Chromium: in light and dark, on a desk and a
+phone, by keyboard, on paper."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from browser.conftest import DESKTOP, PHONE, Watched
 from browser.test_serve_page import assert_accessible, assert_fits, contrast, pixels
 from comparison.made_up import by_name, outline, record
 from ibsd.comparison.summary import summarise
-from ibsd.reporting import page
+from ibsd.reporting import html
 from ibsd.reporting.comparison_report import comparison_report
 from ibsd.reporting.curves import Series, chart
 from ibsd.reporting.scenes import Scene, scenes_section
@@ -26,15 +27,37 @@ LEVELS = {"bicubic": 60, "plain": 120, "ibsd": 180}
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison with pictures, each version a grey of its own, and a long table."""
-    runs = [record(arm, seed, scores=(30.0 + seed, 31.0)) for arm in ("plain", "ibsd") for seed in (0, 1, 2)]
+    runs = [
+        record(arm, seed, scores=(30.0 + seed, 31.0))
+        for arm in ("plain", "ibsd")
+        for seed in (0, 1, 2)
+    ]
     versions = {name: np.full((288, 384, 3), level, np.uint8) for name, level in LEVELS.items()}
-    scene = Scene("scene", np.zeros((72, 96, 3), np.uint8), versions, np.full((288, 384, 3), 240, np.uint8), dict.fromkeys(versions, 30.0))
-    curves = page.section("Curves", page.grid([chart("L1", [Series("a", [(0, 1.0), (9, 0.5)]), Series("b", [(0, 1.0), (9, 0.4)])])]))
-    many = page.section(
-        "Many", page.table(["", *(f"arm-number-{k}" for k in range(14))], [["basicsr-y.psnr_y", *["+0.0032 (better)"] * 14]])
+    scene = Scene(
+        "scene",
+        np.zeros((72, 96, 3), np.uint8),
+        versions,
+        np.full((288, 384, 3), 240, np.uint8),
+        dict.fromkeys(versions, 30.0),
     )
-    folded = page.section("Settings", page.details("All of them", page.paragraph("folded away")))
-    text = comparison_report(summarise(outline(ibsd="treatment"), by_name(*runs)), scenes=scenes_section([scene]) + curves + many + folded)
+    curves = html.section(
+        "Curves",
+        html.grid(
+            [chart("L1", [Series("a", [(0, 1.0), (9, 0.5)]), Series("b", [(0, 1.0), (9, 0.4)])])]
+        ),
+    )
+    many = html.section(
+        "Many",
+        html.table(
+            ["", *(f"arm-number-{k}" for k in range(14))],
+            [["basicsr-y.psnr_y", *["+0.0032 (better)"] * 14]],
+        ),
+    )
+    folded = html.section("Settings", html.details("All of them", html.paragraph("folded away")))
+    text = comparison_report(
+        summarise(outline(ibsd="treatment"), by_name(*runs)),
+        scenes=scenes_section([scene]) + curves + many + folded,
+    )
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(text, encoding="utf-8")
     return path
@@ -42,7 +65,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_it_fits_and_can_be_read_and_asks_for_nothing(report: Path, open_tab: OpenTab, viewport: dict[str, int], scheme: str) -> None:
+def test_it_fits_and_can_be_read_and_asks_for_nothing(
+    report: Path, open_tab: OpenTab, viewport: dict[str, int], scheme: str
+) -> None:
     watched = open_tab(report.as_uri(), viewport, color_scheme=scheme)
     assert_fits(watched.tab)
     assert_accessible(watched.tab)
@@ -52,7 +77,9 @@ def test_it_fits_and_can_be_read_and_asks_for_nothing(report: Path, open_tab: Op
     assert watched.beyond(report.as_uri()) == []
 
 
-def test_the_slider_moves_by_keyboard_and_any_two_versions_can_be_chosen(report: Path, open_tab: OpenTab) -> None:
+def test_the_slider_moves_by_keyboard_and_any_two_versions_can_be_chosen(
+    report: Path, open_tab: OpenTab
+) -> None:
     tab = open_tab(report.as_uri()).tab
     compare = tab.locator(".compare")
     compare.scroll_into_view_if_needed()
@@ -60,7 +87,15 @@ def test_the_slider_moves_by_keyboard_and_any_two_versions_can_be_chosen(report:
     def levels() -> tuple[float, float]:
         """Of the left and the right half, between what lies over them."""
         place = compare.bounding_box()
-        clips = ({"x": place["x"] + share * place["width"], "y": place["y"] + 20, "width": 200, "height": 200} for share in (0.1, 0.6))
+        clips = (
+            {
+                "x": place["x"] + share * place["width"],
+                "y": place["y"] + 20,
+                "width": 200,
+                "height": 200,
+            }
+            for share in (0.1, 0.6)
+        )
         left, right = (float(np.median(pixels(tab.screenshot(clip=clip)))) for clip in clips)
         return left, right
 
@@ -69,7 +104,9 @@ def test_the_slider_moves_by_keyboard_and_any_two_versions_can_be_chosen(report:
     tab.select_option(".choices select >> nth=1", "HR")
     assert levels() == pytest.approx((LEVELS["plain"], 240), abs=2)
     assert tab.locator(".compare .label").all_text_contents() == ["plain", "HR"]
-    assert tab.locator(".compare input").get_attribute("aria-label") == "Divider between plain and HR"
+    assert (
+        tab.locator(".compare input").get_attribute("aria-label") == "Divider between plain and HR"
+    )
     tab.locator(".compare input").focus()
     tab.keyboard.press("Home")
     assert levels()[0] == pytest.approx(240, abs=2)
@@ -77,15 +114,21 @@ def test_the_slider_moves_by_keyboard_and_any_two_versions_can_be_chosen(report:
     assert levels()[1] == pytest.approx(LEVELS["plain"], abs=2)
 
 
-def test_links_lead_to_sections_and_tables_scroll_by_keyboard(report: Path, open_tab: OpenTab) -> None:
+def test_links_lead_to_sections_and_tables_scroll_by_keyboard(
+    report: Path, open_tab: OpenTab
+) -> None:
     tab = open_tab(report.as_uri(), PHONE).tab
     tab.click("nav >> text=Cost")
-    tab.wait_for_function("() => Math.abs(document.querySelector('#cost').getBoundingClientRect().top) < 60")
+    tab.wait_for_function(
+        "() => Math.abs(document.querySelector('#cost').getBoundingClientRect().top) < 60"
+    )
     table = tab.locator("#cost .scroll")
     table.focus()
     tab.keyboard.press("ArrowRight")
     tab.wait_for_function("() => document.querySelector('#cost .scroll').scrollLeft > 0")
-    lefts = table.evaluate("box => [box, box.querySelector('tbody th')].map((each) => each.getBoundingClientRect().left)")
+    lefts = table.evaluate(
+        "box => [box, box.querySelector('tbody th')].map((each) => each.getBoundingClientRect().left)"
+    )
     assert lefts[1] == pytest.approx(lefts[0], abs=1), "rows lose their names"
 
 
@@ -96,5 +139,7 @@ def test_it_prints_whole_and_dark_on_white(report: Path, open_tab: OpenTab, tmp_
     tab.emulate_media(media="print")
     assert tab.locator("text=folded away").is_visible()
     assert not tab.locator("nav").is_visible()
-    assert tab.evaluate("[...document.querySelectorAll('table')].every((table) => table.offsetWidth <= document.body.offsetWidth)")
+    assert tab.evaluate(
+        "[...document.querySelectorAll('table')].every((table) => table.offsetWidth <= document.body.offsetWidth)"
+    )
     assert contrast(tab, "tbody th") >= 4.5

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from images.oracles import camera_notes, srgb_profile
 from PIL import Image
 
 from app.pages import Served, png, waited
 from browser.conftest import DESKTOP, PHONE, Watched
-from photographs.oracles import camera_notes, srgb_profile
 
 pytestmark = pytest.mark.slow
 
@@ -30,23 +30,33 @@ def watched(server: Served, open_tab: OpenTab) -> Watched:
 def photograph(width: int = 120, height: int = 80) -> bytes:
     memory = io.BytesIO()
     picture = Image.open(io.BytesIO(png(height, width)))
-    picture.save(memory, "JPEG", quality=95, icc_profile=srgb_profile(), exif=camera_notes().tobytes())
+    picture.save(
+        memory, "JPEG", quality=95, icc_profile=srgb_profile(), exif=camera_notes().tobytes()
+    )
     return memory.getvalue()
 
 
 def choose(watched: Watched, *files: tuple[str, bytes]) -> None:
     kinds = {"jpg": "image/jpeg", "png": "image/png"}
     watched.tab.set_input_files(
-        "#files", [{"name": name, "mimeType": kinds.get(name[-3:], ""), "buffer": content} for name, content in files]
+        "#files",
+        [
+            {"name": name, "mimeType": kinds.get(name[-3:], ""), "buffer": content}
+            for name, content in files
+        ],
     )
 
 
 def pixels(screenshot: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(screenshot)).convert("RGB").crop((80, 80, 200, 200)), dtype=float)
+    return np.asarray(
+        Image.open(io.BytesIO(screenshot)).convert("RGB").crop((80, 80, 200, 200)), dtype=float
+    )
 
 
 def states(watched: Watched) -> list[str]:
-    return watched.tab.eval_on_selector_all(".job", "cards => cards.map((card) => card.className.replace('job ', ''))")
+    return watched.tab.eval_on_selector_all(
+        ".job", "cards => cards.map((card) => card.className.replace('job ', ''))"
+    )
 
 
 def test_from_upload_to_download(watched: Watched, server: Served, tmp_path: Path) -> None:
@@ -55,8 +65,9 @@ def test_from_upload_to_download(watched: Watched, server: Served, tmp_path: Pat
         """() => {
             window.seen = [];
             const look = () => {
-                const card = document.querySelector(".job"), text = card && card.className + ": " + card.querySelector(".state").textContent;
-                if (text && window.seen.at(-1) !== text) window.seen.push(text);
+                const card = document.querySelector(".job"), text = card && card.className + ": " +
+                card.querySelector(".state").textContent; if (text && window.seen.at(-1) !== text)
+                window.seen.push(text);
             };
             const all = { subtree: true, childList: true, characterData: true, attributes: true };
             new MutationObserver(look).observe(document.getElementById("jobs"), all);
@@ -110,13 +121,20 @@ def test_from_upload_to_download(watched: Watched, server: Served, tmp_path: Pat
 
 def test_cancel_and_bad_and_too_large(watched: Watched, server: Served) -> None:
     tab = watched.tab
-    choose(watched, ("long.png", png(2200, 2200)), ("<b>bad</b>.jpg", b"no picture"), ("huge.png", bytes(6_100_000)))
+    choose(
+        watched,
+        ("long.png", png(2200, 2200)),
+        ("<b>bad</b>.jpg", b"no picture"),
+        ("huge.png", bytes(6_100_000)),
+    )
     tab.wait_for_function("() => document.querySelectorAll('.job.failed').length === 2")
     text = tab.text_content("#jobs")
     assert "<b>bad</b>.jpg" in text
     assert "The file is not an image that can be read" in text
     assert "The file has 6.1 MB, and this server takes 6.0 MB: make it smaller." in text
-    tab.wait_for_function("() => /tile [1-9]/.test(document.querySelector('.job.working .state')?.textContent)")
+    tab.wait_for_function(
+        "() => /tile [1-9]/.test(document.querySelector('.job.working .state')?.textContent)"
+    )
     tab.click(".job.working .cancel")
     tab.wait_for_selector(".job.cancelled")
     assert states(watched) == ["cancelled", "failed", "failed"]
@@ -133,7 +151,9 @@ def test_ten_in_a_row(watched: Watched) -> None:
     choose(watched, *((f"{number}.png", png(30, 40, number)) for number in range(10)))
     watched.tab.wait_for_function("() => document.querySelectorAll('.job.done').length === 10")
     assert len(watched.tab.query_selector_all(".job")) == 10
-    names = watched.tab.eval_on_selector_all(".job .download", "links => links.map((link) => link.download)")
+    names = watched.tab.eval_on_selector_all(
+        ".job .download", "links => links.map((link) => link.download)"
+    )
     assert sorted(names) == [f"{number}_x3.png" for number in range(10)]
     watched.tab.reload()
     watched.tab.wait_for_function("() => document.querySelectorAll('.job.done').length === 10")
@@ -144,8 +164,9 @@ def test_dropped_files_are_taken(watched: Watched) -> None:
     watched.tab.evaluate(
         """bytes => {
             const transfer = new DataTransfer();
-            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
-            document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: transfer }));
+            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png"
+            })); document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable:
+            true, dataTransfer: transfer }));
         }""",
         list(png(20, 20)),
     )
@@ -159,14 +180,22 @@ def test_first_paint(server: Served, open_tab: OpenTab) -> None:
     for _ in range(5):
         tab.reload()
         tab.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
-        paints.append(tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        paints.append(
+            tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        )
     assert min(paints) < 500, paints
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_everything_fits_and_has_a_name(server: Served, open_tab: OpenTab, viewport: dict[str, int]) -> None:
+def test_everything_fits_and_has_a_name(
+    server: Served, open_tab: OpenTab, viewport: dict[str, int]
+) -> None:
     watched = open_tab(server.url, viewport)
-    choose(watched, ("a-very-long-name-that-goes-on-and-on-and-does-not-want-to-end-anywhere.png", png(40, 60)), ("bad.png", b"no"))
+    choose(
+        watched,
+        ("a-very-long-name-that-goes-on-and-on-and-does-not-want-to-end-anywhere.png", png(40, 60)),
+        ("bad.png", b"no"),
+    )
     watched.tab.wait_for_selector(".job.done")
     watched.tab.click(".job.done .open")
     watched.tab.wait_for_selector(".job.failed")
@@ -176,20 +205,32 @@ def test_everything_fits_and_has_a_name(server: Served, open_tab: OpenTab, viewp
 
 def assert_fits(tab: Any) -> None:
     """Nothing is wider than the window."""
-    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert tab.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
 
 
 def assert_accessible(tab: Any) -> None:
-    """One first heading, a language, names for all that can be used, texts for all pictures, and buttons that a finger hits."""
+    """One first heading, a language, names for all that can be used, texts for all pictures, and
+    buttons that a finger hits."""
     assert tab.evaluate("document.documentElement.lang") == "en"
     assert tab.locator("h1").count() == 1
     nameless = tab.evaluate(
-        """() => [...document.querySelectorAll("button, a[href], input, select, [role=img], summary")].filter((each) => each.offsetParent &&
-        !(each.getAttribute("aria-label") || each.textContent.trim() || each.labels?.length || each.title)).map((each) => each.outerHTML)"""
+        """() => [...document.querySelectorAll("button, a[href], input, select, [role=img],
+        summary")].filter((each) => each.offsetParent && !(each.getAttribute("aria-label") ||
+        each.textContent.trim() || each.labels?.length || each.title)).map((each) =>
+        each.outerHTML)"""
     )
     assert nameless == []
-    assert tab.evaluate("[...document.images].filter((image) => image.offsetParent && image.getAttribute('alt') === null).length") == 0
-    small = tab.evaluate("[...document.querySelectorAll('button')].filter((each) => each.offsetParent && each.offsetHeight < 40).length")
+    assert (
+        tab.evaluate(
+            "[...document.images].filter((image) => image.offsetParent && image.getAttribute('alt') === null).length"
+        )
+        == 0
+    )
+    small = tab.evaluate(
+        "[...document.querySelectorAll('button')].filter((each) => each.offsetParent && each.offsetHeight < 40).length"
+    )
     assert small == 0
     assert contrast(tab, ".lead") >= 4.5
 
@@ -197,11 +238,15 @@ def assert_accessible(tab: Any) -> None:
 def contrast(tab: Any, selector: str) -> float:
     """Of a text to the page's ground, by WCAG's formula."""
     colours = tab.evaluate(
-        "selector => [getComputedStyle(document.querySelector(selector)).color, getComputedStyle(document.body).backgroundColor]", selector
+        "selector => [getComputedStyle(document.querySelector(selector)).color, getComputedStyle(document.body).backgroundColor]",
+        selector,
     )
     levels = []
     for colour in colours:
-        parts = np.array([float(part) for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]) / 255
+        parts = (
+            np.array([float(part) for part in colour.partition("(")[2].rstrip(")").split(",")[:3]])
+            / 255
+        )
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         levels.append(float(linear @ (0.2126, 0.7152, 0.0722)))
     return (max(levels) + 0.05) / (min(levels) + 0.05)

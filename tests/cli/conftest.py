@@ -1,4 +1,5 @@
-"""Tiny pairs, weights and configs, and a way to call the command line and look at all that it said."""
+"""Tiny pairs, weights and configs, and a way to call the command line and look at all that it
+said."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pytest
 
 from ibsd.cli.main import main
 from ibsd.export.weights import save_student
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 from ibsd.students import create_student
 
 SCALE = 2
@@ -29,7 +30,9 @@ Call = Callable[..., Said]
 
 
 @pytest.fixture
-def ibsd(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+def ibsd(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Call:
     """`ibsd(arguments...)` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
@@ -42,9 +45,16 @@ def ibsd(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
     return call
 
 
-def write_pair(folder: Path, split: str, name: str, seed: int, lr_px: int = 16, scale: int = SCALE) -> None:
+def write_pair(
+    folder: Path, split: str, name: str, seed: int, lr_px: int = 16, scale: int = SCALE
+) -> None:
     """A smooth random picture and every `scale`-th pixel of it."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (lr_px // 4 + 1, lr_px // 4 + 1, 3)).repeat(4 * scale, 0).repeat(4 * scale, 1)
+    coarse = (
+        np.random.default_rng(seed)
+        .integers(0, 256, (lr_px // 4 + 1, lr_px // 4 + 1, 3))
+        .repeat(4 * scale, 0)
+        .repeat(4 * scale, 1)
+    )
     hr = coarse[: lr_px * scale, : lr_px * scale].astype(np.uint8)
     for side, image in (("LR", hr[::scale, ::scale]), ("HR", hr)):
         (folder / f"{split}_{side}").mkdir(parents=True, exist_ok=True)
@@ -53,9 +63,12 @@ def write_pair(folder: Path, split: str, name: str, seed: int, lr_px: int = 16, 
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in the published layout: two pairs to train on, one for val, one for test. Not to be changed."""
+    """A folder in the published layout: two pairs to train on, one for val, one for test. Not to be
+    changed."""
     folder = tmp_path_factory.mktemp("pairs")
-    for seed, (split, name) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))):
+    for seed, (split, name) in enumerate(
+        (("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))
+    ):
         write_pair(folder, split, name, seed)
     return folder
 
@@ -80,7 +93,7 @@ def config(tmp_path: Path, pairs: Path) -> Path:
         [training]
         num_steps = 6
         log_every = 1
-        figures_every = 3
+        diagnostics_every = 3
         validate_every = 3
         checkpoint_every = 2
         """,

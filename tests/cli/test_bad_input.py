@@ -1,4 +1,5 @@
-"""Every mistake of the user: one sentence that names the place, exit code 2, and nothing of theirs changed."""
+"""Every mistake of the user: one sentence that names the place, exit code 2, and nothing of theirs
+changed."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 
 from .conftest import Call, assert_one_sentence, write_pair
 
@@ -23,12 +24,17 @@ def copy_of(pairs: Path, tmp_path: Path) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture
 def locked() -> Iterator[Path]:
-    """A folder that may not be written to, also where the tests run as root (who then becomes nobody for a while)."""
+    """A folder that may not be written to, also where the tests run as root (who then becomes
+    nobody for a while)."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o555)
@@ -42,7 +48,8 @@ def locked() -> Iterator[Path]:
             folder.chmod(0o755)
 
 
-# -- pairs, by `evaluate`; `train` reads them by the same functions --------------------------------------------------------------
+# -- pairs, by `evaluate`; `train` reads them by the same functions
+# --------------------------------------------------------------
 
 
 def test_missing_folder(ibsd: Call, weights: Path) -> None:
@@ -83,8 +90,12 @@ def test_wrong_scale(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     assert "test_HR/d.png" in said.err
 
 
-@pytest.mark.parametrize("content", [b"", b"this is no picture", b"\x89PNG\r\n\x1a\n and then nothing"])
-def test_not_an_image(content: bytes, ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"this is no picture", b"\x89PNG\r\n\x1a\n and then nothing"]
+)
+def test_not_an_image(
+    content: bytes, ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
     folder = copy_of(pairs, tmp_path)
     (folder / "test_HR" / "d.png").write_bytes(content)
     said = ibsd("evaluate", weights, folder)
@@ -103,7 +114,9 @@ def test_corrupt_image(ibsd: Call, config: Path, pairs: Path, tmp_path: Path) ->
     assert not (tmp_path / "runs").exists()
 
 
-def test_image_of_one_pixel(ibsd: Call, config: Path, weights: Path, pairs: Path, tmp_path: Path) -> None:
+def test_image_of_one_pixel(
+    ibsd: Call, config: Path, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
     folder = copy_of(pairs, tmp_path)
     for split in ("train", "test"):
         write_rgb(folder / f"{split}_LR" / "dot.png", np.zeros((1, 1, 3), np.uint8))
@@ -117,22 +130,29 @@ def test_only_one_of_lr_and_hr(ibsd: Call, weights: Path, tmp_path: Path) -> Non
     assert_one_sentence(ibsd("evaluate", weights, "--lr", tmp_path), "--hr")
 
 
-# -- weights ---------------------------------------------------------------------------------------------------------------------
+# -- weights
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_missing_weights(ibsd: Call, pairs: Path) -> None:
-    assert_one_sentence(ibsd("evaluate", "no.safetensors", pairs), "no.safetensors", "no such weight file")
+    assert_one_sentence(
+        ibsd("evaluate", "no.safetensors", pairs), "no.safetensors", "no such weight file"
+    )
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, -1])
-def test_truncated_weights(kept: int, ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+def test_truncated_weights(
+    kept: int, ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
     (tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:kept])
     assert_one_sentence(ibsd("evaluate", "cut.safetensors", pairs), "cut.safetensors", "truncated")
 
 
 def test_weights_of_another_network(ibsd: Call, pairs: Path, tmp_path: Path) -> None:
     torch.save({"conv.weight": torch.zeros(3, 3, 3, 3)}, tmp_path / "other.pth")
-    assert_one_sentence(ibsd("evaluate", "other.pth", pairs), "other.pth", "no network that ibsd knows")
+    assert_one_sentence(
+        ibsd("evaluate", "other.pth", pairs), "other.pth", "no network that ibsd knows"
+    )
 
 
 def test_weights_of_two_scales(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
@@ -140,14 +160,19 @@ def test_weights_of_two_scales(ibsd: Call, weights: Path, pairs: Path, tmp_path:
     from ibsd.students import create_student
 
     save_student(create_student("imdn", 3, width=8, num_blocks=3), tmp_path / "three.safetensors")
-    assert_one_sentence(ibsd("evaluate", weights, "three.safetensors", pairs), "x2", "three.safetensors for x3")
+    assert_one_sentence(
+        ibsd("evaluate", weights, "three.safetensors", pairs), "x2", "three.safetensors for x3"
+    )
 
 
 def test_training_from_weights_of_another_scale(ibsd: Call, config: Path, weights: Path) -> None:
-    assert_one_sentence(ibsd("train", config, "student.scale=3", f"student.weights={weights}"), "imdn x2", "imdn x3")
+    assert_one_sentence(
+        ibsd("train", config, "student.scale=3", f"student.weights={weights}"), "imdn x2", "imdn x3"
+    )
 
 
-# -- configs ---------------------------------------------------------------------------------------------------------------------
+# -- configs
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,7 +191,9 @@ def test_training_from_weights_of_another_scale(ibsd: Call, config: Path, weight
         ("nonsense", ["nonsense", "section.key=value"]),
     ],
 )
-def test_wrong_settings(override: str, words: list[str], ibsd: Call, config: Path, tmp_path: Path) -> None:
+def test_wrong_settings(
+    override: str, words: list[str], ibsd: Call, config: Path, tmp_path: Path
+) -> None:
     assert_one_sentence(ibsd("train", config, override), *words)
     assert not (tmp_path / "runs").exists()
 
@@ -177,13 +204,16 @@ def test_missing_and_broken_config(ibsd: Call, tmp_path: Path) -> None:
     assert_one_sentence(ibsd("train", "broken.toml"), "broken.toml", "not valid TOML")
 
 
-# -- outputs ---------------------------------------------------------------------------------------------------------------------
+# -- outputs
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_scores_exist(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "scores").mkdir()
     (tmp_path / "scores" / "scores.csv").write_text("mine")
-    assert_one_sentence(ibsd("evaluate", weights, pairs, "-o", "scores"), "scores.csv exists already", "--force")
+    assert_one_sentence(
+        ibsd("evaluate", weights, pairs, "-o", "scores"), "scores.csv exists already", "--force"
+    )
     assert tree(tmp_path / "scores") == {"scores.csv": b"mine"}
 
 
@@ -197,7 +227,11 @@ def test_run_exists(ibsd: Call, config: Path, tmp_path: Path) -> None:
 def test_picture_exists(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "out.png").write_text("mine")
-    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out.png", "--weights", weights), "out.png exists already", "--force")
+    assert_one_sentence(
+        ibsd("upscale", "a.png", "-o", "out.png", "--weights", weights),
+        "out.png exists already",
+        "--force",
+    )
     assert (tmp_path / "out.png").read_text() == "mine"
 
 
@@ -214,15 +248,27 @@ def test_demo_exists(ibsd: Call, tmp_path: Path) -> None:
     assert_one_sentence(ibsd("demo", "-o", "demo"), "earlier demo", "--force")
 
 
-def test_no_permission(ibsd: Call, config: Path, weights: Path, pairs: Path, tmp_path: Path, locked: Path) -> None:
+def test_no_permission(
+    ibsd: Call, config: Path, weights: Path, pairs: Path, tmp_path: Path, locked: Path
+) -> None:
     with as_root():
         write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
         for path in (tmp_path, *tmp_path.parents, pairs, weights.parent):
             if path.is_relative_to(tempfile.gettempdir()) and path != Path(tempfile.gettempdir()):
                 path.chmod(0o755)
-    assert_one_sentence(ibsd("train", config, f"run.folder={locked}/run"), str(locked), "cannot be written to")
-    assert_one_sentence(ibsd("evaluate", weights, pairs, "--no-lpips", "-o", locked / "out"), str(locked), "ermission denied")
-    assert_one_sentence(ibsd("upscale", "a.png", "-o", locked / "out", "--weights", weights), str(locked), "ermission denied")
+    assert_one_sentence(
+        ibsd("train", config, f"run.folder={locked}/run"), str(locked), "cannot be written to"
+    )
+    assert_one_sentence(
+        ibsd("evaluate", weights, pairs, "--no-lpips", "-o", locked / "out"),
+        str(locked),
+        "ermission denied",
+    )
+    assert_one_sentence(
+        ibsd("upscale", "a.png", "-o", locked / "out", "--weights", weights),
+        str(locked),
+        "ermission denied",
+    )
     assert_one_sentence(ibsd("demo", "-o", locked / "out"), str(locked), "ermission denied")
     assert list(locked.iterdir()) == []
 
@@ -238,7 +284,8 @@ class as_root:  # noqa: N801  (reads as a phrase)
         os.seteuid(self.user)
 
 
-# -- upscaling -------------------------------------------------------------------------------------------------------------------
+# -- upscaling
+# -------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -254,7 +301,9 @@ class as_root:  # noqa: N801  (reads as a phrase)
         (["a.png"], ["-o FOLDER"]),
     ],
 )
-def test_wrong_upscaling(arguments: list[str], words: list[str], ibsd: Call, weights: Path, tmp_path: Path) -> None:
+def test_wrong_upscaling(
+    arguments: list[str], words: list[str], ibsd: Call, weights: Path, tmp_path: Path
+) -> None:
     write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "empty").mkdir()
@@ -262,7 +311,9 @@ def test_wrong_upscaling(arguments: list[str], words: list[str], ibsd: Call, wei
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_pictures_are_named_and_the_others_done(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+def test_bad_pictures_are_named_and_the_others_done(
+    ibsd: Call, weights: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     write_rgb(folder / "good.png", np.zeros((8, 8, 3), np.uint8))

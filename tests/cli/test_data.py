@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibsd.data.samples import sample_pair
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
 
 from .conftest import Call, assert_one_sentence
 
@@ -17,7 +17,9 @@ def test_a_sheet_of_every_preset(ibsd: Call, tmp_path: Path) -> None:
     height, width = read_rgb(tmp_path / "sheet.png").shape[:2]
     assert height > 4 * 256 and width > 4 * 256
     before = (tmp_path / "sheet.png").read_bytes()
-    assert_one_sentence(ibsd("data", "preview", tmp_path / "photo.png", "-o", tmp_path / "sheet.png"), "sheet.png")
+    assert_one_sentence(
+        ibsd("data", "preview", tmp_path / "photo.png", "-o", tmp_path / "sheet.png"), "sheet.png"
+    )
     assert (tmp_path / "sheet.png").read_bytes() == before
 
 
@@ -25,4 +27,6 @@ def test_bad_input_is_one_sentence(ibsd: Call, tmp_path: Path) -> None:
     write_rgb(tmp_path / "photo.png", sample_pair("chelsea", 4)[1][:40, :40])
     assert_one_sentence(ibsd("data", "preview", tmp_path / "photo.png"), "both sides need 64")
     assert_one_sentence(ibsd("data", "preview", tmp_path / "absent.png"), "absent.png")
-    assert_one_sentence(ibsd("data", "preview", tmp_path / "photo.png", "--scale", "5"), "--scale is 5")
+    assert_one_sentence(
+        ibsd("data", "preview", tmp_path / "photo.png", "--scale", "5"), "--scale is 5"
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.assembly_demo import MARKER, OWN, DemoResult, claim, credit, run_demo
+from ibsd.commands.demo import MARKER, OWN, DemoResult, claim, credit, run_demo
 
 from .conftest import Call
 
@@ -23,24 +23,37 @@ def test_an_earlier_demo_goes_and_what_lies_beside_it_stays(tmp_path: Path) -> N
 
 
 def test_the_photograph_has_its_credit() -> None:
-    assert credit("brushes").startswith('Photograph: Picture 1A, 2018, by Trevor "Freespace", CC BY 4.0')
-    assert credit("astronaut").startswith("Photograph: Astronaut Eileen Collins, official portrait, by NASA, public domain")
+    assert credit("brushes").startswith(
+        'Photograph: Picture 1A, 2018, by Trevor "Freespace", CC BY 4.0'
+    )
+    assert credit("astronaut").startswith(
+        "Photograph: Astronaut Eileen Collins, official portrait, by NASA, public domain"
+    )
 
 
 @pytest.mark.slow
 def test_demo(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[DemoResult] = []
-    monkeypatch.setattr("ibsd.assembly_demo.run_demo", lambda *given: made.append(run_demo(*given)) or made[0])
+    monkeypatch.setattr(
+        "ibsd.commands.demo.run_demo", lambda *given: made.append(run_demo(*given)) or made[0]
+    )
     said = ibsd("demo", "--steps", "2", "-o", "demo")
     assert said.code == 0, said.err
     assert "one seed: no conclusion" in said.out
     assert all(word in said.out for word in ("bicubic", "plain", "IBSD", "LPIPS"))
     folder = Path("demo")
     assert {path.name for path in folder.iterdir()} == set(OWN)
-    assert list(json.loads((folder / "scores.json").read_text())["means"]) == ["bicubic", "plain", "IBSD"]
+    assert list(json.loads((folder / "scores.json").read_text())["means"]) == [
+        "bicubic",
+        "plain",
+        "IBSD",
+    ]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "One seed: no conclusion" in page
     assert "by NASA" in page
-    monkeypatch.setattr("ibsd.assembly_demo.run_demo", lambda *given: made[0])
+    monkeypatch.setattr("ibsd.commands.demo.run_demo", lambda *given: made[0])
     result = json.loads(ibsd("demo", "--json").out)
-    assert (result["report"], list(result["means"])) == ("demo/report.html", ["bicubic", "plain", "IBSD"])
+    assert (result["report"], list(result["means"])) == (
+        "demo/report.html",
+        ["bicubic", "plain", "IBSD"],
+    )

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
 
 from .conftest import Call, assert_one_sentence
 
@@ -15,11 +15,20 @@ def test_examine_then_train(ibsd: Call, config: Path, pairs: Path, tmp_path: Pat
     shutil.copytree(pairs, tmp_path / "mine")
     (tmp_path / "mine" / "train_LR" / "b.png").write_bytes(b"broken")
     for side in ("LR", "HR"):
-        write_rgb(tmp_path / "mine" / f"train_{side}" / "leak.png", read_rgb(pairs / f"test_{side}" / "d.png"))
+        write_rgb(
+            tmp_path / "mine" / f"train_{side}" / "leak.png",
+            read_rgb(pairs / f"test_{side}" / "d.png"),
+        )
     assert ibsd("train", config, "data.pairs=mine").code == 2
     said = ibsd("doctor", "mine", "-o", "checkup")
     assert said.code == 0, said.err
-    for word in ("published layout", "x2", "leak: 1 pair", "damaged: 1 pair", "to leave out: 4 files"):
+    for word in (
+        "published layout",
+        "x2",
+        "leak: 1 pair",
+        "damaged: 1 pair",
+        "to leave out: 4 files",
+    ):
         assert word in said.out, said.out
     facts = json.loads(Path("checkup/doctor.json").read_text())
     assert facts["counts"] == {"leak": 1, "damaged": 1}

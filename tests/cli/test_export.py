@@ -10,27 +10,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibsd.export import exporting, save_student
-from ibsd.images import write_rgb
+from ibsd.export import export as exporting, save_student
+from ibsd.images.rgb import write_rgb
+from ibsd.inference.exported import sha256_of
 from ibsd.students import create_student
-from ibsd.upscaling.exported import sha256_of
 from ibsd.weights import FOLDER, weights_file
 
 from .conftest import SCALE, Call, assert_one_sentence
 
 
-def test_export_says_what_it_wrote_and_how_near_it_is(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+def test_export_says_what_it_wrote_and_how_near_it_is(
+    ibsd: Call, weights: Path, tmp_path: Path
+) -> None:
     said = ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors")
     assert said.code == 0, said.err
-    nearness = float(re.search(r"fp32: (\S+) dB or more", said.out)[1])  # inf, or rounding where kernels differ by memory's order
+    nearness = float(
+        re.search(r"fp32: (\S+) dB or more", said.out)[1]
+    )  # inf, or rounding where kernels differ by memory's order
     assert "plain.safetensors" in said.out and nearness > 140
     assert (tmp_path / "plain.safetensors.certificate.json").is_file()
-    assert_one_sentence(ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors"), "plain.safetensors", "--force")
+    assert_one_sentence(
+        ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors"),
+        "plain.safetensors",
+        "--force",
+    )
     assert_one_sentence(ibsd("export", weights, "--format", "gguf"), "gguf", "onnx")
     assert_one_sentence(ibsd("export", "none.safetensors", "--format", "onnx"), "none.safetensors")
 
 
-def test_shipped_weights_go_by_name_and_nothing_is_written_beside_them(ibsd: Call, tmp_path: Path) -> None:
+def test_shipped_weights_go_by_name_and_nothing_is_written_beside_them(
+    ibsd: Call, tmp_path: Path
+) -> None:
     before = sorted(FOLDER.iterdir())
     said = ibsd("export", "imdn-small-x4", "--format", "safetensors")
     assert said.code == 0, said.err
@@ -43,10 +53,14 @@ def test_shipped_weights_go_by_name_and_nothing_is_written_beside_them(ibsd: Cal
 
 
 @pytest.mark.parametrize(("backend", "ending"), [("openvino", ".xml"), ("onnx", ".onnx")])
-def test_shipped_weights_for_another_runtime_are_to_be_exported_by_name(ibsd: Call, tmp_path: Path, backend: str, ending: str) -> None:
+def test_shipped_weights_for_another_runtime_are_to_be_exported_by_name(
+    ibsd: Call, tmp_path: Path, backend: str, ending: str
+) -> None:
     write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     said = ibsd("upscale", "a.png", "-o", "b.png", "--weights", "imdn-x4", "--backend", backend)
-    assert_one_sentence(said, f"ibsd export imdn-x4 --format {backend} and name that: --weights imdn-x4{ending}")
+    assert_one_sentence(
+        said, f"ibsd export imdn-x4 --format {backend} and name that: --weights imdn-x4{ending}"
+    )
 
 
 def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
@@ -55,7 +69,7 @@ def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
     def other(student, facts, metadata, path, int8):
         save_student(create_student("imdn", SCALE, width=8, num_blocks=3), path)
 
-    monkeypatch.setitem(exporting._WRITERS, "safetensors", other)
+    monkeypatch.setitem(export._WRITERS, "safetensors", other)
     said = ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors")
     assert said.code == 1
     assert "differs from torch" in said.err and "Traceback" not in said.err
@@ -64,12 +78,16 @@ def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is read through resource")
-def test_efficiency_counts_by_hand_and_measures(ibsd: Call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_efficiency_counts_by_hand_and_measures(
+    ibsd: Call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
     said = ibsd("efficiency", weights, "--size", 16, "--runs", 1, "-o", "sheet.json", "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out) == json.loads((tmp_path / "sheet.json").read_text())
-    assert_one_sentence(ibsd("efficiency", weights, "-o", "sheet.json"), "sheet.json exists already")
+    assert_one_sentence(
+        ibsd("efficiency", weights, "-o", "sheet.json"), "sheet.json exists already"
+    )
     (row,) = json.loads((tmp_path / "sheet.json").read_text())["networks"]
     assert row["backend"] == "torch" and row["latency_ms"] > 0 and row["memory_bytes"] > 0
     assert row["file_bytes"] == weights.stat().st_size

@@ -11,7 +11,7 @@ import pytest
 
 from ibsd.cli.main import USAGE
 from ibsd.cli.terminal import print_json
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 from ibsd.weights import SHIPPED
 
 from .conftest import Call
@@ -40,14 +40,23 @@ def test_upscale_says_what_became_of_each_file(ibsd: Call, weights: Path) -> Non
     said = ibsd("upscale", "in", "-o", "out", "--weights", weights, "--json")
     assert said.code == 2
     good, bad = json.loads(said.out)["files"]
-    assert (good["source"], good["target"], good["error"], good["skipped"]) == ("in/a.png", "out/a.png", None, False)
+    assert (good["source"], good["target"], good["error"], good["skipped"]) == (
+        "in/a.png",
+        "out/a.png",
+        None,
+        False,
+    )
     assert "in/b.png" in bad["error"] and "1 of 2" in said.err
 
 
 def test_export_and_data(ibsd: Call, weights: Path) -> None:
-    found = json.loads(ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors", "--json").out)
+    found = json.loads(
+        ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors", "--json").out
+    )
     assert found["file"] == "plain.safetensors"
-    assert all(each["psnr_db"] is None or each["psnr_db"] > 90 for each in found["compared"]["fp32"])
+    assert all(
+        each["psnr_db"] is None or each["psnr_db"] > 90 for each in found["compared"]["fp32"]
+    )
     write_rgb("photo.png", np.zeros((80, 80, 3), np.uint8))
     found = json.loads(ibsd("data", "preview", "photo.png", "--json").out)
     assert found["sheet"] == "photo-preview.png" and "camera" in found["rows"]

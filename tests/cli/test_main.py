@@ -22,15 +22,17 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": SOURCE}
 
 
 def test_help_is_quick_and_does_not_load_torch() -> None:
-    probe = (
-        "import sys; sys.argv = ['ibsd', '--help']; from ibsd.cli.main import main; main(); print('torch' in sys.modules, file=sys.stderr)"
-    )
+    probe = "import sys; sys.argv = ['ibsd', '--help']; from ibsd.cli.main import main; main(); print('torch' in sys.modules, file=sys.stderr)"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", probe], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stderr.strip() == "False"
     assert all(command.__name__ in done.stdout for command in USAGE)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime  # of the processor: the machine may be busy
+    seconds = (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    )  # of the processor: the machine may be busy
     assert seconds < 0.4
 
 
@@ -56,7 +58,9 @@ def test_each_command_shows_an_example(command: str, ibsd: Call) -> None:
         (["upscale"], ["nothing to upscale"]),
     ],
 )
-def test_a_wrong_command_line_is_one_sentence(arguments: list[str], words: list[str], ibsd: Call) -> None:
+def test_a_wrong_command_line_is_one_sentence(
+    arguments: list[str], words: list[str], ibsd: Call
+) -> None:
     assert_one_sentence(ibsd(*arguments), *words)
 
 
@@ -77,10 +81,12 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise error
 
-    monkeypatch.setattr("ibsd.upscaling.torch_backend.load_student", fail)
+    monkeypatch.setattr("ibsd.inference.torch_backend.load_student", fail)
 
 
-def test_a_defect_of_ours_is_a_traceback_and_a_request(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_ours_is_a_traceback_and_a_request(
+    ibsd: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fail_with(ZeroDivisionError("by zero"), monkeypatch)
     said = ibsd("upscale", "a.png", "-o", "out", "--weights", "w.safetensors")
     assert said.code == 1
@@ -90,7 +96,9 @@ def test_a_defect_of_ours_is_a_traceback_and_a_request(ibsd: Call, monkeypatch: 
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (Ended(15), 143)])
-def test_signals_give_their_codes(error: BaseException, code: int, ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_give_their_codes(
+    error: BaseException, code: int, ibsd: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fail_with(error, monkeypatch)
     said = ibsd("upscale", "a.png", "-o", "out", "--weights", "w.safetensors")
     assert (said.code, said.err) == (code, "")
@@ -98,12 +106,19 @@ def test_signals_give_their_codes(error: BaseException, code: int, ibsd: Call, m
 
 def test_a_full_disk_is_no_defect(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some.file"), monkeypatch)
-    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out", "--weights", "w.safetensors"), "No space left", "some.file", "--resume")
+    assert_one_sentence(
+        ibsd("upscale", "a.png", "-o", "out", "--weights", "w.safetensors"),
+        "No space left",
+        "some.file",
+        "--resume",
+    )
 
 
 def test_a_reader_that_leaves_is_no_defect() -> None:
     probe = "import os, sys; os.close(1); os.dup2(os.pipe()[1], 1); from ibsd.cli.main import main; sys.exit(main(['--help']))"
-    done = subprocess.run([sys.executable, "-c", probe], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
     assert (done.returncode, done.stderr) in ((141, ""), (0, ""))
 
 
@@ -118,7 +133,10 @@ def test_the_first_signal_is_kept_and_the_second_ends() -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-@pytest.mark.parametrize(("typed", "offered"), [("ibsd tra", "train"), ("ibsd train --re", "--resume"), ("ibsd export --fo", "--format")])
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("ibsd tra", "train"), ("ibsd train --re", "--resume"), ("ibsd export --fo", "--format")],
+)
 def test_bash_completes(typed: str, offered: str, ibsd: Call) -> None:
     script = ibsd("--completion", "bash").out
     words = " ".join(typed.split())

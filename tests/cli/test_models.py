@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibsd.data.samples import sample_pair
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.weights import SHIPPED
 
 from .conftest import Call, assert_one_sentence
@@ -26,4 +26,6 @@ def test_upscale_needs_no_weights(ibsd: Call, tmp_path: Path) -> None:
 
 def test_a_scale_without_weights_and_one_beside_weights(ibsd: Call, tmp_path: Path) -> None:
     for arguments in (("--scale", "3"), ("--scale", "4", "--weights", "imdn-x4")):
-        assert_one_sentence(ibsd("upscale", tmp_path / "small.png", "-o", tmp_path / "x.png", *arguments), "weights")
+        assert_one_sentence(
+            ibsd("upscale", tmp_path / "small.png", "-o", tmp_path / "x.png", *arguments), "weights"
+        )

@@ -1,4 +1,5 @@
-"""Laws of progress where no terminal is: few lines, and rates that do not count what an earlier session did."""
+"""Laws of progress where no terminal is: few lines, and rates that do not count what an earlier
+session did."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def test_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_resumed_run_is_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all("1.00 steps/s" in line for line in lines({"a": 100}, 51, monkeypatch) if "left" in line)
+    assert all(
+        "1.00 steps/s" in line for line in lines({"a": 100}, 51, monkeypatch) if "left" in line
+    )
 
 
 def test_several_runs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,27 @@ def test_from_trainings_to_one_page(ibsd: Call, config: Path, pairs: Path) -> No
         assert ibsd("train", config, f"run.folder={objective}", *options).code == 0
     own = Path("ibsd/report.html").read_text(encoding="utf-8")
     assert_stands_alone(own)
-    for words in ("Before and after", "Pictures of val", "training pictures from", "multiply-adds", "Bound against log-likelihood"):
+    for words in (
+        "Before and after",
+        "Pictures of val",
+        "training pictures from",
+        "multiply-adds",
+        "Bound against log-likelihood",
+    ):
         assert words in own
     assert (
-        ibsd("evaluate", "plain/last.safetensors", "ibsd/last.safetensors", pairs, "--split", "all", "--no-lpips", "-o", "scores").code == 0
+        ibsd(
+            "evaluate",
+            "plain/last.safetensors",
+            "ibsd/last.safetensors",
+            pairs,
+            "--split",
+            "all",
+            "--no-lpips",
+            "-o",
+            "scores",
+        ).code
+        == 0
     )
     said = ibsd("report", "plain", "ibsd", "scores", "-o", "both.html")
     assert (said.code, said.out) == (0, "report: both.html\n"), said.err
@@ -39,15 +56,30 @@ def test_from_trainings_to_one_page(ibsd: Call, config: Path, pairs: Path) -> No
     ):
         assert words in both
     assert both.count("<select") == 2
-    assert_one_sentence(ibsd("report", "plain", "ibsd", "-o", "both.html"), "both.html exists already")
-    assert json.loads(ibsd("report", "plain", "--no-pictures", "--json").out) == {"report": "plain/report.html"}
+    assert_one_sentence(
+        ibsd("report", "plain", "ibsd", "-o", "both.html"), "both.html exists already"
+    )
+    assert json.loads(ibsd("report", "plain", "--no-pictures", "--json").out) == {
+        "report": "plain/report.html"
+    }
     assert "Before and after" not in Path("plain/report.html").read_text(encoding="utf-8")
 
 
 def test_a_comparison_and_a_matrix(ibsd: Call) -> None:
-    results = summarise(outline(ibsd="treatment"), by_name(*(record(arm, seed) for arm in ("plain", "ibsd") for seed in (0, 1, 2))))
-    matrix = {"noise": {method: {"basicsr-y": {"psnr_y": level}} for method, level in (("bicubic", 20.0), ("net", 21.25))}}
-    for folder, name, text in (("comparison", "results.json", to_text(results.as_table())), ("matrix", "matrix.json", json.dumps(matrix))):
+    results = summarise(
+        outline(ibsd="treatment"),
+        by_name(*(record(arm, seed) for arm in ("plain", "ibsd") for seed in (0, 1, 2))),
+    )
+    matrix = {
+        "noise": {
+            method: {"basicsr-y": {"psnr_y": level}}
+            for method, level in (("bicubic", 20.0), ("net", 21.25))
+        }
+    }
+    for folder, name, text in (
+        ("comparison", "results.json", to_text(results.as_table())),
+        ("matrix", "matrix.json", json.dumps(matrix)),
+    ):
         Path(folder).mkdir()
         Path(folder, name).write_text(text)
     assert ibsd("report", "comparison", "matrix", "-o", "all.html").code == 0
@@ -63,7 +95,8 @@ def test_a_comparison_and_a_matrix(ibsd: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("run.json", "{"), ("results.json", "{}"), ("scores.json", "[]"), ("matrix.json", '{"a": 1}')]
+    ("name", "content"),
+    [("run.json", "{"), ("results.json", "{}"), ("scores.json", "[]"), ("matrix.json", '{"a": 1}')],
 )
 def test_damaged_files_are_one_sentence(name: str, content: str, ibsd: Call) -> None:
     Path("folder").mkdir()

@@ -14,14 +14,24 @@ from .conftest import Call, assert_one_sentence
 def test_every_network_is_listed_with_its_costs(ibsd: Call) -> None:
     said = ibsd("students", "--no-measure")
     assert said.code == 0
-    for word in (*STUDENTS, "715,176", "40.9 G", "39,920,530", "4 of 64 channels", "github.com/Zheng222/IMDN", "1280x720"):
+    for word in (
+        *STUDENTS,
+        "715,176",
+        "40.9 G",
+        "39,920,530",
+        "4 of 64 channels",
+        "github.com/Zheng222/IMDN",
+        "1280x720",
+    ):
         assert word in said.out
     assert "ms" not in said.out
 
 
 @pytest.mark.slow
 def test_json_holds_what_was_measured_here(ibsd: Call) -> None:
-    said = ibsd("students", "span", "imdn", "--scale", "2", "--side", "16", "--repeats", "1", "--json")
+    said = ibsd(
+        "students", "span", "imdn", "--scale", "2", "--side", "16", "--repeats", "1", "--json"
+    )
     assert said.code == 0
     found = json.loads(said.out)
     assert (found["scale"], found["side"], found["output"]) == (2, 16, [720, 1280])
@@ -34,7 +44,11 @@ def test_json_holds_what_was_measured_here(ibsd: Call) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["imnd"], ["'imnd'", "imdn"]), (["--scale", "5"], ["--scale is 5"]), (["--side", "0"], ["--side is 0", "at least 1"])],
+    [
+        (["imnd"], ["'imnd'", "imdn"]),
+        (["--scale", "5"], ["--scale is 5"]),
+        (["--side", "0"], ["--side is 0", "at least 1"]),
+    ],
 )
 def test_mistakes_are_one_sentence(arguments: list[str], words: list[str], ibsd: Call) -> None:
     assert_one_sentence(ibsd("students", *arguments), *words)

@@ -1,4 +1,5 @@
-"""The whole way: train, stop, resume, evaluate, upscale; what is printed, what is written, what survives a full disk."""
+"""The whole way: train, stop, resume, evaluate, upscale; what is printed, what is written, what
+survives a full disk."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
 
 from .conftest import Call, assert_one_sentence
 from .test_main import ENVIRONMENT
@@ -43,11 +44,24 @@ def test_train_evaluate_upscale(ibsd: Call, config: Path, pairs: Path, tmp_path:
         assert word in said.out
     scores = json.loads(Path("scores/scores.json").read_text())
     assert list(scores["means"]) == ["bicubic", "last", "best"]
-    assert [row["method"] for row in csv.DictReader(io.StringIO(Path("scores/scores.csv").read_text()))] == ["bicubic", "last", "best"]
+    assert [
+        row["method"] for row in csv.DictReader(io.StringIO(Path("scores/scores.csv").read_text()))
+    ] == ["bicubic", "last", "best"]
 
     (tmp_path / "photos").mkdir()
     write_rgb(tmp_path / "photos/a.png", np.zeros((9, 5, 3), np.uint8))
-    said = ibsd("upscale", "photos", "-o", "large", "--weights", weights, "--suffix", "_x2", "--tile", "none")
+    said = ibsd(
+        "upscale",
+        "photos",
+        "-o",
+        "large",
+        "--weights",
+        weights,
+        "--suffix",
+        "_x2",
+        "--tile",
+        "none",
+    )
     assert (said.code, said.out) == (0, "1 of 1 upscaled.\n")
     assert read_rgb("large/a_x2.png").shape == (18, 10, 3)
 
@@ -56,13 +70,30 @@ def test_results_for_machines(ibsd: Call, config: Path, pairs: Path) -> None:
     said = ibsd("train", config, "training.num_steps=2", "run.folder=short", "--json")
     result = json.loads(said.out)
     assert said.code == 0
-    assert (result["step"], result["finished"], result["weights"]["last"]) == (2, True, "short/last.safetensors")
-    said = ibsd("evaluate", result["weights"]["last"], pairs, "--split", "all", "--no-lpips", "--json")
+    assert (result["step"], result["finished"], result["weights"]["last"]) == (
+        2,
+        True,
+        "short/last.safetensors",
+    )
+    said = ibsd(
+        "evaluate", result["weights"]["last"], pairs, "--split", "all", "--no-lpips", "--json"
+    )
     assert json.loads(said.out)["images"] == 4
 
 
-def test_pairs_of_two_folders_and_of_lr_and_hr(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
-    named = ibsd("evaluate", weights, "--lr", pairs / "val_LR", "--hr", pairs / "val_HR", "--no-lpips", "--json")
+def test_pairs_of_two_folders_and_of_lr_and_hr(
+    ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    named = ibsd(
+        "evaluate",
+        weights,
+        "--lr",
+        pairs / "val_LR",
+        "--hr",
+        pairs / "val_HR",
+        "--no-lpips",
+        "--json",
+    )
     for side in ("LR", "HR"):
         (tmp_path / "camera" / side).parent.mkdir(exist_ok=True)
         (tmp_path / "camera" / side).symlink_to(pairs / f"val_{side}")
@@ -72,18 +103,24 @@ def test_pairs_of_two_folders_and_of_lr_and_hr(ibsd: Call, weights: Path, pairs:
     assert_one_sentence(ibsd("evaluate", weights, "camera", "--split", "val"), "--split")
 
 
-def test_weight_files_of_one_name_are_told_apart(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
+def test_weight_files_of_one_name_are_told_apart(
+    ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "last.safetensors").write_bytes(weights.read_bytes())
-    said = ibsd("evaluate", "one/last.safetensors", "two/last.safetensors", pairs, "--no-lpips", "--json")
+    said = ibsd(
+        "evaluate", "one/last.safetensors", "two/last.safetensors", pairs, "--no-lpips", "--json"
+    )
     assert list(json.loads(said.out)["means"]) == ["bicubic", "one/last", "two/last"]
     assert_one_sentence(ibsd("evaluate", weights, weights, pairs), "twice")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_leaves_and_the_run_goes_on(number: signal.Signals, ibsd: Call, config: Path, tmp_path: Path) -> None:
+def test_a_signal_saves_and_leaves_and_the_run_goes_on(
+    number: signal.Signals, ibsd: Call, config: Path, tmp_path: Path
+) -> None:
     long = ("training.num_steps=100000", "training.checkpoint_every=0", "training.validate_every=0")
     process = subprocess.Popen(
         [sys.executable, "-m", "ibsd", "train", str(config), *long],
@@ -118,7 +155,9 @@ def test_a_full_disk_keeps_the_checkpoint_before(ibsd: Call, config: Path, tmp_p
     checkpoints = tmp_path / "runs/tiny/checkpoints"
     before = {path: path.read_bytes() for path in sorted(checkpoints.rglob("*")) if path.is_file()}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # logs and weights fit, a checkpoint's part does not
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (100_000, hard)
+    )  # logs and weights fit, a checkpoint's part does not
     try:
         said = ibsd("train", config, "--resume", "training.log_every=2")
     finally:
@@ -128,13 +167,20 @@ def test_a_full_disk_keeps_the_checkpoint_before(ibsd: Call, config: Path, tmp_p
     assert last.startswith("ibsd: ")
     assert "step-00000006: the checkpoint could not be saved" in last
     assert "Traceback" not in said.err
-    assert {path: path.read_bytes() for path in sorted(checkpoints.rglob("*")) if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in sorted(checkpoints.rglob("*")) if path.is_file()
+    } == before
     assert ibsd("train", config, "--resume").code == 0
 
 
 def test_a_run_that_only_skips_ends_with_advice(ibsd: Call, config: Path) -> None:
     said = ibsd(
-        "train", config, "training.learning_rate=0.9", "training.num_steps=400", "training.max_consecutive_skips=3", "training.log_every=50"
+        "train",
+        config,
+        "training.learning_rate=0.9",
+        "training.num_steps=400",
+        "training.max_consecutive_skips=3",
+        "training.log_every=50",
     )
     if said.code:  # it diverged, as it should
         assert said.code == 2

@@ -1,4 +1,5 @@
-"""`ibsd upscale` as a process: Ctrl-C and SIGTERM leave no half file, options arrive, and what is not needed is not loaded."""
+"""`ibsd upscale` as a process: Ctrl-C and SIGTERM leave no half file, options arrive, and what is
+not needed is not loaded."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from cli.conftest import Call, assert_one_sentence
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
 
 pytest.importorskip("pyvips")
 
@@ -22,12 +23,24 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_no_half_file_and_the_run_can_go_on(weights: Path, tmp_path: Path, number: int) -> None:
+def test_a_signal_leaves_no_half_file_and_the_run_can_go_on(
+    weights: Path, tmp_path: Path, number: int
+) -> None:
     (tmp_path / "in").mkdir()
     write_rgb(tmp_path / "in" / "a.png", np.zeros((8, 8, 3), np.uint8))
     write_rgb(tmp_path / "in" / "b.png", np.zeros((6000, 4000, 3), np.uint8))
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "ibsd", "upscale", tmp_path / "in", "-o", out, "--weights", weights]
+    command = [
+        sys.executable,
+        "-m",
+        "ibsd",
+        "upscale",
+        tmp_path / "in",
+        "-o",
+        out,
+        "--weights",
+        weights,
+    ]
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(out.glob(".b.png.*")) and time.monotonic() < deadline:
@@ -41,7 +54,9 @@ def test_a_signal_leaves_no_half_file_and_the_run_can_go_on(weights: Path, tmp_p
     assert [path.name for path in out.iterdir()] == ["a.png"]
 
 
-def test_existing_results_are_skipped_or_replaced(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+def test_existing_results_are_skipped_or_replaced(
+    ibsd: Call, weights: Path, tmp_path: Path
+) -> None:
     for folder in ("in", "out"):
         (tmp_path / folder).mkdir()
     for name in ("a.png", "b.png"):
@@ -51,19 +66,40 @@ def test_existing_results_are_skipped_or_replaced(ibsd: Call, weights: Path, tmp
     said = ibsd("upscale", "in", "-o", "out", "--weights", weights, "--skip-existing")
     assert (said.code, said.out) == (0, "1 of 2 upscaled, 1 there already.\n")
     assert (tmp_path / "out" / "a.png").read_text() == "mine"
-    assert_one_sentence(ibsd("upscale", "in", "-o", "out", "--weights", weights, "--skip-existing", "--force"), "one of them")
+    assert_one_sentence(
+        ibsd("upscale", "in", "-o", "out", "--weights", weights, "--skip-existing", "--force"),
+        "one of them",
+    )
     assert ibsd("upscale", "in", "-o", "out", "--weights", weights, "--force").code == 0
     assert read_rgb("out/a.png").shape == (16, 16, 3)
 
 
 def test_format_and_quality(ibsd: Call, weights: Path, tmp_path: Path) -> None:
-    write_rgb(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    write_rgb(
+        tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    )
     for quality in (10, 90):
-        said = ibsd("upscale", "a.png", "-o", f"out-{quality}", "--weights", weights, "--format", "webp", "--quality", quality)
+        said = ibsd(
+            "upscale",
+            "a.png",
+            "-o",
+            f"out-{quality}",
+            "--weights",
+            weights,
+            "--format",
+            "webp",
+            "--quality",
+            quality,
+        )
         assert said.code == 0, said.err
     assert Path("out-10/a.webp").stat().st_size < Path("out-90/a.webp").stat().st_size
-    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out", "--weights", weights, "--quality", 0), "quality is 0")
-    assert_one_sentence(ibsd("upscale", "a.png", "-o", "out", "--weights", weights, "--format", "heic"), "format is 'heic'")
+    assert_one_sentence(
+        ibsd("upscale", "a.png", "-o", "out", "--weights", weights, "--quality", 0), "quality is 0"
+    )
+    assert_one_sentence(
+        ibsd("upscale", "a.png", "-o", "out", "--weights", weights, "--format", "heic"),
+        "format is 'heic'",
+    )
 
 
 def test_bits_that_are_lost_are_named(ibsd: Call, weights: Path, tmp_path: Path) -> None:
@@ -92,7 +128,11 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 def test_upscaling_files_loads_nothing_heavy(tmp_path: Path) -> None:
     write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     done = subprocess.run(
-        [sys.executable, "-c", LIGHT, tmp_path / "a.png", tmp_path / "b.png"], env=ENVIRONMENT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LIGHT, tmp_path / "a.png", tmp_path / "b.png"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert not set(done.stdout.split()) & {"torch", "scipy", "skimage", "matplotlib", "pandas"}
     assert read_rgb(tmp_path / "b.png").shape == (16, 16, 3)

@@ -19,19 +19,33 @@ def identity(arm: str = "plain", seed: int = 0, **changes: Any) -> Identity:
         setting="north",
         arm=arm,
         seed=seed,
-        config={"training": {"training.num_steps": 6, "run.seed": seed}, "scoring": {"lpips": False}},
+        config={
+            "training": {"training.num_steps": 6, "run.seed": seed},
+            "scoring": {"lpips": False},
+        },
         code={"training": {"ibsd.a": "aaaa", "ibsd.b": "bbbb"}, "scoring": {"ibsd.m": "mmmm"}},
         data={"train": "t" * 8, "tests": {"new": "n" * 8}},
     )
     return replace(base, **changes)
 
 
-def record(arm: str = "plain", seed: int = 0, scores: Any = (30.0, 31.0, 32.0), batches: str = "order", **changes: Any) -> RunRecord:
-    """A finished run on one test set of as many images as there are scores; LPIPS is scores / 100."""
+def record(
+    arm: str = "plain",
+    seed: int = 0,
+    scores: Any = (30.0, 31.0, 32.0),
+    batches: str = "order",
+    **changes: Any,
+) -> RunRecord:
+    """A finished run on one test set of as many images as there are scores; LPIPS is scores /
+    100."""
     scores = np.asarray(scores, dtype=float)
     figures = {METRIC: tuple(map(float, scores)), "ibsd-cdc.lpips": tuple(map(float, scores / 100))}
     test = TestScores(
-        "unseen", tuple(f"image{k}" for k in range(len(scores))), (1,) * len(scores), {METRIC: 29.0}, {"ema": figures, "raw": figures}
+        "unseen",
+        tuple(f"image{k}" for k in range(len(scores))),
+        (1,) * len(scores),
+        {METRIC: 29.0},
+        {"ema": figures, "raw": figures},
     )
     base = RunRecord(
         identity=identity(arm, seed),
@@ -45,10 +59,25 @@ def record(arm: str = "plain", seed: int = 0, scores: Any = (30.0, 31.0, 32.0), 
         },
         tests={"new": test},
         final={"terms": {"l1": 0.1}, "skipped": 0, "alarms": 0},
-        log={"terms": {"step": [6], "l1": [0.1]}, "figures": {"step": [6], "scale/F0": [1.5], "alarms": [0.0]}},
+        log={
+            "terms": {"step": [6], "l1": [0.1]},
+            "figures": {"step": [6], "scale/F0": [1.5], "alarms": [0.0]},
+        },
         inference={"parameters": 100, "layout": "same", "weights": "x"},
-        cost={"timed_steps": 6, "seconds_per_step": 0.2, "cpu_seconds_per_step": 0.1, "peak_memory_mib": 300.0},
-        machine={"processor": "P", "cores": 2, "threads": 1, "python": "3.11", "torch": "2.13", "finished": "2026-01-01"},
+        cost={
+            "timed_steps": 6,
+            "seconds_per_step": 0.2,
+            "cpu_seconds_per_step": 0.1,
+            "peak_memory_mib": 300.0,
+        },
+        machine={
+            "processor": "P",
+            "cores": 2,
+            "threads": 1,
+            "python": "3.11",
+            "torch": "2.13",
+            "finished": "2026-01-01",
+        },
     )
     return replace(base, **changes)
 
@@ -63,4 +92,7 @@ def outline(**roles: Role) -> Outline:
 
 
 def by_name(*records: RunRecord) -> dict[RunName, RunRecord]:
-    return {RunName(each.identity.setting, each.identity.arm, each.identity.seed): each for each in records}
+    return {
+        RunName(each.identity.setting, each.identity.arm, each.identity.seed): each
+        for each in records
+    }

@@ -21,7 +21,10 @@ def with_marks(marks: tuple[int, ...]) -> PatchSource:
 def test_the_digest_follows_seed_and_count() -> None:
     assert drawn(tiny.source(seed=1), 3).digest == drawn(tiny.source(seed=1), 3).digest
     digests = {drawn(tiny.source(seed=seed), count).digest for seed in (1, 2) for count in (2, 3)}
-    digests |= {drawn(tiny.source(seed=1, batch_size=4), 3).digest, drawn(tiny.source(seed=1, augment=False), 3).digest}
+    digests |= {
+        drawn(tiny.source(seed=1, batch_size=4), 3).digest,
+        drawn(tiny.source(seed=1, augment=False), 3).digest,
+    }
     assert len(digests) == 6
 
 

@@ -24,7 +24,9 @@ def fingerprint(folder: Path, source: str) -> dict[str, str]:
     package = folder / f"{len(list(folder.iterdir()))}" / "pack"
     (package / "lower").mkdir(parents=True)
     (package / "__init__.py").write_text("from pack.top import double\n")
-    (package / "lower" / "__init__.py").write_text('"""Lower."""\nfrom pack.lower.base import one\n')
+    (package / "lower" / "__init__.py").write_text(
+        '"""Lower."""\nfrom pack.lower.base import one\n'
+    )
     (package / "lower" / "base.py").write_text("one = 1\n")
     (package / "other.py").write_text("two = 2\n")
     (package / "top.py").write_text(source)
@@ -46,7 +48,9 @@ def test_wording_and_layout_do_not_count(tmp_path: Path, old: str, new: str) -> 
     assert fingerprint(tmp_path, BEFORE.replace(old, new)) == fingerprint(tmp_path, BEFORE)
 
 
-@pytest.mark.parametrize(("old", "new"), [("2 * x", "3 * x"), ("x < 0", "x <= 0"), ("def double", "@cache\ndef double")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("2 * x", "3 * x"), ("x < 0", "x <= 0"), ("def double", "@cache\ndef double")]
+)
 def test_what_is_computed_counts(tmp_path: Path, old: str, new: str) -> None:
     before, after = fingerprint(tmp_path, BEFORE), fingerprint(tmp_path, BEFORE.replace(old, new))
     assert before.keys() == after.keys() == {"pack.top", "pack.lower.base"}
@@ -54,20 +58,30 @@ def test_what_is_computed_counts(tmp_path: Path, old: str, new: str) -> None:
     assert before["pack.lower.base"] == after["pack.lower.base"]
 
 
-def test_an_import_brings_its_module_and_an_import_of_something_else_does_not(tmp_path: Path) -> None:
+def test_an_import_brings_its_module_and_an_import_of_something_else_does_not(
+    tmp_path: Path,
+) -> None:
     assert "pack.other" in fingerprint(tmp_path, BEFORE + "\ndef late():\n    import pack.other\n")
-    assert fingerprint(tmp_path, BEFORE + "\nimport json\n").keys() == {"pack.top", "pack.lower.base"}
+    assert fingerprint(tmp_path, BEFORE + "\nimport json\n").keys() == {
+        "pack.top",
+        "pack.lower.base",
+    }
 
 
 def test_a_module_left_out_is_not_followed(tmp_path: Path) -> None:
     fingerprint(tmp_path, BEFORE)
     package = tmp_path / "0" / "pack"
-    assert code_fingerprint(package, ["pack.top"], ["pack.lower", "pack.lower.base"]).keys() == {"pack.top"}
+    assert code_fingerprint(package, ["pack.top"], ["pack.lower", "pack.lower.base"]).keys() == {
+        "pack.top"
+    }
 
 
 def test_the_hash_is_pinned_for_all_versions_of_python(tmp_path: Path) -> None:
     """A run made under another Python must be found: this value is the same from 3.11 on."""
     assert (
-        fingerprint(tmp_path, BEFORE + '\ndef f[0](a, /, *b):\n    return f"{a!r:>{3}} {b[1:]}"\n'.replace("[0]", ""))["pack.top"]
+        fingerprint(
+            tmp_path,
+            BEFORE + '\ndef f[0](a, /, *b):\n    return f"{a!r:>{3}} {b[1:]}"\n'.replace("[0]", ""),
+        )["pack.top"]
         == "3218f7c45a67"
     )

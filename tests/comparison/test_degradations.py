@@ -1,4 +1,5 @@
-"""The degradation matrix of `ibsd compare`: trained on photographs under some families, scored on others under some more."""
+"""The degradation matrix of `ibsd compare`: trained on photographs under some families, scored on
+others under some more."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ import numpy as np
 import pytest
 
 from comparison.two_cameras import TOML
-from ibsd.assembly_compare import Comparison
-from ibsd.compare import compare
-from ibsd.config_compare import load_compare_config
+from ibsd.commands.compare import compare
+from ibsd.commands.plan import Comparison
+from ibsd.config.comparison import load_compare_config
 from ibsd.data.samples import SPLITS, sample_pair
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 from ibsd.types import InputError
 
 PHOTOGRAPHS = """
@@ -64,7 +65,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder, some in (("photographs", names[:4]), ("others", names[4:9])):
         (tmp_path / folder).mkdir()
         for name in some:
-            write_rgb(tmp_path / folder / f"{name}.png", sample_pair(name, 2)[1][40:136, 40:136].copy())
+            write_rgb(
+                tmp_path / folder / f"{name}.png", sample_pair(name, 2)[1][40:136, 40:136].copy()
+            )
     (tmp_path / "compare.toml").write_text(PHOTOGRAPHS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -76,8 +79,13 @@ def test_a_row_for_each_family_and_their_mean_per_photograph(place: Path) -> Non
     tests = record["tests"]
     assert list(tests) == ["unseen/blur disc", "unseen/jpeg 50", "unseen"]
     assert len(tests["unseen"]["images"]) == 5
-    rows = [tests[f"unseen/{family}"]["scores"]["ema"]["basicsr-y.psnr_y"] for family in ("blur disc", "jpeg 50")]
-    assert np.allclose(np.mean(rows, axis=0), tests["unseen"]["scores"]["ema"]["basicsr-y.psnr_y"], atol=1e-6)
+    rows = [
+        tests[f"unseen/{family}"]["scores"]["ema"]["basicsr-y.psnr_y"]
+        for family in ("blur disc", "jpeg 50")
+    ]
+    assert np.allclose(
+        np.mean(rows, axis=0), tests["unseen"]["scores"]["ema"]["basicsr-y.psnr_y"], atol=1e-6
+    )
     assert not np.allclose(rows[0], rows[1])
     primary = [each.test for each in results.differences if each.primary]
     assert primary == ["unseen"]  # a claim is made of the mean alone
@@ -95,14 +103,27 @@ def test_a_row_for_each_family_and_their_mean_per_photograph(place: Path) -> Non
 def test_what_degrades_is_part_of_the_run_and_of_no_other(place: Path) -> None:
     comparison = Comparison(load_compare_config("compare.toml"))
     identity = comparison.wanted(comparison.names[0]).identity
-    assert "ibsd.data.presets" in identity.code["training"] and "ibsd.evaluation.matrix" in identity.code["scoring"]
-    assert identity.config["training"]["data.degradations"] == [["blur gaussian", 1], ["jpeg 90", 1]]
-    other = Comparison(load_compare_config("compare.toml", ["settings.one.tests.unseen.crop_px=96"])).wanted(comparison.names[0]).identity
+    assert (
+        "ibsd.data.presets" in identity.code["training"]
+        and "ibsd.evaluation.matrix" in identity.code["scoring"]
+    )
+    assert identity.config["training"]["data.degradations"] == [
+        ["blur gaussian", 1],
+        ["jpeg 90", 1],
+    ]
+    other = (
+        Comparison(load_compare_config("compare.toml", ["settings.one.tests.unseen.crop_px=96"]))
+        .wanted(comparison.names[0])
+        .identity
+    )
     assert other.training_key == identity.training_key and other.key != identity.key
     (place / "pairs.toml").write_text(TOML)
     pairs = Comparison(load_compare_config("pairs.toml"))
     code = pairs.wanted(pairs.names[0], with_data=False).identity.code
-    assert not {"ibsd.data.presets", "ibsd.evaluation.matrix"} & {*code["training"], *code["scoring"]}
+    assert not {"ibsd.data.presets", "ibsd.evaluation.matrix"} & {
+        *code["training"],
+        *code["scoring"],
+    }
 
 
 def test_a_photograph_that_was_trained_on_is_not_scored_on(place: Path) -> None:
@@ -115,7 +136,10 @@ def test_a_photograph_that_was_trained_on_is_not_scored_on(place: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ('settings.one.tests.unseen.families=["blur of mind"]', "unknown degradation 'blur of mind'"),
+        (
+            'settings.one.tests.unseen.families=["blur of mind"]',
+            "unknown degradation 'blur of mind'",
+        ),
         ("settings.one.tests.unseen.families=[]", "together with families"),
         ('compare.examine.classes=["halo", "hallo"]', "unknown degradation 'hallo'"),
         ('arms.ibsd.objective.options.soft_target="bank"', "set it to 'snapshot'"),
@@ -131,6 +155,12 @@ def test_bad_families_are_named(place: Path, override: str, message: str) -> Non
 def test_the_probe_sees_the_same_photographs_under_every_family(place: Path) -> None:
     compare("compare.toml")
     results = compare("compare.toml", examine=True)
-    assert {line.arm for line in results.probes} == {"plain", "watch", "ibsd", "random weights", "LR pixels"}
+    assert {line.arm for line in results.probes} == {
+        "plain",
+        "watch",
+        "ibsd",
+        "random weights",
+        "LR pixels",
+    }
     assert {line.chance for line in results.probes} == {0.5}
     assert "ibsd" in [line.arm for line in results.accounts]

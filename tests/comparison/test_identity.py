@@ -10,15 +10,21 @@ import pytest
 
 from comparison.made_up import identity, record
 from ibsd.comparison.identity import departures
-from ibsd.comparison.library import Library, Wanted
 from ibsd.comparison.records import read_record, record_path, write_record
+from ibsd.comparison.store import Library, Wanted
 from ibsd.types import InputError
 
 
 def test_keys_follow_config_data_and_code() -> None:
     base = identity()
-    other_config = {"training": base.config["training"] | {"training.num_steps": 7}, "scoring": base.config["scoring"]}
-    other_code = {"training": base.code["training"] | {"ibsd.a": "cccc"}, "scoring": base.code["scoring"]}
+    other_config = {
+        "training": base.config["training"] | {"training.num_steps": 7},
+        "scoring": base.config["scoring"],
+    }
+    other_code = {
+        "training": base.code["training"] | {"ibsd.a": "cccc"},
+        "scoring": base.code["scoring"],
+    }
     assert base.data is not None
     trained_otherwise = [
         replace(base, config=other_config),
@@ -39,7 +45,15 @@ def test_names_of_arm_and_setting_are_no_part_of_the_key() -> None:
 
 
 def test_a_run_departs_where_a_value_differs() -> None:
-    now, then = identity(), identity(config={"training": {"training.num_steps": 5, "run.seed": 0}, "scoring": {"lpips": False}})
+    now, then = (
+        identity(),
+        identity(
+            config={
+                "training": {"training.num_steps": 5, "run.seed": 0},
+                "scoring": {"lpips": False},
+            }
+        ),
+    )
     assert departures(now, then, {}) == ["training.num_steps 5 -> 6"]
     assert departures(now, identity(data={"train": "x", "tests": {}}), {}) == ["data"]
     assert departures(replace(now, data=None), identity(data={"train": "x", "tests": {}}), {}) == []
@@ -47,14 +61,24 @@ def test_a_run_departs_where_a_value_differs() -> None:
 
 def test_an_option_that_came_later_counts_as_its_default() -> None:
     then = identity()
-    now = identity(config={"training": {**then.config["training"], "objective.options.pool": 0}, "scoring": {"lpips": False}})
+    now = identity(
+        config={
+            "training": {**then.config["training"], "objective.options.pool": 0},
+            "scoring": {"lpips": False},
+        }
+    )
     assert departures(now, then, {"objective.options.pool": 0}) == []
     assert departures(now, then, {"objective.options.pool": 4}) == ["objective.options.pool 4 -> 0"]
     assert departures(now, then, {}) == ["objective.options.pool '(nothing)' -> 0"]
 
 
 def test_other_code_is_accepted_by_module_and_hash() -> None:
-    now = identity(code={"training": {"ibsd.a": "new", "ibsd.b": "bbbb", "ibsd.c": "cccc"}, "scoring": {"ibsd.m": "mmmm"}})
+    now = identity(
+        code={
+            "training": {"ibsd.a": "new", "ibsd.b": "bbbb", "ibsd.c": "cccc"},
+            "scoring": {"ibsd.m": "mmmm"},
+        }
+    )
     then = identity()
     assert departures(now, then, {}) == ["ibsd.a@aaaa", "ibsd.c@none"]
     assert departures(now, then, {}, ["ibsd.a@aaaa"]) == ["ibsd.c@none"]
@@ -73,7 +97,11 @@ def test_a_library_finds_what_it_wrote(tmp_path: Path) -> None:
 def test_a_library_says_which_code_hinders(tmp_path: Path) -> None:
     library = Library(tmp_path)
     library.add(record())
-    now = Wanted(identity(code={"training": {"ibsd.a": "new", "ibsd.b": "bbbb"}, "scoring": {"ibsd.m": "mmmm"}}))
+    now = Wanted(
+        identity(
+            code={"training": {"ibsd.a": "new", "ibsd.b": "bbbb"}, "scoring": {"ibsd.m": "mmmm"}}
+        )
+    )
     assert library.find(now) is None
     assert library.code_that_hinders(now) == ["ibsd.a@aaaa"]
     assert library.find_of_any_code(now) is not None
@@ -100,7 +128,11 @@ def test_records_survive_the_disk_with_infinities(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [("{", "cannot be read as a run"), ('{"format": 1}', "cannot be read as a run"), ('{"format": 99}', "format 99")],
+    [
+        ("{", "cannot be read as a run"),
+        ('{"format": 1}', "cannot be read as a run"),
+        ('{"format": 99}', "format 99"),
+    ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, content: str, sentence: str) -> None:
     path = tmp_path / "north" / "plain" / "seed-0-00000000.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.compare import compare
+from ibsd.commands.compare import compare
 from ibsd.data.samples import write_sample_pairs
 from ibsd.distillation.registry import OBJECTIVES
 
@@ -26,7 +26,7 @@ patch_px = 16
 [base.training]
 num_steps = 4
 log_every = 2
-figures_every = 3
+diagnostics_every = 3
 [settings.one.tests.new]
 splits = ["test"]
 role = "unseen"
@@ -34,7 +34,9 @@ role = "unseen"
 
 
 @pytest.mark.slow
-def test_every_objective_is_compared_and_dlb_is_marked_unpaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_objective_is_compared_and_dlb_is_marked_unpaired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_sample_pairs(tmp_path / "pairs", scale=2)
     for split in ("train", "val", "test"):
@@ -43,14 +45,26 @@ def test_every_objective_is_compared_and_dlb_is_marked_unpaired(tmp_path: Path, 
                 file.unlink()
     short = {"warm_up": 0, "ramp": 0, "period": 2}
     arms = []
-    methods = {name: objective for name, objective in OBJECTIVES.items() if name != "cdc"}  # which trains one network alone
+    methods = {
+        name: objective for name, objective in OBJECTIVES.items() if name != "cdc"
+    }  # which trains one network alone
     for name, objective in methods.items():
-        options = [f"{key} = {value}" for key, value in short.items() if key in inspect.signature(objective).parameters]
-        arms.append(f'[arms.{name}]\nobjective.name = "{name}"\nobjective.options = {{ {", ".join(options)} }}\n')
+        options = [
+            f"{key} = {value}"
+            for key, value in short.items()
+            if key in inspect.signature(objective).parameters
+        ]
+        arms.append(
+            f'[arms.{name}]\nobjective.name = "{name}"\nobjective.options = {{ {", ".join(options)} }}\n'
+        )
     (tmp_path / "compare.toml").write_text(HEAD + "".join(arms), encoding="utf-8")
     results = compare("compare.toml")
     assert not results.missing and not results.refused
     kinds = {difference.arm: difference.kind for difference in results.differences}
-    assert kinds == {name: "treatment" if objective.paired else "unpaired" for name, objective in methods.items() if name != "plain"}
+    assert kinds == {
+        name: "treatment" if objective.paired else "unpaired"
+        for name, objective in methods.items()
+        if name != "plain"
+    }
     assert kinds["dlb"] == "unpaired"
     assert all(cost.same_inference and not cost.given_up for cost in results.costs)

@@ -9,7 +9,7 @@ import pytest
 
 from ibsd.comparison.outline import RunName
 from ibsd.comparison.pool import Outcome, TimeLeft, in_processes, make_all, one_by_one
-from ibsd.comparison.runs import claimed, now_and_then
+from ibsd.comparison.run import claimed, now_and_then
 
 NAMES = [RunName("north", "plain", seed) for seed in range(4)]
 
@@ -71,7 +71,9 @@ def test_a_request_to_stop_ends_workers() -> None:
     assert set(outcomes.values()) == {"stopped"}
 
 
-def test_what_is_left_is_said_after_every_run_that_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_is_said_after_every_run_that_was_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now, said = [0.0], []
     monkeypatch.setattr("ibsd.comparison.pool.time.monotonic", lambda: now[0])
     time_left = TimeLeft(4, said.append)
@@ -90,7 +92,7 @@ def test_what_is_left_is_said_after_every_run_that_was_made(monkeypatch: pytest.
 
 def test_a_long_run_says_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], []
-    monkeypatch.setattr("ibsd.comparison.runs.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ibsd.comparison.run.time.monotonic", lambda: now[0])
     on_step = now_and_then(said.append, 2000)
     for step in range(1, 2001):
         now[0] += 0.125

@@ -24,7 +24,10 @@ PLAIN = np.linspace(28.0, 33.0, 12)
 def runs(arm: str, *offsets: float, batches: str = "order") -> list[RunRecord]:
     """One run a seed, better than plain by the seed's offset, with a little of the image's own."""
     wobble = 0.01 * np.sin(np.arange(12))
-    return [record(arm, seed, PLAIN + offset + wobble * (arm != "plain"), batches) for seed, offset in enumerate(offsets)]
+    return [
+        record(arm, seed, PLAIN + offset + wobble * (arm != "plain"), batches)
+        for seed, offset in enumerate(offsets)
+    ]
 
 
 def primary(results: Results, arm: str) -> Difference:
@@ -33,7 +36,11 @@ def primary(results: Results, arm: str) -> Difference:
 
 
 def test_a_steady_gain_is_better_and_stands_beside_its_noise_floor() -> None:
-    everything = by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12), *runs("again", 0.02, -0.02, 0.01, batches="other"))
+    everything = by_name(
+        *runs("plain", 0, 0, 0),
+        *runs("good", 0.1, 0.11, 0.12),
+        *runs("again", 0.02, -0.02, 0.01, batches="other"),
+    )
     results = summarise(outline(good="treatment", again="a/a"), everything)
     good = primary(results, "good")
     assert good.verdict == "better"
@@ -44,29 +51,44 @@ def test_a_steady_gain_is_better_and_stands_beside_its_noise_floor() -> None:
     assert 0.0 < good.noise_floor < 0.11
     assert reading(good) == "better"
     assert primary(results, "again").kind == "a/a"
-    lpips = next(each for each in results.differences if each.arm == "good" and each.metric == "ibsd-cdc.lpips" and each.weights == "ema")
+    lpips = next(
+        each
+        for each in results.differences
+        if each.arm == "good" and each.metric == "ibsd-cdc.lpips" and each.weights == "ema"
+    )
     assert (lpips.verdict, lpips.wins) == ("worse", 0)  # less is better there
     assert not results.refused
     assert not results.missing
 
 
 def test_two_seeds_are_no_interval() -> None:
-    results = summarise(outline(good="treatment"), by_name(*runs("plain", 0, 0), *runs("good", 0.1, 0.1)))
+    results = summarise(
+        outline(good="treatment"), by_name(*runs("plain", 0, 0), *runs("good", 0.1, 0.1))
+    )
     assert primary(results, "good").verdict == "no interval"
     assert results.missing == ("north/plain/2", "north/good/2")
 
 
 def test_another_data_order_is_refused_but_for_the_roles_that_say_so() -> None:
-    everything = by_name(*runs("plain", 0, 0, 0), *runs("other", 1, 1, 1, batches="other"), *runs("marked", 1, 1, 1, batches="other"))
+    everything = by_name(
+        *runs("plain", 0, 0, 0),
+        *runs("other", 1, 1, 1, batches="other"),
+        *runs("marked", 1, 1, 1, batches="other"),
+    )
     results = summarise(outline(other="treatment", marked="unpaired"), everything)
     assert [each.arm for each in results.differences if each.primary] == ["marked"]
     assert primary(results, "marked").kind == "unpaired"
     assert len(results.refused) == 3
-    assert results.refused[0] == "north/other/0 is not compared with north/plain/0: their batches differ"
+    assert (
+        results.refused[0]
+        == "north/other/0 is not compared with north/plain/0: their batches differ"
+    )
 
 
 def test_an_aa_pair_must_have_another_order() -> None:
-    results = summarise(outline(again="a/a"), by_name(*runs("plain", 0, 0, 0), *runs("again", 0, 0, 0)))
+    results = summarise(
+        outline(again="a/a"), by_name(*runs("plain", 0, 0, 0), *runs("again", 0, 0, 0))
+    )
     assert not results.differences
     assert "no A/A pair" in results.refused[0]
 
@@ -82,9 +104,19 @@ def test_other_initial_weights_are_refused() -> None:
 
 def test_a_longer_schedule_is_compared_on_the_batches_of_the_shorter() -> None:
     plain, longer = record("plain"), record("longer")
-    longer = replace(longer, pairing={**longer.pairing, "num_steps": 12, "batches": "twice", "marks": {"6": "order0", "12": "twice"}})
+    longer = replace(
+        longer,
+        pairing={
+            **longer.pairing,
+            "num_steps": 12,
+            "batches": "twice",
+            "marks": {"6": "order0", "12": "twice"},
+        },
+    )
     assert obstacles(longer, plain) == []
-    assert obstacles(replace(longer, pairing={**longer.pairing, "marks": {}}), plain) == ["their batches differ"]
+    assert obstacles(replace(longer, pairing={**longer.pairing, "marks": {}}), plain) == [
+        "their batches differ"
+    ]
 
 
 def test_a_run_that_was_given_up_has_no_difference_but_a_cost() -> None:
@@ -104,23 +136,41 @@ def test_a_different_network_at_inference_is_seen() -> None:
 def test_patches_weigh_images_under_realsr_testm() -> None:
     def weighted(arm: str, scores: tuple[float, float]) -> RunRecord:
         base = record(arm, scores=scores)
-        test = replace(base.tests["new"], patches=(1, 3), scores={"ema": {"realsr-testm.psnr_y": scores, METRIC: scores}})
+        test = replace(
+            base.tests["new"],
+            patches=(1, 3),
+            scores={"ema": {"realsr-testm.psnr_y": scores, METRIC: scores}},
+        )
         return replace(base, tests={"new": test})
 
-    results = summarise(outline(good="treatment"), by_name(weighted("plain", (30.0, 30.0)), weighted("good", (30.0, 31.0))))
-    assert {each.metric: each.mean for each in results.differences} == {"realsr-testm.psnr_y": 0.75, METRIC: 0.5}
+    results = summarise(
+        outline(good="treatment"),
+        by_name(weighted("plain", (30.0, 30.0)), weighted("good", (30.0, 31.0))),
+    )
+    assert {each.metric: each.mean for each in results.differences} == {
+        "realsr-testm.psnr_y": 0.75,
+        METRIC: 0.5,
+    }
 
 
 def test_hashes_see_values_shapes_and_names() -> None:
     one, other = tiny.student(0).state_dict(), tiny.student(1).state_dict()
     assert weights_hash(one) == weights_hash({name: one[name].clone() for name in reversed(one)})
     assert weights_hash(one) != weights_hash(other)
-    assert layout_hash(one) == layout_hash(other) != layout_hash(tiny.student(0, width=12).state_dict())
+    assert (
+        layout_hash(one)
+        == layout_hash(other)
+        != layout_hash(tiny.student(0, width=12).state_dict())
+    )
     assert weights_hash({"a": torch.zeros(2)}) != weights_hash({"b": torch.zeros(2)})
 
 
 def test_a_page_says_what_there_is() -> None:
-    everything = by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12), *runs("again", 0.02, -0.02, 0.01, batches="other"))
+    everything = by_name(
+        *runs("plain", 0, 0, 0),
+        *runs("good", 0.1, 0.11, 0.12),
+        *runs("again", 0.02, -0.02, 0.01, batches="other"),
+    )
     results = summarise(outline(good="treatment", again="a/a", absent="treatment"), everything)
     text = page(results, {"differences": "plot.svg"}, "Our reading.")
     assert "**better**: good (+0.11" in text
@@ -137,7 +187,9 @@ def test_a_page_says_what_there_is() -> None:
 
 
 def test_a_plot_is_svg_with_a_row_for_each_arm() -> None:
-    results = summarise(outline(good="treatment"), by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12)))
+    results = summarise(
+        outline(good="treatment"), by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12))
+    )
     import xml.etree.ElementTree as ElementTree
 
     root = ElementTree.fromstring(difference_plot(results))

@@ -1,4 +1,5 @@
-"""A comparison of seconds on crops of the photographs in the package, named as two cameras would name them."""
+"""A comparison of seconds on crops of the photographs in the package, named as two cameras would
+name them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ibsd.data.samples import SPLITS, sample_pair
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 
 CROP_PX = 16
 TOML = """
@@ -25,7 +26,7 @@ patch_px = 8
 [base.training]
 num_steps = 6
 log_every = 2
-figures_every = 3
+diagnostics_every = 3
 checkpoint_every = 2
 [settings.one]
 data.select = "a*"
@@ -42,7 +43,8 @@ objective.options = { warm_up = 0, ramp = 0, period = 2, pool = 0 }
 
 
 def write_crops(folder: Path, num_train: int = 2, num_test: int = 2) -> Path:
-    """Pairs in the published layout: of each photograph one crop by camera a and one by camera b."""
+    """Pairs in the published layout: of each photograph one crop by camera a and one by camera
+    b."""
     for split, number in (("train", num_train), ("test", num_test)):
         for name in SPLITS[split][:number]:
             lr, hr = sample_pair(name, 2)

@@ -1,4 +1,5 @@
-"""What README and docs say can be done is done: commands run, code runs, configs load, links and named files exist."""
+"""What README and docs say can be done is done: commands run, code runs, configs load, links and
+named files exist."""
 
 from __future__ import annotations
 
@@ -20,25 +21,46 @@ from torch import nn
 
 import tiny
 from ibsd.cli.main import USAGE, app, main
-from ibsd.config import Config, build
+from ibsd.config.run import Config, build
 from ibsd.data.samples import SPLITS, sample, sample_pair
 from ibsd.export.weights import save_student
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 
 ROOT = Path(__file__).parents[2]
 EVERY = sorted(
     path
-    for folder in ("", "docs", "docs/decisions", "benchmarks", "src/ibsd/weights", "src/ibsd/data/photographs", "src/ibsd/metrics/weights")
+    for folder in (
+        "",
+        "docs",
+        "docs/decisions",
+        "benchmarks",
+        "src/ibsd/weights",
+        "src/ibsd/data/photographs",
+        "src/ibsd/metrics/weights",
+    )
     for path in (ROOT / folder).glob("*.md")
 )
-PAGES = [path for path in EVERY if path.parent.name != "decisions" and "<!-- Generated from" not in path.read_text(encoding="utf-8")]
+PAGES = [
+    path
+    for path in EVERY
+    if path.parent.name != "decisions"
+    and "<!-- Generated from" not in path.read_text(encoding="utf-8")
+]
 TOOLS = ("ibsd", "make", "pip", "python", "torchrun")
 LAYOUT = re.compile(r"_LR|_HR|\bHR\b|FOLDER/")
 """Marks a line of a folder's layout, which is no command."""
 
 PARSED = ("demo", "serve", "efficiency")
-"""Commands that run in tests of their own, and take too long to run again: here only what they are given is understood."""
-SMALL = ["data.batch_size=2", "data.patch_px=8", "training.num_steps=2", "training.validate_every=0", "run.threads=1", "run.device=cpu"]
+"""Commands that run in tests of their own, and take too long to run again: here only what they are
+given is understood."""
+SMALL = [
+    "data.batch_size=2",
+    "data.patch_px=8",
+    "training.num_steps=2",
+    "training.validate_every=0",
+    "run.threads=1",
+    "run.device=cpu",
+]
 NARROW = "student.options={width = 8, num_blocks = 3}"
 EXAMINE = "compare.examine={fit_steps = 20, patches = 8, patch_px = 8}"
 COMPARISON = """
@@ -71,12 +93,24 @@ def blocks(text: str) -> Iterator[Block]:
         if number % 2:
             kind, _, inside = piece.partition("\n")
             if kind == "console":
-                yield from (Block("command", line.removeprefix("$ ")) for line in inside.splitlines() if line.startswith("$ "))
+                yield from (
+                    Block("command", line.removeprefix("$ "))
+                    for line in inside.splitlines()
+                    if line.startswith("$ ")
+                )
             else:
                 yield Block(kind, inside)
         else:
-            lines = (line for line in piece.splitlines() if re.match(r" {4}\S", line) and not re.match(r" *[-|*]", line))
-            yield from (Block("command", line.strip()) for line in lines if not LAYOUT.search(line) or line.split()[0] in TOOLS)
+            lines = (
+                line
+                for line in piece.splitlines()
+                if re.match(r" {4}\S", line) and not re.match(r" *[-|*]", line)
+            )
+            yield from (
+                Block("command", line.strip())
+                for line in lines
+                if not LAYOUT.search(line) or line.split()[0] in TOOLS
+            )
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +122,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lr, hr = sample_pair(name, 4)
             for side, pixels, size in (("LR", lr, 16), ("HR", hr, 64)):
                 (folder / "pairs" / f"{split}_{side}").mkdir(parents=True, exist_ok=True)
-                write_rgb(folder / "pairs" / f"{split}_{side}" / f"{name}.png", np.ascontiguousarray(pixels[:size, :size]))
+                write_rgb(
+                    folder / "pairs" / f"{split}_{side}" / f"{name}.png",
+                    np.ascontiguousarray(pixels[:size, :size]),
+                )
     for place in ("photographs", "holiday", "holiday/sea"):
         (folder / place).mkdir()
         for name in SPLITS["val"]:
             size = 96 if place == "photographs" else 24
-            write_rgb(folder / place / f"{name}.png", np.ascontiguousarray(sample(name)[:size, : size + 8]))
+            write_rgb(
+                folder / place / f"{name}.png",
+                np.ascontiguousarray(sample(name)[:size, : size + 8]),
+            )
     write_rgb(folder / "photo.jpg", np.ascontiguousarray(sample("chelsea")[:80, :96]))
     for name in ("last", "plain", "ibsd", "my-weights"):
         save_student(tiny.student(scale=4), folder / f"{name}.safetensors")
@@ -106,7 +146,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
         for name in ("plain", "ibsd"):
-            given = ["data.pairs=pairs", f"run.folder=runs/{name}", f"objective.name={name}", "objective.options={}"]
+            given = [
+                "data.pairs=pairs",
+                f"run.folder=runs/{name}",
+                f"objective.name={name}",
+                "objective.options={}",
+            ]
             assert main(["train", "configs/realsr-imdn-x4-ibsd.toml", *given, NARROW, *SMALL]) == 0
     return folder
 
@@ -116,7 +161,9 @@ TRIED = [page for page in PAGES if list(blocks(page.read_text(encoding="utf-8"))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TRIED, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_everything_in_a_page_runs(page: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_in_a_page_runs(
+    page: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "here"
     shutil.copytree(world, place)
     monkeypatch.chdir(place)
@@ -126,7 +173,9 @@ def test_everything_in_a_page_runs(page: Path, world: Path, tmp_path: Path, monk
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.kind == "command":
             run(block.text)
-        elif block.kind == "python" and not block.text.startswith("# src/"):  # those of docs/extending.md have a test of their own
+        elif block.kind == "python" and not block.text.startswith(
+            "# src/"
+        ):  # those of docs/extending.md have a test of their own
             exec(prepared(block.text, names), names)
         elif block.kind == "toml":
             build(Config, tomllib.loads(block.text))
@@ -135,24 +184,39 @@ def test_everything_in_a_page_runs(page: Path, world: Path, tmp_path: Path, monk
         elif block.kind == "json":
             json.loads(block.text)
         else:
-            assert block.kind in ("diff", "python"), f"{page.name} has a block of {block.kind or 'nothing'}, which nobody tries"
+            assert block.kind in ("diff", "python"), (
+                f"{page.name} has a block of {block.kind or 'nothing'}, which nobody tries"
+            )
 
 
 def prepared(code: str, names: dict[str, Any]) -> str:
-    """README's code takes for granted what a reader has: tensors, a batch, a network of one's own."""
+    """README's code takes for granted what a reader has: tensors, a batch, a network of one's
+    own."""
     if "my_network" in code:
         body = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(8)))
-        layers = {"head": nn.Conv2d(3, 8, 3, padding=1), "body": body, "tail": nn.Conv2d(8, 12, 3, padding=1), "large": nn.PixelShuffle(2)}
+        layers = {
+            "head": nn.Conv2d(3, 8, 3, padding=1),
+            "body": body,
+            "tail": nn.Conv2d(8, 12, 3, padding=1),
+            "large": nn.PixelShuffle(2),
+        }
         batch = tiny.source(scale=4, patch_px=24, sizes=((30, 30),)).next_batch()
-        names |= {"lr": torch.rand(1, 3, 24, 24), "batch": batch, "my_network": nn.Sequential(OrderedDict(layers))}
+        names |= {
+            "lr": torch.rand(1, 3, 24, 24),
+            "batch": batch,
+            "my_network": nn.Sequential(OrderedDict(layers)),
+        }
     return code
 
 
 def run(line: str) -> None:
-    """A command, made quick: `ibsd` in this process; of other tools, that what they name is there."""
+    """A command, made quick: `ibsd` in this process; of other tools, that what they name is
+    there."""
     line = re.sub(r"photographs=FOLDER", "photographs=photographs", line)
     words = shlex.split(re.sub(r"\b(FOLDER|PAIRS)\b", "pairs", line), comments=True)
-    tool, *rest = itertools.dropwhile(re.compile(r"[A-Z_]+=").match, words)  # after what the shell sets for it
+    tool, *rest = itertools.dropwhile(
+        re.compile(r"[A-Z_]+=").match, words
+    )  # after what the shell sets for it
     if tool == "ibsd":
         run_ibsd(rest)
     elif tool == "torchrun":
@@ -160,8 +224,12 @@ def run(line: str) -> None:
     elif tool == "make":
         assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
     elif tool == "pip":
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        assert rest[0] == "install" and all(name in extras for name in re.findall(r"\[(\w+)\]", rest[1])), line
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+            "optional-dependencies"
+        ]
+        assert rest[0] == "install" and all(
+            name in extras for name in re.findall(r"\[(\w+)\]", rest[1])
+        ), line
     elif tool == "python" and rest[0] == "-c":
         compile(rest[1], line, "exec")
         exec(re.split(r";\s*", rest[1])[0], {})  # what it imports
@@ -177,7 +245,11 @@ def run_ibsd(words: list[str]) -> None:
     if command == "train":
         words = [*words, *SMALL, *([] if any("weights=" in word for word in words) else [NARROW])]
     if "configs/compare-pairs.toml" in words:
-        words = [*words, *(f"base.{word}" for word in SMALL if not word.startswith("run.")), "compare.seeds=[0]"]
+        words = [
+            *words,
+            *(f"base.{word}" for word in SMALL if not word.startswith("run.")),
+            "compare.seeds=[0]",
+        ]
     if command == "compare":
         words.append(EXAMINE)
     if command == "students" and "--no-measure" not in words:
@@ -205,9 +277,13 @@ def test_commands_and_options_within_sentences_exist(capsys: pytest.CaptureFixtu
         main([command, "--help"])
         options[command] = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
     for page in EVERY:
-        for command, rest in re.findall(r"`ibsd ([a-z]+)\b([^`]*)`", page.read_text(encoding="utf-8")):
+        for command, rest in re.findall(
+            r"`ibsd ([a-z]+)\b([^`]*)`", page.read_text(encoding="utf-8")
+        ):
             assert command in options, f"{page.name}: ibsd {command}"
-            assert set(re.findall(r"(?<!\S)--[\w-]+", rest)) <= options[command], f"{page.name}: ibsd {command}{rest}"
+            assert set(re.findall(r"(?<!\S)--[\w-]+", rest)) <= options[command], (
+                f"{page.name}: ibsd {command}{rest}"
+            )
 
 
 def test_examples_in_configs_are_understood() -> None:
@@ -219,18 +295,26 @@ def test_examples_in_configs_are_understood() -> None:
             assert (ROOT / shlex.split(example)[1]).is_file(), f"{path.name}: {example}"
 
 
-# -- links -----------------------------------------------------------------------------------------------------------------------
+# -- links
+# -----------------------------------------------------------------------------------------------------------------------
 
 
 def anchors(text: str) -> set[str]:
     """As GitHub makes them of headings."""
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
-    return {re.sub(r" ", "-", re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower())) for heading in headings}
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+    )
+    return {
+        re.sub(r" ", "-", re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower()))
+        for heading in headings
+    }
 
 
 @pytest.mark.parametrize("page", EVERY, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
     for target in re.findall(r"\]\(<?([^)>\s]+)>?\)", text):
         if re.match(r"https?://", target):
             assert re.match(r"https?://[\w.-]+\.\w{2,}(/\S*)?$", target), target
@@ -243,10 +327,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.name != "extending.md"], ids=lambda page: page.relative_to(ROOT).as_posix()
+    "page",
+    [page for page in PAGES if page.name != "extending.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_named_files_exist(page: Path) -> None:
     for name in re.findall(
-        r"(?<![\w/])((?:src|tests|benchmarks|configs|examples|docs)/[\w./-]*\.(?:py|toml|md|sh))\b", page.read_text(encoding="utf-8")
+        r"(?<![\w/])((?:src|tests|benchmarks|configs|examples|docs)/[\w./-]*\.(?:py|toml|md|sh))\b",
+        page.read_text(encoding="utf-8"),
     ):
         assert (ROOT / name).is_file(), f"{page.name} names {name}"

@@ -1,4 +1,5 @@
-"""docs/extending.md is true: its code and its two registry lines, put into a copy of the package, are all that a method and a network need."""
+"""docs/extending.md is true: its code and its two registry lines, put into a copy of the package,
+are all that a method and a network need."""
 
 from __future__ import annotations
 
@@ -57,14 +58,23 @@ def test_a_method_and_a_network_are_one_file_and_one_line(tmp_path: Path) -> Non
         (tmp_path / path).write_text(code, encoding="utf-8")
     for path, line in LINES.items():
         registry = tmp_path / path
-        registry.write_text(registry.read_text(encoding="utf-8").replace("HOMES = {\n", f"HOMES = {{\n{line}\n", 1), encoding="utf-8")
+        registry.write_text(
+            registry.read_text(encoding="utf-8").replace("HOMES = {\n", f"HOMES = {{\n{line}\n", 1),
+            encoding="utf-8",
+        )
     write_sample_pairs(tmp_path / "pairs", scale=2)
     for name, text in (("run.toml", RUN), ("compare.toml", COMPARE)):
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     def command(*arguments: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([sys.executable, "-m", "ibsd", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "ibsd", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -72,7 +82,11 @@ def test_a_method_and_a_network_are_one_file_and_one_line(tmp_path: Path) -> Non
     assert json.loads(command("train", "run.toml", "--json"))["step"] == 1
     log = (tmp_path / "run/log.jsonl").read_text()
     assert "term/views" in log
-    scores = json.loads(command("evaluate", "run/last.safetensors", "pairs", "--split", "val", "--no-lpips", "--json"))
+    scores = json.loads(
+        command(
+            "evaluate", "run/last.safetensors", "pairs", "--split", "val", "--no-lpips", "--json"
+        )
+    )
     assert list(scores["means"]) == ["bicubic", "last"]
     command("compare", "compare.toml")
     [record] = (tmp_path / "results/one/views").glob("*.json")

@@ -1,4 +1,5 @@
-"""What may import what, and that importing costs and changes nothing: laws that import-linter does not know, beside some that it does."""
+"""What may import what, and that importing costs and changes nothing: laws that import-linter does
+not know, beside some that it does."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ TRITON_KERNEL = "ibsd.information.kernels.fused"
 
 
 def module_name(path: Path) -> str:
-    return ".".join(("ibsd", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+    return ".".join(("ibsd", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    )
 
 
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -47,7 +50,8 @@ def tree(name: str) -> ast.Module:
 
 
 def imports(name: str, top_level: bool) -> Iterator[str]:
-    """Absolute names that a module imports; with `top_level`, only those that run when it is imported."""
+    """Absolute names that a module imports; with `top_level`, only those that run when it is
+    imported."""
     todo: list[ast.AST] = [tree(name)]
     while todo:
         for node in ast.iter_child_nodes(todo.pop()):
@@ -56,16 +60,22 @@ def imports(name: str, top_level: bool) -> Iterator[str]:
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{name}: imports are absolute here"
                 yield from (
-                    f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in MODULES else str(node.module) for alias in node.names
+                    f"{node.module}.{alias.name}"
+                    if f"{node.module}.{alias.name}" in MODULES
+                    else str(node.module)
+                    for alias in node.names
                 )
             elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                 continue
-            elif not (top_level and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))):
+            elif not (
+                top_level and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            ):
                 todo.append(node)
 
 
 def reached(name: str) -> set[str]:
-    """Modules of ours that come along, packages above them included, whether at once or when a function runs."""
+    """Modules of ours that come along, packages above them included, whether at once or when a
+    function runs."""
     seen, todo = set(), [name]
     while todo:
         for each in imports(todo.pop(), top_level=False):
@@ -92,17 +102,37 @@ def python(*arguments: str, **environment: str) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("upscaling", "export")])
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if part(name) in ("upscaling", "export")]
+)
 def test_inference_reaches_nothing_of_training(name: str):
-    assert not {part(each) for each in reached(name)} & {"distillation", "information", "training", "comparison", "evaluation"}
+    assert not {part(each) for each in reached(name)} & {
+        "distillation",
+        "information",
+        "training",
+        "comparison",
+        "evaluation",
+    }
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("students", "information", "data", "metrics")])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in MODULES if part(name) in ("students", "information", "data", "metrics")],
+)
 def test_the_bottom_layer_is_side_by_side(name: str):
-    assert {part(each) for each in reached(name)} <= {part(name), "images", "exhaustion", "files", "types", "weights"}
+    assert {part(each) for each in reached(name)} <= {
+        part(name),
+        "images",
+        "exhaustion",
+        "files",
+        "types",
+        "weights",
+    }
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if part(name) in ("distillation", "evaluation", "training")])
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if part(name) in ("distillation", "evaluation", "training")]
+)
 def test_nobody_but_the_faces_sees_a_config(name: str):
     allowed = {
         "distillation",
@@ -118,7 +148,9 @@ def test_nobody_but_the_faces_sees_a_config(name: str):
         "types",
         "weights",
     }
-    allowed |= {"evaluation": {"evaluation"}, "training": {"training", "evaluation"}}.get(part(name), set())
+    allowed |= {"evaluation": {"evaluation"}, "training": {"training", "evaluation"}}.get(
+        part(name), set()
+    )
     assert {part(each) for each in reached(name)} <= allowed
 
 
@@ -129,7 +161,12 @@ def test_the_training_core_needs_four_packages(name: str):
 
 
 def test_the_triton_kernel_is_imported_only_where_it_runs():
-    importers = {name for name in MODULES for each in imports(name, top_level=True) if each.startswith(TRITON_KERNEL)}
+    importers = {
+        name
+        for name in MODULES
+        for each in imports(name, top_level=True)
+        if each.startswith(TRITON_KERNEL)
+    }
     assert not importers
     assert TRITON_KERNEL in MODULES
 
@@ -154,20 +191,27 @@ def test_nothing_can_execute_what_it_reads(name: str):
             "exec",
         ):
             assert ast.unparse(node.func) == "torch.load", f"{name}:{node.lineno}"
-            assert ("weights_only", "True") in {(word.arg, ast.unparse(word.value)) for word in node.keywords}, f"{name}:{node.lineno}"
+            assert ("weights_only", "True") in {
+                (word.arg, ast.unparse(word.value)) for word in node.keywords
+            }, f"{name}:{node.lineno}"
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_no_module_knows_this_machine_or_hides_behind_a_vague_name(name: str):
     text = MODULES[name].read_text(encoding="utf-8")
-    assert not [place for place in ("/work/", "../shared", "/root/", "/home/", "/tmp/") if place in text]
+    assert not [
+        place for place in ("/work/", "../shared", "/root/", "/home/", "/tmp/") if place in text
+    ]
     assert MODULES[name].stem not in ("utils", "util", "helpers", "common", "misc", "tools")
 
 
-# -- in a fresh process -------------------------------------------------------------------------------------------------------------
+# -- in a fresh process
+# -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["ibsd", "ibsd.types", "ibsd.data", "ibsd.cli", "ibsd.cli.main", "ibsd.config"])
+@pytest.mark.parametrize(
+    "name", ["ibsd", "ibsd.types", "ibsd.data", "ibsd.cli", "ibsd.cli.main", "ibsd.config.run"]
+)
 def test_importing_it_does_not_wait_for_torch(name: str):
     loaded = set(python("-c", f"import {name}, sys; print(*sys.modules)").split())
     assert name in loaded
@@ -191,12 +235,16 @@ for name in sys.argv[1:]:
 
 
 def importable(name: str) -> bool:
-    return not name.endswith("__main__") and (name != TRITON_KERNEL or find_spec("triton") is not None)
+    return not name.endswith("__main__") and (
+        name != TRITON_KERNEL or find_spec("triton") is not None
+    )
 
 
 @pytest.mark.slow
 def test_importing_any_module_changes_nothing_and_warns_of_nothing(tmp_path: Path):
-    python("-c", SIDE_EFFECTS, *(name for name in MODULES if importable(name) and part(name) in CORE))
+    python(
+        "-c", SIDE_EFFECTS, *(name for name in MODULES if importable(name) and part(name) in CORE)
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -217,7 +265,7 @@ from pathlib import Path
 objective = IBSD(tiny.student(), period=2, warm_up=0, ramp=0, soft_target="snapshot")
 folder = Path(sys.argv[1])
 log = JsonLines(folder / "log.jsonl")
-print(Trainer(objective, tiny.source(), num_steps=4, figures_every=2, checkpoints=folder, trackers=[log]).run().reason)
+print(Trainer(objective, tiny.source(), num_steps=4, diagnostics_every=2, checkpoints=folder, trackers=[log]).run().reason)
 """
 
 

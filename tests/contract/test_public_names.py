@@ -17,7 +17,10 @@ def test_every_public_name_is_there_and_listed_once():
         assert getattr(ibsd, name) is not None, name
 
 
-@pytest.mark.parametrize("name", ["distillation", "information", "metrics", "students", "training", "upscaling", "evaluation"])
+@pytest.mark.parametrize(
+    "name",
+    ["distillation", "information", "metrics", "students", "training", "upscaling", "evaluation"],
+)
 def test_what_a_package_lists_it_has(name: str):
     module = importlib.import_module(f"ibsd.{name}")
     for each in module.__all__:
@@ -46,7 +49,10 @@ def test_information():
     later = torch.rand(3, 4, 5, 6)
     location, spread = ibsd.information.LaplaceEstimator(4)(later)
     for reduction in ("mean", "published"):
-        assert ibsd.information.club_upper_bound(later, location, spread, reduction=reduction).dim() == 0
+        assert (
+            ibsd.information.club_upper_bound(later, location, spread, reduction=reduction).dim()
+            == 0
+        )
         assert ibsd.information.laplace_nll(later, location, spread, reduction=reduction).dim() == 0
     chain = ibsd.information.MarkovChain(4, links=3)
     chain.load_published(chain.state_dict())
@@ -57,7 +63,10 @@ def test_information():
 def test_distillation():
     sr = torch.rand(1, 3, 16, 16)
     assert ibsd.distillation.wavelet_loss(sr, sr, levels=4) == 0
-    assert isinstance(ibsd.distillation.IBSD(ibsd.create_student("imdn", width=8, num_blocks=3)), ibsd.distillation.Objective)
+    assert isinstance(
+        ibsd.distillation.IBSD(ibsd.create_student("imdn", width=8, num_blocks=3)),
+        ibsd.distillation.Objective,
+    )
 
 
 def test_metrics_and_upscaling():
@@ -66,7 +75,9 @@ def test_metrics_and_upscaling():
     assert {"psnr_rgb", "psnr_y", "ssim", "lpips"} <= scores["ibsd-cdc"].keys()
     assert "basicsr-y" in scores
     picture = np.zeros((6, 5, 3), dtype=np.uint8)
-    upscaled = ibsd.upscale(picture, ibsd.create_student("imdn", scale=2, width=8, num_blocks=3).eval(), tile="auto")
+    upscaled = ibsd.upscale(
+        picture, ibsd.create_student("imdn", scale=2, width=8, num_blocks=3).eval(), tile="auto"
+    )
     assert isinstance(upscaled, np.ndarray)
     assert upscaled.shape == (12, 10, 3)
     assert upscaled.dtype == np.uint8

@@ -1,4 +1,5 @@
-"""Published trees, made up small: recognised, named, matched; and what is wrong with one is said."""
+"""Published trees, made up small: recognised, named, matched; and what is wrong with one is
+said."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from ibsd.data.pairs import check_pairs, find_layout, fingerprint, load_pair
 from ibsd.data.samples import write_sample_pairs
 from ibsd.data.scaled_pairs import write_scaled_pairs
 from ibsd.export.weights import save_student
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.students import create_student
 from ibsd.types import InputError
 
@@ -34,23 +35,37 @@ def write(path: Path, pixels: np.ndarray) -> None:
 def realsr(root: Path, same_size: bool = False, scales: tuple[int, ...] = (2, 4)) -> Path:
     for scale in scales:
         for seed, (camera, split, number) in enumerate(
-            [("Canon", "Train", 1), ("Canon", "Train", 2), ("Nikon", "Train", 1), ("Canon", "Test", 1), ("Nikon", "Test", 2)]
+            [
+                ("Canon", "Train", 1),
+                ("Canon", "Train", 2),
+                ("Nikon", "Train", 1),
+                ("Canon", "Test", 1),
+                ("Nikon", "Test", 2),
+            ]
         ):
             hr = picture(10 * seed + scale, LR_PX * scale)
             hr = hr[:, : LR_PX * scale]
             stem = root / camera / split / str(scale) / f"{camera}_{number:03d}"
             write(stem.with_name(f"{stem.name}_HR.png"), hr)
-            write(stem.with_name(f"{stem.name}_LR{scale}.png"), hr if same_size else hr[::scale, ::scale])
+            write(
+                stem.with_name(f"{stem.name}_LR{scale}.png"),
+                hr if same_size else hr[::scale, ::scale],
+            )
     return root
 
 
 def drealsr(root: Path, nested: bool = False) -> Path:
     for scale in (2, 3, 4):
-        for seed, (split, name) in enumerate([("Train", "panasonic_1{}_3"), ("Train", "sony_2{}"), ("Test", "DSC_1412{}")]):
+        for seed, (split, name) in enumerate(
+            [("Train", "panasonic_1{}_3"), ("Train", "sony_2{}"), ("Test", "DSC_1412{}")]
+        ):
             folder = (root / f"x{scale}" if nested else root) / f"{split}_x{scale}"
             hr = picture(seed, LR_PX * scale)[:, : LR_PX * scale]
             write(folder / f"{split.lower()}_HR" / f"{name.format('_x1')}.png", hr)
-            write(folder / f"{split.lower()}_LR" / f"{name.format(f'_x{scale}')}.png", hr[::scale, ::scale])
+            write(
+                folder / f"{split.lower()}_LR" / f"{name.format(f'_x{scale}')}.png",
+                hr[::scale, ::scale],
+            )
     return root
 
 
@@ -79,7 +94,11 @@ def test_realsr_v3(place: str, scale: int, tmp_path: Path) -> None:
 
 def test_one_camera_of_realsr(tmp_path: Path) -> None:
     layout = find_data(realsr(tmp_path) / "Nikon", 2)
-    assert (layout.name, len(layout.sets.train), len(layout.sets.test)) == ("RealSR V3 (Nikon) x2", 1, 1)
+    assert (layout.name, len(layout.sets.train), len(layout.sets.test)) == (
+        "RealSR V3 (Nikon) x2",
+        1,
+        1,
+    )
 
 
 def test_realsr_of_another_version_or_scale_or_in_part(tmp_path: Path) -> None:
@@ -116,7 +135,12 @@ def test_city100_is_named_and_brought_to_scale(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="scale 2 and 3 and not 4"):
         find_data(root, 4)
     sets = write_scaled_pairs(tmp_path, tmp_path / "pairs", 2)  # from the folder above it
-    assert [pair.name for pair in sets.train] == ["NikonD5500_002", "NikonD5500_099", "iPhoneX_002", "iPhoneX_099"]
+    assert [pair.name for pair in sets.train] == [
+        "NikonD5500_002",
+        "NikonD5500_099",
+        "iPhoneX_002",
+        "iPhoneX_099",
+    ]
     assert {pair.name[-3:] for pair in sets.test} == {"001", "016"} <= set(CITY100_TEST)
     check_pairs(sets.all(), 2)
     assert find_data(tmp_path / "pairs", 2).name == PUBLISHED
@@ -127,16 +151,26 @@ def test_city100_is_named_and_brought_to_scale(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["City100", "pairs"]
     with pytest.raises(InputError, match="there already"):
         write_scaled_pairs(root, tmp_path / "pairs", 2)
-    assert find_data(write_scaled_pairs(root / "City100_iPhoneX", tmp_path / "phone", 3) and tmp_path / "phone", 3).sets.val == ()
+    assert (
+        find_data(
+            write_scaled_pairs(root / "City100_iPhoneX", tmp_path / "phone", 3)
+            and tmp_path / "phone",
+            3,
+        ).sets.val
+        == ()
+    )
 
 
 def test_shrinking_keeps_the_picture_in_place(tmp_path: Path) -> None:
-    """A linear ramp stays the same ramp at the pixel centres of the coarser grid, away from the borders."""
+    """A linear ramp stays the same ramp at the pixel centres of the coarser grid, away from the
+    borders."""
     for scale in (2, 3):
         ramp = np.repeat((5 * np.arange(48, dtype=np.uint8))[None, :, None], 48, 0).repeat(3, 2)
         write(tmp_path / f"in{scale}/City100_iPhoneX/002L.PNG", ramp)
         write(tmp_path / f"in{scale}/City100_iPhoneX/002H.PNG", ramp)
-        lr, _ = load_pair(write_scaled_pairs(tmp_path / f"in{scale}", tmp_path / f"out{scale}", scale).train[0])
+        lr, _ = load_pair(
+            write_scaled_pairs(tmp_path / f"in{scale}", tmp_path / f"out{scale}", scale).train[0]
+        )
         centres = 5 * (scale * (np.arange(48 // scale) + 0.5) - 0.5)
         assert np.abs(lr[8, 3:-3, 0] - centres[3:-3]).max() <= 0.5
 
@@ -156,8 +190,17 @@ def test_published_pairs_are_found_and_fingerprinted_as_before(tmp_path: Path) -
     assert fingerprint(layout.sets.val) == fingerprint(before.val)
 
 
-@pytest.mark.parametrize("make", [lambda root: root.mkdir(), lambda root: None, lambda root: write(root / "a.png", picture(0, 9))])
-def test_a_folder_of_no_layout_is_refused_as_before(make: Callable[[Path], object], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda root: root.mkdir(),
+        lambda root: None,
+        lambda root: write(root / "a.png", picture(0, 9)),
+    ],
+)
+def test_a_folder_of_no_layout_is_refused_as_before(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
     make(tmp_path / "x")
     with pytest.raises(InputError) as expected:
         find_layout(tmp_path / "x")
@@ -167,10 +210,14 @@ def test_a_folder_of_no_layout_is_refused_as_before(make: Callable[[Path], objec
 
 
 @pytest.mark.slow
-def test_commands_take_a_layout_and_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_take_a_layout_and_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     realsr(tmp_path / "RealSR(V3)")
-    weights = save_student(create_student("imdn", 2, width=8, num_blocks=3), tmp_path / "net.safetensors")
+    weights = save_student(
+        create_student("imdn", 2, width=8, num_blocks=3), tmp_path / "net.safetensors"
+    )
     assert main(["evaluate", str(weights), str(tmp_path), "--no-lpips", "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["images"] == 2
@@ -180,4 +227,6 @@ def test_commands_take_a_layout_and_name_it(tmp_path: Path, monkeypatch: pytest.
         'data = { pairs = ".", batch_size = 2, patch_px = 8, select = "Canon*" }\ntraining = { num_steps = 1 }\n'
     )
     assert main(["train", "run.toml"]) == 0
-    assert "RealSR V3 (Canon and Nikon) x2: train 3, test 2 pairs" in " ".join(capsys.readouterr().err.split())
+    assert "RealSR V3 (Canon and Nikon) x2: train 3, test 2 pairs" in " ".join(
+        capsys.readouterr().err.split()
+    )

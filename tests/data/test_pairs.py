@@ -33,9 +33,15 @@ def write(path: Path, height: int = 16, width: int = 12, seed: int = 0, mode: st
     return path
 
 
-def write_pair(folder: Path, name: str, seed: int = 0, scale: int = 2, split: str = "train") -> Pair:
+def write_pair(
+    folder: Path, name: str, seed: int = 0, scale: int = 2, split: str = "train"
+) -> Pair:
     lr = write(folder / f"{split}_LR" / name, seed=seed)
-    return Pair(Path(name).stem, lr, write(folder / f"{split}_HR" / name, 16 * scale, 12 * scale, seed + 1000))
+    return Pair(
+        Path(name).stem,
+        lr,
+        write(folder / f"{split}_HR" / name, 16 * scale, 12 * scale, seed + 1000),
+    )
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -64,13 +70,23 @@ def test_suffixes_that_are_cut(stem: str, key: str) -> None:
 
 
 def test_names_match_with_and_without_suffixes_and_in_any_format(tmp_path: Path) -> None:
-    found = matched(tmp_path, ["b_LR4.png", "a.PNG", "c-x4.jpg", "notes.txt", ".hidden.png"], ["a.jpg", "b_HR.png", "c.tif", "Thumbs.db"])
-    assert found == [("a", "a.PNG", "a.jpg"), ("b", "b_LR4.png", "b_HR.png"), ("c", "c-x4.jpg", "c.tif")]
+    found = matched(
+        tmp_path,
+        ["b_LR4.png", "a.PNG", "c-x4.jpg", "notes.txt", ".hidden.png"],
+        ["a.jpg", "b_HR.png", "c.tif", "Thumbs.db"],
+    )
+    assert found == [
+        ("a", "a.PNG", "a.jpg"),
+        ("b", "b_LR4.png", "b_HR.png"),
+        ("c", "c-x4.jpg", "c.tif"),
+    ]
 
 
 def test_equal_stems_go_before_cut_ones(tmp_path: Path) -> None:
     names = ["photo_x4.png", "photo.png", "photo_x2.png"]
-    assert matched(tmp_path, names, names) == [(Path(name).stem, name, name) for name in ("photo.png", "photo_x2.png", "photo_x4.png")]
+    assert matched(tmp_path, names, names) == [
+        (Path(name).stem, name, name) for name in ("photo.png", "photo_x2.png", "photo_x4.png")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -78,10 +94,15 @@ def test_equal_stems_go_before_cut_ones(tmp_path: Path) -> None:
     [
         (["a_x2.png", "a_x4.png"], ["a.png"]),
         (["a.png"], ["a.png", "a.jpg"]),
-        (["a.png", "a_LR.png"], ["a.png", "a_HR.png"]),  # the second pair would be called "a" as well
+        (
+            ["a.png", "a_LR.png"],
+            ["a.png", "a_HR.png"],
+        ),  # the second pair would be called "a" as well
     ],
 )
-def test_ambiguous_names_are_refused_and_listed(tmp_path: Path, lr: list[str], hr: list[str]) -> None:
+def test_ambiguous_names_are_refused_and_listed(
+    tmp_path: Path, lr: list[str], hr: list[str]
+) -> None:
     with pytest.raises(InputError, match="several ways") as caught:
         matched(tmp_path, lr, hr)
     assert lr[-1] in str(caught.value) and hr[-1] in str(caught.value)
@@ -89,13 +110,26 @@ def test_ambiguous_names_are_refused_and_listed(tmp_path: Path, lr: list[str], h
 
 def test_unmatched_names_are_listed_twenty_at_most(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"24 images .* without a partner") as caught:
-        matched(tmp_path, ["both.png", *(f"only{i:02}.png" for i in range(23))], ["both.png", "alone.png"])
+        matched(
+            tmp_path,
+            ["both.png", *(f"only{i:02}.png" for i in range(23))],
+            ["both.png", "alone.png"],
+        )
     lines = str(caught.value).splitlines()
-    assert len(lines) == 22 and lines[1].endswith("alone.png") and lines[-1].strip() == "and 4 more" and "both" not in str(caught.value)
+    assert (
+        len(lines) == 22
+        and lines[1].endswith("alone.png")
+        and lines[-1].strip() == "and 4 more"
+        and "both" not in str(caught.value)
+    )
 
 
 def test_folders_that_cannot_be_paired(tmp_path: Path) -> None:
-    good, file, empty = touch(tmp_path / "good", "a.png"), touch(tmp_path, "file.png") / "file.png", touch(tmp_path / "empty", "a.txt")
+    good, file, empty = (
+        touch(tmp_path / "good", "a.png"),
+        touch(tmp_path, "file.png") / "file.png",
+        touch(tmp_path / "empty", "a.txt"),
+    )
     for lr, hr, reason in [
         (tmp_path / "gone", good, "gone does not exist"),
         (good, file, "file.png is a file"),
@@ -110,9 +144,15 @@ def test_folders_that_cannot_be_paired(tmp_path: Path) -> None:
 def test_published_layout(tmp_path: Path) -> None:
     for split, count in (("train", 2), ("test", 1)):
         for side in ("LR", "HR"):
-            touch(tmp_path / f"{split}_{side}", *(f"Canon_{split}{i}_LR4.png" for i in range(count)))
+            touch(
+                tmp_path / f"{split}_{side}", *(f"Canon_{split}{i}_LR4.png" for i in range(count))
+            )
     sets = find_layout(tmp_path)
-    assert [len(sets.train), len(sets.val), len(sets.test)] == [2, 0, 1] and sets.all() == sets.train + sets.test
+    assert [len(sets.train), len(sets.val), len(sets.test)] == [
+        2,
+        0,
+        1,
+    ] and sets.all() == sets.train + sets.test
     touch(tmp_path / "val_LR", "a.png")
     with pytest.raises(InputError, match="val_LR is there, but val_HR"):
         find_layout(tmp_path)
@@ -127,7 +167,9 @@ def test_a_folder_without_layout(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P"])
 def test_what_becomes_rgb_without_loss_is_accepted(tmp_path: Path, mode: str) -> None:
-    pair = Pair("a", write(tmp_path / "lr.png", mode=mode), write(tmp_path / "hr.png", 32, 24, mode=mode))
+    pair = Pair(
+        "a", write(tmp_path / "lr.png", mode=mode), write(tmp_path / "hr.png", 32, 24, mode=mode)
+    )
     assert list(check_pairs([pair], 2)) == [pair]
     lr, hr = load_pair(pair)
     assert (lr.shape, hr.shape, lr.dtype) == ((16, 12, 3), (32, 24, 3), np.uint8)
@@ -171,15 +213,24 @@ def test_a_patch_sets_the_least_size(tmp_path: Path) -> None:
 
 
 def test_apart_sets_pass_and_shared_pictures_are_refused(tmp_path: Path) -> None:
-    train, val, test = (write_pair(tmp_path, "a.png", seed, split=split) for seed, split in enumerate(("train", "val", "test")))
+    train, val, test = (
+        write_pair(tmp_path, "a.png", seed, split=split)
+        for seed, split in enumerate(("train", "val", "test"))
+    )
     sets = PairSets((train,), (val,), (test,))
     check_disjoint(sets, check_pairs(sets.all(), 2))
     check_disjoint(PairSets((train, train), (val,)))  # twice in one set is no overlap
 
-    Image.open(train.hr).save(test.hr.with_suffix(".webp"), lossless=True)  # the same pixels in another format
+    Image.open(train.hr).save(
+        test.hr.with_suffix(".webp"), lossless=True
+    )  # the same pixels in another format
     with pytest.raises(InputError, match="share 1 image") as caught:
-        check_disjoint(PairSets((train,), (val,), (Pair("a", test.lr, test.hr.with_suffix(".webp")),)))
-    assert "test_HR/a.webp (test) is the same picture as" in str(caught.value) and "train_HR/a.png (train)" in str(caught.value)
+        check_disjoint(
+            PairSets((train,), (val,), (Pair("a", test.lr, test.hr.with_suffix(".webp")),))
+        )
+    assert "test_HR/a.webp (test) is the same picture as" in str(
+        caught.value
+    ) and "train_HR/a.png (train)" in str(caught.value)
 
     val.lr.unlink()
     val.lr.symlink_to(train.lr)
@@ -194,7 +245,11 @@ def test_fingerprint_follows_names_and_pixels_not_files(tmp_path: Path) -> None:
     Image.open(moved[0].lr).save(moved[0].lr, compress_level=0)
     first = fingerprint(pairs)
     assert len(first) == 64 and first == fingerprint(moved)
-    assert first == fingerprint(pairs, check_pairs(pairs, 2)) == fingerprint(pairs, digest_pairs(pairs))
+    assert (
+        first
+        == fingerprint(pairs, check_pairs(pairs, 2))
+        == fingerprint(pairs, digest_pairs(pairs))
+    )
     assert first != fingerprint(pairs[::-1]) and first != fingerprint(pairs[:1])
     write(moved[0].lr, seed=99)
     assert first != fingerprint(moved)

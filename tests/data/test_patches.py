@@ -1,4 +1,5 @@
-"""Patches: every crop is the numpy slice it claims to be, LR and HR stay registered, and the order is repeatable."""
+"""Patches: every crop is the numpy slice it claims to be, LR and HR stay registered, and the order
+is repeatable."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ SIZES = [(9, 12), (10, 8), (8, 15)]
 
 
 def by_numpy(path: Path, top: int, left: int, size_px: int, augmentation: int) -> np.ndarray:
-    """The patch cut from the file, [3, size_px, size_px] in [0, 1]: mirror left and right, then up and down, then transpose."""
+    """The patch cut from the file, [3, size_px, size_px] in [0, 1]: mirror left and right, then up
+    and down, then transpose."""
     crop = np.asarray(Image.open(path))[top : top + size_px, left : left + size_px]
     if augmentation & 1:
         crop = crop[:, ::-1]
@@ -40,7 +42,9 @@ def origins(*rows: tuple[int, int, int, int]) -> Origin:
 
 
 @pytest.fixture(scope="module", params=[2, 3, 4])
-def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[Pair]]:
+def files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, list[Pair]]:
     return request.param, tiny.write_pairs(tmp_path_factory.mktemp("pairs"), SIZES, request.param)
 
 
@@ -49,12 +53,23 @@ def test_crops_are_numpy_slices_of_the_files(files: tuple[int, list[Pair]], augm
     scale, pairs = files
     lr, hr = resident_stacks(pairs)
     source = PatchSource(lr, hr, scale, patch_px=5, batch_size=1, seed=0)
-    rows = [(0, 4, 7, augmentation), (1, 0, 0, augmentation), (1, 5, 3, augmentation), (2, 3, 10, augmentation), (2, 1, 2, augmentation)]
+    rows = [
+        (0, 4, 7, augmentation),
+        (1, 0, 0, augmentation),
+        (1, 5, 3, augmentation),
+        (2, 3, 10, augmentation),
+        (2, 1, 2, augmentation),
+    ]
     batch = source.cut(origins(*rows))
     for n, (index, top, left, _) in enumerate(rows):
         pair = pairs[index]
-        np.testing.assert_array_equal(batch.lr[n].numpy(), by_numpy(pair.lr, top, left, 5, augmentation))
-        np.testing.assert_array_equal(batch.hr[n].numpy(), by_numpy(pair.hr, scale * top, scale * left, 5 * scale, augmentation))
+        np.testing.assert_array_equal(
+            batch.lr[n].numpy(), by_numpy(pair.lr, top, left, 5, augmentation)
+        )
+        np.testing.assert_array_equal(
+            batch.hr[n].numpy(),
+            by_numpy(pair.hr, scale * top, scale * left, 5 * scale, augmentation),
+        )
 
 
 def test_lr_and_hr_stay_registered_in_random_batches(files: tuple[int, list[Pair]]):
@@ -72,7 +87,12 @@ def test_whole_images_are_the_files(files: tuple[int, list[Pair]]):
     for side, stack in zip(("lr", "hr"), resident_stacks(pairs), strict=True):
         assert len(stack) == len(pairs)
         for index, pair in enumerate(pairs):
-            expected = np.asarray(Image.open(getattr(pair, side))).transpose(2, 0, 1)[None].astype(np.float32) / 255
+            expected = (
+                np.asarray(Image.open(getattr(pair, side)))
+                .transpose(2, 0, 1)[None]
+                .astype(np.float32)
+                / 255
+            )
             np.testing.assert_array_equal(stack.image(index).numpy(), expected)
 
 
@@ -99,7 +119,8 @@ def test_floating_stacks_pass_through_unscaled():
     torch.testing.assert_close(stack.image(0).flatten(), flat.float())
 
 
-# -- draws --------------------------------------------------------------------------------------------------------------------------
+# -- draws
+# --------------------------------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -159,13 +180,18 @@ def test_the_seed_decides_and_the_global_generator_has_no_part():
     assert not torch.equal(other.next_batch().lr, batch.lr)
 
 
-# -- memory -------------------------------------------------------------------------------------------------------------------------
+# -- memory
+# -------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_memory_mapped_copy_equals_the_resident_one_and_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_memory_mapped_copy_equals_the_resident_one_and_is_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     pairs, cache, decoded = tiny.write_pairs(tmp_path / "pairs", SIZES, 2), tmp_path / "cache", []
     resident = resident_stacks(pairs)
-    mapped = resident_stacks(pairs, memory_limit_bytes=100, cache_folder=cache, on_pair=lambda: decoded.append(1))
+    mapped = resident_stacks(
+        pairs, memory_limit_bytes=100, cache_folder=cache, on_pair=lambda: decoded.append(1)
+    )
     assert len(decoded) == len(pairs)
     batches = [PatchSource(*stacks, 2, 5, 8, seed=1).next_batch() for stacks in (resident, mapped)]
     assert torch.equal(batches[0].lr, batches[1].lr)
@@ -183,9 +209,14 @@ def test_a_changed_picture_or_a_cut_cache_is_decoded_again(tmp_path: Path):
     resident_stacks(pairs, memory_limit_bytes=100, cache_folder=cache)
     for path in cache.iterdir():
         os.truncate(path, 10)
-    assert torch.equal(resident_stacks(pairs, memory_limit_bytes=100, cache_folder=cache)[0].flat, resident_stacks(pairs)[0].flat)
+    assert torch.equal(
+        resident_stacks(pairs, memory_limit_bytes=100, cache_folder=cache)[0].flat,
+        resident_stacks(pairs)[0].flat,
+    )
     Image.fromarray(np.full((9, 12, 3), 7, dtype=np.uint8)).save(pairs[0].lr)
-    assert float(resident_stacks(pairs, memory_limit_bytes=100, cache_folder=cache)[0].image(0).max()) == pytest.approx(7 / 255)
+    assert float(
+        resident_stacks(pairs, memory_limit_bytes=100, cache_folder=cache)[0].image(0).max()
+    ) == pytest.approx(7 / 255)
 
 
 def test_without_a_cache_the_limit_is_the_users_to_raise(tmp_path: Path):
@@ -222,15 +253,23 @@ except InputError as error:
 
 @pytest.mark.slow
 def test_a_full_disk_is_said_and_does_not_kill_the_process(tmp_path: Path):
-    """A write to a mapped page that the disk has no room for is a SIGBUS, which no `except` catches."""
+    """A write to a mapped page that the disk has no room for is a SIGBUS, which no `except`
+    catches."""
     tiny.write_pairs(tmp_path / "pairs", [(300, 400)], 2)
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True
+    ).returncode:
         pytest.skip("needs the right to mount a small disk")
     try:
         command = [sys.executable, "-c", FULL_DISK, tmp_path / "pairs", disk]
-        run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+        run = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
         left = list(disk.iterdir())
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -1,4 +1,5 @@
-"""Presets: seeded, registered, matched to their ranges, in batches; and JPEG in tensors beside libjpeg's."""
+"""Presets: seeded, registered, matched to their ranges, in batches; and JPEG in tensors beside
+libjpeg's."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ibsd.data.families import family
 from ibsd.data.jpeg import libjpeg, smooth_jpeg
 from ibsd.data.presets import PRESETS, Preset, Stage, degrade, softened
 from ibsd.data.samples import sample_pair
-from ibsd.images import bicubic, to_tensor
+from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.types import InputError
 
 
@@ -34,9 +35,13 @@ def test_a_preset_is_seeded_and_in_range(name: str, scale: int, hr: Tensor) -> N
     lr = degrade(hr, scale, PRESETS[name], seeded(1))
     assert lr.shape == (2, 3, 128 // scale, 128 // scale)
     assert 0 <= float(lr.min()) <= float(lr.max()) <= 1
-    torch.testing.assert_close(lr * 255, (lr * 255).round(), atol=1e-3, rtol=0)  # 8 bits, as in a file
+    torch.testing.assert_close(
+        lr * 255, (lr * 255).round(), atol=1e-3, rtol=0
+    )  # 8 bits, as in a file
     assert torch.equal(lr, degrade(hr, scale, PRESETS[name], seeded(1)))
-    assert any(not torch.equal(lr, degrade(hr, scale, PRESETS[name], seeded(seed))) for seed in range(2, 6))
+    assert any(
+        not torch.equal(lr, degrade(hr, scale, PRESETS[name], seeded(seed))) for seed in range(2, 6)
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -45,7 +50,8 @@ def test_lr_stays_registered(name: str, hr: Tensor) -> None:
     for seed in range(4):
         large = bicubic(degrade(hr, 4, PRESETS[name], seeded(seed)), 4)
         error = {
-            shift: float((large.roll(shift, (2, 3)) - hr)[..., 8:-8, 8:-8].square().mean()) for shift in ((0, 0), (4, 0), (-4, 0), (0, 4))
+            shift: float((large.roll(shift, (2, 3)) - hr)[..., 8:-8, 8:-8].square().mean())
+            for shift in ((0, 0), (4, 0), (-4, 0), (0, 4))
         }
         assert min(error, key=error.__getitem__) == (0, 0)
 
@@ -61,7 +67,8 @@ def test_more_strength_is_further_from_the_photograph(name: str, hr: Tensor) -> 
 
 
 def test_noise_has_the_stated_variance_before_white_balance() -> None:
-    """Uniform draws of root-variance and deviation: means a third of the squares of the greatest."""
+    """Uniform draws of root-variance and deviation: means a third of the squares of the
+    greatest."""
     light, shot, read, gain = 0.3, 2e-3, 5e-3, 2.0
     flat = to_srgb(torch.full((64, 3, 128, 128), light))
     stage = Stage(shot_noise=shot, read_noise=read, white_balance=(gain, gain))
@@ -82,14 +89,21 @@ def test_halo_overshoots_beside_an_edge() -> None:
 @pytest.mark.parametrize("quality", [30, 60, 90])
 def test_jpeg_in_tensors_is_near_libjpeg(quality: int, hr: Tensor) -> None:
     for subsampled in (False, True):
-        real, ours = libjpeg(hr[:1], quality, subsampled), smooth_jpeg(hr[:1], torch.tensor([float(quality)]), subsampled)
-        assert float((real - ours).abs().mean()) < max(0.4 * float((real - hr[:1]).abs().mean()), 1.3 / 255)
+        real, ours = (
+            libjpeg(hr[:1], quality, subsampled),
+            smooth_jpeg(hr[:1], torch.tensor([float(quality)]), subsampled),
+        )
+        assert float((real - ours).abs().mean()) < max(
+            0.4 * float((real - hr[:1]).abs().mean()), 1.3 / 255
+        )
 
 
 def test_gradients_pass_jpeg() -> None:
     image = (0.4 + 0.2 * torch.rand(1, 3, 17, 24, generator=seeded())).requires_grad_()
     smooth_jpeg(image, torch.tensor([50.0])).mean().backward()
-    assert image.grad is not None and float(image.grad.mean()) == pytest.approx(1 / image.numel(), rel=0.1)
+    assert image.grad is not None and float(image.grad.mean()) == pytest.approx(
+        1 / image.numel(), rel=0.1
+    )
 
 
 def test_jpeg_in_tensors_serves_a_preset(hr: Tensor) -> None:
@@ -100,7 +114,9 @@ def test_jpeg_in_tensors_serves_a_preset(hr: Tensor) -> None:
 
 def test_softness_blurs_hr_and_none_leaves_it(hr: Tensor) -> None:
     assert softened(hr, (0.0, 0.0), seeded()) is hr
-    assert float(softened(hr, (1.0, 1.0), seeded()).diff(dim=-1).abs().mean()) < 0.9 * float(hr.diff(dim=-1).abs().mean())
+    assert float(softened(hr, (1.0, 1.0), seeded()).diff(dim=-1).abs().mean()) < 0.9 * float(
+        hr.diff(dim=-1).abs().mean()
+    )
 
 
 def test_bad_input_is_named() -> None:

@@ -1,4 +1,5 @@
-"""CDC's losses: the published value, closed forms, the regions against an independent Harris detector, and that they train."""
+"""CDC's losses: the published value, closed forms, the regions against an independent Harris
+detector, and that they train."""
 
 from __future__ import annotations
 
@@ -21,10 +22,19 @@ def test_gradient_weighted_loss_equals_the_published_value():
 
 
 def test_gradient_weighted_loss_of_one_wrong_pixel_by_hand():
-    sr, hr, d = torch.zeros(1, 1, 5, 5, dtype=torch.float64), torch.zeros(1, 1, 5, 5, dtype=torch.float64), 0.25
+    sr, hr, d = (
+        torch.zeros(1, 1, 5, 5, dtype=torch.float64),
+        torch.zeros(1, 1, 5, 5, dtype=torch.float64),
+        0.25,
+    )
     sr[0, 0, 2, 2] = d
-    assert float(gradient_weighted_loss(sr, hr)) == pytest.approx(d / 25)  # at the pixel itself both Sobel kernels are 0
-    hr[0, 0, 2, 3] = d  # now each of the two wrong pixels has a horizontal difference of 2 d, and no vertical one
+    assert float(gradient_weighted_loss(sr, hr)) == pytest.approx(
+        d / 25
+    )  # at the pixel itself both Sobel kernels are 0
+    hr[0, 0, 2, 3] = (
+        # now each of the two wrong pixels has a horizontal difference of 2 d, and no vertical one
+        d
+    )
     assert float(gradient_weighted_loss(sr, hr)) == pytest.approx(2 * d * (1 + 4 * 2 * d) / 25)
 
 
@@ -41,18 +51,29 @@ def test_sobel_equals_scipy():
     across, down = sobel(x, "reflect")
     for channel in range(2):
         plane = x[0, channel].numpy()
-        np.testing.assert_allclose(across[0, channel], ndimage.sobel(plane, axis=1, mode="mirror"), atol=1e-12)
-        np.testing.assert_allclose(down[0, channel], ndimage.sobel(plane, axis=0, mode="mirror"), atol=1e-12)
+        np.testing.assert_allclose(
+            across[0, channel], ndimage.sobel(plane, axis=1, mode="mirror"), atol=1e-12
+        )
+        np.testing.assert_allclose(
+            down[0, channel], ndimage.sobel(plane, axis=0, mode="mirror"), atol=1e-12
+        )
 
 
 def test_regions_equal_a_harris_detector_by_scipy():
-    hr = torch.from_numpy(np.random.default_rng(0).random((1, 3, 20, 23)).repeat(3, axis=2).repeat(3, axis=3)).float()
+    hr = torch.from_numpy(
+        np.random.default_rng(0).random((1, 3, 20, 23)).repeat(3, axis=2).repeat(3, axis=3)
+    ).float()
     grey = np.tensordot([0.257, 0.564, 0.098], hr[0].double().numpy(), axes=1)
     dx, dy = (ndimage.sobel(grey, axis=axis, mode="mirror") for axis in (1, 0))
-    xx, yy, xy = (9 * ndimage.uniform_filter(product, 3, mode="mirror") for product in (dx * dx, dy * dy, dx * dy))
+    xx, yy, xy = (
+        9 * ndimage.uniform_filter(product, 3, mode="mirror")
+        for product in (dx * dx, dy * dy, dx * dy)
+    )
     response = xx * yy - xy**2 - 0.04 * (xx + yy) ** 2
     masks = region_masks(hr)[0, :, 0].numpy()
-    clear = (abs(response - 0.01 * response.max()) > 1e-6) & (abs(response + 0.001 * response.max()) > 1e-6)
+    clear = (abs(response - 0.01 * response.max()) > 1e-6) & (
+        abs(response + 0.001 * response.max()) > 1e-6
+    )
     assert clear.mean() > 0.99
     assert np.array_equal(masks[2][clear], (response > 0.01 * response.max())[clear])
     assert np.array_equal(masks[1][clear], (response < -0.001 * response.max())[clear])
@@ -83,7 +104,9 @@ def test_it_trains_and_reaches_every_parameter():
         report = training.loss(batch)
         optimiser.zero_grad()
         report.total.backward()
-        assert all(bool(parameter.grad.isfinite().all()) for parameter in training.student.parameters())
+        assert all(
+            bool(parameter.grad.isfinite().all()) for parameter in training.student.parameters()
+        )
         optimiser.step()
         totals.append(float(report.total.detach()))
     assert totals[-1] < 0.95 * totals[0]
@@ -100,7 +123,10 @@ def test_a_component_learns_only_where_its_region_is():
     with torch.no_grad():
         masks, (_, pictures, _) = region_masks(batch.hr), training.network.components(batch.lr)
         changed = torch.where(masks[:, 0] == 1, pictures[:, 0], pictures[:, 0] + 1)
-        losses = [gradient_weighted_loss(masks[:, 0] * picture, masks[:, 0] * batch.hr) for picture in (pictures[:, 0], changed)]
+        losses = [
+            gradient_weighted_loss(masks[:, 0] * picture, masks[:, 0] * batch.hr)
+            for picture in (pictures[:, 0], changed)
+        ]
     assert float(losses[0]) == float(losses[1]) == pytest.approx(float(terms["flat"].detach()))
 
 

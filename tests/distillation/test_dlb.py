@@ -1,4 +1,5 @@
-"""Laws of DLB: half of a batch is the last one's, what it is compared with is what the student gave then, and it is marked unpaired."""
+"""Laws of DLB: half of a batch is the last one's, what it is compared with is what the student gave
+then, and it is marked unpaired."""
 
 from __future__ import annotations
 
@@ -15,9 +16,17 @@ from ibsd.types import InputError
 def watched(objective: DLB, num_steps: int = 5) -> list[tuple[Tensor, Tensor]]:
     """(input, output) of the student at every step of a training."""
     seen: list[tuple[Tensor, Tensor]] = []
-    handle = objective.student.register_forward_hook(lambda module, args, output: seen.append((args[0].clone(), output.detach().clone())))
+    handle = objective.student.register_forward_hook(
+        lambda module, args, output: seen.append((args[0].clone(), output.detach().clone()))
+    )
     trainer = Trainer(
-        objective, tiny.source(batch_size=4), num_steps=num_steps, learning_rate=1e-2, figures_every=0, checkpoint_every=0, validate_every=0
+        objective,
+        tiny.source(batch_size=4),
+        num_steps=num_steps,
+        learning_rate=1e-2,
+        diagnostics_every=0,
+        checkpoint_every=0,
+        validate_every=0,
     )
     trainer.run()
     handle.remove()
@@ -47,9 +56,13 @@ def test_terms_by_hand() -> None:
             parameter.mul_(1.1)
     report = objective.loss(second)
     sr = objective.student(torch.cat((second.lr[:2], first.lr[:2])))
-    torch.testing.assert_close(report.terms["l1"], (sr - torch.cat((second.hr[:2], first.hr[:2]))).abs().mean().detach())
+    torch.testing.assert_close(
+        report.terms["l1"], (sr - torch.cat((second.hr[:2], first.hr[:2]))).abs().mean().detach()
+    )
     torch.testing.assert_close(report.terms["last"], (sr[2:] - before[:2]).abs().mean().detach())
-    torch.testing.assert_close(report.total.detach(), report.terms["l1"] + 0.5 * report.terms["last"])
+    torch.testing.assert_close(
+        report.total.detach(), report.terms["l1"] + 0.5 * report.terms["last"]
+    )
 
 
 def test_figures_of_a_batch_do_not_become_its_past() -> None:

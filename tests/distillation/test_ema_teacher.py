@@ -1,4 +1,5 @@
-"""Laws of the EMA teacher: without weight it is plain training; it averages as said; views are turned back exactly."""
+"""Laws of the EMA teacher: without weight it is plain training; it averages as said; views are
+turned back exactly."""
 
 from __future__ import annotations
 
@@ -14,20 +15,36 @@ from ibsd.types import InputError
 
 
 def trained(objective: EMATeacher | Plain) -> dict[str, torch.Tensor]:
-    Trainer(objective, tiny.source(), num_steps=12, learning_rate=1e-3, figures_every=0, checkpoint_every=0, validate_every=0).run()
+    Trainer(
+        objective,
+        tiny.source(),
+        num_steps=12,
+        learning_rate=1e-3,
+        diagnostics_every=0,
+        checkpoint_every=0,
+        validate_every=0,
+    ).run()
     return objective.student.state_dict()
 
 
 def test_without_weight_it_is_plain_bit_for_bit() -> None:
     plain = trained(Plain(tiny.student()))
-    none, waiting = trained(EMATeacher(tiny.student(), lambda_teacher=0.0)), trained(EMATeacher(tiny.student(), warm_up=12))
-    assert all(torch.equal(plain[name], none[name]) and torch.equal(plain[name], waiting[name]) for name in plain)
+    none, waiting = (
+        trained(EMATeacher(tiny.student(), lambda_teacher=0.0)),
+        trained(EMATeacher(tiny.student(), warm_up=12)),
+    )
+    assert all(
+        torch.equal(plain[name], none[name]) and torch.equal(plain[name], waiting[name])
+        for name in plain
+    )
     taught = trained(EMATeacher(tiny.student(), warm_up=2, ramp=2))
     assert not all(torch.equal(plain[name], taught[name]) for name in plain)
 
 
 def test_teacher_is_the_running_average_and_gets_no_gradient() -> None:
-    objective = EMATeacher(tiny.student(), decay=0.05, warm_up=0, ramp=0)  # below the bound of the first updates, 1/10
+    objective = EMATeacher(
+        tiny.student(), decay=0.05, warm_up=0, ramp=0
+    )  # below the bound of the first updates, 1/10
     start = tiny.student().state_dict()
     with torch.no_grad():
         for parameter in objective.student.parameters():
@@ -56,7 +73,9 @@ def test_views_differ_only_if_turned() -> None:
             objective.begin_step(step, 40)
             orientations.add(objective.orientation)
         assert orientations == (set(range(1, 8)) if turned else {0})
-        distance = float(objective.loss(batch).terms["teacher"])  # at the start the teacher is the student
+        distance = float(
+            objective.loss(batch).terms["teacher"]
+        )  # at the start the teacher is the student
         assert (distance > 1e-4) if turned else (distance == 0)
 
 

@@ -19,11 +19,13 @@ from ibsd.students import Student, create_student
 from ibsd.training.trainer import Trainer
 
 SHORT = {"warm_up": 1, "ramp": 2, "period": 3}
-"""Schedules, where an objective has them, so short that all its terms have weight within a few steps."""
+"""Schedules, where an objective has them, so short that all its terms have weight within a few
+steps."""
 
 
 def student_for(name: str) -> Student:
-    """A narrow student that the objective takes: CDC's own losses want the components of its network."""
+    """A narrow student that the objective takes: CDC's own losses want the components of its
+    network."""
     if name != "cdc":
         return tiny.student()
     with torch.random.fork_rng(devices=[]):
@@ -33,18 +35,23 @@ def student_for(name: str) -> Student:
 
 def made(name: str, **options: object) -> Objective:
     parameters = inspect.signature(OBJECTIVES[name]).parameters
-    return OBJECTIVES[name](student_for(name), **{key: value for key, value in SHORT.items() if key in parameters} | options)
+    return OBJECTIVES[name](
+        student_for(name),
+        **{key: value for key, value in SHORT.items() if key in parameters} | options,
+    )
 
 
 def trainer(objective: Objective, folder: Path | None = None, num_steps: int = 9) -> Trainer:
-    cadences = {"log_every": 2, "figures_every": 4, "validate_every": 0, "checkpoint_every": 0}
+    cadences = {"log_every": 2, "diagnostics_every": 4, "validate_every": 0, "checkpoint_every": 0}
     # LPIPS looks at no HR patch below 31 pixels.
     source = (
         tiny.source(batch_size=4, patch_px=16, sizes=((17, 16), (16, 20), (16, 16)))
         if isinstance(objective, Perceptual)
         else tiny.source(batch_size=4)
     )
-    return Trainer(objective, source, num_steps=num_steps, learning_rate=1e-3, checkpoints=folder, **cadences)
+    return Trainer(
+        objective, source, num_steps=num_steps, learning_rate=1e-3, checkpoints=folder, **cadences
+    )
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -57,7 +64,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_pa
     second = trainer(made(name), tmp_path)
     assert second.resume() and second.step == 5
     second.run()
-    for expected, found in ((whole.student, second.student), (whole.average.student, second.average.student)):
+    for expected, found in (
+        (whole.student, second.student),
+        (whole.average.student, second.average.student),
+    ):
         for key, value in expected.state_dict().items():
             assert torch.equal(value, found.state_dict()[key]), key
     assert whole.latest == second.latest
@@ -68,12 +78,14 @@ def test_its_figures_are_finite_and_change_nothing(name: str) -> None:
     runs = []
     for every in (0, 1):
         run = trainer(made(name), num_steps=6)
-        run.figures_every = every
+        run.diagnostics_every = every
         written: list[dict[str, float]] = []
         run.track = lambda figures, written=written: written.append(figures)
         run.run()
         runs.append(run.student.state_dict())
-        assert all(torch.isfinite(torch.tensor(list(figures.values()))).all() for figures in written)
+        assert all(
+            torch.isfinite(torch.tensor(list(figures.values()))).all() for figures in written
+        )
     assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
 
 
@@ -82,7 +94,9 @@ def test_what_ships_is_the_plain_network(name: str, tmp_path: Path) -> None:
     run = trainer(made(name), num_steps=4)
     run.run()
     assert layout_hash(run.student.state_dict()) == layout_hash(student_for(name).state_dict())
-    with safe_open(save_student(run.average.student, tmp_path / "student.safetensors"), framework="pt") as file:
+    with safe_open(
+        save_student(run.average.student, tmp_path / "student.safetensors"), framework="pt"
+    ) as file:
         assert set(file.keys()) == set(student_for(name).state_dict())
 
 
@@ -99,4 +113,7 @@ def test_bf16_trains_and_losses_are_fp32(name: str) -> None:
     run = trainer(made(name), num_steps=5)
     run.precision = "bf16"
     assert run.run().finished and run.skipped == 0
-    assert all(value.dtype == torch.float32 for value in run.objective.loss(run.source.next_batch()).terms.values())
+    assert all(
+        value.dtype == torch.float32
+        for value in run.objective.loss(run.source.next_batch()).terms.values()
+    )

@@ -1,4 +1,5 @@
-"""Laws of the control: without weight it is plain training, with weight it shrinks features, and it resumes."""
+"""Laws of the control: without weight it is plain training, with weight it shrinks features, and it
+resumes."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 import tiny
-from ibsd.config import checked_arguments
+from ibsd.config.run import checked_arguments
 from ibsd.distillation.feature_norm import FeatureNorm, feature_norm
 from ibsd.distillation.plain import Plain
 from ibsd.distillation.registry import OBJECTIVES
@@ -18,13 +19,23 @@ from ibsd.types import InputError
 def trained(objective: FeatureNorm | Plain, num_steps: int = 12) -> dict[str, Tensor]:
     source = tiny.source()
     Trainer(
-        objective, source, num_steps=num_steps, learning_rate=1e-3, log_every=0, figures_every=0, validate_every=0, checkpoint_every=0
+        objective,
+        source,
+        num_steps=num_steps,
+        learning_rate=1e-3,
+        log_every=0,
+        diagnostics_every=0,
+        validate_every=0,
+        checkpoint_every=0,
     ).run()
     return objective.student.state_dict()
 
 
 def test_without_weight_it_is_plain_bit_for_bit() -> None:
-    plain, control = trained(Plain(tiny.student())), trained(FeatureNorm(tiny.student(), lambda_norm=0.0))
+    plain, control = (
+        trained(Plain(tiny.student())),
+        trained(FeatureNorm(tiny.student(), lambda_norm=0.0)),
+    )
     assert all(torch.equal(plain[name], control[name]) for name in plain)
 
 
@@ -39,16 +50,29 @@ def test_weight_shrinks_the_features() -> None:
 
 
 def test_value_by_hand_and_gradient_to_every_node() -> None:
-    nodes = (torch.ones(1, 2, 3, 3, requires_grad=True), torch.full((1, 2, 3, 3), 3.0, requires_grad=True))
+    nodes = (
+        torch.ones(1, 2, 3, 3, requires_grad=True),
+        torch.full((1, 2, 3, 3), 3.0, requires_grad=True),
+    )
     value = feature_norm(nodes)
     assert value.item() == 5
     value.backward()
-    assert all(torch.equal(node.grad, node.detach() / 18) for node in nodes if node.grad is not None)
+    assert all(
+        torch.equal(node.grad, node.detach() / 18) for node in nodes if node.grad is not None
+    )
     assert feature_norm([torch.ones(1, 2, 3, 3, dtype=torch.bfloat16)]).dtype == torch.float32
 
 
 def test_ramp_soft_target_figures_and_state_are_as_of_ibsd() -> None:
-    control = FeatureNorm(tiny.student(), lambda_norm=1.0, lambda_hf=0.1, warm_up=2, ramp=4, period=2, soft_target="snapshot")
+    control = FeatureNorm(
+        tiny.student(),
+        lambda_norm=1.0,
+        lambda_hf=0.1,
+        warm_up=2,
+        ramp=4,
+        period=2,
+        soft_target="snapshot",
+    )
     weights = []
     for step in range(8):
         control.begin_step(step, 8)
@@ -59,10 +83,24 @@ def test_ramp_soft_target_figures_and_state_are_as_of_ibsd() -> None:
     assert set(report.terms) == {"l1", "norm", "wavelet"}
     assert report.nodes == ()
     figures = control.figures(batch)
-    assert {"gradient_share/norm", "gradient_cosine/wavelet", "scale/F0", "scale/F3", "soft_target/share"} <= figures.keys()
+    assert {
+        "gradient_share/norm",
+        "gradient_cosine/wavelet",
+        "scale/F0",
+        "scale/F3",
+        "soft_target/share",
+    } <= figures.keys()
     assert figures["soft_target/share"] == pytest.approx(0.8 * 7 / 8)
 
-    again = FeatureNorm(tiny.student(seed=1), lambda_norm=1.0, lambda_hf=0.1, warm_up=2, ramp=4, period=2, soft_target="snapshot")
+    again = FeatureNorm(
+        tiny.student(seed=1),
+        lambda_norm=1.0,
+        lambda_hf=0.1,
+        warm_up=2,
+        ramp=4,
+        period=2,
+        soft_target="snapshot",
+    )
     again.student.load_state_dict(control.student.state_dict())
     again.load_state(control.state())
     for objective in (control, again):
@@ -72,7 +110,10 @@ def test_ramp_soft_target_figures_and_state_are_as_of_ibsd() -> None:
 
 def test_registered_with_its_options_and_refuses_negative_weights() -> None:
     network = OBJECTIVES["feature-norm"]
-    assert checked_arguments(network, {"lambda_norm": 1, "period": 3}, "objective.options") == {"lambda_norm": 1.0, "period": 3}
+    assert checked_arguments(network, {"lambda_norm": 1, "period": 3}, "objective.options") == {
+        "lambda_norm": 1.0,
+        "period": 3,
+    }
     for options in ({"lambda_norm": -1.0}, {"lambda_hf": float("nan")}):
         with pytest.raises(InputError, match="neither may be negative"):
             FeatureNorm(tiny.student(), **options)

@@ -1,4 +1,5 @@
-"""IBSD against plain training: identical where its weights are zero, and gradients only where they belong."""
+"""IBSD against plain training: identical where its weights are zero, and gradients only where they
+belong."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ from ibsd.types import InputError
 
 
 def gradients(module: nn.Module) -> list[Tensor | None]:
-    return [None if parameter.grad is None else parameter.grad.clone() for parameter in module.parameters()]
+    return [
+        None if parameter.grad is None else parameter.grad.clone()
+        for parameter in module.parameters()
+    ]
 
 
 def weights(module: nn.Module) -> list[Tensor]:
@@ -24,31 +28,53 @@ def weights(module: nn.Module) -> list[Tensor]:
 
 
 def equal(ours: list, theirs: list) -> bool:
-    return len(ours) == len(theirs) and all(x is y is None or torch.equal(x, y) for x, y in zip(ours, theirs, strict=True))
+    return len(ours) == len(theirs) and all(
+        x is y is None or torch.equal(x, y) for x, y in zip(ours, theirs, strict=True)
+    )
 
 
 def ready(**options) -> tuple[IBSD, object]:
-    """An objective in the middle of a run: soft target started, full weight on the bound; and a batch."""
+    """An objective in the middle of a run: soft target started, full weight on the bound; and a
+    batch."""
     student, source = tiny.student(), tiny.source(batch_size=4)
     objective = IBSD(
         student,
-        **{"lambda_mi": 0.01, "lambda_hf": 0.05, "warm_up": 0, "ramp": 0, "period": 2, "soft_target": "snapshot", "pool": 0} | options,
+        **{
+            "lambda_mi": 0.01,
+            "lambda_hf": 0.05,
+            "warm_up": 0,
+            "ramp": 0,
+            "period": 2,
+            "soft_target": "snapshot",
+            "pool": 0,
+        }
+        | options,
     )
     objective.prepare(source)
     objective.begin_step(2, 10)
     with torch.no_grad():
         for parameter in student.parameters():
-            parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)))
+            parameter.add_(
+                0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5))
+            )
     return objective, source.next_batch()
 
 
-# -- weights at zero ----------------------------------------------------------------------------------------------------------------
+# -- weights at zero
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def trained(make, precision: str) -> tuple[Trainer, Objective]:
     objective = make(tiny.student())
     trainer = Trainer(
-        objective, tiny.source(), num_steps=12, learning_rate=1e-3, precision=precision, clip_norm=1.0, figures_every=4, log_every=5
+        objective,
+        tiny.source(),
+        num_steps=12,
+        learning_rate=1e-3,
+        precision=precision,
+        clip_norm=1.0,
+        diagnostics_every=4,
+        log_every=5,
     )
     assert trainer.run().skipped == 0
     return trainer, objective
@@ -68,7 +94,13 @@ def trained(make, precision: str) -> tuple[Trainer, Objective]:
 )
 def test_bit_identical_to_plain_with_both_weights_zero(precision: str, options: dict):
     plain, _ = trained(Plain, precision)
-    options = {"lambda_mi": 0, "lambda_hf": 0, "period": 3, "soft_target": "snapshot", "warm_up": 2} | options
+    options = {
+        "lambda_mi": 0,
+        "lambda_hf": 0,
+        "period": 3,
+        "soft_target": "snapshot",
+        "warm_up": 2,
+    } | options
     ours, objective = trained(lambda student: IBSD(student, **options), precision)
     assert equal(weights(plain.student), weights(ours.student))
     assert equal(weights(plain.average.student), weights(ours.average.student))
@@ -80,11 +112,14 @@ def test_bit_identical_to_plain_with_both_weights_zero(precision: str, options: 
 def test_with_weights_it_is_not_plain():
     plain, _ = trained(Plain, "fp32")
     for options in ({"lambda_mi": 1e-2, "lambda_hf": 0}, {"lambda_mi": 0, "lambda_hf": 0.02}):
-        ours, _ = trained(lambda student, options=options: IBSD(student, warm_up=0, ramp=0, **options), "fp32")
+        ours, _ = trained(
+            lambda student, options=options: IBSD(student, warm_up=0, ramp=0, **options), "fp32"
+        )
         assert not equal(weights(plain.student), weights(ours.student))
 
 
-# -- which gradients flow where -----------------------------------------------------------------------------------------------------
+# -- which gradients flow where
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_loss_reaches_the_student_and_no_estimator():
@@ -96,7 +131,11 @@ def test_loss_reaches_the_student_and_no_estimator():
     assert all(parameter.requires_grad for parameter in objective.chain.parameters())
     student = dict(zip(objective.student.state_dict(), gradients(objective.student), strict=True))
     assert all(gradient is not None for gradient in student.values())
-    assert all(float(gradient.abs().sum()) > 0 for name, gradient in student.items() if "conv_du" not in name)  # narrow gates may be dead
+    assert all(
+        float(gradient.abs().sum()) > 0
+        for name, gradient in student.items()
+        if "conv_du" not in name
+    )  # narrow gates may be dead
     past = objective.soft_target.past
     assert all(gradient is None for gradient in gradients(past))
     assert not any(node.requires_grad for node in report.nodes)
@@ -107,14 +146,22 @@ def test_auxiliary_step_moves_the_estimators_and_not_the_student():
     objective, batch = ready(inner_steps=3)
     report = objective.loss(batch)
     report.total.backward()
-    before, student_before, chain_before = gradients(objective.student), weights(objective.student), weights(objective.chain)
+    before, student_before, chain_before = (
+        gradients(objective.student),
+        weights(objective.student),
+        weights(objective.chain),
+    )
     losses = objective.auxiliary_step(report.nodes)
     assert equal(gradients(objective.student), before)
     assert equal(weights(objective.student), student_before)
-    assert not any(torch.equal(x, y) for x, y in zip(weights(objective.chain), chain_before, strict=True))
+    assert not any(
+        torch.equal(x, y) for x, y in zip(weights(objective.chain), chain_before, strict=True)
+    )
     assert not losses["nll"].requires_grad
     objective.student.zero_grad(set_to_none=True)
-    objective.loss(batch).total.backward()  # what the estimators' own step left in .grad must not grow
+    objective.loss(
+        batch
+    ).total.backward()  # what the estimators' own step left in .grad must not grow
     objective.auxiliary_step(report.nodes)
     assert all(gradient is not None for gradient in gradients(objective.chain))
 
@@ -123,7 +170,9 @@ def test_estimators_forget_the_gradients_of_the_step_before():
     objective, batch = ready(estimator_clip=1e6)
     nodes = objective.loss(batch).nodes
     objective.auxiliary_step(nodes)
-    fresh = list(torch.autograd.grad(objective.chain.nll(nodes), list(objective.chain.parameters())))
+    fresh = list(
+        torch.autograd.grad(objective.chain.nll(nodes), list(objective.chain.parameters()))
+    )
     objective.auxiliary_step(nodes)
     assert equal(gradients(objective.chain), fresh)
 
@@ -168,7 +217,9 @@ def test_the_bound_reaches_the_student_through_both_nodes_of_a_link():
     objective, batch = ready(lambda_mi=1.0, lambda_hf=0.0, links=[3])
     terms, _ = objective.terms(batch)
     student = objective.student
-    last = torch.autograd.grad(terms["bound"], student.get_submodule("IMDB3").c5.bias, retain_graph=True)[0]
+    last = torch.autograd.grad(
+        terms["bound"], student.get_submodule("IMDB3").c5.bias, retain_graph=True
+    )[0]
     earlier = torch.autograd.grad(terms["bound"], student.get_submodule("IMDB2").c5.bias)[0]
     nodes = student.trace(batch.lr).nodes
     cut = [node.detach().requires_grad_() for node in nodes]
@@ -202,14 +253,28 @@ def test_held_fixed_is_undone_even_after_an_error():
 def test_figures_change_nothing():
     objective, batch = ready()
     objective.loss(batch).total.backward()
-    before = [gradients(objective.student), weights(objective.student), weights(objective.chain), gradients(objective.chain)]
+    before = [
+        gradients(objective.student),
+        weights(objective.student),
+        weights(objective.chain),
+        gradients(objective.chain),
+    ]
     generator = torch.get_rng_state()
     figures = objective.figures(batch)
-    after = [gradients(objective.student), weights(objective.student), weights(objective.chain), gradients(objective.chain)]
+    after = [
+        gradients(objective.student),
+        weights(objective.student),
+        weights(objective.chain),
+        gradients(objective.chain),
+    ]
     assert all(equal(x, y) for x, y in zip(before, after, strict=True))
     assert torch.equal(torch.get_rng_state(), generator)
     assert {f"{name}/link{k}" for name in ("bound", "nll") for k in (1, 2, 3)} <= figures.keys()
-    assert {f"scale/F{k}" for k in range(4)} | {"gradient_share/bound", "gradient_cosine/wavelet", "soft_target/flipped"} <= figures.keys()
+    assert {f"scale/F{k}" for k in range(4)} | {
+        "gradient_share/bound",
+        "gradient_cosine/wavelet",
+        "soft_target/flipped",
+    } <= figures.keys()
     assert all(isinstance(value, float) for value in figures.values())
 
 
@@ -220,15 +285,20 @@ def test_figures_say_what_the_gradients_are():
     parameters = list(objective.student.parameters())
     flat = {}
     for name, term in terms.items():
-        parts = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+        parts = torch.autograd.grad(
+            term, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
         flat[name] = torch.cat([part.flatten() for part in parts])
     for name, weight in (("bound", 0.01), ("wavelet", 0.05)):
-        assert figures[f"gradient_share/{name}"] == pytest.approx(weight * float(flat[name].norm() / flat["l1"].norm()), rel=1e-4)
+        assert figures[f"gradient_share/{name}"] == pytest.approx(
+            weight * float(flat[name].norm() / flat["l1"].norm()), rel=1e-4
+        )
         cosine = float(flat[name] @ flat["l1"] / flat[name].norm() / flat["l1"].norm())
         assert figures[f"gradient_cosine/{name}"] == pytest.approx(cosine, abs=1e-4)
 
 
-# -- weights over time --------------------------------------------------------------------------------------------------------------
+# -- weights over time
+# --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("warm_up", "ramp"), [(0, 0), (3, 0), (0, 4), (3, 4)])
@@ -236,7 +306,13 @@ def test_bound_waits_then_ramps(warm_up: int, ramp: int):
     objective = IBSD(tiny.student(), lambda_mi=0.5, warm_up=warm_up, ramp=ramp)
     for step in range(12):
         objective.begin_step(step, 12)
-        expected = 0.0 if step < warm_up else 1.0 if step >= warm_up + ramp else (step - warm_up + 1) / ramp
+        expected = (
+            0.0
+            if step < warm_up
+            else 1.0
+            if step >= warm_up + ramp
+            else (step - warm_up + 1) / ramp
+        )
         assert objective.weights["bound"] == pytest.approx(0.5 * min(1, expected), rel=1e-12)
 
 
@@ -249,23 +325,33 @@ def test_watched_links_are_reported_and_chosen_links_summed():
     everything, batch = ready()
     single, _ = ready(links=[2])
     figures = single.figures(batch)
-    assert float(single.loss(batch).terms["bound"]) == pytest.approx(figures["bound/link2"], rel=1e-5)
-    assert float(everything.loss(batch).terms["bound"]) == pytest.approx(sum(figures[f"bound/link{k}"] for k in (1, 2, 3)), rel=1e-5)
+    assert float(single.loss(batch).terms["bound"]) == pytest.approx(
+        figures["bound/link2"], rel=1e-5
+    )
+    assert float(everything.loss(batch).terms["bound"]) == pytest.approx(
+        sum(figures[f"bound/link{k}"] for k in (1, 2, 3)), rel=1e-5
+    )
 
 
-# -- soft target's effect -----------------------------------------------------------------------------------------------------------
+# -- soft target's effect
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_flipped_share_counts_changed_signs():
     generator = torch.Generator().manual_seed(0)
     sr, hr = (torch.rand(2, 3, 16, 16, generator=generator) for _ in range(2))
     assert flipped_share(sr, hr, hr) == 0
-    assert flipped_share(sr, hr, torch.lerp(hr, sr, 0.5)) == pytest.approx(0, abs=2e-3)  # half way from HR to SR: same signs, smaller
+    assert flipped_share(sr, hr, torch.lerp(hr, sr, 0.5)) == pytest.approx(
+        0, abs=2e-3
+    )  # half way from HR to SR: same signs, smaller
     assert flipped_share(sr, hr, 2 * sr - hr) == 1  # beyond SR: every sign turns
-    assert flipped_share(hr, hr, sr) == pytest.approx(1, abs=2e-3)  # at HR, no direction becomes some direction
+    assert flipped_share(hr, hr, sr) == pytest.approx(
+        1, abs=2e-3
+    )  # at HR, no direction becomes some direction
 
 
-# -- construction -------------------------------------------------------------------------------------------------------------------
+# -- construction
+# -------------------------------------------------------------------------------------------------------------------
 
 
 def test_estimators_draw_from_a_generator_of_their_own():
@@ -280,7 +366,9 @@ def test_estimators_draw_from_a_generator_of_their_own():
 
 def test_a_batch_of_one_has_no_unpaired_samples():
     objective, batch = ready()
-    one = batch._replace(lr=batch.lr[:1], hr=batch.hr[:1], origin=type(batch.origin)(*(x[:1] for x in batch.origin)))
+    one = batch._replace(
+        lr=batch.lr[:1], hr=batch.hr[:1], origin=type(batch.origin)(*(x[:1] for x in batch.origin))
+    )
     with pytest.raises(InputError, match="batch"):
         objective.loss(one)
 
@@ -290,7 +378,7 @@ def test_watching_alone_also_works_with_a_batch_of_one(negatives: str):
     source = tiny.source(batch_size=1)
     objective = IBSD(tiny.student(), lambda_mi=0, negatives=negatives)
     objective.prepare(source)
-    assert Trainer(objective, source, num_steps=2, figures_every=1).run().finished
+    assert Trainer(objective, source, num_steps=2, diagnostics_every=1).run().finished
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,28 @@ from ibsd.types import InputError
 
 
 def trained(objective: PSKD | Plain) -> dict[str, torch.Tensor]:
-    Trainer(objective, tiny.source(), num_steps=12, learning_rate=1e-3, figures_every=0, checkpoint_every=0, validate_every=0).run()
+    Trainer(
+        objective,
+        tiny.source(),
+        num_steps=12,
+        learning_rate=1e-3,
+        diagnostics_every=0,
+        checkpoint_every=0,
+        validate_every=0,
+    ).run()
     return objective.student.state_dict()
 
 
 def test_without_a_past_it_is_plain_bit_for_bit() -> None:
     plain = trained(Plain(tiny.student()))
-    alone, early = trained(PSKD(tiny.student(), final_share=0.0, period=2)), trained(PSKD(tiny.student(), period=50))
-    assert all(torch.equal(plain[name], alone[name]) and torch.equal(plain[name], early[name]) for name in plain)
+    alone, early = (
+        trained(PSKD(tiny.student(), final_share=0.0, period=2)),
+        trained(PSKD(tiny.student(), period=50)),
+    )
+    assert all(
+        torch.equal(plain[name], alone[name]) and torch.equal(plain[name], early[name])
+        for name in plain
+    )
     late = trained(PSKD(tiny.student(), period=2))
     assert not all(torch.equal(plain[name], late[name]) for name in plain)
 
@@ -44,9 +58,14 @@ def test_target_mixes_the_past_in_as_the_schedule_says(source: str) -> None:
     assert past is not None
     torch.testing.assert_close(report.total, (sr - (0.6 * batch.hr + 0.4 * past)).abs().mean())
     torch.testing.assert_close(report.terms["l1"], (sr - batch.hr).abs().mean().detach())
-    if source == "snapshot":  # the past is this very student: L1 to the target is 0.6 of L1 to HR, and no sign differs
+    if (
+        source == "snapshot"
+    ):  # the past is this very student: L1 to the target is 0.6 of L1 to HR, and no sign differs
         torch.testing.assert_close(report.total, 0.6 * report.terms["l1"])
-        assert objective.figures(batch) == {"soft_target/share": pytest.approx(0.4), "soft_target/flipped": pytest.approx(0, abs=1e-3)}
+        assert objective.figures(batch) == {
+            "soft_target/share": pytest.approx(0.4),
+            "soft_target/flipped": pytest.approx(0, abs=1e-3),
+        }
 
 
 def test_refuses_what_is_no_share() -> None:

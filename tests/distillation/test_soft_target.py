@@ -1,4 +1,5 @@
-"""The soft target: its schedule, its three sources of the past, and that they agree where they must."""
+"""The soft target: its schedule, its three sources of the past, and that they agree where they
+must."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ def disturb(student: Student) -> None:
             parameter.mul_(1.05).add_(0.01)
 
 
-def started(name: str, student: Student, patches: PatchSource, period: int = 3, num_steps: int = 12) -> SoftTarget:
+def started(
+    name: str, student: Student, patches: PatchSource, period: int = 3, num_steps: int = 12
+) -> SoftTarget:
     """A soft target past its first period, whose student has moved on since."""
     target = SoftTarget(student, name, final_share=0.6, period=period)
     target.prepare(patches)
@@ -97,7 +100,10 @@ def test_snapshot_stands_still_within_a_period_and_moves_at_its_end():
 
 def test_bank_follows_its_periods_too():
     student, patches = tiny.student(), tiny.source()
-    bank, snapshot = SoftTarget(student, "bank", 0.8, period=2), SoftTarget(student, "snapshot", 0.8, period=2)
+    bank, snapshot = (
+        SoftTarget(student, "bank", 0.8, period=2),
+        SoftTarget(student, "snapshot", 0.8, period=2),
+    )
     bank.prepare(patches)
     image = patches.lr.image(0)
     for step in range(7):
@@ -107,14 +113,18 @@ def test_bank_follows_its_periods_too():
         if step >= 2:
             batch = patches.cut(origin(0, 1, 2, 0))
             whole = output(snapshot.past, image)
-            torch.testing.assert_close(bank.past_output(batch), whole[..., 2:18, 4:20], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(
+                bank.past_output(batch), whole[..., 2:18, 4:20], rtol=1e-5, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("scale", [2, 3])
 def test_bank_equals_snapshot_on_whole_unaugmented_images(scale: int):
     student = tiny.student(scale=scale)
     patches = tiny.source(scale, patch_px=9, batch_size=4, sizes=((9, 9),) * 3, augment=False)
-    bank, snapshot = (started(name, tiny.student(scale=scale), patches) for name in ("bank", "snapshot"))
+    bank, snapshot = (
+        started(name, tiny.student(scale=scale), patches) for name in ("bank", "snapshot")
+    )
     for _ in range(3):
         batch = patches.next_batch()
         torch.testing.assert_close(bank(batch), snapshot(batch), rtol=1e-5, atol=1e-6)
@@ -128,7 +138,9 @@ def test_bank_gives_the_same_crop_and_augmentation_of_the_whole_output(augmentat
     for index, (top, left) in ((0, (5, 8)), (1, (0, 3)), (2, (10, 0))):
         batch = patches.cut(origin(index, top, left, augmentation))
         whole = output(target.past, patches.lr.image(index))
-        expected = augment(whole[..., 2 * top : 2 * top + 12, 2 * left : 2 * left + 12], augmentation)
+        expected = augment(
+            whole[..., 2 * top : 2 * top + 12, 2 * left : 2 * left + 12], augmentation
+        )
         torch.testing.assert_close(target.past_output(batch), expected, rtol=1e-5, atol=1e-6)
         lr = augment(patches.lr.image(index)[..., top : top + 6, left : left + 6], augmentation)
         assert torch.equal(batch.lr, lr)  # the target belongs to the patch that the student sees
@@ -158,7 +170,9 @@ def test_the_student_is_left_alone(name: str):
     target.end_step()
     assert student.training
     assert all(torch.equal(value, before[key]) for key, value in student.state_dict().items())
-    assert all(parameter.grad is None and parameter.requires_grad for parameter in student.parameters())
+    assert all(
+        parameter.grad is None and parameter.requires_grad for parameter in student.parameters()
+    )
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -196,7 +210,14 @@ def test_without_a_share_of_the_past_nothing_is_kept_or_computed():
 
 
 @pytest.mark.parametrize(
-    "options", [{"source": "bnak"}, {"final_share": -0.1}, {"final_share": 1.1}, {"final_share": float("nan")}, {"period": 0}]
+    "options",
+    [
+        {"source": "bnak"},
+        {"final_share": -0.1},
+        {"final_share": 1.1},
+        {"final_share": float("nan")},
+        {"period": 0},
+    ],
 )
 def test_wrong_options_are_refused(options: dict):
     with pytest.raises(InputError, match="soft target"):
@@ -204,7 +225,8 @@ def test_wrong_options_are_refused(options: dict):
 
 
 def test_bank_holds_no_more_than_it_says():
-    """The bank is read where the patches are cut, so its offsets must be those of HR pictures, one after the other."""
+    """The bank is read where the patches are cut, so its offsets must be those of HR pictures, one
+    after the other."""
     student, patches = tiny.student(scale=3), tiny.source(scale=3)
     target = started("bank", student, patches)
     target(Batch(*patches.next_batch()))
@@ -214,9 +236,13 @@ def test_bank_holds_no_more_than_it_says():
 
 def test_a_bank_that_does_not_fit_is_refused_with_advice(monkeypatch):
     patches = tiny.source()
-    monkeypatch.setattr(soft_target, "free_memory_bytes", lambda device: 4 * patches.hr.flat.numel() - 1)
+    monkeypatch.setattr(
+        soft_target, "free_memory_bytes", lambda device: 4 * patches.hr.flat.numel() - 1
+    )
     target = started("bank", tiny.student(), patches)
     with pytest.raises(InputError, match="'snapshot'"):
         target(patches.next_batch())
-    monkeypatch.setattr(soft_target, "free_memory_bytes", lambda device: 4 * patches.hr.flat.numel())
+    monkeypatch.setattr(
+        soft_target, "free_memory_bytes", lambda device: 4 * patches.hr.flat.numel()
+    )
     assert target(patches.next_batch()).isfinite().all()

@@ -1,4 +1,5 @@
-"""Laws of the options of IBSD: normalised and pooled nodes, the information beyond HR, frozen estimators as a control."""
+"""Laws of the options of IBSD: normalised and pooled nodes, the information beyond HR, frozen
+estimators as a control."""
 
 from __future__ import annotations
 
@@ -10,7 +11,11 @@ from torch import Tensor
 import tiny
 from ibsd.distillation import IBSD
 from ibsd.information.club import club_upper_bound, laplace_nll
-from ibsd.information.conditional import ConditionalChain, ConditionalEstimator, conditional_information
+from ibsd.information.conditional import (
+    ConditionalChain,
+    ConditionalEstimator,
+    conditional_information,
+)
 from ibsd.information.degradation import DegradationChain
 from ibsd.information.estimator import LaplaceEstimator
 from ibsd.information.view import pool, standardise
@@ -23,7 +28,9 @@ def node(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tens
 
 
 def at_full_weight(**options: object) -> IBSD:
-    objective = IBSD(tiny.student(), lambda_mi=1e-3, lambda_hf=0.0, warm_up=0, ramp=0, **{"pool": 0} | options)  # type: ignore[arg-type]
+    objective = IBSD(
+        tiny.student(), lambda_mi=1e-3, lambda_hf=0.0, warm_up=0, ramp=0, **{"pool": 0} | options
+    )  # type: ignore[arg-type]
     objective.begin_step(0, 10)
     return objective
 
@@ -31,11 +38,16 @@ def at_full_weight(**options: object) -> IBSD:
 def test_standardise_removes_units_and_its_gradient_cannot_change_them() -> None:
     x = node(3, 2, 4, 4)
     units = torch.tensor([0.01, 30.0], dtype=torch.float64).view(1, 2, 1, 1)
-    torch.testing.assert_close(standardise(x * units + 5), standardise(x), atol=1e-3, rtol=0)  # the variance floor shows at 0.01
+    torch.testing.assert_close(
+        standardise(x * units + 5), standardise(x), atol=1e-3, rtol=0
+    )  # the variance floor shows at 0.01
     torch.testing.assert_close(standardise(x * 3 + 1), standardise(x), atol=1e-7, rtol=0)
 
     estimator = LaplaceEstimator(2).double()
-    earlier, later = node(3, 2, 4, 4, seed=1).requires_grad_(), node(3, 2, 4, 4, seed=2).requires_grad_()
+    earlier, later = (
+        node(3, 2, 4, 4, seed=1).requires_grad_(),
+        node(3, 2, 4, 4, seed=2).requires_grad_(),
+    )
     club_upper_bound(standardise(earlier), *estimator(standardise(later))).backward()
     for each in (earlier, later):
         assert each.grad is not None
@@ -112,7 +124,9 @@ def test_every_option_trains_the_estimators_and_separates_gradients(options: dic
     assert torch.equal(again.loss(batch).total, objective.loss(batch).total)
 
 
-def test_conditional_information_starts_at_0_and_its_first_part_is_blind_to_the_later_node() -> None:
+def test_conditional_information_starts_at_0_and_its_first_part_is_blind_to_the_later_node() -> (
+    None
+):
     estimator = ConditionalEstimator(2, 12).double()
     content, earlier = node(2, 12, 5, 5), node(2, 2, 5, 5, seed=1)
     with torch.no_grad():
@@ -124,8 +138,11 @@ def test_conditional_information_starts_at_0_and_its_first_part_is_blind_to_the_
 
 @pytest.mark.slow
 def test_conditional_information_is_what_content_does_not_explain() -> None:
-    """earlier = content + hidden. A later node that holds the content adds nothing; one that holds the hidden part adds what it holds."""
-    content, hidden, fresh = (node(8, 2, 12, 12, seed=seed, dtype=torch.float32) for seed in (0, 1, 2))
+    """earlier = content + hidden. A later node that holds the content adds nothing; one that holds
+    the hidden part adds what it holds."""
+    content, hidden, fresh = (
+        node(8, 2, 12, 12, seed=seed, dtype=torch.float32) for seed in (0, 1, 2)
+    )
     earlier = content + 0.5 * hidden
     found = {}
     for name, later in (("content", content + 0.01 * fresh), ("hidden", earlier + 0.1 * fresh)):
@@ -141,7 +158,9 @@ def test_conditional_information_is_what_content_does_not_explain() -> None:
         with torch.no_grad():
             found[name] = float(conditional_information(*chain.links((earlier, later, content))[0]))
     assert abs(found["content"]) < 0.05
-    assert found["hidden"] == pytest.approx(1.6, abs=0.15)  # log(0.5 / 0.1) = 1.609 nats for the best estimator
+    assert found["hidden"] == pytest.approx(
+        1.6, abs=0.15
+    )  # log(0.5 / 0.1) = 1.609 nats for the best estimator
 
 
 def test_conditional_chain_refuses_maps_that_do_not_fit() -> None:
@@ -182,21 +201,38 @@ def test_an_estimator_of_the_degradation_that_is_fooled_draws_no_gradient() -> N
 
 
 def test_frozen_estimators_stay_random_and_raise_no_alarm_about_themselves() -> None:
-    objective = IBSD(tiny.student(), lambda_mi=1e-2, lambda_hf=0.0, warm_up=0, ramp=0, inner_steps=0)
+    objective = IBSD(
+        tiny.student(), lambda_mi=1e-2, lambda_hf=0.0, warm_up=0, ramp=0, inner_steps=0
+    )
     before = {name: value.clone() for name, value in objective.chain.state_dict().items()}
     said: list[str] = []
     trainer = Trainer(
-        objective, tiny.source(), num_steps=6, log_every=2, figures_every=2, validate_every=0, checkpoint_every=0, say=said.append
+        objective,
+        tiny.source(),
+        num_steps=6,
+        log_every=2,
+        diagnostics_every=2,
+        validate_every=0,
+        checkpoint_every=0,
+        log=said.append,
     )
     assert trainer.run().finished
-    assert all(torch.equal(before[name], value) for name, value in objective.chain.state_dict().items())
+    assert all(
+        torch.equal(before[name], value) for name, value in objective.chain.state_dict().items()
+    )
     assert "nll" not in trainer.latest
     figures = objective.figures(tiny.source().next_batch())
     assert "gradient_share/bound" in figures
     objective.first_figures = figures | {"bound/link1": 5.0}
-    worse = figures | {"bound/link1": -1.0, "nll/link1": figures["nll/link1"] + 9, "scale/F1": 0.1 * figures["scale/F1"]}
+    worse = figures | {
+        "bound/link1": -1.0,
+        "nll/link1": figures["nll/link1"] + 9,
+        "scale/F1": 0.1 * figures["scale/F1"],
+    }
     sentences = objective.alarms(worse)
-    assert not any("estimator" in sentence or "likelihood" in sentence for sentence in sentences + said)
+    assert not any(
+        "estimator" in sentence or "likelihood" in sentence for sentence in sentences + said
+    )
     assert any("shrank" in sentence for sentence in sentences)
     objective.inner_steps = 1
     assert any("lags" in sentence for sentence in objective.alarms(worse))

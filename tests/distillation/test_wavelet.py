@@ -35,7 +35,8 @@ SIZES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 37), st.i
 
 @given(shape=SIZES, levels=st.integers(1, 5), seed=st.integers(0, 999))
 def test_equals_pywavelets(shape: tuple[int, ...], levels: int, seed: int):
-    """PyWavelets' mode `zero` pads odd sizes as we do, on the far side; its three details come in our order."""
+    """PyWavelets' mode `zero` pads odd sizes as we do, on the far side; its three details come in
+    our order."""
     image = np.random.default_rng(seed).standard_normal(shape)
     approximation = image
     for ours in details(torch.from_numpy(image), levels):
@@ -48,14 +49,30 @@ def test_equals_pywavelets(shape: tuple[int, ...], levels: int, seed: int):
 def test_parseval_and_perfect_reconstruction(shape: tuple[int, ...], seed: int):
     image = torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
     low, high = haar(image)
-    assert float(low.square().sum() + high.square().sum()) == pytest.approx(float(image.square().sum()), rel=1e-6)
-    back = pywt.idwt2((low.numpy(), tuple(high[:, :, band].numpy() for band in range(3))), "haar", mode="zero")
+    assert float(low.square().sum() + high.square().sum()) == pytest.approx(
+        float(image.square().sum()), rel=1e-6
+    )
+    back = pywt.idwt2(
+        (low.numpy(), tuple(high[:, :, band].numpy() for band in range(3))), "haar", mode="zero"
+    )
     np.testing.assert_allclose(back[..., : shape[2], : shape[3]], image.numpy(), rtol=0, atol=1e-6)
 
 
-@given(rows=st.integers(1, 3), columns=st.integers(1, 3), levels=st.integers(1, 4), offset=st.floats(-2, 2))
+@given(
+    rows=st.integers(1, 3),
+    columns=st.integers(1, 3),
+    levels=st.integers(1, 4),
+    offset=st.floats(-2, 2),
+)
 def test_a_constant_offset_costs_nothing(rows: int, columns: int, levels: int, offset: float):
-    image = torch.rand(1, 3, rows * 2**levels, columns * 2**levels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    image = torch.rand(
+        1,
+        3,
+        rows * 2**levels,
+        columns * 2**levels,
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64,
+    )
     assert float(wavelet_loss(image + offset, image, levels)) == pytest.approx(0, abs=1e-14)
 
 
@@ -69,7 +86,9 @@ def test_each_band_sees_its_own_stripes():
 
 @given(factor=st.floats(-3, 3), levels=st.integers(1, 4))
 def test_homogeneous_symmetric_and_zero_at_the_target(factor: float, levels: int):
-    a, b = torch.rand(2, 2, 3, 9, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    a, b = torch.rand(
+        2, 2, 3, 9, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     loss = wavelet_loss(a, b, levels)
     assert float(loss) > 0
     torch.testing.assert_close(wavelet_loss(b, a, levels), loss)
@@ -78,7 +97,10 @@ def test_homogeneous_symmetric_and_zero_at_the_target(factor: float, levels: int
 
 
 def test_gradients_reach_both_and_a_tie_gives_none():
-    a, b = (torch.rand(1, 3, 7, 10, generator=torch.Generator().manual_seed(k)).requires_grad_() for k in range(2))
+    a, b = (
+        torch.rand(1, 3, 7, 10, generator=torch.Generator().manual_seed(k)).requires_grad_()
+        for k in range(2)
+    )
     wavelet_loss(a, b).backward()
     assert float(a.grad.norm()) > 0
     torch.testing.assert_close(a.grad, -b.grad)

@@ -1,4 +1,5 @@
-"""The degradation matrix: matched blurs, the same pictures in every row, and cells that differ where the degradation does."""
+"""The degradation matrix: matched blurs, the same pictures in every row, and cells that differ
+where the degradation does."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ import pytest
 import torch
 
 from ibsd.cli.main import main
-from ibsd.data.photograph_patches import find_photographs
+from ibsd.data.degraded_patches import find_photographs
 from ibsd.data.samples import sample_pair
 from ibsd.evaluation.matrix import FAMILIES, degradation_matrix, degraded_pairs
-from ibsd.images import bicubic, write_rgb
+from ibsd.images.rgb import bicubic, write_rgb
 from ibsd.types import InputError
 
 
@@ -26,7 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_rows_share_pictures_and_differ_in_lr(folder: Path) -> None:
     paths = find_photographs(folder)
-    disc, motion = (degraded_pairs(paths, FAMILIES[name], 4, 96) for name in ("blur disc", "blur motion"))
+    disc, motion = (
+        degraded_pairs(paths, FAMILIES[name], 4, 96) for name in ("blur disc", "blur motion")
+    )
     assert [name for name, _, _ in disc] == ["chelsea", "coffee"]
     for (_, lr, hr), (_, other_lr, other_hr) in zip(disc, motion, strict=True):
         assert (hr == other_hr).all() and lr.shape == (24, 24, 3) and (lr != other_lr).any()
@@ -36,7 +39,12 @@ def test_more_compression_scores_less(folder: Path) -> None:
     families = {name: FAMILIES[name] for name in ("jpeg 90", "jpeg 50")}
     seen: list[str] = []
     tables = degradation_matrix(
-        {"same": lambda lr: bicubic(lr, 4)}, find_photographs(folder), 4, families, lpips=False, on_family=seen.append
+        {"same": lambda lr: bicubic(lr, 4)},
+        find_photographs(folder),
+        4,
+        families,
+        lpips=False,
+        on_family=seen.append,
     )
     assert seen == ["jpeg 90", "jpeg 50"]
     scores = [table.means["same"]["basicsr-y"]["psnr_y"] for table in tables.values()]
@@ -45,8 +53,23 @@ def test_more_compression_scores_less(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_prints_every_family(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "imdn-x4", "--matrix", str(folder), "--no-lpips", "-o", str(tmp_path / "scores")]) == 0
+def test_the_command_prints_every_family(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            [
+                "evaluate",
+                "imdn-x4",
+                "--matrix",
+                str(folder),
+                "--no-lpips",
+                "-o",
+                str(tmp_path / "scores"),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert all(name in said for name in FAMILIES)
     found = json.loads((tmp_path / "scores/matrix.json").read_text())

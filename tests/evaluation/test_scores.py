@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ibsd.data.pairs import Pair
 from ibsd.evaluation import ScoreRow, ScoreTable, evaluate
-from ibsd.images import bicubic, to_tensor, write_rgb
+from ibsd.images.rgb import bicubic, to_tensor, write_rgb
 from ibsd.metrics import PROTOCOLS, protocols, score
 from ibsd.types import InputError
 
@@ -27,7 +27,12 @@ def loaded_pair(name: str, height: int, width: int, scale: int = 2) -> LoadedPai
     noise = np.random.default_rng(height * width).normal(0, 4, (height, width, 3))
     y, x = np.mgrid[:height, :width]
     hr = (128 + 90 * np.sin(0.2 * x + 0.1 * y)[..., None] + noise).clip(0, 255).astype(np.uint8)
-    lr = hr.reshape(height // scale, scale, width // scale, scale, 3).mean((1, 3)).round().astype(np.uint8)
+    lr = (
+        hr.reshape(height // scale, scale, width // scale, scale, 3)
+        .mean((1, 3))
+        .round()
+        .astype(np.uint8)
+    )
     return name, lr, hr
 
 
@@ -47,7 +52,9 @@ def test_every_method_on_every_image_with_bicubic_first(table: ScoreTable) -> No
     assert [(row.image, row.method) for row in table.rows] == [
         (name, method) for name in "ba" for method in ("bicubic", "nearest", "cubic again")
     ]
-    assert table.columns == tuple((protocol, metric) for protocol, metrics in PROTOCOLS.items() for metric in metrics)
+    assert table.columns == tuple(
+        (protocol, metric) for protocol, metrics in PROTOCOLS.items() for metric in metrics
+    )
     for bicubic_row, again in zip(table.rows[0::3], table.rows[2::3], strict=True):
         assert bicubic_row.scores == again.scores
 
@@ -66,10 +73,18 @@ def test_rows_hold_the_scores_of_the_pictures_on_disk(tmp_path: Path) -> None:
 
 def test_means_count_images_alike_and_patches_where_the_authors_do() -> None:
     def row(value: float, patches: int) -> ScoreRow:
-        return ScoreRow("x", "bicubic", {"basicsr-y": {"psnr_y": value}, "realsr-testm": {"psnr_y": value}}, 0.5, patches)
+        return ScoreRow(
+            "x",
+            "bicubic",
+            {"basicsr-y": {"psnr_y": value}, "realsr-testm": {"psnr_y": value}},
+            0.5,
+            patches,
+        )
 
     table = ScoreTable(4, (row(20, 1), row(30, 4)))
-    assert table.means == {"bicubic": {"basicsr-y": {"psnr_y": 25.0}, "realsr-testm": {"psnr_y": 28.0}}}
+    assert table.means == {
+        "bicubic": {"basicsr-y": {"psnr_y": 25.0}, "realsr-testm": {"psnr_y": 28.0}}
+    }
     assert table.seconds == {"bicubic": 1.0}
 
 
@@ -116,7 +131,13 @@ def test_progress_and_no_gradients() -> None:
         assert not sr.requires_grad
         return sr
 
-    evaluate({"net": method}, PAIRS, 2, lpips=False, on_image=lambda done, name: seen.append((done, name)))
+    evaluate(
+        {"net": method},
+        PAIRS,
+        2,
+        lpips=False,
+        on_image=lambda done, name: seen.append((done, name)),
+    )
     assert seen == [(1, "b"), (2, "a")]
 
 
@@ -125,9 +146,13 @@ def test_mistakes_are_named() -> None:
         evaluate({"nearest": nearest}, [], 2)
     with pytest.raises(InputError, match="another name"):
         evaluate({"bicubic": nearest}, PAIRS, 2)
-    with pytest.raises(InputError, match="pair b: HR is 40 x 32 px and LR 20 x 16, which is not x4"):
+    with pytest.raises(
+        InputError, match="pair b: HR is 40 x 32 px and LR 20 x 16, which is not x4"
+    ):
         evaluate({"nearest": nearest}, PAIRS, 4)
-    with pytest.raises(InputError, match=r"method same gives \[1, 3, 20, 16\] for b, where HR is \[1, 3, 40, 32\]"):
+    with pytest.raises(
+        InputError, match=r"method same gives \[1, 3, 20, 16\] for b, where HR is \[1, 3, 40, 32\]"
+    ):
         evaluate({"same": lambda lr: lr}, PAIRS, 2)
     with pytest.raises(InputError, match="pair tiny: LPIPS needs"):
         evaluate({"nearest": nearest}, [loaded_pair("tiny", 20, 20)], 2)
@@ -136,5 +161,6 @@ def test_mistakes_are_named() -> None:
 def test_rows_know_how_many_patches_the_authors_would_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocols, "_PATCH_PX", 24)
     monkeypatch.setattr(protocols, "_STRIDE_PX", 16)
-    # 40 x 32 px: rows start at 0, 16 and 16, columns at 0 and 8; in 36 x 48: at 0 and 12, and at 0, 16 and 24
+    # 40 x 32 px: rows start at 0, 16 and 16, columns at 0 and 8; in 36 x 48: at 0 and 12, and at 0,
+    # 16 and 24
     assert [row.patches for row in evaluate({}, PAIRS, 2, lpips=False).rows] == [6, 6]

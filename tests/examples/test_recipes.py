@@ -1,4 +1,5 @@
-"""The first 200 steps of each recipe in configs/ with a narrow student: the loss falls, and the same command gives the same weights."""
+"""The first 200 steps of each recipe in configs/ with a narrow student: the loss falls, and the
+same command gives the same weights."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ibsd.assembly import train
-from ibsd.config import load_config
+from ibsd.commands.train import train
+from ibsd.config.run import load_config
 from ibsd.data.samples import SPLITS, sample_pair, write_sample_pairs
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 from ibsd.students import load_student
 from ibsd.training.tracking import read_json_lines
 
@@ -51,17 +52,30 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     ],
 )
 @pytest.mark.slow
-def test_the_loss_falls_and_a_rerun_is_equal(recipe: str, needs: tuple[str, ...], folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_loss_falls_and_a_rerun_is_equal(
+    recipe: str, needs: tuple[str, ...], folders: tuple[Path, Path], tmp_path: Path
+) -> None:
     where = dict(zip(("photographs", "pairs"), folders, strict=True))
     own = [f"data.{name}={where[name]}" for name in needs]
 
     def run(name: str, num_steps: int, *more: str, resume: bool = False) -> Path:
-        settings = [*SMALL, *own, f"training.num_steps={num_steps}", f"run.folder={tmp_path / name}", *more]
+        settings = [
+            *SMALL,
+            *own,
+            f"training.num_steps={num_steps}",
+            f"run.folder={tmp_path / name}",
+            *more,
+        ]
         train(load_config(CONFIGS / f"{recipe}.toml", settings), resume)
         return tmp_path / name
 
     folder = run("first", 200)
-    losses = [line["term/l1"] for line in read_json_lines(folder / "log.jsonl") if "term/l1" in line]
+    losses = [
+        line["term/l1"] for line in read_json_lines(folder / "log.jsonl") if "term/l1" in line
+    ]
     assert losses[-1] < 0.8 * losses[0], losses
-    again = [load_student(run(name, 30) / "last.safetensors").state_dict() for name in ("second", "third")]
+    again = [
+        load_student(run(name, 30) / "last.safetensors").state_dict()
+        for name in ("second", "third")
+    ]
     assert all(torch.equal(again[0][key], again[1][key]) for key in again[0])

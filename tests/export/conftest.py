@@ -12,7 +12,8 @@ from ibsd.export import save_student
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tiny.safetensors. Tests add exports to it, each under its own name, and change nothing else."""
+    """tiny.safetensors. Tests add exports to it, each under its own name, and change nothing
+    else."""
     folder = tmp_path_factory.mktemp("exports")
     save_student(tiny.student(scale=3), folder / "tiny.safetensors")
     return folder
@@ -20,10 +21,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def exported(folder: Path, format: str) -> Path:
     """The export, made at its first use."""
-    pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn"}.get(format, "torch"))
+    pytest.importorskip(
+        {"onnx": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn"}.get(format, "torch")
+    )
     pytest.importorskip("pnnx" if format == "ncnn" else "onnxscript")
-    from ibsd.export.exporting import export_student
-    from ibsd.upscaling.exported import exported_name
+    from ibsd.export.export import export_student
+    from ibsd.inference.exported import exported_name
 
     path = exported_name(folder / "tiny.safetensors", format)
     return path if path.exists() else export_student(folder / "tiny.safetensors", format)[0]

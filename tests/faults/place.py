@@ -1,4 +1,5 @@
-"""Real processes of the command line in folders of their own: how they are started, limited, and judged when they end."""
+"""Real processes of the command line in folders of their own: how they are started, limited, and
+judged when they end."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ import numpy as np
 import tiny
 from comparison.two_cameras import TOML, write_crops
 from ibsd.export.weights import save_student
-from ibsd.images import read_rgb, write_rgb
+from ibsd.images.rgb import read_rgb, write_rgb
 
 SOURCE = Path(__file__).parents[2] / "src"
 MOST_SECONDS = 240
@@ -31,7 +32,7 @@ run = { threads = 1, folder = "out/run" }
 [training]
 num_steps = 8
 log_every = 1
-figures_every = 4
+diagnostics_every = 4
 validate_every = 4
 checkpoint_every = 2
 """
@@ -63,17 +64,22 @@ class Ended(NamedTuple):
     err: str
     seconds: float
     memory_mib: float
-    """Most that was resident, of the process itself; never less than the one that started it holds, for Linux counts that too."""
+    """Most that was resident, of the process itself; never less than the one that started it holds,
+    for Linux counts that too."""
 
     @property
     def last(self) -> str:
         """The sentence that starts with `ibsd:`, or the last line."""
         lines = self.err.rstrip().splitlines()
-        return next((line for line in reversed(lines) if line.startswith("ibsd: ")), lines[-1] if lines else "")
+        return next(
+            (line for line in reversed(lines) if line.startswith("ibsd: ")),
+            lines[-1] if lines else "",
+        )
 
 
 def assert_sentence(ended: Ended, *words: str, noise: bool = False) -> None:
-    """Exit code 2 and a sentence that holds the words; no traceback, unless `noise` of libraries before it is no surprise."""
+    """Exit code 2 and a sentence that holds the words; no traceback, unless `noise` of libraries
+    before it is no surprise."""
     assert ended.code == 2, (ended.arguments, ended.code, ended.err[-2000:])
     assert ended.last.startswith("ibsd: "), ended.err[-2000:]
     assert noise or "Traceback" not in ended.err, ended.err[-4000:]
@@ -83,7 +89,11 @@ def assert_sentence(ended: Ended, *words: str, noise: bool = False) -> None:
 
 
 def assert_done(ended: Ended) -> None:
-    assert (ended.code, "Traceback" in ended.err) == (0, False), (ended.arguments, ended.code, ended.err[-3000:])
+    assert (ended.code, "Traceback" in ended.err) == (0, False), (
+        ended.arguments,
+        ended.code,
+        ended.err[-3000:],
+    )
 
 
 class CannotMountError(Exception):
@@ -91,7 +101,8 @@ class CannotMountError(Exception):
 
 
 class Place:
-    """A folder with pairs, photographs, weights and configs, in which commands run; `ended` keeps what they came to."""
+    """A folder with pairs, photographs, weights and configs, in which commands run; `ended` keeps
+    what they came to."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -101,17 +112,32 @@ class Place:
         (folder / "photos").mkdir()
         write_pairs(folder / "pairs")
         for index in range(4):
-            write_rgb(folder / "photos" / f"{index}.png", np.random.default_rng(index).integers(0, 256, (60, 80, 3), dtype=np.uint8))
+            write_rgb(
+                folder / "photos" / f"{index}.png",
+                np.random.default_rng(index).integers(0, 256, (60, 80, 3), dtype=np.uint8),
+            )
         save_student(tiny.student(), folder / "tiny.safetensors")
         (folder / "run.toml").write_text(RUN)
         write_crops(folder / "cameras")
-        compare = TOML.replace('"results"', '"out/results"').replace('"work"', '"out/work"').replace('"pairs"', '"cameras"', 1)
+        compare = (
+            TOML.replace('"results"', '"out/results"')
+            .replace('"work"', '"out/work"')
+            .replace('"pairs"', '"cameras"', 1)
+        )
         (folder / "compare.toml").write_text(compare)
 
-    def start(self, *arguments: object, memory_mib: int = 0, without: Sequence[str] = ()) -> Running:
+    def start(
+        self, *arguments: object, memory_mib: int = 0, without: Sequence[str] = ()
+    ) -> Running:
         """`ibsd arguments...` here, in a process group of its own."""
-        command = [sys.executable, "-c", WITHOUT, ",".join(without)] if without else [sys.executable, "-m", "ibsd"]
-        return Running(self, [*command, *map(str, arguments)], tuple(map(str, arguments)), memory_mib)
+        command = (
+            [sys.executable, "-c", WITHOUT, ",".join(without)]
+            if without
+            else [sys.executable, "-m", "ibsd"]
+        )
+        return Running(
+            self, [*command, *map(str, arguments)], tuple(map(str, arguments)), memory_mib
+        )
 
     def run(self, *arguments: object, memory_mib: int = 0, without: Sequence[str] = ()) -> Ended:
         """`start`, until it ends."""
@@ -122,7 +148,11 @@ class Place:
 
         Processes get a moment, as helpers of Python's end when they notice that they are alone."""
         time.sleep(0.3)
-        partial = [str(path) for path in self.folder.rglob("*") if path.name.startswith(".") and path.name != ".ibsd-demo"]
+        partial = [
+            str(path)
+            for path in self.folder.rglob("*")
+            if path.name.startswith(".") and path.name != ".ibsd-demo"
+        ]
         return partial + [
             f"process {path.parent.name}"
             for path in Path("/proc").glob("[0-9]*/cwd")
@@ -131,10 +161,15 @@ class Place:
 
     @contextmanager
     def small_disk(self, kib: int, read_only: bool = False) -> Iterator[Callable[[int], None]]:
-        """`out` is a disk of this size; gives a function that makes it larger. CannotMountError without the right to mount."""
+        """`out` is a disk of this size; gives a function that makes it larger. CannotMountError
+        without the right to mount."""
 
         def mount(options: str) -> None:
-            done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "ibsd-test", str(self.out)], capture_output=True, text=True)
+            done = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", options, "ibsd-test", str(self.out)],
+                capture_output=True,
+                text=True,
+            )
             if done.returncode:
                 raise CannotMountError(done.stderr.strip())
 
@@ -150,9 +185,14 @@ class Place:
 class Running:
     """A process that was started."""
 
-    def __init__(self, place: Place, command: list[str], arguments: tuple[str, ...], memory_mib: int) -> None:
+    def __init__(
+        self, place: Place, command: list[str], arguments: tuple[str, ...], memory_mib: int
+    ) -> None:
         self.place, self.arguments = place, arguments
-        self.files = [open(place.folder.with_suffix(f".{name}"), "w+") for name in ("stdout", "stderr")]  # noqa: SIM115
+        self.files = [
+            open(place.folder.with_suffix(f".{name}"), "w+")  # noqa: SIM115
+            for name in ("stdout", "stderr")
+        ]
         limit = memory_mib * 2**20
         environment = {key: value for key, value in os.environ.items() if key != "IBSD_BOUND"}
         self.started = time.monotonic()
@@ -164,7 +204,9 @@ class Running:
             stderr=self.files[1],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))) if limit else None,
+            preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+            if limit
+            else None,
         )
 
     def until(self, seen: Callable[[], object], seconds: float = 90) -> Running:
@@ -184,7 +226,8 @@ class Running:
         return self.files[number].read()
 
     def wait(self, number: signal.Signals | None = None, seconds: float = MOST_SECONDS) -> Ended:
-        """What it comes to, once it has been sent a signal if there is one. AssertionError if it takes too long, after killing it."""
+        """What it comes to, once it has been sent a signal if there is one. AssertionError if it
+        takes too long, after killing it."""
         if number is not None:
             self.process.send_signal(number)
         asked, status, usage = time.monotonic(), None, None
@@ -194,10 +237,19 @@ class Running:
             time.sleep(0.01)
         if status is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        assert status is not None and usage is not None, f"{self.arguments}: has not ended after {seconds} s: {self.said(1)[-3000:]}"
+        assert status is not None and usage is not None, (
+            f"{self.arguments}: has not ended after {seconds} s: {self.said(1)[-3000:]}"
+        )
         self.process.returncode = os.waitstatus_to_exitcode(status)
         taken = time.monotonic() - (self.started if number is None else asked)
-        ended = Ended(self.arguments, self.process.returncode, self.said(0), self.said(1), taken, usage.ru_maxrss / 1024)
+        ended = Ended(
+            self.arguments,
+            self.process.returncode,
+            self.said(0),
+            self.said(1),
+            taken,
+            usage.ru_maxrss / 1024,
+        )
         for file in self.files:
             file.close()
         self.place.ended.append(ended)
@@ -206,7 +258,9 @@ class Running:
 
 def write_pairs(folder: Path, lr_px: int = 24) -> None:
     """Two pairs to train on, one for val and one for test, in the published layout."""
-    for seed, (split, name) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))):
+    for seed, (split, name) in enumerate(
+        (("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))
+    ):
         [pair] = tiny.write_pairs(folder / "made", [(lr_px, lr_px)], 2, seed=seed)
         for side, path in (("LR", pair.lr), ("HR", pair.hr)):
             (folder / f"{split}_{side}").mkdir(parents=True, exist_ok=True)

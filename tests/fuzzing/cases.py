@@ -1,7 +1,9 @@
-"""Bad input at scale: mutated images, pair folders, configs, weight files and command lines, each given to the command line in this process.
+"""Bad input at scale: mutated images, pair folders, configs, weight files and command lines, each
+given to the command line in this process.
 
-A case is judged by laws that hold for any input: exit code 0 or 2 (or a signal's), no traceback, at most `SECONDS`, at most `MEMORY` more than
-before, and nothing opened for writing, made, renamed or removed outside the case's output folder.
+A case is judged by laws that hold for any input: exit code 0 or 2 (or a signal's), no traceback, at
+most `SECONDS`, at most `MEMORY` more than before, and nothing opened for writing, made, renamed or
+removed outside the case's output folder.
 """
 
 from __future__ import annotations
@@ -26,13 +28,23 @@ from PIL import Image
 import tiny
 from ibsd.cli.main import app, main
 from ibsd.export.weights import save_student
-from ibsd.memory import largest_resident_bytes
+from ibsd.system import largest_resident_bytes
 
 SECONDS = 10
 MEMORY = 1536 * 2**20
 CACHES = ("torchinductor", "/.cache/ibsd")
 """torch's temporary folder and the compiled bound: caches, which hold nothing of the user's."""
-CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.chmod", "os.link", "os.symlink", "shutil.rmtree"}
+CHANGES = {
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.truncate",
+    "os.chmod",
+    "os.link",
+    "os.symlink",
+    "shutil.rmtree",
+}
 
 
 class Hang(BaseException):
@@ -69,7 +81,9 @@ class Watch:
             return
         if isinstance(path, (str, bytes, os.PathLike)):
             place = os.path.abspath(os.fsdecode(path))
-            if not place.startswith((str(self.inside), "/dev/")) and not any(cache in place for cache in CACHES):
+            if not place.startswith((str(self.inside), "/dev/")) and not any(
+                cache in place for cache in CACHES
+            ):
                 self.seen.append(f"{event} {place}")
 
 
@@ -93,7 +107,9 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
         elif how == 4:
             data[where:where] = data[where : where + chance.randrange(1, 256)]
         elif how == 5:
-            data[where : where + 4] = chance.choice((0, 2**31 - 1, 2**32 - 1, 65535)).to_bytes(4, chance.choice(("little", "big")))
+            data[where : where + 4] = chance.choice((0, 2**31 - 1, 2**32 - 1, 65535)).to_bytes(
+                4, chance.choice(("little", "big"))
+            )
         else:
             data[where : where + 16] = bytes(chance.randrange(256) for _ in range(16))
     return bytes(data)
@@ -145,14 +161,22 @@ class Fuzzer:
         student = tiny.student()
         save_student(student, self.seeds / "a.safetensors")
         torch.save({"params": student.state_dict()}, self.seeds / "new.pth")
-        torch.save(student.state_dict(), self.seeds / "old.pth", _use_new_zipfile_serialization=False)
-        return {name: (self.seeds / name).read_bytes() for name in ("a.safetensors", "new.pth", "old.pth")}
+        torch.save(
+            student.state_dict(), self.seeds / "old.pth", _use_new_zipfile_serialization=False
+        )
+        return {
+            name: (self.seeds / name).read_bytes()
+            for name in ("a.safetensors", "new.pth", "old.pth")
+        }
 
-    # -- what is done with a random input; each returns a command line -------------------------------------------------------------
+    # -- what is done with a random input; each returns a command line
+    # -------------------------------------------------------------
 
     def image(self, chance: random.Random) -> list[str]:
         suffix = chance.choice(list(self.images))
-        Path(f"a.{chance.choice((suffix, suffix, suffix, *self.images))}").write_bytes(mutate(self.images[suffix], chance))
+        Path(f"a.{chance.choice((suffix, suffix, suffix, *self.images))}").write_bytes(
+            mutate(self.images[suffix], chance)
+        )
         [name] = [path.name for path in Path().iterdir() if path.name.startswith("a.")]
         tile = chance.choice(([], [], ["--tile", "16"], ["--format", "png"], ["--format", "jpg"]))
         return ["upscale", name, "-o", "out", "--weights", str(self.seeds / "a.safetensors"), *tile]
@@ -170,7 +194,20 @@ class Fuzzer:
             elif how == 1:
                 path.write_bytes(mutate(path.read_bytes(), chance))
             elif how == 2:
-                path.rename(path.with_name(chance.choice(("x_LR4.png", "0_HR.png", "é\n.png", "-o.png", "a" * 200 + ".png", "0.jpg"))))
+                path.rename(
+                    path.with_name(
+                        chance.choice(
+                            (
+                                "x_LR4.png",
+                                "0_HR.png",
+                                "é\n.png",
+                                "-o.png",
+                                "a" * 200 + ".png",
+                                "0.jpg",
+                            )
+                        )
+                    )
+                )
             elif how == 3:
                 path.unlink()
                 path.mkdir()
@@ -179,7 +216,8 @@ class Fuzzer:
                 path.symlink_to(chance.choice(("nowhere", str(path.absolute()), "/dev/null", "..")))
             elif how == 5:
                 Image.new(
-                    chance.choice(("L", "1", "P", "RGBA", "I;16", "F", "CMYK")), (chance.randrange(1, 40), chance.randrange(1, 40))
+                    chance.choice(("L", "1", "P", "RGBA", "I;16", "F", "CMYK")),
+                    (chance.randrange(1, 40), chance.randrange(1, 40)),
                 ).save(path.with_suffix(".tif"))
             elif how == 6:
                 shutil.rmtree(path.parent)
@@ -189,7 +227,14 @@ class Fuzzer:
         if command == "doctor":
             return ["doctor", "pairs", "-o", "out"]
         if command == "evaluate":
-            return ["evaluate", str(self.seeds / "a.safetensors"), "pairs", "--no-lpips", "-o", "out"]
+            return [
+                "evaluate",
+                str(self.seeds / "a.safetensors"),
+                "pairs",
+                "--no-lpips",
+                "-o",
+                "out",
+            ]
         Path("run.toml").write_text(self.config)
         return ["train", "run.toml", "data.pairs=pairs"]
 
@@ -199,17 +244,24 @@ class Fuzzer:
         )  # fmt: skip
         text = self.config
         if chance.random() < 0.5:
-            text = mutate(text.encode(), chance).decode("utf-8", chance.choice(("replace", "ignore")))
+            text = mutate(text.encode(), chance).decode(
+                "utf-8", chance.choice(("replace", "ignore"))
+            )
         if chance.random() < 0.2:
-            text = text.replace("num_steps", chance.choice(("steps", "num_stepss", "training", "é")))
+            text = text.replace(
+                "num_steps", chance.choice(("steps", "num_stepss", "training", "é"))
+            )
         Path("run.toml").write_text(text, encoding="utf-8")
         keys = (
             "student.name", "student.scale", "student.options", "data.patch_px", "data.batch_size", "data.pairs", "data.drop", "objective.name",
             "objective.options.period", "objective.options.links", "training.learning_rate", "training.schedule.kind", "training.precision",
             "run.seed", "run.device", "run.threads", "a.b", "run", "data.select", "training.keep", "data.cache", "run.data_seed",
         )  # fmt: skip
-        overrides = [f"{chance.choice(keys)}={chance.choice(values)}" for _ in range(chance.randrange(3))]
-        # what might take long is kept short, whatever the text says; where it writes is not part of the game
+        overrides = [
+            f"{chance.choice(keys)}={chance.choice(values)}" for _ in range(chance.randrange(3))
+        ]
+        # what might take long is kept short, whatever the text says; where it writes is not part of
+        # the game
         return ["train", "run.toml", *overrides, "training.num_steps=1", "run.folder=out/run"]
 
     def safetensors(self, chance: random.Random) -> list[str]:
@@ -218,12 +270,19 @@ class Fuzzer:
         return ["upscale", "a.png", "-o", "out", "--weights", "w.safetensors"]
 
     def pth(self, chance: random.Random) -> list[str]:
-        Path("w.pth").write_bytes(mutate(self.weights[chance.choice(("new.pth", "old.pth"))], chance))
+        Path("w.pth").write_bytes(
+            mutate(self.weights[chance.choice(("new.pth", "old.pth"))], chance)
+        )
         Path("a.png").write_bytes(self.images["png"])
         return ["upscale", "a.png", "-o", "out", "--weights", "w.pth"]
 
     def command_line(self, chance: random.Random) -> list[str]:
-        commands = [name for name in app if name not in ("serve", "demo", "students", "efficiency", "export") and not name.startswith("-")]
+        commands = [
+            name
+            for name in app
+            if name not in ("serve", "demo", "students", "efficiency", "export")
+            and not name.startswith("-")
+        ]
         words = (
             "--help", "-o", "out", "--force", "--json", "--scale", "-1", "3", "--lr", "--hr", "nowhere", "", "--", "-", "é", "a=b", "--weights",
             "training.num_steps=1", "--tile", "none", "--version", "--device", "cpu", "abacus", "\x00", "x" * 5000, "..", "--split", "--resume",
@@ -233,7 +292,8 @@ class Fuzzer:
         command = chance.choice([*commands, "nope", "--version", "--help"])
         return [command, *(chance.choice(words) for _ in range(chance.randrange(6)))]
 
-    # -- judging ---------------------------------------------------------------------------------------------------------------------
+    # -- judging
+    # ---------------------------------------------------------------------------------------------------------------------
 
     def run(self, seed: int) -> Outcome:
         """The case of this number: the same one every time."""
@@ -253,7 +313,11 @@ class Fuzzer:
         memory = largest_resident_bytes()
         self.watch.seen, started = [], time.perf_counter()
         code, said, broken = -1, "", ""
-        with alarm(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
+        with (
+            alarm(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()) as err,
+        ):
             try:
                 self.watch.inside = self.case / "out"
                 code = main(arguments)
@@ -274,7 +338,8 @@ class Fuzzer:
 
 @contextlib.contextmanager
 def alarm() -> Iterator[None]:
-    """Raises `Hang` after `SECONDS`, counted in processor time and, thrice as long, on the clock, because other work may hold the processor."""
+    """Raises `Hang` after `SECONDS`, counted in processor time and, thrice as long, on the clock,
+    because other work may hold the processor."""
 
     def ring(number: int, frame: object) -> None:
         raise Hang

@@ -1,4 +1,5 @@
-"""A thousand of the cases of `benchmarks/fuzz.py`, in a process of their own: see cases.py for the laws."""
+"""A thousand of the cases of `benchmarks/fuzz.py`, in a process of their own: see cases.py for the
+laws."""
 
 from __future__ import annotations
 

@@ -21,7 +21,11 @@ def case(request: pytest.FixtureRequest) -> tuple[dict, MarkovChain, list[Tensor
     chain = MarkovChain(shape[1], links=reference["nodes"] - 1)
     assert parity.shapes(chain) == reference["state_dict"]
     parity.with_reference_parameters(chain)
-    return reference, chain, [parity.features(shape, k).requires_grad_() for k in range(reference["nodes"])]
+    return (
+        reference,
+        chain,
+        [parity.features(shape, k).requires_grad_() for k in range(reference["nodes"])],
+    )
 
 
 def check_norms(chain: MarkovChain, expected: dict[str, float]) -> None:
@@ -30,18 +34,27 @@ def check_norms(chain: MarkovChain, expected: dict[str, float]) -> None:
         assert float(parameter.grad.norm()) == pytest.approx(expected[name], rel=1e-9), name
 
 
-def test_bound_and_all_its_gradients_are_the_published_ones(case: tuple[dict, MarkovChain, list[Tensor]]):
+def test_bound_and_all_its_gradients_are_the_published_ones(
+    case: tuple[dict, MarkovChain, list[Tensor]],
+):
     reference, chain, nodes = case
     bound = chain.upper_bound(nodes, reduction="published")
     bound.backward()
     assert float(bound.detach()) == pytest.approx(reference["upper_bound"], rel=1e-9)
-    for node, norm, gradient in zip(nodes, reference["upper_bound_grad_norm_per_node"], reference["upper_bound_grad"], strict=True):
+    for node, norm, gradient in zip(
+        nodes,
+        reference["upper_bound_grad_norm_per_node"],
+        reference["upper_bound_grad"],
+        strict=True,
+    ):
         assert float(node.grad.norm()) == pytest.approx(norm, rel=1e-9)
         parity.check_sampled(node.grad, gradient)
     check_norms(chain, reference["upper_bound_grad_norm_per_parameter"])
 
 
-def test_likelihood_and_its_gradients_are_the_published_ones(case: tuple[dict, MarkovChain, list[Tensor]]):
+def test_likelihood_and_its_gradients_are_the_published_ones(
+    case: tuple[dict, MarkovChain, list[Tensor]],
+):
     reference, chain, nodes = case
     nll = chain.nll(nodes, reduction="published")
     nll.backward()
@@ -62,9 +75,13 @@ def test_sums_are_over_links_and_each_link_pairs_neighbours():
     for negatives in ("all", "others"):
         bounds = chain.upper_bounds(nodes, negatives=negatives)
         assert len(bounds) == 3
-        torch.testing.assert_close(chain.upper_bound(nodes, negatives=negatives), torch.stack(bounds).sum())
+        torch.testing.assert_close(
+            chain.upper_bound(nodes, negatives=negatives), torch.stack(bounds).sum()
+        )
         for k, bound in enumerate(bounds):
-            torch.testing.assert_close(bound, club_upper_bound(nodes[k], *chain.ibs[k](nodes[k + 1]), negatives=negatives))
+            torch.testing.assert_close(
+                bound, club_upper_bound(nodes[k], *chain.ibs[k](nodes[k + 1]), negatives=negatives)
+            )
     torch.testing.assert_close(chain.nll(nodes), torch.stack(chain.nlls(nodes)).sum())
 
 

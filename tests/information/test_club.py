@@ -16,7 +16,9 @@ from ibsd.information.kernels import eager
 from ibsd.types import InputError
 
 
-def by_definition(earlier: Tensor, location: Tensor, spread: Tensor, negatives: str = "all") -> Tensor:
+def by_definition(
+    earlier: Tensor, location: Tensor, spread: Tensor, negatives: str = "all"
+) -> Tensor:
     """METHOD 3 as it is written, with all N^2 pairs in memory at once; autograd takes |0|' = 0."""
     batch = earlier.shape[0]
     pairs = (location[:, None] - earlier[None]).abs()
@@ -25,20 +27,29 @@ def by_definition(earlier: Tensor, location: Tensor, spread: Tensor, negatives: 
     return ((mean - own) / spread).mean()
 
 
-def random_link(shape: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+def random_link(
+    shape: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     earlier, location = (torch.randn(shape, generator=generator, dtype=dtype) for _ in range(2))
-    return earlier.requires_grad_(), location.requires_grad_(), (torch.rand(shape, generator=generator, dtype=dtype) + 0.1).requires_grad_()
+    return (
+        earlier.requires_grad_(),
+        location.requires_grad_(),
+        (torch.rand(shape, generator=generator, dtype=dtype) + 0.1).requires_grad_(),
+    )
 
 
-# -- values -------------------------------------------------------------------------------------------------------------------------
+# -- values
+# -------------------------------------------------------------------------------------------------------------------------
 
 
 def gaussian_link(r: float, batch: int, positions: int) -> tuple[Tensor, Tensor, Tensor]:
     """Unit Gaussians x, y with correlation r, and the best Laplace conditional of x given y."""
     generator = torch.Generator().manual_seed(7)
     y = torch.randn(batch, 1, 1, positions, generator=generator, dtype=torch.float64)
-    x = r * y + math.sqrt(1 - r * r) * torch.randn(y.shape, generator=generator, dtype=torch.float64)
+    x = r * y + math.sqrt(1 - r * r) * torch.randn(
+        y.shape, generator=generator, dtype=torch.float64
+    )
     return x, r * y, torch.full_like(y, math.sqrt(2 / math.pi) * math.sqrt(1 - r * r))
 
 
@@ -49,8 +60,12 @@ def test_closed_form_of_gaussians(r: float, batch: int):
     unlimited = math.sqrt((1 + r * r) / (1 - r * r)) - 1
     information = -math.log(1 - r * r) / 2
     tolerance = 0.012 * (1 + unlimited)
-    assert float(club_upper_bound(*link)) == pytest.approx((1 - 1 / batch) * unlimited, abs=tolerance)
-    assert float(club_upper_bound(*link, negatives="others")) == pytest.approx(unlimited, abs=2 * tolerance)
+    assert float(club_upper_bound(*link)) == pytest.approx(
+        (1 - 1 / batch) * unlimited, abs=tolerance
+    )
+    assert float(club_upper_bound(*link, negatives="others")) == pytest.approx(
+        unlimited, abs=2 * tolerance
+    )
     assert float(club_upper_bound(*link, negatives="others")) >= information - 2 * tolerance
 
 
@@ -69,14 +84,18 @@ def test_others_is_all_times_n_over_n_minus_1(batch: int, seed: int):
 @given(batch=st.integers(1, 8), seed=st.integers(0, 99))
 def test_zero_where_the_later_node_is_ignored(batch: int, seed: int):
     earlier, location, spread = random_link((batch, 3, 2, 2), seed)
-    bound = club_upper_bound(earlier, location[:1].expand_as(earlier), spread[:1].expand_as(earlier))
+    bound = club_upper_bound(
+        earlier, location[:1].expand_as(earlier), spread[:1].expand_as(earlier)
+    )
     assert abs(float(bound.detach())) < 1e-14
 
 
 def test_not_zero_where_it_is_not_ignored():
     earlier, _, spread = random_link((4, 3, 2, 2))
     assert float(club_upper_bound(earlier, earlier, spread).detach()) > 0.1  # a perfect estimator
-    assert float(club_upper_bound(earlier, earlier.roll(1, 0), spread).detach()) < 0  # one that names another sample's map
+    assert (
+        float(club_upper_bound(earlier, earlier.roll(1, 0), spread).detach()) < 0
+    )  # one that names another sample's map
 
 
 def test_one_sample_is_exactly_zero_and_has_no_others():
@@ -97,7 +116,9 @@ def test_order_of_the_batch_does_not_matter(data: st.DataObject):
     shuffled = [x.detach()[order].requires_grad_() for x in link]
     ours, theirs = club_upper_bound(*link), club_upper_bound(*shuffled)
     torch.testing.assert_close(ours, theirs)
-    for x, y in zip(torch.autograd.grad(ours, link), torch.autograd.grad(theirs, shuffled), strict=True):
+    for x, y in zip(
+        torch.autograd.grad(ours, link), torch.autograd.grad(theirs, shuffled), strict=True
+    ):
         torch.testing.assert_close(x[list(order)], y)
 
 
@@ -105,24 +126,35 @@ def test_order_of_the_batch_does_not_matter(data: st.DataObject):
 def test_unit_and_origin_of_the_features_do_not_matter(factor: float, shift: float):
     earlier, location, spread = random_link((5, 2, 2, 2))
     torch.testing.assert_close(
-        club_upper_bound(factor * earlier + shift, factor * location + shift, factor * spread), club_upper_bound(earlier, location, spread)
+        club_upper_bound(factor * earlier + shift, factor * location + shift, factor * spread),
+        club_upper_bound(earlier, location, spread),
     )
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5, 7), (2, 1, 6, 1), (4, 2, 1, 9)])
 def test_published_bound_is_width_times_the_mean(shape: tuple[int, ...]):
     link = random_link(shape)
-    torch.testing.assert_close(club_upper_bound(*link, reduction="published"), shape[3] * club_upper_bound(*link))
+    torch.testing.assert_close(
+        club_upper_bound(*link, reduction="published"), shape[3] * club_upper_bound(*link)
+    )
     pairs = (link[1][:, None] - link[0][None]).abs().mean(dim=1) - (link[1] - link[0]).abs()
-    torch.testing.assert_close(club_upper_bound(*link, reduction="published"), (pairs / link[2]).sum(dim=3).mean())
+    torch.testing.assert_close(
+        club_upper_bound(*link, reduction="published"), (pairs / link[2]).sum(dim=3).mean()
+    )
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5, 7), (1, 1, 1, 1)])
 def test_published_likelihood_sums_channels_and_adds_its_constant(shape: tuple[int, ...]):
     earlier, location, spread = random_link(shape)
     channels = shape[1]
-    per_element = torch.log(2 * spread) + (location - earlier).abs() / spread + channels * math.log(2 * math.pi) / 2
-    torch.testing.assert_close(laplace_nll(earlier, location, spread, reduction="published"), per_element.sum(dim=1).mean())
+    per_element = (
+        torch.log(2 * spread)
+        + (location - earlier).abs() / spread
+        + channels * math.log(2 * math.pi) / 2
+    )
+    torch.testing.assert_close(
+        laplace_nll(earlier, location, spread, reduction="published"), per_element.sum(dim=1).mean()
+    )
 
 
 def test_likelihood_is_that_of_torchs_laplace():
@@ -140,12 +172,15 @@ def test_likelihood_is_least_at_the_true_parameters():
     location = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     spread = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     nll = laplace_nll(earlier, location.expand_as(earlier), spread.expand_as(earlier))
-    assert float(nll.detach()) == pytest.approx(1 + math.log(0.6), abs=0.01)  # the entropy of Laplace(0.7, 0.3)
+    assert float(nll.detach()) == pytest.approx(
+        1 + math.log(0.6), abs=0.01
+    )  # the entropy of Laplace(0.7, 0.3)
     for gradient in torch.autograd.grad(nll, (location, spread)):
         assert abs(float(gradient)) < 0.02
 
 
-# -- gradients ----------------------------------------------------------------------------------------------------------------------
+# -- gradients
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -160,20 +195,30 @@ def test_gradients_equal_autograd_of_the_definition(shape: tuple[int, ...], seed
     ours = club_upper_bound(*link)
     theirs = by_definition(*link)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
-    for x, y in zip(torch.autograd.grad(3 * ours, link), torch.autograd.grad(3 * theirs, link), strict=True):
+    for x, y in zip(
+        torch.autograd.grad(3 * ours, link), torch.autograd.grad(3 * theirs, link), strict=True
+    ):
         torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("negatives", ["all", "others"])
 def test_gradcheck(negatives: str):
     link = random_link((4, 2, 3, 2))
-    assert torch.autograd.gradcheck(lambda *x: club_upper_bound(*x, negatives=negatives, reduction="published"), link)
+    assert torch.autograd.gradcheck(
+        lambda *x: club_upper_bound(*x, negatives=negatives, reduction="published"), link
+    )
     assert torch.autograd.gradcheck(laplace_nll, link)
 
 
-@pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True), (False, False, False)])
+@pytest.mark.parametrize(
+    "wanted",
+    [(True, False, False), (False, True, False), (False, False, True), (False, False, False)],
+)
 def test_only_what_asks_gets_a_gradient(wanted: tuple[bool, ...]):
-    link = [x.detach().requires_grad_(want) for x, want in zip(random_link((3, 2, 2, 2)), wanted, strict=True)]
+    link = [
+        x.detach().requires_grad_(want)
+        for x, want in zip(random_link((3, 2, 2, 2)), wanted, strict=True)
+    ]
     bound = club_upper_bound(*link)
     assert bound.requires_grad == any(wanted)
     if any(wanted):
@@ -206,7 +251,9 @@ def test_half_precision_inputs_are_computed_in_single(dtype: torch.dtype):
     ours, theirs = club_upper_bound(*half), club_upper_bound(*single)
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours, theirs)
-    for x, y in zip(torch.autograd.grad(ours, half), torch.autograd.grad(theirs, single), strict=True):
+    for x, y in zip(
+        torch.autograd.grad(ours, half), torch.autograd.grad(theirs, single), strict=True
+    ):
         assert x.dtype == dtype
         assert torch.equal(x, y.to(dtype))
 
@@ -217,7 +264,9 @@ def test_autocast_changes_neither_value_nor_gradient():
     with torch.autocast("cpu", torch.bfloat16):
         bound = club_upper_bound(*link)
     assert torch.equal(bound, exact)
-    for x, y in zip(torch.autograd.grad(bound, link), torch.autograd.grad(exact, link), strict=True):
+    for x, y in zip(
+        torch.autograd.grad(bound, link), torch.autograd.grad(exact, link), strict=True
+    ):
         assert torch.equal(x, y)
 
 
@@ -227,7 +276,9 @@ def test_any_memory_layout(layout: torch.memory_format):
     turned = [x.detach().to(memory_format=layout).requires_grad_() for x in link]
     ours, theirs = club_upper_bound(*turned), club_upper_bound(*link)
     torch.testing.assert_close(ours, theirs)
-    for x, y in zip(torch.autograd.grad(ours, turned), torch.autograd.grad(theirs, link), strict=True):
+    for x, y in zip(
+        torch.autograd.grad(ours, turned), torch.autograd.grad(theirs, link), strict=True
+    ):
         torch.testing.assert_close(x, y)
 
 
@@ -251,10 +302,13 @@ def test_memory_is_linear_in_the_batch(monkeypatch, batch: int, form: str):
     link = random_link((batch, 4, 32, 32), dtype=torch.float32)
     with LargestTensor() as largest:
         club_upper_bound(*link).backward()
-    assert largest.elements <= max(eager.CHUNK_ELEMENTS, link[0].numel())  # all pairs at once would be batch times the latter
+    assert largest.elements <= max(
+        eager.CHUNK_ELEMENTS, link[0].numel()
+    )  # all pairs at once would be batch times the latter
 
 
-# -- refusals -----------------------------------------------------------------------------------------------------------------------
+# -- refusals
+# -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_options_that_do_not_exist():

@@ -10,7 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ibsd.information.conditional import conditional_information
-from ibsd.information.degradation import SIGNATURE_SIZE, DegradationChain, DegradationEstimator, degradation_signature
+from ibsd.information.degradation import (
+    SIGNATURE_SIZE,
+    DegradationChain,
+    DegradationEstimator,
+    degradation_signature,
+)
 from ibsd.types import InputError
 
 
@@ -34,8 +39,12 @@ def test_half_the_contrast_is_minus_log_2_and_blur_takes_more_of_the_finer_level
     hr = pictures(2, 3, 64, 64, seed=1)
     shrunk = F.avg_pool2d(hr, 2)
     half = degradation_signature(0.5 * shrunk + 0.25, hr, 2)[:, :2]
-    assert half.mean() == pytest.approx(-math.log(2), abs=0.05)  # the one level of 8 bits in both logarithms shows
-    blurred = degradation_signature(F.avg_pool2d(shrunk, 3, stride=1, padding=1, count_include_pad=False), hr, 2)
+    assert half.mean() == pytest.approx(
+        -math.log(2), abs=0.05
+    )  # the one level of 8 bits in both logarithms shows
+    blurred = degradation_signature(
+        F.avg_pool2d(shrunk, 3, stride=1, padding=1, count_include_pad=False), hr, 2
+    )
     assert (blurred[:, 0] < blurred[:, 1]).all()
     assert (blurred[:, 1] < -0.1).all()
 
@@ -50,11 +59,14 @@ def test_flat_patches_and_single_pixels_are_finite_in_value_and_gradient() -> No
 
 
 def test_information_starts_at_0_and_statistics_that_hold_the_signature_are_found_out() -> None:
-    """t is spread as Laplace(0, 0.2); a node whose mean is t with error Laplace(0, 0.02) holds log(0.2 / 0.02) = 2.303 nats of it."""
+    """t is spread as Laplace(0, 0.2); a node whose mean is t with error Laplace(0, 0.02) holds
+    log(0.2 / 0.02) = 2.303 nats of it."""
     generator = torch.Generator().manual_seed(0)
 
     def laplace(spread: float) -> Tensor:
-        return torch.distributions.Laplace(0.0, spread).icdf(torch.rand(1024, SIGNATURE_SIZE, 1, 1, generator=generator) * 0.9998 + 0.0001)
+        return torch.distributions.Laplace(0.0, spread).icdf(
+            torch.rand(1024, SIGNATURE_SIZE, 1, 1, generator=generator) * 0.9998 + 0.0001
+        )
 
     def maps() -> tuple[Tensor, ...]:
         signature = laplace(0.2)

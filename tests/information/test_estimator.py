@@ -18,13 +18,20 @@ def estimator(channels: int = 5, **options: float) -> LaplaceEstimator:
 
 
 def written_out(model: LaplaceEstimator, later: Tensor) -> tuple[Tensor, Tensor]:
-    """mu and raw b with a kernel of its own for each image, as the published loop makes it: convolve every pixel, then pool."""
+    """mu and raw b with a kernel of its own for each image, as the published loop makes it:
+    convolve every pixel, then pool."""
     results = []
     for network, kernel in ((model.mean, model.kernel["k_mu"]), (model.var, model.kernel["k_var"])):
         images = []
         for one in later:
             g = kernel(one[None]).mean(dim=(2, 3))[0]  # [C]
-            plane = torch.stack([sum(g[c] * one[c, y, x] for c in range(len(g))) for y in range(one.shape[1]) for x in range(one.shape[2])])
+            plane = torch.stack(
+                [
+                    sum(g[c] * one[c, y, x] for c in range(len(g)))
+                    for y in range(one.shape[1])
+                    for x in range(one.shape[2])
+                ]
+            )
             images.append(network(one[None])[0] + plane.view(one.shape[1:]))
         results.append(torch.stack(images))
     return results[0], results[1]
@@ -53,7 +60,10 @@ def test_moving_pixels_moves_the_answer():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_autocast_does_not_change_its_precision(dtype: torch.dtype):
-    model, later = estimator(), torch.randn(2, 5, 6, 6, generator=torch.Generator().manual_seed(1)).to(dtype)
+    model, later = (
+        estimator(),
+        torch.randn(2, 5, 6, 6, generator=torch.Generator().manual_seed(1)).to(dtype),
+    )
     exact = model(later.float())
     with torch.autocast("cpu", torch.bfloat16):
         ours = model(later)
@@ -83,7 +93,10 @@ def test_gradients_reach_the_node_and_every_parameter():
         output.square().sum().backward(retain_graph=True, inputs=list(model.parameters()))
         for name, parameter in model.named_parameters():
             touched = parameter.grad is not None and float(parameter.grad.abs().sum()) > 0
-            assert touched != (name.startswith(silent) or name.startswith(f"kernel.k_{'mu' if silent == 'mean' else 'var'}")), name
+            assert touched != (
+                name.startswith(silent)
+                or name.startswith(f"kernel.k_{'mu' if silent == 'mean' else 'var'}")
+            ), name
 
 
 def test_one_pixel_and_flat_maps_are_finite():

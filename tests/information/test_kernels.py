@@ -1,4 +1,5 @@
-"""Every form of the pairwise mean against the float64 definition; what chooses between them; the compiled one's compiling and fallback."""
+"""Every form of the pairwise mean against the float64 definition; what chooses between them; the
+compiled one's compiling and fallback."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def by_definition(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
     return value.detach(), torch.autograd.grad(value, (f, mu, b))
 
 
-def link(batch: int, positions: int, seed: int, ties: bool, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+def link(
+    batch: int, positions: int, seed: int, ties: bool, dtype: torch.dtype = torch.float32
+) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     f, mu = (torch.randn(batch, positions, generator=generator) for _ in range(2))
     if ties:  # few distinct values: many differences are exactly 0, the diagonal's among them
@@ -42,18 +45,33 @@ def assert_equals_the_definition(pairwise_gain: Form, inputs: list[Tensor]) -> N
     value, gradients = pairwise_gain(*inputs)
     expected, expected_gradients = by_definition(*inputs)
     double = inputs[0].dtype == torch.float64
-    size = float((1 / inputs[2].double()).mean())  # of the differences' average, which cancel in the value
-    torch.testing.assert_close(value.double(), expected, rtol=0, atol=(1e-14 if double else 3e-6) * size)
+    size = float(
+        (1 / inputs[2].double()).mean()
+    )  # of the differences' average, which cancel in the value
+    torch.testing.assert_close(
+        value.double(), expected, rtol=0, atol=(1e-14 if double else 3e-6) * size
+    )
     for ours, theirs in zip(gradients, expected_gradients, strict=True):
         assert ours.dtype == (torch.float64 if double else torch.float32)
         largest = float(theirs.abs().max())
-        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=(1e-13 if double else 1e-5) * largest + 1e-30)
+        torch.testing.assert_close(
+            ours.double(), theirs, rtol=1e-5, atol=(1e-13 if double else 1e-5) * largest + 1e-30
+        )
 
 
-shapes = {"batch": st.integers(1, 21), "positions": st.integers(1, 400), "seed": st.integers(0, 10_000), "ties": st.booleans()}
+shapes = {
+    "batch": st.integers(1, 21),
+    "positions": st.integers(1, 400),
+    "seed": st.integers(0, 10_000),
+    "ties": st.booleans(),
+}
 
 
-@given(**shapes, chunk=st.sampled_from([1, 7, 40, 1 << 17]), dtype=st.sampled_from([torch.float32, torch.float64]))
+@given(
+    **shapes,
+    chunk=st.sampled_from([1, 7, 40, 1 << 17]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
 @settings(max_examples=40)
 def test_eager(batch: int, positions: int, seed: int, ties: bool, chunk: int, dtype: torch.dtype):
     usual = eager.CHUNK_ELEMENTS
@@ -71,7 +89,8 @@ def test_compiled(batch: int, positions: int, seed: int, ties: bool):
 
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-"""Where the Triton kernel runs; on the CPU by Triton's interpreter, which `tests/conftest.py` asks for."""
+"""Where the Triton kernel runs; on the CPU by Triton's interpreter, which `tests/conftest.py` asks
+for."""
 
 
 def fused_pairwise_gain(*inputs: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
@@ -98,7 +117,10 @@ def test_fused_takes_large_batches_in_turns(monkeypatch, batch: int, most_rows: 
     assert_equals_the_definition(fused_pairwise_gain, link(batch, 130, 0, ties=True))
 
 
-@pytest.mark.parametrize("pairwise_gain", [eager.pairwise_gain, pytest.param(compiled.pairwise_gain, marks=needs_compiler)])
+@pytest.mark.parametrize(
+    "pairwise_gain",
+    [eager.pairwise_gain, pytest.param(compiled.pairwise_gain, marks=needs_compiler)],
+)
 @pytest.mark.parametrize("batch", [64, 100])
 def test_large_batches(pairwise_gain: Form, batch: int):
     assert_equals_the_definition(pairwise_gain, link(batch, 700, 1, ties=False))
@@ -126,11 +148,13 @@ def test_the_number_of_threads_changes_no_bit():
 
 
 def test_the_digest_in_the_code_is_the_sources():
-    """The fingerprint of a run's code reads Python only: a change of bound.c must change compiled.py."""
+    """The fingerprint of a run's code reads Python only: a change of bound.c must change
+    compiled.py."""
     assert hashlib.sha256(compiled.SOURCE.read_bytes()).hexdigest()[:16] == compiled.SOURCE_DIGEST
 
 
-# -- which form -----------------------------------------------------------------------------------------------------------------------
+# -- which form
+# -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_rule_of_device_dtype_and_batch(monkeypatch):
@@ -157,7 +181,13 @@ print(bound_form(), compiled.why_not(), float(bound), sep="|")
 
 
 def probe(**environment: str) -> list[str]:
-    result = subprocess.run([sys.executable, "-W", "error", "-c", PROBE], env=environment, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROBE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert result.stderr == ""
     return result.stdout.strip().split("|")
 
@@ -165,10 +195,14 @@ def probe(**environment: str) -> list[str]:
 @pytest.mark.slow
 def test_without_a_compiler_or_with_a_broken_one_the_eager_form_stands_in(tmp_path):
     path = os.pathsep.join(sys.path)
-    expected = float(club_upper_bound(*torch.rand(3, 4, 2, 5, 5, generator=torch.Generator().manual_seed(0))))
+    expected = float(
+        club_upper_bound(*torch.rand(3, 4, 2, 5, 5, generator=torch.Generator().manual_seed(0)))
+    )
     (tmp_path / "empty").mkdir()
     broken = tmp_path / "cc"
-    broken.write_text("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho 'no such processor' >&2\nexit 1\n")
+    broken.write_text(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho 'no such processor' >&2\nexit 1\n"
+    )
     broken.chmod(0o755)
     unwritable = tmp_path / "file"
     unwritable.write_text("")
@@ -176,7 +210,10 @@ def test_without_a_compiler_or_with_a_broken_one_the_eager_form_stands_in(tmp_pa
     for environment, words in (
         (base | {"PATH": str(tmp_path / "empty")}, "no C compiler"),
         (base | {"PATH": str(tmp_path)}, "no such processor"),
-        (base | {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(unwritable)}, "could not be built"),
+        (
+            base | {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(unwritable)},
+            "could not be built",
+        ),
     ):
         chosen, reason, value = probe(**environment)
         assert chosen == "eager" and words in reason
@@ -186,7 +223,11 @@ def test_without_a_compiler_or_with_a_broken_one_the_eager_form_stands_in(tmp_pa
 @needs_compiler
 @pytest.mark.slow
 def test_compiles_once_and_a_damaged_library_is_no_crash(tmp_path):
-    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PATH": os.environ["PATH"],
+        "XDG_CACHE_HOME": str(tmp_path),
+    }
     assert probe(**environment)[0] == "compiled"
     [library] = (tmp_path / "ibsd").iterdir()
     made = library.stat().st_mtime_ns

@@ -25,7 +25,9 @@ def pictures(shape: tuple[int, ...], seed: int = 0, noise: float = 0.05) -> tupl
 @pytest.mark.parametrize("offset", [0.5, 0.1, -0.1, 1e-3, 1 / 255])
 def test_psnr_of_a_constant_offset(offset: float) -> None:
     hr = torch.full((2, 3, 8, 9), 0.5, dtype=torch.float64)
-    assert psnr(hr + offset, hr).tolist() == pytest.approx([-20 * math.log10(abs(offset))] * 2, rel=1e-12)
+    assert psnr(hr + offset, hr).tolist() == pytest.approx(
+        [-20 * math.log10(abs(offset))] * 2, rel=1e-12
+    )
 
 
 def test_psnr_scales_with_the_range_and_is_infinite_for_a_perfect_image() -> None:
@@ -36,12 +38,17 @@ def test_psnr_scales_with_the_range_and_is_infinite_for_a_perfect_image() -> Non
 
 def test_psnr_is_per_image_and_agrees_with_scikit_image() -> None:
     sr, hr = pictures((3, 3, 17, 23))
-    expected = [peak_signal_noise_ratio(b, a, data_range=1) for a, b in zip(sr.numpy(), hr.numpy(), strict=True)]
+    expected = [
+        peak_signal_noise_ratio(b, a, data_range=1)
+        for a, b in zip(sr.numpy(), hr.numpy(), strict=True)
+    ]
     assert psnr(sr, hr).tolist() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("padding", ["valid", "zero"])
-def test_ssim_of_equal_images_is_one_and_it_is_symmetric_and_below_one(padding: Literal["valid", "zero"]) -> None:
+def test_ssim_of_equal_images_is_one_and_it_is_symmetric_and_below_one(
+    padding: Literal["valid", "zero"],
+) -> None:
     sr, hr = pictures((2, 3, 20, 31))
     assert ssim(hr, hr, padding=padding).tolist() == pytest.approx([1, 1], abs=1e-14)
     there, back = ssim(sr, hr, padding=padding), ssim(hr, sr, padding=padding)
@@ -51,7 +58,9 @@ def test_ssim_of_equal_images_is_one_and_it_is_symmetric_and_below_one(padding: 
 
 def test_ssim_of_two_constant_images_is_their_luminance_term() -> None:
     a, b = torch.full((1, 1, 15, 15), 0.3), torch.full((1, 1, 15, 15), 0.6)
-    assert ssim(a, b).item() == pytest.approx((2 * 0.3 * 0.6 + 1e-4) / (0.3**2 + 0.6**2 + 1e-4), rel=1e-6)
+    assert ssim(a, b).item() == pytest.approx(
+        (2 * 0.3 * 0.6 + 1e-4) / (0.3**2 + 0.6**2 + 1e-4), rel=1e-6
+    )
 
 
 # 139 and 300 rows: one strip of windows and a bit, two and a bit; 11: a single window
@@ -59,7 +68,15 @@ def test_ssim_of_two_constant_images_is_their_luminance_term() -> None:
 def test_ssim_agrees_with_scikit_image(size: tuple[int, int]) -> None:
     sr, hr = pictures((2, 3, *size), seed=size[0])
     expected = [
-        structural_similarity(a, b, channel_axis=0, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        structural_similarity(
+            a,
+            b,
+            channel_axis=0,
+            data_range=1,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
         for a, b in zip(sr.numpy(), hr.numpy(), strict=True)
     ]
     assert ssim(sr, hr).tolist() == pytest.approx(expected, rel=1e-11)
@@ -74,8 +91,12 @@ def test_zero_padding_equals_valid_windows_of_the_padded_image() -> None:
 
 
 def test_luma_of_black_white_and_the_primaries() -> None:
-    colours = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]).view(5, 3, 1, 1)
-    assert luma(colours).flatten().tolist() == pytest.approx([16, 235, 81.481, 144.553, 40.966], abs=1e-12)
+    colours = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]).view(
+        5, 3, 1, 1
+    )
+    assert luma(colours).flatten().tolist() == pytest.approx(
+        [16, 235, 81.481, 144.553, 40.966], abs=1e-12
+    )
 
 
 def test_border() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from ibsd.images import read_rgb, to_tensor
+from ibsd.images.rgb import read_rgb, to_tensor
 from ibsd.metrics import Lpips, lpips, perceptual
 from ibsd.metrics.perceptual import MINIMUM_SIZE_PX
 from ibsd.types import InputError
 
-REFERENCE, FIRST, SECOND = (to_tensor(read_rgb(Path(__file__).parent / "pictures" / f"ex_{name}.png")) for name in ("ref", "p0", "p1"))
+REFERENCE, FIRST, SECOND = (
+    to_tensor(read_rgb(Path(__file__).parent / "pictures" / f"ex_{name}.png"))
+    for name in ("ref", "p0", "p1")
+)
 
 
 def test_the_authors_example_pictures() -> None:
@@ -67,6 +70,9 @@ def test_sizes() -> None:
 
 
 def test_the_shipped_files_are_small_enough_for_git() -> None:
-    sizes = [path.stat().st_size for path in (Path(perceptual.__file__).parent / "weights").glob("*.safetensors")]
+    sizes = [
+        path.stat().st_size
+        for path in (Path(perceptual.__file__).parent / "weights").glob("*.safetensors")
+    ]
     assert len(sizes) == 2
     assert max(sizes) < 3_000_000

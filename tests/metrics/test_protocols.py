@@ -17,11 +17,14 @@ from ibsd.types import InputError
 
 
 def image(height: int, width: int, phase: float) -> Tensor:
-    """The test image that the reference values below were computed on, [1, 3, height, width] float64."""
+    """The test image that the reference values below were computed on, [1, 3, height, width]
+    float64."""
     channel = torch.arange(3, dtype=torch.float64).view(3, 1, 1)
     y = torch.arange(height, dtype=torch.float64).view(-1, 1)
     x = torch.arange(width, dtype=torch.float64)
-    waves = torch.sin(0.31 * x + 0.47 * y + 1.3 * channel + phase) + torch.sin(0.05 * x * y + 0.9 * channel + phase)
+    waves = torch.sin(0.31 * x + 0.47 * y + 1.3 * channel + phase) + torch.sin(
+        0.05 * x * y + 0.9 * channel + phase
+    )
     return (0.5 + 0.25 * waves).unsqueeze(0)
 
 
@@ -51,8 +54,12 @@ def test_basicsr_y_against_numpy_and_scikit_image(scale: int) -> None:
 
     y_sr, y_hr = eight_bit_luma(1.5 * SR - 0.2), eight_bit_luma(HR)
     found = basicsr_y(1.5 * SR - 0.2, HR, scale)
-    assert found["psnr_y"].item() == pytest.approx(peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9)
-    expected = structural_similarity(y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    assert found["psnr_y"].item() == pytest.approx(
+        peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
+    )
+    expected = structural_similarity(
+        y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
     assert found["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -63,8 +70,12 @@ def test_realsr_testm_rounds_luma_and_cuts_no_border() -> None:
 
     found = realsr_testm(SR[..., :66, :71], HR[..., :66, :71])  # 66 x 71 is cut to 64 x 68
     y_sr, y_hr = matlab(SR), matlab(HR)
-    assert found["psnr_y"].item() == pytest.approx(peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9)
-    expected = structural_similarity(y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    assert found["psnr_y"].item() == pytest.approx(
+        peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
+    )
+    expected = structural_similarity(
+        y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
     assert found["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -74,8 +85,16 @@ def test_matlab_luma_of_the_primaries() -> None:
 
 
 def test_realsr_patches() -> None:
-    # 1,200 px every 800 px and one at the end, only where both sides exceed 1,200 px; sizes are first cut to multiples of 4
-    counts = {(64, 64): 1, (1200, 4000): 1, (1203, 1203): 1, (1204, 1204): 4, (2000, 1204): 6, (2004, 3000): 12}
+    # 1,200 px every 800 px and one at the end, only where both sides exceed 1,200 px; sizes are
+    # first cut to multiples of 4
+    counts = {
+        (64, 64): 1,
+        (1200, 4000): 1,
+        (1203, 1203): 1,
+        (1204, 1204): 4,
+        (2000, 1204): 6,
+        (2004, 3000): 12,
+    }
     assert {size: realsr_patches(*size) for size in counts} == counts
 
 
@@ -84,11 +103,19 @@ def test_realsr_testm_averages_over_patches(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(protocols, "_STRIDE_PX", 16)
     sr, hr = SR[..., :40, :28], HR[..., :40, :28]
     # rows start at 0, 16 and, the last one, at 16 again; columns at 0 and 4
-    parts = [(..., slice(top, top + 24), slice(left, left + 24)) for top in (0, 16, 16) for left in (0, 4)]
+    parts = [
+        (..., slice(top, top + 24), slice(left, left + 24))
+        for top in (0, 16, 16)
+        for left in (0, 4)
+    ]
     y_sr, y_hr = (protocols._matlab_luma(picture) for picture in (sr, hr))
     found = realsr_testm(sr, hr)
-    assert found["psnr_y"].item() == pytest.approx(np.mean([psnr(y_sr[part], y_hr[part], 255).item() for part in parts]), rel=1e-12)
-    assert found["ssim_y"].item() == pytest.approx(np.mean([ssim(y_sr[part], y_hr[part], 255).item() for part in parts]), rel=1e-12)
+    assert found["psnr_y"].item() == pytest.approx(
+        np.mean([psnr(y_sr[part], y_hr[part], 255).item() for part in parts]), rel=1e-12
+    )
+    assert found["ssim_y"].item() == pytest.approx(
+        np.mean([ssim(y_sr[part], y_hr[part], 255).item() for part in parts]), rel=1e-12
+    )
 
 
 def test_names_are_those_of_the_table() -> None:
@@ -100,8 +127,18 @@ def test_names_are_those_of_the_table() -> None:
 
 def test_a_perfect_image() -> None:
     found = score(HR, HR)
-    psnrs = [value for metrics in found.values() for name, value in metrics.items() if name.startswith("psnr")]
-    ssims = [value for metrics in found.values() for name, value in metrics.items() if name.startswith("ssim")]
+    psnrs = [
+        value
+        for metrics in found.values()
+        for name, value in metrics.items()
+        if name.startswith("psnr")
+    ]
+    ssims = [
+        value
+        for metrics in found.values()
+        for name, value in metrics.items()
+        if name.startswith("ssim")
+    ]
     assert psnrs == [math.inf] * 4
     assert ssims == pytest.approx([1] * 3, abs=1e-14)
     assert found["ibsd-cdc"]["lpips"] == 0
@@ -168,5 +205,7 @@ def test_mistakes_are_named(sr: Tensor, hr: Tensor, message: str) -> None:
 
 def test_too_small_for_a_window() -> None:
     assert score(SR[..., :19, :19], HR[..., :19, :19], 4, lpips=False)
-    with pytest.raises(InputError, match="SSIM needs 11 x 11 px after the border is cut, not 10 x 10"):
+    with pytest.raises(
+        InputError, match="SSIM needs 11 x 11 px after the border is cut, not 10 x 10"
+    ):
         score(SR[..., :18, :18], HR[..., :18, :18], 4, lpips=False)

@@ -1,4 +1,5 @@
-"""The page of a comparison: all that its Markdown says, and results that come back from their JSON."""
+"""The page of a comparison: all that its Markdown says, and results that come back from their
+JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +22,11 @@ COMMITTED = sorted((Path(__file__).parents[2] / "benchmarks").glob("*/results.js
 
 
 def made_up() -> Results:
-    runs = [record(arm, seed, scores=(30.0 + seed, 31.0)) for arm in ("plain", "ibsd") for seed in (0, 1, 2)]
+    runs = [
+        record(arm, seed, scores=(30.0 + seed, 31.0))
+        for arm in ("plain", "ibsd")
+        for seed in (0, 1, 2)
+    ]
     return summarise(outline(ibsd="treatment"), by_name(*runs))
 
 
@@ -54,7 +59,9 @@ def test_committed_comparisons_have_a_page(path: Path) -> None:
         "<p>scenes</p>",
     ):
         assert words in text
-    for arm in {level.arm for level in results.levels}:  # an arm that is named and not yet run has no row
+    for arm in {
+        level.arm for level in results.levels
+    }:  # an arm that is named and not yet run has no row
         assert f'<th scope="row">{arm}</th>' in text
 
 
@@ -106,4 +113,7 @@ code *stays*
 
 def test_marks_within_words_and_html_are_text() -> None:
     [(_, html)] = sections("## A\n\nnum_steps_left and <b>*x*</b>", {})
-    assert html == '<section id="a"><h2>A</h2><p>num_steps_left and &lt;b&gt;<em>x</em>&lt;/b&gt;</p>\n</section>'
+    assert (
+        html
+        == '<section id="a"><h2>A</h2><p>num_steps_left and &lt;b&gt;<em>x</em>&lt;/b&gt;</p>\n</section>'
+    )

@@ -1,4 +1,5 @@
-"""Laws of the pages: they need nothing but themselves, escape what comes from outside, and draw what there is."""
+"""Laws of the pages: they need nothing but themselves, escape what comes from outside, and draw
+what there is."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ibsd.reporting import page
+from ibsd.reporting import html
 from ibsd.reporting.curves import Series, chart, number, ticks
 from ibsd.reporting.panels import Panel, panels_svg
 from ibsd.reporting.pictures import Box, before_after, contact_sheet, telling_boxes
-from ibsd.reporting.run_report import WIDEST_PX, shrunk
+from ibsd.reporting.training import WIDEST_PX, shrunk
 
 VOID = {"meta", "img", "input", "br", "line", "circle", "polyline"}
 
@@ -28,7 +29,9 @@ class Outline(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.loads += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        self.loads += [
+            value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")
+        ]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -46,18 +49,26 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-# -- curves ----------------------------------------------------------------------------------------------------------------------
+# -- curves
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0.1, 0.9, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), (0, 100, [0, 20, 40, 60, 80, 100]), (-3, 4, [-4, -2, 0, 2, 4])],
+    [
+        (0.1, 0.9, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0, 100, [0, 20, 40, 60, 80, 100]),
+        (-3, 4, [-4, -2, 0, 2, 4]),
+    ],
 )
 def test_ticks_are_round_and_span(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 0.0), (5.0, 5.0), (-1e-9, -1e-9), (1e12, 1e12), (0.1, 0.1 + 1e-15), (1e-12, 3e-12)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0.0, 0.0), (5.0, 5.0), (-1e-9, -1e-9), (1e12, 1e12), (0.1, 0.1 + 1e-15), (1e-12, 3e-12)],
+)
 def test_ticks_of_nearly_nothing(low: float, high: float) -> None:
     found = ticks(low, high)
     assert 2 <= len(found) <= 12
@@ -66,15 +77,27 @@ def test_ticks_of_nearly_nothing(low: float, high: float) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (12000, "12k"), (2.5e6, "2.5M"), (0.05, "0.05"), (0.00002, "2e-5"), (-0.00025, "-2.5e-4"), (31.149, "31.15")],
+    [
+        (0, "0"),
+        (12000, "12k"),
+        (2.5e6, "2.5M"),
+        (0.05, "0.05"),
+        (0.00002, "2e-5"),
+        (-0.00025, "-2.5e-4"),
+        (31.149, "31.15"),
+    ],
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text
 
 
 def test_chart_leaves_out_what_is_not_a_number() -> None:
-    text = chart("loss", [Series("a", [(0, 1.0), (1, None), (2, float("nan")), (3, float("inf")), (4, 3.0)])])
-    assert text.count(" ", text.index('points="'), text.index('"/>', text.index('points="'))) == 1  # two points
+    text = chart(
+        "loss", [Series("a", [(0, 1.0), (1, None), (2, float("nan")), (3, float("inf")), (4, 3.0)])]
+    )
+    assert (
+        text.count(" ", text.index('points="'), text.index('"/>', text.index('points="'))) == 1
+    )  # two points
     assert "nan" not in text
     assert chart("nothing", [Series("a", [(0, None)]), Series("b", [])]) == ""
 
@@ -96,7 +119,8 @@ def test_curves_of_one_chart_are_told_apart_and_the_legend_says_how() -> None:
     assert curves == legend
 
 
-# -- pictures --------------------------------------------------------------------------------------------------------------------
+# -- pictures
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def test_boxes_are_where_images_differ_and_do_not_overlap() -> None:
@@ -142,25 +166,30 @@ def test_wide_pictures_shrink() -> None:
     assert shrunk(noise(10, 20)).shape == (10, 20, 3)
 
 
-# -- pages -----------------------------------------------------------------------------------------------------------------------
+# -- pages
+# -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_text_is_escaped_everywhere() -> None:
     evil = '<script>alert("x")</script>'
     image = noise(3, 4)
-    text = page.page(
+    text = html.page(
         evil,
         evil,
         evil,
         [
-            page.section(evil, page.paragraph(evil, "alarm"), about=evil),
-            page.facts([(evil, evil)]),
-            page.table([evil, evil], [[evil, evil]], strong_column=1),
-            page.details(evil, page.paragraph(evil)),
-            page.picture(image, evil),
-            page.slider({evil: image, evil + "2": image, evil + "3": image}, evil, evil, evil + "2"),
-            page.part(evil, page.paragraph(evil), about=evil),
-            page.drawing(panels_svg([Panel(evil, [Series(evil, [(0, 1)])], evil, evil)]), evil, evil),
+            html.section(evil, html.paragraph(evil, "alarm"), about=evil),
+            html.facts([(evil, evil)]),
+            html.table([evil, evil], [[evil, evil]], strong_column=1),
+            html.details(evil, html.paragraph(evil)),
+            html.picture(image, evil),
+            html.slider(
+                {evil: image, evil + "2": image, evil + "3": image}, evil, evil, evil + "2"
+            ),
+            html.part(evil, html.paragraph(evil), about=evil),
+            html.drawing(
+                panels_svg([Panel(evil, [Series(evil, [(0, 1)])], evil, evil)]), evil, evil
+            ),
             chart(evil, [Series(evil, [(0, 1)]), Series(evil, [(0, 2)])], evil, evil),
         ],
         evil,
@@ -171,32 +200,35 @@ def test_text_is_escaped_everywhere() -> None:
 
 
 def test_empty_sections_leave_no_trace() -> None:
-    assert page.section("nothing", "", "") == ""
-    assert page.grid([]) == ""
+    assert html.section("nothing", "", "") == ""
+    assert html.grid([]) == ""
 
 
 def test_enlarged_pictures_are_exact() -> None:
-    assert 'src="data:image/png' in page.picture(noise(3, 4), "x", enlarged=True)
+    assert 'src="data:image/png' in html.picture(noise(3, 4), "x", enlarged=True)
 
 
 def test_a_long_page_begins_with_links_that_lead_somewhere() -> None:
-    parts = [page.section(title, page.paragraph("x")) for title in ("One", "Two & three", "Four", "Five", "Six")]
-    text = page.page("t", "k", "l", parts)
+    parts = [
+        html.section(title, html.paragraph("x"))
+        for title in ("One", "Two & three", "Four", "Five", "Six")
+    ]
+    text = html.page("t", "k", "l", parts)
     targets = re.findall(r'href="#([^"]*)"', text)
     assert targets == ["one", "two-three", "four", "five", "six"]
     assert all(f'<section id="{target}">' in text for target in targets)
-    assert "<nav" not in page.page("t", "k", "l", parts[:2])
+    assert "<nav" not in html.page("t", "k", "l", parts[:2])
 
 
 def test_a_slider_of_three_lets_any_two_be_chosen() -> None:
     images = {"a": noise(3, 4), "b": noise(3, 4, 1), "c": noise(3, 4, 2)}
-    text = page.slider(images, "caption", "a", "c")
+    text = html.slider(images, "caption", "a", "c")
     assert text.count("<select") == 2
     assert text.count("data:image/") == 3
-    assert "<select" not in page.slider({"a": images["a"], "b": images["b"]}, "caption", "a", "b")
+    assert "<select" not in html.slider({"a": images["a"], "b": images["b"]}, "caption", "a", "b")
 
 
 def test_columns_of_words_are_set_as_text() -> None:
-    text = page.table(["arm", "dB", "why"], [["plain", "27.1", "x" * 50], ["ibsd", "", "short"]])
+    text = html.table(["arm", "dB", "why"], [["plain", "27.1", "x" * 50], ["ibsd", "", "short"]])
     assert '<th scope="row" class="words">plain</th><td>27.1</td><td class="text">' in text
-    assert page.table(["arm"], []) == ""
+    assert html.table(["arm"], []) == ""

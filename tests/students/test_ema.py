@@ -29,7 +29,9 @@ def test_decay_law(decay: float, values: list[float]):
         share = min(decay, (1 + t) / (10 + t))
         expected = share * expected + (1 - share) * value
     for parameter in average.student.parameters():
-        torch.testing.assert_close(parameter, torch.full_like(parameter, expected), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(
+            parameter, torch.full_like(parameter, expected), rtol=1e-10, atol=1e-10
+        )
 
 
 def test_a_constant_student_is_its_own_average():
@@ -57,7 +59,9 @@ def test_it_never_shares_memory_with_the_student_nor_asks_for_gradients():
     average = WeightAverage(student, 0.5)
     before = {key: value.clone() for key, value in average.student.state_dict().items()}
     set_all(student, 7.0)
-    assert all(torch.equal(value, before[key]) for key, value in average.student.state_dict().items())
+    assert all(
+        torch.equal(value, before[key]) for key, value in average.student.state_dict().items()
+    )
     assert not any(parameter.requires_grad for parameter in average.student.parameters())
     assert not average.student.training
     assert all(parameter.requires_grad for parameter in student.parameters())
@@ -70,7 +74,12 @@ def test_state_brings_the_same_future(updates: int):
     first, second = WeightAverage(student, 0.9), WeightAverage(other, 0.9)
     for _ in range(updates):
         first.update(other)
-    second.load_state({"weights": {k: v.clone() for k, v in first.state()["weights"].items()}, "updates": first.state()["updates"]})
+    second.load_state(
+        {
+            "weights": {k: v.clone() for k, v in first.state()["weights"].items()},
+            "updates": first.state()["updates"],
+        }
+    )
     for average in (first, second):
         average.update(other)
     for ours, theirs in zip(first.student.parameters(), second.student.parameters(), strict=True):

@@ -1,4 +1,5 @@
-"""Laws that every student in the registry keeps, at small widths. A new network joins by one entry in `SMALL`."""
+"""Laws that every student in the registry keeps, at small widths. A new network joins by one entry
+in `SMALL`."""
 
 from __future__ import annotations
 
@@ -26,14 +27,20 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "omnisr": [{"width": 8, "num_groups": 3}, {"width": 16, "num_groups": 4}],
     "cdc": [{"width": 4, "num_hourglasses": 4}, {"width": 6, "num_hourglasses": 5}],
     "esrt": [{"width": 16}, {"width": 32}],
-    "shufflemixer": [{"width": 16, "kernel_size": 3, "num_blocks": 3}, {"width": 32, "kernel_size": 5, "num_blocks": 4}],
+    "shufflemixer": [
+        {"width": 16, "kernel_size": 3, "num_blocks": 3},
+        {"width": 32, "kernel_size": 5, "num_blocks": 4},
+    ],
     "span": [{"width": 8, "branches": False}, {"width": 10, "branches": True}],
 }
-"""Options of every network, each list detected from the bare keys; the first is the one most laws are tried on."""
+"""Options of every network, each list detected from the bare keys; the first is the one most laws
+are tried on."""
 
 IDLE: dict[str, tuple[str, ...]] = {
     "rfdn": ("B5.", "B6."),
-    "esrt": tuple(f".{module}.weight1." for module in ("encoder", "decoder_low", "decoder_high", "alise")),
+    "esrt": tuple(
+        f".{module}.weight1." for module in ("encoder", "decoder_low", "decoder_high", "alise")
+    ),
 }
 """Parameters that are in the published files and never run."""
 
@@ -81,7 +88,9 @@ def test_training_and_eval_mode_give_the_same(name: str):
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (8, 8), (5, 17)])
 @pytest.mark.parametrize("name", NAMES)
-def test_any_size_down_to_one_pixel_has_finite_gradients(name: str, height: int, width: int, flat: bool):
+def test_any_size_down_to_one_pixel_has_finite_gradients(
+    name: str, height: int, width: int, flat: bool
+):
     student = small(name)
     lr = torch.full((1, 3, height, width), 0.5) if flat else picture(1, 3, height, width)
     lr.requires_grad_()
@@ -142,9 +151,15 @@ def test_bfloat16_autocast_is_finite_and_near_fp32(name: str):
     student, lr = small(name), picture(2, 3, 16, 24)
     exact = student(lr).detach()
     with torch.autocast("cpu", torch.bfloat16):
-        sr, nodes = student.to(memory_format=torch.channels_last).trace(lr.to(memory_format=torch.channels_last))
+        sr, nodes = student.to(memory_format=torch.channels_last).trace(
+            lr.to(memory_format=torch.channels_last)
+        )
     (sr.float().mean() + sum(node.float().square().mean() for node in nodes)).backward()
-    assert all(bool(parameter.grad.isfinite().all()) for parameter in student.parameters() if parameter.grad is not None)
+    assert all(
+        bool(parameter.grad.isfinite().all())
+        for parameter in student.parameters()
+        if parameter.grad is not None
+    )
     assert float((sr.detach().float() - exact).abs().max()) < 0.1 * float(exact.abs().max())
 
 
@@ -157,9 +172,16 @@ def test_export_with_dynamic_size_equals_eager(name: str):
     def side(wanted: int) -> int:
         return max(smallest, wanted + -wanted % multiple)
 
-    dims = [Dim(axis, min=-(-smallest // multiple)) * multiple if multiple > 1 else Dim(axis, min=smallest) for axis in "hw"]
+    dims = [
+        Dim(axis, min=-(-smallest // multiple)) * multiple
+        if multiple > 1
+        else Dim(axis, min=smallest)
+        for axis in "hw"
+    ]
     lr = picture(2, 3, side(24), side(25))
-    program = export(student, (lr,), dynamic_shapes={"lr": {0: Dim("n"), 2: dims[0], 3: dims[1]}}).module()
+    program = export(
+        student, (lr,), dynamic_shapes={"lr": {0: Dim("n"), 2: dims[0], 3: dims[1]}}
+    ).module()
     for count, height, width in ((2, 24, 25), (3, 1, 47), (2, 33, 2)):
         lr = picture(count, 3, side(height), side(width))
         with torch.no_grad():
@@ -168,14 +190,23 @@ def test_export_with_dynamic_size_equals_eager(name: str):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize(("name", "choice"), CHOICES)
-def test_every_option_is_detected_from_bare_keys_and_by_this_network_alone(name: str, choice: int, scale: int, tmp_path: Path):
+def test_every_option_is_detected_from_bare_keys_and_by_this_network_alone(
+    name: str, choice: int, scale: int, tmp_path: Path
+):
     student = small(name, scale, choice, seed=choice)
     shapes = {key: tuple(value.shape) for key, value in student.state_dict().items()}
-    assert [other for other, network in STUDENTS.items() if network.detect(shapes) is not None] == [name]
-    save_file({f"module.{key}": value.contiguous() for key, value in student.state_dict().items()}, tmp_path / "bare.safetensors")
+    assert [other for other, network in STUDENTS.items() if network.detect(shapes) is not None] == [
+        name
+    ]
+    save_file(
+        {f"module.{key}": value.contiguous() for key, value in student.state_dict().items()},
+        tmp_path / "bare.safetensors",
+    )
     loaded = load_student(tmp_path / "bare.safetensors")
     assert loaded.spec == student.spec
-    assert all(torch.equal(value, student.state_dict()[key]) for key, value in loaded.state_dict().items())
+    assert all(
+        torch.equal(value, student.state_dict()[key]) for key, value in loaded.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,9 +229,13 @@ def test_wrong_options_are_the_users_mistake(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_ibsd_trains_it(name: str):
     student = small(name)
-    objective = IBSD(student, lambda_mi=1e-5, lambda_hf=0.02, period=2, warm_up=0, ramp=0, soft_target="snapshot")
+    objective = IBSD(
+        student, lambda_mi=1e-5, lambda_hf=0.02, period=2, warm_up=0, ramp=0, soft_target="snapshot"
+    )
     batch = tiny.source(patch_px=8).next_batch()
-    optimiser = torch.optim.Adam((parameter for parameter in student.parameters() if parameter.requires_grad), 1e-4)
+    optimiser = torch.optim.Adam(
+        (parameter for parameter in student.parameters() if parameter.requires_grad), 1e-4
+    )
     losses = []
     for step in range(8):
         objective.begin_step(step, 8)

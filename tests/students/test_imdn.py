@@ -14,9 +14,14 @@ from ibsd.types import InputError
 
 
 def test_nodes_are_the_first_convolution_and_the_named_blocks():
-    student, seen = create_student("imdn", scale=2, width=8, num_blocks=5, node_blocks=(1, 3, 5)), {}
+    student, seen = (
+        create_student("imdn", scale=2, width=8, num_blocks=5, node_blocks=(1, 3, 5)),
+        {},
+    )
     for name in ("fea_conv", "IMDB1", "IMDB3", "IMDB5"):
-        student.get_submodule(name).register_forward_hook(lambda module, inputs, output, name=name: seen.__setitem__(name, output))
+        student.get_submodule(name).register_forward_hook(
+            lambda module, inputs, output, name=name: seen.__setitem__(name, output)
+        )
     _, nodes = student.trace(torch.rand(1, 3, 6, 7))
     for node, name in zip(nodes, ("fea_conv", "IMDB1", "IMDB3", "IMDB5"), strict=True):
         assert node is seen[name], name
@@ -33,7 +38,10 @@ def test_default_nodes_stand_at_thirds(num_blocks: int):
 
 def test_receptive_field_is_exact_without_global_pooling():
     student = create_student("imdn", scale=2, width=8, num_blocks=3).double()
-    for name, module in student.named_modules():  # a gate that ignores the image leaves the convolutions alone
+    for (
+        name,
+        module,
+    ) in student.named_modules():  # a gate that ignores the image leaves the convolutions alone
         if name.endswith("conv_du.2"):
             torch.nn.init.zeros_(module.weight)
     radius, centre = student.spec.receptive_field_px, 30
@@ -44,7 +52,10 @@ def test_receptive_field_is_exact_without_global_pooling():
     assert int(rows.max()) == centre + radius
 
 
-@given(shape=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)), seed=st.integers(0, 99))
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)),
+    seed=st.integers(0, 99),
+)
 def test_spatial_std_is_the_population_one(shape: tuple[int, ...], seed: int):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     expected = (x - x.mean((2, 3), keepdim=True)).square().mean((2, 3), keepdim=True).sqrt()
@@ -58,9 +69,13 @@ def test_spatial_std_of_a_flat_map_has_gradient_zero():
 
 
 def test_spatial_std_sums_half_precision_in_single():
-    x = 200 + torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)).bfloat16()  # steps of 1 in bf16
+    x = (
+        200 + torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)).bfloat16()
+    )  # steps of 1 in bf16
     x[..., ::2, :] += 1
-    torch.testing.assert_close(spatial_std(x).float().flatten(), x.float().std(correction=0).view(1), rtol=4e-3, atol=0)
+    torch.testing.assert_close(
+        spatial_std(x).float().flatten(), x.float().std(correction=0).view(1), rtol=4e-3, atol=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What is special about a network, against its plain definition. The laws that all keep are in `test_every_student.py`."""
+"""What is special about a network, against its plain definition. The laws that all keep are in
+`test_every_student.py`."""
 
 from __future__ import annotations
 
@@ -9,9 +10,8 @@ from torch import Tensor
 
 from ibsd.students import create_student
 from ibsd.students.cdc import CDC
-from ibsd.students.chain_nodes import thirds
-from ibsd.students.esa import EnhancedSpatialAttention
 from ibsd.students.esrt import SEGMENTS, SegmentAttention
+from ibsd.students.layers import EnhancedSpatialAttention, thirds
 from ibsd.students.omnisr import HEADS, WINDOW, ChannelAttention, PixelAttention, relative_positions
 from ibsd.students.rfdn import RFDN
 from ibsd.students.shufflemixer import GROUPS, SplitMixing
@@ -32,7 +32,9 @@ def test_thirds_rise_and_end_at_the_last_block(num_blocks: int):
 def test_rfdn_runs_block_four_three_times_and_five_and_six_never():
     student, calls = RFDN(2, width=4), []
     for k in range(1, 7):
-        student.get_submodule(f"B{k}").register_forward_hook(lambda module, inputs, output, k=k: calls.append(k))
+        student.get_submodule(f"B{k}").register_forward_hook(
+            lambda module, inputs, output, k=k: calls.append(k)
+        )
     student(torch.rand(1, 3, 4, 4))
     assert calls == [1, 2, 3, 4, 4, 4]
 
@@ -44,7 +46,8 @@ def test_spatial_attention_gates_each_pixel_between_nothing_and_all():
     assert 0 < float(gate.min()) < float(gate.max()) < 1
 
 
-# -- Omni-SR: both attentions against their definition, pixel by pixel -------------------------------------------------------------------
+# -- Omni-SR: both attentions against their definition, pixel by pixel
+# -------------------------------------------------------------------
 
 
 def members(partition: str, height: int, width: int) -> list[list[tuple[int, int]]]:
@@ -52,8 +55,16 @@ def members(partition: str, height: int, width: int) -> list[list[tuple[int, int
     rows, columns = height // WINDOW, width // WINDOW
     inside = [(a, b) for a in range(WINDOW) for b in range(WINDOW)]
     if partition == "window":
-        return [[(i * WINDOW + a, j * WINDOW + b) for a, b in inside] for i in range(rows) for j in range(columns)]
-    return [[(a * rows + i, b * columns + j) for a, b in inside] for i in range(rows) for j in range(columns)]
+        return [
+            [(i * WINDOW + a, j * WINDOW + b) for a, b in inside]
+            for i in range(rows)
+            for j in range(columns)
+        ]
+    return [
+        [(a * rows + i, b * columns + j) for a, b in inside]
+        for i in range(rows)
+        for j in range(columns)
+    ]
 
 
 @pytest.mark.parametrize("partition", ["window", "grid"])
@@ -71,7 +82,9 @@ def test_pixel_attention_is_softmax_attention_within_each_group(partition: str):
             part = slice(head * width // HEADS, (head + 1) * width // HEADS)
             likeness = q[:, part] @ k[:, part].T / (width // HEADS) ** 0.5 + table[..., head]
             heads.append(likeness.softmax(dim=-1) @ v[:, part])
-        torch.testing.assert_close(out[1, list(rows), list(cols)], attention.to_out(torch.cat(heads, dim=-1)))
+        torch.testing.assert_close(
+            out[1, list(rows), list(cols)], attention.to_out(torch.cat(heads, dim=-1))
+        )
 
 
 def test_relative_positions_depend_on_the_difference_alone_and_use_the_whole_table():
@@ -88,7 +101,11 @@ def test_channel_attention_is_softmax_of_cosines_within_each_head(partition: str
     attention, x = ChannelAttention(width, partition).double(), noise(1, height, columns, width)
     torch.nn.init.uniform_(attention.temperature, 0.5, 3)
     out = attention(x)
-    qkv = attention.qkv_dwconv(attention.qkv(x))[0].permute(2, 0, 1).reshape(3, HEADS, width // HEADS, height, columns)
+    qkv = (
+        attention.qkv_dwconv(attention.qkv(x))[0]
+        .permute(2, 0, 1)
+        .reshape(3, HEADS, width // HEADS, height, columns)
+    )
     mixed = torch.zeros(width, height, columns, dtype=torch.float64)
     for a in range(2 if partition == "window" else WINDOW):
         for b in range(3 if partition == "window" else WINDOW):
@@ -103,7 +120,8 @@ def test_channel_attention_is_softmax_of_cosines_within_each_head(partition: str
     torch.testing.assert_close(out[0], attention.project_out(mixed.permute(1, 2, 0)))
 
 
-# -- CDC ----------------------------------------------------------------------------------------------------------------------------------
+# -- CDC
+# ----------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -118,7 +136,8 @@ def test_cdc_gives_the_mean_of_three_pictures_weighted_by_its_maps(scale: int):
     assert torch.equal(sr, student(lr))
 
 
-# -- ESRT ---------------------------------------------------------------------------------------------------------------------------------
+# -- ESRT
+# ---------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("length", [1, 3, 4, 7, 12, 14])
@@ -135,7 +154,8 @@ def test_segment_attention_lets_tokens_see_their_quarter_alone(length: int):
         assert seen.tolist() == [other == group[k] for other in group]
 
 
-# -- ShuffleMixer -------------------------------------------------------------------------------------------------------------------------
+# -- ShuffleMixer
+# -------------------------------------------------------------------------------------------------------------------------
 
 
 def test_split_mixing_changes_half_the_channels_and_shuffles_all():
@@ -144,7 +164,8 @@ def test_split_mixing_changes_half_the_channels_and_shuffles_all():
     torch.testing.assert_close(mixing(x), F.channel_shuffle(expected.detach(), GROUPS))
 
 
-# -- SPAN ---------------------------------------------------------------------------------------------------------------------------------
+# -- SPAN
+# ---------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_mergeable_convolution_is_the_sum_of_its_branches():

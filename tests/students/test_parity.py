@@ -1,4 +1,5 @@
-"""Every network whose published form has reference values: the same keys and shapes, the same picture, the same nodes."""
+"""Every network whose published form has reference values: the same keys and shapes, the same
+picture, the same nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def test_output_and_nodes_equal_the_published_network(name: str):
         sr, nodes = student.trace(parity.image(*reference["lr_shape"]))
     parity.check_sampled(sr, reference["sr"])
     assert list(sr.shape) == reference["sr_shape"]
-    assert float(sr.std()) == pytest.approx(reference["sr_std"], rel=1e-3)  # corrected or not: the norm in check_sampled is exact
+    assert float(sr.std()) == pytest.approx(
+        reference["sr_std"], rel=1e-3
+    )  # corrected or not: the norm in check_sampled is exact
     assert float(sr.mean()) == pytest.approx(reference["sr_mean"], abs=1e-9 * reference["sr_std"])
     assert len(nodes) == len(reference["nodes"]) == 4
     for node, theirs in zip(nodes, reference["nodes"], strict=True):

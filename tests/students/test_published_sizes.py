@@ -1,4 +1,5 @@
-"""Parameters of every network as published, to the digit where the source gives digits and to the thousand where it rounds."""
+"""Parameters of every network as published, to the digit where the source gives digits and to the
+thousand where it rounds."""
 
 from __future__ import annotations
 
@@ -36,11 +37,15 @@ PAPERS: list[tuple[str, dict[str, Any], dict[int, int]]] = [
 
 def parameters(name: str, scale: int, options: dict[str, Any]) -> int:
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in create_student(name, scale, **options).parameters())
+        return sum(
+            parameter.numel() for parameter in create_student(name, scale, **options).parameters()
+        )
 
 
 def test_every_network_of_a_paper_is_counted():
-    assert {name for name, *_ in EXACT} == {name for name, network in STUDENTS.items() if facts_of(network).paper != Facts().paper}
+    assert {name for name, *_ in EXACT} == {
+        name for name, network in STUDENTS.items() if facts_of(network).paper != Facts().paper
+    }
 
 
 @pytest.mark.parametrize(("name", "options", "counts"), EXACT)

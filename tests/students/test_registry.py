@@ -54,12 +54,16 @@ def test_safetensors_files(tmp_path: Path, prefix: str):
 
 def test_the_averaged_weights_are_preferred(tmp_path: Path):
     raw, averaged = tiny.student(seed=1), tiny.student(seed=2)
-    torch.save({"params": raw.state_dict(), "params_ema": averaged.state_dict()}, tmp_path / "x.pth")
+    torch.save(
+        {"params": raw.state_dict(), "params_ema": averaged.state_dict()}, tmp_path / "x.pth"
+    )
     same_network(load_student(tmp_path / "x.pth"), averaged)
 
 
 @pytest.mark.parametrize(("scale", "width", "blocks"), [(2, 8, 3), (3, 12, 4), (4, 4, 7)])
-def test_scale_width_and_depth_come_from_the_keys(tmp_path: Path, scale: int, width: int, blocks: int):
+def test_scale_width_and_depth_come_from_the_keys(
+    tmp_path: Path, scale: int, width: int, blocks: int
+):
     student = create_student("imdn", scale=scale, width=width, num_blocks=blocks)
     save_file(student.state_dict(), tmp_path / "x.safetensors")
     same_network(load_student(tmp_path / "x.safetensors"), student)
@@ -67,7 +71,11 @@ def test_scale_width_and_depth_come_from_the_keys(tmp_path: Path, scale: int, wi
 
 def test_what_shapes_cannot_tell_comes_from_our_metadata(tmp_path: Path):
     student = create_student("imdn", scale=2, width=8, num_blocks=4, node_blocks=(1, 2, 4))
-    save_file(student.state_dict(), tmp_path / "x.safetensors", {"student": json.dumps({"name": "imdn", "options": student.spec.options})})
+    save_file(
+        student.state_dict(),
+        tmp_path / "x.safetensors",
+        {"student": json.dumps({"name": "imdn", "options": student.spec.options})},
+    )
     loaded = load_student(tmp_path / "x.safetensors")
     assert loaded.spec == student.spec
 
@@ -78,7 +86,9 @@ def test_other_precisions_become_fp32(tmp_path: Path, dtype: torch.dtype):
     save_file(student.state_dict(), tmp_path / "x.safetensors")
     loaded = load_student(tmp_path / "x.safetensors")
     assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32}
-    assert torch.equal(loaded.state_dict()["c.0.weight"], student.state_dict()["c.0.weight"].float())
+    assert torch.equal(
+        loaded.state_dict()["c.0.weight"], student.state_dict()["c.0.weight"].float()
+    )
 
 
 class Bomb:
@@ -104,7 +114,9 @@ def test_a_file_with_code_is_refused_and_the_code_does_not_run(tmp_path: Path, l
     with pytest.raises(InputError, match=r"y\.pth"):
         load_student(tmp_path / "y.pth")
     assert not (tmp_path / "ran").exists()
-    pickle.loads(pickle.dumps(Bomb(tmp_path / "ran")))  # the bomb is live: careless code would have run it
+    pickle.loads(
+        pickle.dumps(Bomb(tmp_path / "ran"))
+    )  # the bomb is live: careless code would have run it
     assert (tmp_path / "ran").exists()
 
 
@@ -128,7 +140,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", ["a.safetensors", "b.pth", "c.pth"])
 @given(share=st.floats(0, 0.999))
-def test_truncated_anywhere_is_refused_by_name(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, share: float):
+def test_truncated_anywhere_is_refused_by_name(
+    files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, share: float
+):
     path = tmp_path_factory.mktemp("cut") / name
     path.write_bytes(files[name][: int(share * len(files[name]))])
     refused(path)
@@ -137,7 +151,10 @@ def test_truncated_anywhere_is_refused_by_name(files: dict[str, bytes], tmp_path
 @pytest.mark.parametrize("name", ["a.safetensors", "b.pth", "c.pth"])
 @given(data=st.data())
 def test_scrambled_headers_are_refused_or_load_but_never_crash(
-    files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+    files: dict[str, bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    data: st.DataObject,
 ):
     content = bytearray(files[name])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -157,14 +174,19 @@ def test_what_holds_no_network(tmp_path: Path):
     refused(tmp_path / "text.pth")
     (tmp_path / "picture.safetensors").write_bytes(b"\x89PNG\r\n" + bytes(200))
     refused(tmp_path / "picture.safetensors")
-    for number, content in enumerate(({}, [], torch.zeros(3), {"params": {}}, {"a": 3}, {"params": [torch.zeros(2)]})):
+    for number, content in enumerate(
+        ({}, [], torch.zeros(3), {"params": {}}, {"a": 3}, {"params": [torch.zeros(2)]})
+    ):
         path = tmp_path / f"odd{number}.pth"
         torch.save(content, path)
         refused(path)
 
 
 def test_another_networks_weights_are_refused_by_their_keys(tmp_path: Path):
-    save_file({"conv_first.weight": torch.zeros(64, 3, 3, 3), "body.0.bias": torch.zeros(64)}, tmp_path / "x.safetensors")
+    save_file(
+        {"conv_first.weight": torch.zeros(64, 3, 3, 3), "body.0.bias": torch.zeros(64)},
+        tmp_path / "x.safetensors",
+    )
     message = refused(tmp_path / "x.safetensors")
     assert "imdn" in message
     assert "body.0.bias" in message
@@ -181,9 +203,15 @@ def damaged(kind: str) -> dict[str, Tensor]:
     elif kind == "gap":
         state = {key: value for key, value in state.items() if not key.startswith("IMDB2.")}
     elif kind == "x8":
-        state["upsampler.0.weight"], state["upsampler.0.bias"] = torch.zeros(192, 8, 3, 3), torch.zeros(192)
+        state["upsampler.0.weight"], state["upsampler.0.bias"] = (
+            torch.zeros(192, 8, 3, 3),
+            torch.zeros(192),
+        )
     elif kind == "colours":
-        state["upsampler.0.weight"], state["upsampler.0.bias"] = torch.zeros(4, 8, 3, 3), torch.zeros(4)
+        state["upsampler.0.weight"], state["upsampler.0.bias"] = (
+            torch.zeros(4, 8, 3, 3),
+            torch.zeros(4),
+        )
     elif kind == "width 6":
         state["fea_conv.weight"] = torch.zeros(6, 3, 3, 3)
     elif kind == "scalar":
@@ -193,7 +221,9 @@ def damaged(kind: str) -> dict[str, Tensor]:
     return state
 
 
-@pytest.mark.parametrize("kind", ["extra", "missing", "shape", "gap", "x8", "colours", "width 6", "scalar", "empty"])
+@pytest.mark.parametrize(
+    "kind", ["extra", "missing", "shape", "gap", "x8", "colours", "width 6", "scalar", "empty"]
+)
 def test_a_modified_network_is_refused(tmp_path: Path, kind: str):
     save_file(damaged(kind), tmp_path / "x.safetensors")
     refused(tmp_path / "x.safetensors")

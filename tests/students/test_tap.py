@@ -1,4 +1,5 @@
-"""Any network as a student: the module stays as it is, its keys are its own, and whatever does not fit is said by name."""
+"""Any network as a student: the module stays as it is, its keys are its own, and whatever does not
+fit is said by name."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ NODES = ["head", "body.1", "body.3"]
 
 
 class Net(nn.Module):
-    """A network of somebody else's: batch norm with its whole-number counter, a table of whole numbers, a branch of another size."""
+    """A network of somebody else's: batch norm with its whole-number counter, a table of whole
+    numbers, a branch of another size."""
 
     positions: Tensor
 
@@ -37,7 +39,9 @@ class Net(nn.Module):
         self.norm = nn.BatchNorm2d(width)
         self.wide = nn.Conv2d(width, 2 * width, 1)
         self.small = nn.AvgPool2d(2)
-        self.tail = nn.Sequential(nn.Conv2d(2 * width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        self.tail = nn.Sequential(
+            nn.Conv2d(2 * width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+        )
         self.twice = nn.ReLU()
         self.idle = nn.Identity()
         self.both = nn.Identity()
@@ -91,14 +95,19 @@ def test_tapping_and_tracing_leave_no_mark() -> None:
     assert student.train(False).module is module and not module.training
 
 
-def test_modules_keys_are_kept_in_every_file_and_whole_numbers_come_back_exactly(tmp_path: Path) -> None:
+def test_modules_keys_are_kept_in_every_file_and_whole_numbers_come_back_exactly(
+    tmp_path: Path,
+) -> None:
     student = ibsd.tap(net(1), NODES)
     state = load_file(save_student(student, tmp_path / "net.safetensors"))
     fresh = net(2)
     fresh.norm.num_batches_tracked += 7
     fresh.load_state_dict(state)
     for name, value in net(1).state_dict().items():
-        assert torch.equal(fresh.state_dict()[name], value) and fresh.state_dict()[name].dtype == value.dtype, name
+        assert (
+            torch.equal(fresh.state_dict()[name], value)
+            and fresh.state_dict()[name].dtype == value.dtype
+        ), name
     with pytest.raises(RuntimeError, match="Missing key"):
         student.load_state_dict({"head.weight": state["head.weight"]})
 
@@ -122,7 +131,14 @@ def test_a_running_average_is_the_average_and_copies_stand_alone() -> None:
 def trained(folder: Path | None, stop: int = 9) -> Trainer:
     objective = IBSD(ibsd.tap(net(), NODES), lambda_mi=1e-3, warm_up=1, ramp=1, period=3)
     trainer = Trainer(
-        objective, tiny.source(), num_steps=9, learning_rate=1e-3, checkpoints=folder, figures_every=4, validate_every=0, checkpoint_every=0
+        objective,
+        tiny.source(),
+        num_steps=9,
+        learning_rate=1e-3,
+        checkpoints=folder,
+        diagnostics_every=4,
+        validate_every=0,
+        checkpoint_every=0,
     )
     trainer.stop_requested = lambda: "stopped" if trainer.step >= stop else None
     if folder is not None:
@@ -136,16 +152,35 @@ def test_ibsd_trains_it_and_a_resumed_run_is_exact(tmp_path: Path) -> None:
     trained(tmp_path, stop=5)
     resumed = trained(tmp_path)
     assert resumed.step == 9
-    for expected, found in ((whole.student, resumed.student), (whole.average.student, resumed.average.student)):
-        assert all(torch.equal(value, found.state_dict()[name]) for name, value in expected.state_dict().items())
+    for expected, found in (
+        (whole.student, resumed.student),
+        (whole.average.student, resumed.average.student),
+    ):
+        assert all(
+            torch.equal(value, found.state_dict()[name])
+            for name, value in expected.state_dict().items()
+        )
     assert not torch.equal(whole.student.module.head.weight, net().head.weight)  # type: ignore[union-attr]
-    assert int(resumed.student.module.norm.num_batches_tracked) == int(whole.student.module.norm.num_batches_tracked) > 0  # type: ignore[union-attr]
+    assert (
+        int(resumed.student.module.norm.num_batches_tracked)
+        == int(whole.student.module.norm.num_batches_tracked)
+        > 0
+    )  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", ["plain", "ibsd", "feature-norm", "byot", "ps-kd", "dlb", "ema-teacher"])
+@pytest.mark.parametrize(
+    "name", ["plain", "ibsd", "feature-norm", "byot", "ps-kd", "dlb", "ema-teacher"]
+)
 def test_objectives_take_it(name: str) -> None:
     objective = OBJECTIVES[name](ibsd.tap(net(), NODES))
-    result = Trainer(objective, tiny.source(batch_size=4), num_steps=2, figures_every=1, validate_every=0, checkpoint_every=0).run()
+    result = Trainer(
+        objective,
+        tiny.source(batch_size=4),
+        num_steps=2,
+        diagnostics_every=1,
+        validate_every=0,
+        checkpoint_every=0,
+    ).run()
     assert result.finished and not result.skipped
 
 
@@ -155,7 +190,9 @@ def test_it_upscales_and_is_evaluated_by_library_calls() -> None:
     large = ibsd.upscale(pixels, student)
     assert large.shape == (40, 32, 3)
     table = evaluate({"mine": student}, [("a", pixels, large)], student.spec.scale, lpips=False)
-    assert table.means["mine"]["basicsr-y"]["psnr_y"] > 60  # against its own picture: only rounding is left
+    assert (
+        table.means["mine"]["basicsr-y"]["psnr_y"] > 60
+    )  # against its own picture: only rounding is left
 
 
 @pytest.mark.parametrize(
@@ -169,7 +206,15 @@ def test_it_upscales_and_is_evaluated_by_library_calls() -> None:
         (["head", "twice", "wide"], ["'twice' runs 2 times"]),
         (["head", "idle"], ["'idle' runs 0 times"]),
         (["head", "flat"], ["'flat' gives [1, 6, 1024]"]),
-        (["head", "body.1", "wide"], ["one shape", "'head' [1, 6, 32, 32]", "'body.1' [1, 6, 32, 32]", "'wide' [1, 12, 32, 32]"]),
+        (
+            ["head", "body.1", "wide"],
+            [
+                "one shape",
+                "'head' [1, 6, 32, 32]",
+                "'body.1' [1, 6, 32, 32]",
+                "'wide' [1, 12, 32, 32]",
+            ],
+        ),
         (["head", "small"], ["'small' [1, 6, 16, 16]"]),
     ],
 )
@@ -183,7 +228,10 @@ def test_nodes_that_do_not_fit_are_named(nodes: list[str], words: list[str]) -> 
 
 def test_of_a_tuple_the_first_counts() -> None:
     module, lr = net().eval(), torch.rand(1, 3, 8, 8)
-    assert torch.equal(ibsd.tap(module, ["head", "both"]).trace(lr).nodes[1], ibsd.tap(module, ["head", "norm"]).trace(lr).nodes[1])
+    assert torch.equal(
+        ibsd.tap(module, ["head", "both"]).trace(lr).nodes[1],
+        ibsd.tap(module, ["head", "norm"]).trace(lr).nodes[1],
+    )
 
 
 def test_networks_that_give_no_larger_picture_are_refused() -> None:
@@ -204,7 +252,17 @@ def test_inputs_below_the_minimum_are_padded_and_cropped() -> None:
 
 def test_without_weights_it_trains_as_plain() -> None:
     states = []
-    for objective in (Plain(ibsd.tap(net(), NODES)), IBSD(ibsd.tap(net(), NODES), lambda_mi=0.0, lambda_hf=0.0)):
-        Trainer(objective, tiny.source(), num_steps=4, figures_every=0, validate_every=0, checkpoint_every=0).run()
+    for objective in (
+        Plain(ibsd.tap(net(), NODES)),
+        IBSD(ibsd.tap(net(), NODES), lambda_mi=0.0, lambda_hf=0.0),
+    ):
+        Trainer(
+            objective,
+            tiny.source(),
+            num_steps=4,
+            diagnostics_every=0,
+            validate_every=0,
+            checkpoint_every=0,
+        ).run()
         states.append(objective.student.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

@@ -1,4 +1,5 @@
-"""Files that claim more than they hold are refused before anything is allocated by their word; sound ones of every kind are read."""
+"""Files that claim more than they hold are refused before anything is allocated by their word;
+sound ones of every kind are read."""
 
 from __future__ import annotations
 
@@ -50,8 +51,14 @@ def safetensors(path: Path, header: object, data: bytes = b"", length: int | Non
 HEADERS = {
     "far too long": (b"{}", 2**63 - 1),
     "longer than the file": (b"{}", 1000),
-    "beyond the file": ({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}, None),
-    "more than its bytes": ({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 8]}}, None),
+    "beyond the file": (
+        {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}},
+        None,
+    ),
+    "more than its bytes": (
+        {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 8]}},
+        None,
+    ),
     "below zero": ({"a": {"dtype": "F32", "shape": [-1, -2], "data_offsets": [0, 8]}}, None),
     "no offsets": ({"a": {"dtype": "F32", "shape": [1]}}, None),
     "of another kind": ([1, 2, 3], None),
@@ -75,21 +82,30 @@ def test_a_truncated_file(tmp_path: Path, share: float):
 
 def test_options_that_would_build_a_giant(tmp_path: Path):
     giant = {"name": "imdn", "scale": 2, "options": {"width": 60_000, "num_blocks": 3}}
-    path = save_student(tiny.student(), tmp_path / "giant.safetensors", {"student": json.dumps(giant)})
+    path = save_student(
+        tiny.student(), tmp_path / "giant.safetensors", {"student": json.dumps(giant)}
+    )
     refused(path)
 
 
 @pytest.mark.parametrize("old", [False, True])
 def test_sound_pth_files_are_read(tmp_path: Path, old: bool):
     student = tiny.student()
-    torch.save({"params": student.state_dict()}, tmp_path / "a.pth", _use_new_zipfile_serialization=not old)
+    torch.save(
+        {"params": student.state_dict()}, tmp_path / "a.pth", _use_new_zipfile_serialization=not old
+    )
     loaded = load_student(tmp_path / "a.pth")
-    assert all(torch.equal(loaded.state_dict()[key], value) for key, value in student.state_dict().items())
+    assert all(
+        torch.equal(loaded.state_dict()[key], value) for key, value in student.state_dict().items()
+    )
 
 
 def test_an_archive_that_unpacks_to_more(tmp_path: Path):
     torch.save({"a": torch.zeros(10_000_000)}, file := io.BytesIO())
-    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb:
+    with (
+        zipfile.ZipFile(file) as archive,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
         for entry in archive.infolist():
             bomb.writestr(entry.filename, archive.read(entry))
     assert (tmp_path / "bomb.pth").stat().st_size < 100_000

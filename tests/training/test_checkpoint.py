@@ -1,4 +1,5 @@
-"""Checkpoints: what goes in comes out, damage is noticed, and a failed save costs nothing that was there."""
+"""Checkpoints: what goes in comes out, damage is noticed, and a failed save costs nothing that was
+there."""
 
 from __future__ import annotations
 
@@ -21,7 +22,15 @@ from ibsd.training import checkpoint
 from ibsd.training.checkpoint import list_checkpoints, load_checkpoint, load_newest, save_checkpoint
 from ibsd.types import InputError
 
-DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.uint8, torch.bool)
+DTYPES = (
+    torch.float32,
+    torch.float64,
+    torch.bfloat16,
+    torch.float16,
+    torch.int64,
+    torch.uint8,
+    torch.bool,
+)
 
 
 def silent(sentence: str) -> None:
@@ -29,7 +38,11 @@ def silent(sentence: str) -> None:
 
 
 def state(value: float = 1.0) -> dict[str, Any]:
-    return {"weights": {"a": torch.full((4, 3), value), "b": torch.arange(5)}, "count": 3, "groups": [{"lr": 1e-4, "betas": [0.9, 0.99]}]}
+    return {
+        "weights": {"a": torch.full((4, 3), value), "b": torch.arange(5)},
+        "count": 3,
+        "groups": [{"lr": 1e-4, "betas": [0.9, 0.99]}],
+    }
 
 
 def same(ours: Any, theirs: Any) -> None:
@@ -61,7 +74,10 @@ TENSORS = st.builds(
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 STATES = st.recursive(
     PLAIN | TENSORS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(0, 9), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3) | st.integers(0, 9), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -96,9 +112,15 @@ def test_it_is_a_copy_not_a_view_of_living_memory(tmp_path: Path):
 
 
 @pytest.mark.parametrize("shape", [(100,), (13, 17), (1, 300), (2, 1, 200), (300, 1)])
-def test_large_tensors_are_split_and_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]):
+def test_large_tensors_are_split_and_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+):
     monkeypatch.setattr(checkpoint, "PART_BYTES", 256)
-    content = {"big": torch.rand(shape), "small": torch.rand(3), "many": [torch.rand(10) for _ in range(20)]}
+    content = {
+        "big": torch.rand(shape),
+        "small": torch.rand(3),
+        "many": [torch.rand(10) for _ in range(20)],
+    }
     path = save_checkpoint(tmp_path, 1, content, keep=1)
     same(load_newest(tmp_path, silent)[1], content)
     parts = list(path.glob("*.safetensors"))
@@ -109,7 +131,9 @@ def test_large_tensors_are_split_and_joined(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_no_part_reaches_16_mb(tmp_path: Path):
-    path = save_checkpoint(tmp_path, 1, {"big": torch.ones(1, 10_000_000), "rest": torch.ones(1000)}, keep=1)
+    path = save_checkpoint(
+        tmp_path, 1, {"big": torch.ones(1, 10_000_000), "rest": torch.ones(1000)}, keep=1
+    )
     assert max(part.stat().st_size for part in path.iterdir()) < 16_000_000
     loaded = load_newest(tmp_path, silent)[1]["big"]
     assert loaded.shape == (1, 10_000_000)
@@ -148,7 +172,8 @@ def test_an_empty_folder_has_none(tmp_path: Path):
     assert load_newest(tmp_path / "missing", silent) is None
 
 
-# -- damage -------------------------------------------------------------------------------------------------------------------------
+# -- damage
+# -------------------------------------------------------------------------------------------------------------------------
 
 
 def flip(path: Path, place: float) -> None:
@@ -172,10 +197,16 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a cut json": ("checkpoint.json", lambda path: os.truncate(path, path.stat().st_size - 3)),
     "an empty json": ("checkpoint.json", lambda path: os.truncate(path, 0)),
     "a missing json": ("checkpoint.json", Path.unlink),
-    "another json": ("checkpoint.json", lambda path: path.write_text('{"format": 1, "step": 9, "parts": {}, "state": {}}')),
+    "another json": (
+        "checkpoint.json",
+        lambda path: path.write_text('{"format": 1, "step": 9, "parts": {}, "state": {}}'),
+    ),
     "a list": ("checkpoint.json", lambda path: path.write_text("[]")),
     "zeros": ("checkpoint.json", lambda path: path.write_bytes(bytes(path.stat().st_size))),
-    "a later format": ("checkpoint.json", lambda path: path.write_text(path.read_text().replace('"format": 2', '"format": 3'))),
+    "a later format": (
+        "checkpoint.json",
+        lambda path: path.write_text(path.read_text().replace('"format": 2', '"format": 3')),
+    ),
     "a digit in the json": ("checkpoint.json", change_digit),
     "an empty checksum": ("checkpoint.json.sha256", lambda path: os.truncate(path, 0)),
 }
@@ -216,12 +247,14 @@ def test_a_part_name_cannot_lead_out_of_the_folder(tmp_path: Path):
         load_checkpoint(newest)
 
 
-# -- saves that fail ----------------------------------------------------------------------------------------------------------------
+# -- saves that fail
+# ----------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def files_no_longer_than(limit_bytes: int) -> Iterator[None]:
-    """The operating system refuses longer files (Python ignores the signal, so the write fails with an error)."""
+    """The operating system refuses longer files (Python ignores the signal, so the write fails with
+    an error)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:
@@ -241,7 +274,9 @@ def test_a_write_that_fails_leaves_the_earlier_and_no_rubbish(tmp_path: Path):
 
 
 def test_a_full_disk_leaves_the_earlier_and_no_rubbish(tmp_path: Path):
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True
+    ).returncode:
         pytest.skip("needs the right to mount a small disk")
     try:
         run = tmp_path / "run"

@@ -1,4 +1,5 @@
-"""The host need not wait for the device within a step: masked steps equal skipped ones, and nothing asks for a value."""
+"""The host need not wait for the device within a step: masked steps equal skipped ones, and nothing
+asks for a value."""
 
 from __future__ import annotations
 
@@ -18,23 +19,32 @@ from ibsd.students import Student
 from ibsd.training import Trainer
 from ibsd.types import Batch, InputError
 
-OPTIONS: dict[str, Any] = {"lambda_mi": 1e-3, "lambda_hf": 0.02, "period": 5, "warm_up": 2, "ramp": 3}
+OPTIONS: dict[str, Any] = {
+    "lambda_mi": 1e-3,
+    "lambda_hf": 0.02,
+    "period": 5,
+    "warm_up": 2,
+    "ramp": 3,
+}
 OBJECTIVES: dict[str, Callable[[Student], Objective]] = {
     "plain": Plain,
     "bank": lambda student: IBSD(student, soft_target="bank", inner_steps=2, **OPTIONS),
     "ema, pooled": lambda student: IBSD(student, soft_target="ema", pool=4, **OPTIONS),
-    "feature norm": lambda student: FeatureNorm(student, lambda_hf=0.02, period=5, warm_up=2, ramp=3),
+    "feature norm": lambda student: FeatureNorm(
+        student, lambda_hf=0.02, period=5, warm_up=2, ramp=3
+    ),
 }
 NAN, HUGE = {4, 13}, {15, 16}
 
 
 def made(name: str, deferred: bool, **options: Any) -> tuple[Trainer, list[str]]:
-    """A run with pictures of NaN at some steps, and with pictures so wrong that the loss explodes at others."""
+    """A run with pictures of NaN at some steps, and with pictures so wrong that the loss explodes
+    at others."""
     said: list[str] = []
     source = tiny.source()
     trainer = Trainer(
-        OBJECTIVES[name](tiny.student()), source, deferred=deferred, say=said.append,
-        **{"num_steps": 20, "learning_rate": 1e-3, "clip_norm": 1.0, "figures_every": 0, "log_every": 10} | options,
+        OBJECTIVES[name](tiny.student()), source, deferred=deferred, log=said.append,
+        **{"num_steps": 20, "learning_rate": 1e-3, "clip_norm": 1.0, "diagnostics_every": 0, "log_every": 10} | options,
     )  # fmt: skip
     cut = source.cut
 
@@ -59,11 +69,16 @@ def test_deferred_steps_equal_waiting_ones_within_rounding(name: str):
     assert waiting.average.updates == deferred.average.updates == 16
     assert waiting.mean_loss == pytest.approx(deferred.mean_loss, rel=1e-4)
     assert waiting.latest == pytest.approx(deferred.latest, rel=1e-3)
-    for ours, theirs in ((waiting.student, deferred.student), (waiting.average.student, deferred.average.student)):
+    for ours, theirs in (
+        (waiting.student, deferred.student),
+        (waiting.average.student, deferred.average.student),
+    ):
         for x, y in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(x, y, rtol=1e-3, atol=2e-5)
     if isinstance(waiting.objective, IBSD) and isinstance(deferred.objective, IBSD):
-        for x, y in zip(waiting.objective.chain.parameters(), deferred.objective.chain.parameters(), strict=True):
+        for x, y in zip(
+            waiting.objective.chain.parameters(), deferred.objective.chain.parameters(), strict=True
+        ):
             torch.testing.assert_close(x, y, rtol=1e-3, atol=2e-4)
 
 
@@ -71,7 +86,11 @@ def test_deferred_steps_equal_waiting_ones_within_rounding(name: str):
 def test_a_refused_step_changes_nothing(bad: set[int]):
     trainer, _ = made("bank", True)
     assert isinstance(trainer.objective, IBSD)
-    everything = [*trainer.student.parameters(), *trainer.average.student.parameters(), *trainer.objective.chain.parameters()]
+    everything = [
+        *trainer.student.parameters(),
+        *trainer.average.student.parameters(),
+        *trainer.objective.chain.parameters(),
+    ]
     while trainer.step < 20:
         before = [x.detach().clone() for x in everything]
         step = trainer.step
@@ -84,12 +103,16 @@ def test_a_refused_step_changes_nothing(bad: set[int]):
 
 
 class Asked(TorchDispatchMode):
-    """Counts how often a tensor's value is asked for on the host, for which a device would have to be waited for."""
+    """Counts how often a tensor's value is asked for on the host, for which a device would have to
+    be waited for."""
 
     count = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.count += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default)
+        self.count += function in (
+            torch.ops.aten._local_scalar_dense.default,
+            torch.ops.aten.is_nonzero.default,
+        )
         return function(*args, **(kwargs or {}))
 
 
@@ -113,16 +136,24 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, name: str):
     whole, _ = made(name, True, checkpoints=tmp_path / "whole")
     whole.run()
     part, _ = made(name, True, checkpoints=tmp_path / "parts")
-    part.stop_requested = lambda: "stopped" if part.step >= 14 else None  # between two refused steps
+    part.stop_requested = lambda: (
+        "stopped" if part.step >= 14 else None
+    )  # between two refused steps
     part.run()
     rest, _ = made(name, True, checkpoints=tmp_path / "parts")
     assert rest.resume()
     rest.run()
     for x, y in zip(whole.student.parameters(), rest.student.parameters(), strict=True):
         assert torch.equal(x, y)
-    for x, y in zip(whole.average.student.parameters(), rest.average.student.parameters(), strict=True):
+    for x, y in zip(
+        whole.average.student.parameters(), rest.average.student.parameters(), strict=True
+    ):
         assert torch.equal(x, y)
-    assert (whole.mean_loss, whole.skipped, whole.latest) == (rest.mean_loss, rest.skipped, rest.latest)
+    assert (whole.mean_loss, whole.skipped, whole.latest) == (
+        rest.mean_loss,
+        rest.skipped,
+        rest.latest,
+    )
 
 
 def test_what_a_waiting_run_saved_goes_on_deferred(tmp_path: Path):
@@ -144,19 +175,38 @@ def test_an_objective_that_cannot_says_so():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own parts, when its compiler is imported
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning"
+)  # of torch's own parts, when its compiler is imported
 @pytest.mark.parametrize(
-    "mode", ["default", pytest.param("reduce-overhead", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs"))]
+    "mode",
+    [
+        "default",
+        pytest.param(
+            "reduce-overhead",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs"),
+        ),
+    ],
 )
 def test_a_compiled_student_gives_the_same_losses_within_rounding(mode: str):
     losses: dict[str, list[float]] = {}
     for name, options in (("", {}), (mode, {"compile_mode": mode})):
         objective = IBSD(tiny.student(), soft_target="snapshot", **OPTIONS | {"period": 2})
-        trainer = Trainer(objective, tiny.source(), num_steps=6, learning_rate=1e-3, log_every=1, figures_every=0, **options)
+        trainer = Trainer(
+            objective,
+            tiny.source(),
+            num_steps=6,
+            learning_rate=1e-3,
+            log_every=1,
+            diagnostics_every=0,
+            **options,
+        )
         losses[name] = []
         trainer.on_step = lambda step, terms, name=name: losses[name].extend(terms.values())
         trainer.run()
         assert ("run" in trainer.student.__dict__) == bool(name)
         assert objective.soft_target.past is not None
-        assert "run" not in objective.soft_target.past.__dict__  # else the past would be the present
+        assert (
+            "run" not in objective.soft_target.past.__dict__
+        )  # else the past would be the present
     assert losses[mode] == pytest.approx(losses[""], rel=1e-4, abs=1e-6)  # a bound may be near 0

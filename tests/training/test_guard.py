@@ -1,4 +1,5 @@
-"""The guard: bad steps are skipped and counted, a ruined run stops with a reason, and what was good stays."""
+"""The guard: bad steps are skipped and counted, a ruined run stops with a reason, and what was good
+stays."""
 
 from __future__ import annotations
 
@@ -36,13 +37,20 @@ class Scripted(Plain):
         return {"l1": terms["l1"] * self.factor(self.step)}, nodes
 
 
-def run(factor: Callable[[int], float], **options: Any) -> tuple[Any, Trainer, list[str], list[Tensor]]:
+def run(
+    factor: Callable[[int], float], **options: Any
+) -> tuple[Any, Trainer, list[str], list[Tensor]]:
     said: list[str] = []
     weights: list[Tensor] = []
     trainer = Trainer(
-        Scripted(tiny.student(), factor), tiny.source(), say=said.append, **{"num_steps": 20, "learning_rate": 1e-3} | options
+        Scripted(tiny.student(), factor),
+        tiny.source(),
+        log=said.append,
+        **{"num_steps": 20, "learning_rate": 1e-3} | options,
     )
-    trainer.on_step = lambda step, terms: weights.append(trainer.student.c[0].weight.detach().clone())
+    trainer.on_step = lambda step, terms: weights.append(
+        trainer.student.c[0].weight.detach().clone()
+    )
     return trainer.run(), trainer, said, weights
 
 
@@ -83,11 +91,15 @@ def test_a_gradient_that_is_not_finite_is_skipped_though_the_loss_is():
             terms, nodes = super().terms(batch)
             if self.step == 3:
                 parameter = next(self.student.parameters())
-                terms["l1"] = terms["l1"] + (parameter - parameter.detach()).square().sum().sqrt()  # value 0, gradient 0/0
+                terms["l1"] = (
+                    terms["l1"] + (parameter - parameter.detach()).square().sum().sqrt()
+                )  # value 0, gradient 0/0
             return terms, nodes
 
     said: list[str] = []
-    trainer = Trainer(Kinked(tiny.student(), at((), 1)), tiny.source(), num_steps=6, say=said.append)
+    trainer = Trainer(
+        Kinked(tiny.student(), at((), 1)), tiny.source(), num_steps=6, log=said.append
+    )
     assert trainer.run().skipped == 1
     assert "step 3" in said[0]
     assert all(bool(parameter.isfinite().all()) for parameter in trainer.student.parameters())
@@ -95,7 +107,9 @@ def test_a_gradient_that_is_not_finite_is_skipped_though_the_loss_is():
 
 @pytest.mark.parametrize("value", [math.nan, 1e6])
 def test_too_many_in_a_row_stop_the_run_and_the_good_checkpoint_stays(tmp_path: Path, value: float):
-    result, _, _, weights = run(at(range(13, 99), value), max_consecutive_skips=5, checkpoints=tmp_path, checkpoint_every=3)
+    result, _, _, weights = run(
+        at(range(13, 99), value), max_consecutive_skips=5, checkpoints=tmp_path, checkpoint_every=3
+    )
     assert not result.finished
     assert result.step == 18
     assert result.skipped == 5
@@ -108,7 +122,13 @@ def test_too_many_in_a_row_stop_the_run_and_the_good_checkpoint_stays(tmp_path: 
 
 
 def test_checkpoints_during_a_streak_do_not_push_the_good_ones_out(tmp_path: Path):
-    run(at(range(7, 99), math.nan), max_consecutive_skips=10, checkpoints=tmp_path, checkpoint_every=1, keep=2)
+    run(
+        at(range(7, 99), math.nan),
+        max_consecutive_skips=10,
+        checkpoints=tmp_path,
+        checkpoint_every=1,
+        keep=2,
+    )
     step, state = load_newest(tmp_path, pytest.fail)
     assert state["guard"][2] == 0, f"the newest, of step {step}, stands in the middle of the streak"
     assert step == 7
@@ -143,9 +163,14 @@ def test_estimators_survive_a_batch_that_is_skipped():
     objective = IBSD(student, warm_up=0, ramp=0, lambda_mi=1e-3)
     trainer = Trainer(objective, source, num_steps=8, learning_rate=1e-3)
     cut = source.cut
-    source.cut = lambda origin: cut(origin) if trainer.step != 4 else cut(origin)._replace(lr=cut(origin).lr * math.nan)
+    source.cut = lambda origin: (
+        cut(origin) if trainer.step != 4 else cut(origin)._replace(lr=cut(origin).lr * math.nan)
+    )
     assert trainer.run().skipped == 1
-    assert all(bool(parameter.isfinite().all()) for parameter in [*objective.chain.parameters(), *student.parameters()])
+    assert all(
+        bool(parameter.isfinite().all())
+        for parameter in [*objective.chain.parameters(), *student.parameters()]
+    )
     assert math.isfinite(objective.figures(source.next_batch())["bound/link1"])
 
 
@@ -163,6 +188,12 @@ def test_clipping_bounds_the_gradient():
     for clip in (0.0, 1e-3):
         trainer = Trainer(Plain(tiny.student()), tiny.source(), num_steps=1, clip_norm=clip)
         trainer.run()
-        norms.append(float(torch.cat([p.grad.flatten() for p in trainer.student.parameters() if p.grad is not None]).norm()))
+        norms.append(
+            float(
+                torch.cat(
+                    [p.grad.flatten() for p in trainer.student.parameters() if p.grad is not None]
+                ).norm()
+            )
+        )
     assert norms[0] > 0.01
     assert norms[1] == pytest.approx(1e-3, rel=1e-3)

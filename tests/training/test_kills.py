@@ -22,4 +22,6 @@ def test_killed_at_a_handful_of_moments(tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "kills.json").read_text())
     assert result["lost"] == 0
-    assert all(result["places"][place]["killed"] for place in result["places"] if place != "by the clock")  # that one may come too late
+    assert all(
+        result["places"][place]["killed"] for place in result["places"] if place != "by the clock"
+    )  # that one may come too late

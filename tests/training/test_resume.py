@@ -22,14 +22,23 @@ from ibsd.training.tracking import JsonLines
 from ibsd.types import InputError
 
 NUM_STEPS = 13
-IBSD_OPTIONS: dict[str, Any] = {"lambda_mi": 1e-3, "lambda_hf": 0.02, "period": 4, "warm_up": 2, "ramp": 3, "inner_steps": 2}
+IBSD_OPTIONS: dict[str, Any] = {
+    "lambda_mi": 1e-3,
+    "lambda_hf": 0.02,
+    "period": 4,
+    "warm_up": 2,
+    "ramp": 3,
+    "inner_steps": 2,
+}
 OBJECTIVES: dict[str, Callable[[Student], Objective]] = {
     "plain": Plain,
     "snapshot": lambda student: IBSD(student, soft_target="snapshot", **IBSD_OPTIONS),
     "ema": lambda student: IBSD(student, soft_target="ema", normalise=True, **IBSD_OPTIONS),
     "bank": lambda student: IBSD(student, soft_target="bank", negatives="others", **IBSD_OPTIONS),
     "given hr": lambda student: IBSD(student, given="hr", pool=3, **IBSD_OPTIONS),
-    "feature norm": lambda student: FeatureNorm(student, lambda_hf=0.02, period=4, warm_up=2, ramp=3),
+    "feature norm": lambda student: FeatureNorm(
+        student, lambda_hf=0.02, period=4, warm_up=2, ramp=3
+    ),
 }
 
 
@@ -41,26 +50,40 @@ def validate(student: Student, step: int) -> dict[str, float]:
 def run(
     folder: Path, make: Callable[[Student], Objective], stop: int = NUM_STEPS, **options: Any
 ) -> tuple[Trainer, TrainingResult, list[str]]:
-    """Everything anew, resumed from `folder` where there is something, until `stop`; and what was said of that something."""
+    """Everything anew, resumed from `folder` where there is something, until `stop`; and what was
+    said of that something."""
     said: list[str] = []
-    torch.manual_seed(1234 + stop)  # a resumed run must not depend on where the new process's generator stands
+    torch.manual_seed(
+        1234 + stop
+    )  # a resumed run must not depend on where the new process's generator stands
     trainer = Trainer(
-        make(tiny.student()), tiny.source(), checkpoints=folder / "checkpoints", validate=validate, primary="score", say=said.append,
-        **{"num_steps": NUM_STEPS, "learning_rate": 1e-3, "ema_decay": 0.9, "clip_norm": 1.0, "log_every": 5, "figures_every": 3}
+        make(tiny.student()), tiny.source(), checkpoints=folder / "checkpoints", validate=validate, primary="score", log=said.append,
+        **{"num_steps": NUM_STEPS, "learning_rate": 1e-3, "ema_decay": 0.9, "clip_norm": 1.0, "log_every": 5, "diagnostics_every": 3}
         | {"validate_every": 4, "checkpoint_every": 6} | options,
     )  # fmt: skip
     trainer.stop_requested = lambda: "stopped" if trainer.step >= stop else None
     trainer.resume()
-    said, trainer.say = list(said), lambda sentence: None  # health alarms are expected of runs as short as these
+    said, trainer.log = (
+        list(said),
+        lambda sentence: None,
+    )  # health alarms are expected of runs as short as these
     trainer.trackers = [JsonLines(folder / "log.jsonl", trainer.step)]
     return trainer, trainer.run(), said
 
 
 def flattened(value: Any, name: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
-        return {key: leaf for k, item in value.items() for key, leaf in flattened(item, f"{name}.{k}").items()}
+        return {
+            key: leaf
+            for k, item in value.items()
+            for key, leaf in flattened(item, f"{name}.{k}").items()
+        }
     if isinstance(value, (list, tuple)):
-        return {key: leaf for k, item in enumerate(value) for key, leaf in flattened(item, f"{name}.{k}").items()}
+        return {
+            key: leaf
+            for k, item in enumerate(value)
+            for key, leaf in flattened(item, f"{name}.{k}").items()
+        }
     return {name: value}
 
 
@@ -71,15 +94,21 @@ def check_equal(ours: Trainer, theirs: Trainer) -> None:
         {key: value for key, value in state.items() if key != ".generator"} for state in (x, y)
     )  # the global one, which nothing draws from
     assert x.keys() == y.keys()
-    assert getattr(ours.objective, "first_figures", None) == getattr(theirs.objective, "first_figures", None)  # alarms compare with them
+    assert getattr(ours.objective, "first_figures", None) == getattr(
+        theirs.objective, "first_figures", None
+    )  # alarms compare with them
     for key in x:
         assert (
-            torch.equal(x[key], y[key]) if isinstance(x[key], torch.Tensor) else x[key] == y[key] or (x[key] != x[key] and y[key] != y[key])
+            torch.equal(x[key], y[key])
+            if isinstance(x[key], torch.Tensor)
+            else x[key] == y[key] or (x[key] != x[key] and y[key] != y[key])
         ), key
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Trainer, TrainingResult, bytes]]:
+def uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], tuple[Trainer, TrainingResult, bytes]]:
     """(trainer, result, log) of a run in one piece, of each objective once."""
 
     @cache
@@ -95,8 +124,12 @@ Whole = Callable[[str], tuple[Trainer, TrainingResult, bytes]]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize("stops", [(7,), (1, 4, 11)])  # within a period and a log window; at a period's end, before and after the first
-def test_resumed_equals_uninterrupted(tmp_path: Path, uninterrupted: Whole, name: str, stops: tuple[int, ...]):
+@pytest.mark.parametrize(
+    "stops", [(7,), (1, 4, 11)]
+)  # within a period and a log window; at a period's end, before and after the first
+def test_resumed_equals_uninterrupted(
+    tmp_path: Path, uninterrupted: Whole, name: str, stops: tuple[int, ...]
+):
     whole, result, log = uninterrupted(name)
     assert result.finished
     assert result.reason == "finished"
@@ -107,17 +140,24 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, uninterrupted: Whole, name
     assert not said
     check_equal(parts, whole)
     assert (tmp_path / "log.jsonl").read_bytes() == log
-    assert (result_of_parts.best_score, result_of_parts.best_step) == (result.best_score, result.best_step)
+    assert (result_of_parts.best_score, result_of_parts.best_step) == (
+        result.best_score,
+        result.best_step,
+    )
     assert result.best_step in (4, 8)
 
 
-@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"channels_last": True}, {"weight_decay": 0.01}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"precision": "bf16"}, {"channels_last": True}, {"weight_decay": 0.01}], ids=str
+)
 def test_also_with_other_settings(tmp_path: Path, options: dict[str, Any]):
     whole, _, _ = run(tmp_path / "whole", OBJECTIVES["snapshot"], **options)
     run(tmp_path / "parts", OBJECTIVES["snapshot"], 5, **options)
     parts, _, _ = run(tmp_path / "parts", OBJECTIVES["snapshot"], **options)
     check_equal(parts, whole)
-    assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (
+        tmp_path / "whole" / "log.jsonl"
+    ).read_bytes()
 
 
 def test_the_uninterrupted_runs_do_differ_from_each_other(uninterrupted: Whole):
@@ -127,7 +167,9 @@ def test_the_uninterrupted_runs_do_differ_from_each_other(uninterrupted: Whole):
         assert not any(torch.equal(ours, other) for other in finals[:k])
 
 
-def test_from_an_earlier_checkpoint_the_lost_steps_come_again_the_same(tmp_path: Path, uninterrupted: Whole):
+def test_from_an_earlier_checkpoint_the_lost_steps_come_again_the_same(
+    tmp_path: Path, uninterrupted: Whole
+):
     whole, _, log = uninterrupted("bank")
     run(tmp_path, OBJECTIVES["bank"], 8)
     os.truncate(tmp_path / "checkpoints" / "step-00000008" / "part-000.safetensors", 100)
@@ -155,16 +197,23 @@ def test_a_shorter_run_cannot_take_up_a_longer_one(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "make",
-    [lambda student: Plain(tiny.student(width=16)), OBJECTIVES["snapshot"], OBJECTIVES["feature norm"]],
+    [
+        lambda student: Plain(tiny.student(width=16)),
+        OBJECTIVES["snapshot"],
+        OBJECTIVES["feature norm"],
+    ],
     ids=["width", "ibsd", "feature norm"],
 )
-def test_a_checkpoint_of_another_run_is_the_users_mistake(tmp_path: Path, make: Callable[[Student], Objective]):
+def test_a_checkpoint_of_another_run_is_the_users_mistake(
+    tmp_path: Path, make: Callable[[Student], Objective]
+):
     run(tmp_path, OBJECTIVES["plain"], 3)
     with pytest.raises(InputError, match="checkpoints"):
         run(tmp_path, make)
 
 
-# -- killed processes ---------------------------------------------------------------------------------------------------------------
+# -- killed processes
+# ---------------------------------------------------------------------------------------------------------------
 
 CHILD = """
 import os, signal, sys
@@ -191,13 +240,23 @@ test_resume.run(folder, test_resume.OBJECTIVES["bank"])
 
 
 def child(folder: Path, how: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(folder), how], stdout=subprocess.PIPE, text=True, env=environment)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder), how],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["while training", "while saving"])
-def test_a_killed_process_resumes_as_if_nothing_had_happened(tmp_path: Path, uninterrupted: Whole, how: str):
+def test_a_killed_process_resumes_as_if_nothing_had_happened(
+    tmp_path: Path, uninterrupted: Whole, how: str
+):
     with child(tmp_path, how) as process:
         assert process.stdout is not None
         for line in process.stdout:

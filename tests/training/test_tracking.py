@@ -1,4 +1,5 @@
-"""Logs: every line is JSON, a resumed one has each step once, and figures that are no numbers break nothing."""
+"""Logs: every line is JSON, a resumed one has each step once, and figures that are no numbers break
+nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +20,12 @@ def test_lines_are_strict_json_even_for_what_is_no_number(tmp_path: Path):
     log.write(3, {"loss": 0.5, "odd": math.nan, "huge": math.inf})
     log.close()
     text = (tmp_path / "run" / "log.jsonl").read_text()
-    assert json.loads(text, parse_constant=pytest.fail) == {"step": 3, "loss": 0.5, "odd": None, "huge": None}
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "step": 3,
+        "loss": 0.5,
+        "odd": None,
+        "huge": None,
+    }
 
 
 def test_a_line_is_on_the_disk_at_once(tmp_path: Path):
@@ -31,11 +37,17 @@ def test_a_line_is_on_the_disk_at_once(tmp_path: Path):
 
 def test_resuming_drops_what_will_come_again_and_what_a_kill_cut(tmp_path: Path):
     path = tmp_path / "log.jsonl"
-    path.write_text('{"step": 5, "a": 1}\n{"step": 10, "a": 2}\n{"step": 15, "a": 3}\n{"step": 20, "a"')
+    path.write_text(
+        '{"step": 5, "a": 1}\n{"step": 10, "a": 2}\n{"step": 15, "a": 3}\n{"step": 20, "a"'
+    )
     log = JsonLines(path, resumed_step=10)
     log.write(15, {"a": 4})
     log.close()
-    assert [(line["step"], line["a"]) for line in read_json_lines(path)] == [(5, 1), (10, 2), (15, 4)]
+    assert [(line["step"], line["a"]) for line in read_json_lines(path)] == [
+        (5, 1),
+        (10, 2),
+        (15, 4),
+    ]
     assert path.read_text().endswith("\n")
     assert [each.name for each in tmp_path.iterdir()] == ["log.jsonl"]
 
@@ -49,11 +61,20 @@ def test_starting_anew_starts_an_empty_log(tmp_path: Path):
 def test_logged_terms_are_means_over_their_window(tmp_path: Path):
     every, windows = ([JsonLines(tmp_path / name)] for name in ("every.jsonl", "windows.jsonl"))
     for trackers, log_every in ((every, 1), (windows, 4)):
-        Trainer(Plain(tiny.student()), tiny.source(), num_steps=10, log_every=log_every, figures_every=0, trackers=trackers).run()
+        Trainer(
+            Plain(tiny.student()),
+            tiny.source(),
+            num_steps=10,
+            log_every=log_every,
+            diagnostics_every=0,
+            trackers=trackers,
+        ).run()
     losses = [line["term/l1"] for line in read_json_lines(tmp_path / "every.jsonl")]
     lines = read_json_lines(tmp_path / "windows.jsonl")
     assert [line["step"] for line in lines] == [4, 8, 10]
-    assert [line["term/l1"] for line in lines] == pytest.approx([sum(losses[:4]) / 4, sum(losses[4:8]) / 4, sum(losses[8:]) / 2])
+    assert [line["term/l1"] for line in lines] == pytest.approx(
+        [sum(losses[:4]) / 4, sum(losses[4:8]) / 4, sum(losses[8:]) / 2]
+    )
 
 
 def test_tensorboard_takes_the_same_figures(tmp_path: Path):

@@ -1,4 +1,5 @@
-"""Laws of transparency: opacity as torch's bicubic makes it, hidden colours filled from visible ones, the same in parts as in one piece."""
+"""Laws of transparency: opacity as torch's bicubic makes it, hidden colours filled from visible
+ones, the same in parts as in one piece."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ibsd.images import bicubic
+from ibsd.images.rgb import bicubic
 from ibsd.upscaling.alpha import GRID_PX, REACH_PX, bicubic_plane, fill_hidden
 
 
@@ -31,7 +32,12 @@ def test_filling_touches_only_what_is_hidden_and_stays_within_what_is_seen(chann
     assert np.array_equal(filled[seen], colours[seen])
     for channel in range(channels):
         values = colours[..., channel][seen]
-        assert values.min() - 1e-6 <= filled[..., channel].min() <= filled[..., channel].max() <= values.max() + 1e-6
+        assert (
+            values.min() - 1e-6
+            <= filled[..., channel].min()
+            <= filled[..., channel].max()
+            <= values.max() + 1e-6
+        )
 
 
 def test_hidden_colours_do_not_matter() -> None:
@@ -50,10 +56,14 @@ def test_a_region_with_enough_around_is_filled_as_in_the_whole() -> None:
     size = 5 * REACH_PX + 7
     generator = np.random.default_rng(1)
     colours = generator.random((size, size, 3), dtype=np.float32)
-    alpha = (generator.random((size, size)) > 0.999).astype(np.float32)  # about 30 pixels apart: all levels take part
+    alpha = (generator.random((size, size)) > 0.999).astype(
+        np.float32
+    )  # about 30 pixels apart: all levels take part
     whole = fill_hidden(colours, alpha)
     first, last = 2 * GRID_PX, size - 40
     part = fill_hidden(colours[first:last, first:last], alpha[first:last, first:last])
     inside = slice(REACH_PX, last - first - REACH_PX)
-    assert np.allclose(part[inside, inside], whole[first:last, first:last][inside, inside], atol=1e-6)
+    assert np.allclose(
+        part[inside, inside], whole[first:last, first:last][inside, inside], atol=1e-6
+    )
     assert not np.allclose(part, whole[first:last, first:last], atol=1e-3)

@@ -1,4 +1,5 @@
-"""Laws of upscaling files: checked before the first pixel, nothing of the user's lost, bad files reported and the others done."""
+"""Laws of upscaling files: checked before the first pixel, nothing of the user's lost, bad files
+reported and the others done."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ibsd.images import read_photo, read_rgb, write_rgb
+from ibsd.images.rgb import read_photo, read_rgb, write_rgb
 from ibsd.types import InputError
 from ibsd.upscaling import Result, summary, upscale_files
 from upscaling.fakes import Nearest
@@ -24,7 +25,11 @@ def picture(path: Path, height: int = 3, width: int = 5, seed: int = 0) -> np.nd
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 class Untouched(Nearest):
@@ -34,7 +39,9 @@ class Untouched(Nearest):
         raise AssertionError("a pixel was computed")
 
 
-def refused(tmp_path: Path, inputs: list[Path], output: Path, words: str, **options: object) -> None:
+def refused(
+    tmp_path: Path, inputs: list[Path], output: Path, words: str, **options: object
+) -> None:
     before = tree(tmp_path)
     with pytest.raises(InputError, match=words) as caught:
         upscale_files(inputs, output, Untouched(), **options)  # pyright: ignore
@@ -49,7 +56,9 @@ def test_one_file_to_a_name_and_to_a_folder(tmp_path: Path) -> None:
         Result(tmp_path / "a.png", tmp_path / "new" / "b.tif")
     ]
     assert np.array_equal(read_rgb(tmp_path / "new" / "b.tif"), bigger)
-    (result,) = upscale_files([str(tmp_path / "a.png")], str(tmp_path / "out"), Nearest(), suffix="_x2", format="BMP")
+    (result,) = upscale_files(
+        [str(tmp_path / "a.png")], str(tmp_path / "out"), Nearest(), suffix="_x2", format="BMP"
+    )
     assert result.target == tmp_path / "out" / "a_x2.bmp"
     assert np.array_equal(read_rgb(result.target), bigger)
 
@@ -64,7 +73,9 @@ def test_folders_are_mirrored_and_the_rest_passed_over(tmp_path: Path) -> None:
     results = upscale_files([folder], tmp_path / "out", Nearest(3))
     assert list(tree(tmp_path / "out")) == ["a.png", "sub/b.PNG", "sub/deep/c.jpg"]
     assert read_rgb(tmp_path / "out" / "sub" / "deep" / "c.jpg").shape == (9, 15, 3)
-    assert [str(result.source.relative_to(folder)) for result in results] == list(tree(tmp_path / "out"))
+    assert [str(result.source.relative_to(folder)) for result in results] == list(
+        tree(tmp_path / "out")
+    )
     assert tree(folder) == before
 
 
@@ -79,7 +90,9 @@ def test_an_output_inside_the_input_is_not_upscaled_again(tmp_path: Path) -> Non
 def test_alpha_grey_orientation_and_metadata_arrive(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 8, "Maker"
-    stored = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3, 5, 2), dtype=np.uint8), "LA")
+    stored = Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (3, 5, 2), dtype=np.uint8), "LA"
+    )
     stored.save(tmp_path / "a.png", exif=exif)
     (result,) = upscale_files([tmp_path / "a.png"], tmp_path / "out", Nearest())
     photo = read_photo(result.target)
@@ -111,7 +124,10 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert [result.error is None for result in results] == [True, False, False, False, False, True]
     assert all(str(result.source) in str(result.error) for result in results[1:4])
     assert "transparency" in str(results[4].error)
-    assert seen == [(f"{letter}", k, 6) for k, letter in enumerate(["a.png", "b.png", "c.jpg", "d.png", "e.jpg", "f.png"], start=1)]
+    assert seen == [
+        (f"{letter}", k, 6)
+        for k, letter in enumerate(["a.png", "b.png", "c.jpg", "d.png", "e.jpg", "f.png"], start=1)
+    ]
     assert tiles == [(1, 1)] * 2
     assert list(tree(tmp_path / "out")) == ["a.png", "f.png"]
     assert np.array_equal(read_rgb(tmp_path / "out" / "a.png"), good.repeat(2, 0).repeat(2, 1))
@@ -127,7 +143,12 @@ def test_missing_and_empty_inputs(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("text")
     refused(tmp_path, [], tmp_path / "out", "nothing to upscale")
-    refused(tmp_path, [tmp_path / "a.png", tmp_path / "missing"], tmp_path / "out", "missing does not exist")
+    refused(
+        tmp_path,
+        [tmp_path / "a.png", tmp_path / "missing"],
+        tmp_path / "out",
+        "missing does not exist",
+    )
     refused(tmp_path, [tmp_path / "a.png" / "b.png"], tmp_path / "out", "does not exist")
     refused(tmp_path, [tmp_path / "empty"], tmp_path / "out", "empty holds no images")
     refused(tmp_path, [tmp_path / "texts"], tmp_path / "out", "texts holds no images")
@@ -141,9 +162,14 @@ def test_an_output_that_exists_is_kept_unless_forced(tmp_path: Path) -> None:
     for name in ("b.png", "c.png"):
         picture(tmp_path / "out" / name, seed=1)
     refused(tmp_path, [tmp_path / "in"], tmp_path / "out", r"b\.png \(and 1 more\) exists already")
-    refused(tmp_path, [tmp_path / "in" / "a.png"], tmp_path / "out" / "b.png", r"b\.png exists already")
+    refused(
+        tmp_path, [tmp_path / "in" / "a.png"], tmp_path / "out" / "b.png", r"b\.png exists already"
+    )
     upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
-    assert all(read_rgb(tmp_path / "out" / name).shape == (6, 10, 3) for name in ("a.png", "b.png", "c.png"))
+    assert all(
+        read_rgb(tmp_path / "out" / name).shape == (6, 10, 3)
+        for name in ("a.png", "b.png", "c.png")
+    )
 
 
 def test_an_input_is_never_replaced_even_with_force(tmp_path: Path) -> None:
@@ -159,15 +185,29 @@ def test_an_input_is_never_replaced_even_with_force(tmp_path: Path) -> None:
         (tmp_path / "other", {}),
     ]:
         refused(tmp_path, [tmp_path / "a.png"], output, "itself an input", force=True, **options)
-    refused(tmp_path, [tmp_path / "a.png", tmp_path / "a_x2.png"], tmp_path, "itself an input", force=True, suffix="_x2")
+    refused(
+        tmp_path,
+        [tmp_path / "a.png", tmp_path / "a_x2.png"],
+        tmp_path,
+        "itself an input",
+        force=True,
+        suffix="_x2",
+    )
 
 
 def test_two_inputs_for_one_output(tmp_path: Path) -> None:
     for name in ("one/a.png", "two/a.png", "one/a.bmp"):
         picture(tmp_path / name)
-    refused(tmp_path, [tmp_path / "one", tmp_path / "two"], tmp_path / "out", "both become", force=True)
+    refused(
+        tmp_path, [tmp_path / "one", tmp_path / "two"], tmp_path / "out", "both become", force=True
+    )
     refused(tmp_path, [tmp_path / "one"], tmp_path / "out", "both become", force=True, format="png")
-    refused(tmp_path, [tmp_path / "one" / "a.png", tmp_path / "two" / "a.png"], tmp_path / "b.png", "name of one file")
+    refused(
+        tmp_path,
+        [tmp_path / "one" / "a.png", tmp_path / "two" / "a.png"],
+        tmp_path / "b.png",
+        "name of one file",
+    )
     same = [tmp_path / "two", tmp_path / "two" / "a.png", tmp_path / "two"]
     assert len(upscale_files(same, tmp_path / "out", Nearest())) == 1
 
@@ -186,7 +226,12 @@ def test_outputs_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "touch", forbidden)
-    refused(tmp_path, [tmp_path / "a.png"], tmp_path / "new", "new cannot be written to .Permission denied")
+    refused(
+        tmp_path,
+        [tmp_path / "a.png"],
+        tmp_path / "new",
+        "new cannot be written to .Permission denied",
+    )
 
 
 def test_options_that_make_no_sense(tmp_path: Path) -> None:
@@ -202,9 +247,15 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError(5, "Input/output error"), KeyboardInterrupt()])
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """A full disk ends the folder, as nothing that comes after could be written; of another error the others know nothing."""
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device"), OSError(5, "Input/output error"), KeyboardInterrupt()],
+)
+def test_a_failed_write_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """A full disk ends the folder, as nothing that comes after could be written; of another error
+    the others know nothing."""
     for name in ("a.png", "b.png"):
         picture(tmp_path / "in" / name)
         picture(tmp_path / "out" / name, seed=1)
@@ -218,7 +269,10 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
         results = upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
         assert ["Input/output error" in str(result.error) for result in results] == [True, True]
     elif isinstance(error, OSError):
-        with pytest.raises(InputError, match="out/a.png cannot be written .No space left on device.*; 0 of 2 are done, go on with"):
+        with pytest.raises(
+            InputError,
+            match="out/a.png cannot be written .No space left on device.*; 0 of 2 are done, go on with",
+        ):
             upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
     else:
         with pytest.raises(KeyboardInterrupt):

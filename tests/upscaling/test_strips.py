@@ -1,4 +1,5 @@
-"""Laws of strips: any tile gives what the whole gives, in little memory, at 8 and 16 bits, with and without opacity."""
+"""Laws of strips: any tile gives what the whole gives, in little memory, at 8 and 16 bits, with and
+without opacity."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ibsd.photographs import Facts, InMemory
+from ibsd.images import Facts, InMemory
+from ibsd.inference.network import TorchNetwork
 from ibsd.students import load_student
 from ibsd.types import InputError
-from ibsd.upscaling.network import TorchNetwork
 from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
 from ibsd.upscaling.tiling import spans, tiled
 from upscaling.fakes import Convolutions, Nearest
@@ -19,7 +20,8 @@ DEPTH = 3
 
 
 def network(scale: int = 2) -> TorchNetwork:
-    """Purely convolutional, in double precision, so that only a wrong tile could show; says how far it sees."""
+    """Purely convolutional, in double precision, so that only a wrong tile could show; says how far
+    it sees."""
     student = Convolutions(scale, DEPTH).double()
     made = TorchNetwork(lambda lr: student(lr.double()), scale)
     made.receptive_field_px = DEPTH
@@ -44,7 +46,8 @@ def photograph(channels: int = 3, bits: int = 8, height: int = 150, width: int =
 
 
 def upscaled(channels: int, bits: int, tile: int | str, scale: int = 2) -> np.ndarray:
-    return np.concatenate(list(upscaled_strips(photograph(channels, bits), network(scale), tile)))  # pyright: ignore
+    # pyright: ignore
+    return np.concatenate(list(upscaled_strips(photograph(channels, bits), network(scale), tile)))
 
 
 @pytest.mark.parametrize(("channels", "bits"), [(1, 8), (2, 16), (3, 8), (3, 16), (4, 8), (4, 16)])
@@ -79,7 +82,8 @@ def test_a_network_that_sees_far_gets_a_tile_that_holds_it() -> None:
 
 
 def test_pooling_sees_the_same_tile_whatever_the_picture() -> None:
-    """So the result at a place depends on what lies in its tile, not on the size of the photograph or of the machine's memory."""
+    """So the result at a place depends on what lies in its tile, not on the size of the photograph
+    or of the machine's memory."""
     student = Nearest(2)
     student.spec.receptive_field_px = 8  # pyright: ignore
     for size in ((300, 700), (256, 256), (1000, 257)):
@@ -90,7 +94,9 @@ def test_pooling_sees_the_same_tile_whatever_the_picture() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("size", [(150, 131), (64, 200), (65, 64), (20, 300), (1, 1)])
-def test_rows_as_they_come_are_those_of_the_picture_in_memory(channels: int, size: tuple[int, int]) -> None:
+def test_rows_as_they_come_are_those_of_the_picture_in_memory(
+    channels: int, size: tuple[int, int]
+) -> None:
     """With bands between the tiles, whatever the size; opacity is as without tiles."""
     made = pooling()
     picture = photograph(channels, 8, *size)
@@ -101,9 +107,16 @@ def test_rows_as_they_come_are_those_of_the_picture_in_memory(channels: int, siz
         assert np.array_equal(rows[..., 3], whole[..., 3])
         return
     lr = np.float32(picture.pixels.transpose(2, 0, 1)[None]) / np.float32(255)
-    expected = tiled(made, lr.repeat(3 // channels, axis=1), 2, *tiles_for(64, made))[0].transpose(1, 2, 0)
+    expected = tiled(made, lr.repeat(3 // channels, axis=1), 2, *tiles_for(64, made))[0].transpose(
+        1, 2, 0
+    )
     assert (
-        np.abs(255 * expected.mean(axis=2, keepdims=True)[..., :channels] - rows if channels == 1 else 255 * expected - rows).max() <= 0.501
+        np.abs(
+            255 * expected.mean(axis=2, keepdims=True)[..., :channels] - rows
+            if channels == 1
+            else 255 * expected - rows
+        ).max()
+        <= 0.501
     )
 
 
@@ -112,7 +125,9 @@ def test_what_a_place_becomes_depends_on_the_tiles_around_alone() -> None:
     made, tiles = pooling(), tiles_for(64, pooling())
     small, large = photograph(3, 8, 200, 131), photograph(3, 8, 200, 400)
     small.pixels[:] = large.pixels[:, :131]
-    first, second = (np.concatenate(list(upscaled_strips(each, made, 64))) for each in (small, large))
+    first, second = (
+        np.concatenate(list(upscaled_strips(each, made, 64))) for each in (small, large)
+    )
     same = 2 * spans(131, *tiles[:2])[-2].kept_from
     assert same > 64
     assert np.array_equal(first[:, :same], second[:, :same])
@@ -120,7 +135,9 @@ def test_what_a_place_becomes_depends_on_the_tiles_around_alone() -> None:
 
 @pytest.mark.parametrize("tile", ["auto", "whole"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2, 5), (600, 1)])
-def test_a_photograph_of_a_few_pixels_keeps_its_colour(size: tuple[int, int], tile: TileSize) -> None:
+def test_a_photograph_of_a_few_pixels_keeps_its_colour(
+    size: tuple[int, int], tile: TileSize
+) -> None:
     """The shipped network would see hardly more than the zeros beyond the border."""
     made = TorchNetwork(load_student("imdn-small-x4"))
     pixels = np.full((*size, 3), (200, 60, 120), np.uint8)
@@ -153,5 +170,8 @@ def test_sixteen_bits_keep_steps_that_eight_do_not_have() -> None:
 
 def test_values_are_clamped_and_halves_rounded_to_even() -> None:
     values = torch.tensor([-0.2, 1.4, 0.5 / 255, 1.5 / 255, 2.5 / 255, 254.6 / 255, 0, 1])
-    (strip,) = upscaled_strips(InMemory(Facts(8, 8), np.zeros((8, 8, 3), np.uint8)), TorchNetwork(lambda lr: values.expand(1, 3, 8, 8), 1))
+    (strip,) = upscaled_strips(
+        InMemory(Facts(8, 8), np.zeros((8, 8, 3), np.uint8)),
+        TorchNetwork(lambda lr: values.expand(1, 3, 8, 8), 1),
+    )
     assert strip[0, :, 0].tolist() == [0, 255, 0, 2, 2, 255, 0, 255]

@@ -1,4 +1,5 @@
-"""Laws of tiling: kept parts cover the image once, and tiles equal the whole where the network's reach allows it."""
+"""Laws of tiling: kept parts cover the image once, and tiles equal the whole where the network's
+reach allows it."""
 
 from __future__ import annotations
 
@@ -52,15 +53,20 @@ def noise(*shape: int) -> np.ndarray:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", [(1, 1), (37, 5), (23, 41), (16, 16)])
-def test_tiles_equal_the_whole_from_the_receptive_field_on(scale: int, size: tuple[int, int]) -> None:
+def test_tiles_equal_the_whole_from_the_receptive_field_on(
+    scale: int, size: tuple[int, int]
+) -> None:
     student, lr = run(Convolutions(scale, depth=3).double()), noise(1, 3, *size)
     for tile, overlap in [(7, 3), (16, 3), (16, 5)]:
-        assert np.allclose(tiled(student, lr, scale, tile, overlap), student(lr), rtol=0, atol=1e-12)
+        assert np.allclose(
+            tiled(student, lr, scale, tile, overlap), student(lr), rtol=0, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("name", list(STUDENTS))
 def test_every_network_says_how_far_it_sees(name: str) -> None:
-    """So tiles equal the whole for those of the registry that do not pool over their input; random weights are as good as others here."""
+    """So tiles equal the whole for those of the registry that do not pool over their input; random
+    weights are as good as others here."""
     torch.manual_seed(0)
     with torch.device("meta"):
         spec = create_student(name, 2).spec
@@ -81,18 +87,25 @@ def test_less_overlap_than_the_receptive_field_shows() -> None:
 @pytest.mark.parametrize("blend", [1, 4, 6])
 @pytest.mark.parametrize("size", [(70, 90), (37, 61), (20, 100), (30, 30)])
 def test_where_tiles_differ_they_go_over_evenly(blend: int, size: tuple[int, int]) -> None:
-    """A network whose result is the mean of what it sees, on a ramp: without bands it jumps at every border; with them a step is at most the
-    largest difference of neighbours over the band's length, and the middle of every tile is its own."""
+    """A network whose result is the mean of what it sees, on a ramp: without bands it jumps at
+    every border; with them a step is at most the largest difference of neighbours over the band's
+    length, and the middle of every tile is its own."""
 
     def run(lr: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(lr.mean(axis=(2, 3), keepdims=True), (1, 3, lr.shape[2] * 2, lr.shape[3] * 2))
+        return np.broadcast_to(
+            lr.mean(axis=(2, 3), keepdims=True), (1, 3, lr.shape[2] * 2, lr.shape[3] * 2)
+        )
 
     tile, overlap = 30, 8
-    lr = np.broadcast_to(np.linspace(0, 1, size[0])[:, None] + np.linspace(0, 1, size[1]), (1, 3, *size))
+    lr = np.broadcast_to(
+        np.linspace(0, 1, size[0])[:, None] + np.linspace(0, 1, size[1]), (1, 3, *size)
+    )
     sharp, soft = tiled(run, lr, 2, tile, overlap), tiled(run, lr, 2, tile, overlap, blend)
     for axis in (2, 3):
         jump = np.abs(np.diff(sharp, axis=axis)).max(initial=0)
-        assert np.abs(np.diff(soft, axis=axis)).max(initial=0) <= jump / (4 * blend) + 1e-6  # float32
+        assert (
+            np.abs(np.diff(soft, axis=axis)).max(initial=0) <= jump / (4 * blend) + 1e-6
+        )  # float32
     for row in spans(size[0], tile, overlap):
         for column in spans(size[1], tile, overlap):
             middle = row.kept_from + row.kept_to, column.kept_from + column.kept_to

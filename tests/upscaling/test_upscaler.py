@@ -1,4 +1,5 @@
-"""Laws of upscaling one picture: the same kind comes out, alpha and grey stay, hidden colours stay hidden, the student is as it was."""
+"""Laws of upscaling one picture: the same kind comes out, alpha and grey stay, hidden colours stay
+hidden, the student is as it was."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ibsd.images import to_array, to_tensor, write_rgb
+from ibsd.images.rgb import to_array, to_tensor, write_rgb
 from ibsd.types import InputError
 from ibsd.upscaling import upscale
 from upscaling.fakes import Convolutions, Nearest
@@ -55,7 +56,9 @@ def test_a_path_gives_an_upright_image_and_writes_nothing(tmp_path: Path) -> Non
     stored.save(tmp_path / "a.png", exif=exif, icc_profile=b"profile")
     for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
         bigger = upscale(path, Nearest(2))
-        assert np.array_equal(np.array(bigger), repeated(np.array(stored.transpose(Image.Transpose.ROTATE_270)), 2))
+        assert np.array_equal(
+            np.array(bigger), repeated(np.array(stored.transpose(Image.Transpose.ROTATE_270)), 2)
+        )
         assert bigger.info["icc_profile"] == b"profile"
         assert dict(bigger.getexif()) == {0x010F: "Maker"}
     assert len(list(tmp_path.iterdir())) == 1
@@ -98,7 +101,10 @@ def test_the_student_runs_in_eval_without_gradients_and_is_left_as_it_was() -> N
 
 def test_any_callable_will_do_with_a_scale() -> None:
     array = noise(3, 3, 3)
-    assert np.array_equal(upscale(array, lambda lr: lr.repeat_interleave(3, 2).repeat_interleave(3, 3), scale=3), repeated(array, 3))
+    assert np.array_equal(
+        upscale(array, lambda lr: lr.repeat_interleave(3, 2).repeat_interleave(3, 3), scale=3),
+        repeated(array, 3),
+    )
     with pytest.raises(InputError, match="give scale"):
         upscale(array, lambda lr: lr)
     with pytest.raises(InputError, match="made for scale 2, not 3"):
@@ -115,7 +121,8 @@ def test_grey_is_the_mean_of_the_channels() -> None:
 
 @pytest.mark.parametrize("hidden", [0, 255])
 def test_colours_under_transparency_do_not_bleed(hidden: int) -> None:
-    """A red disc on transparent ground; whatever colour lies under the ground, every pixel that can be seen stays red."""
+    """A red disc on transparent ground; whatever colour lies under the ground, every pixel that can
+    be seen stays red."""
     rows, columns = np.mgrid[:21, :30]
     disc = (rows - 10) ** 2 + (columns - 14) ** 2 < 50
     array = np.full((21, 30, 4), hidden, np.uint8)
@@ -123,7 +130,13 @@ def test_colours_under_transparency_do_not_bleed(hidden: int) -> None:
     array[disc, :3] = (200, 30, 30)
 
     def blurring(lr: torch.Tensor) -> torch.Tensor:
-        return nn.functional.avg_pool2d(nn.functional.interpolate(lr, scale_factor=2, mode="bicubic"), 5, 1, 2, count_include_pad=False)
+        return nn.functional.avg_pool2d(
+            nn.functional.interpolate(lr, scale_factor=2, mode="bicubic"),
+            5,
+            1,
+            2,
+            count_include_pad=False,
+        )
 
     bigger = upscale(array, blurring, scale=2)
     seen = bigger[..., 3] > 0
@@ -133,7 +146,14 @@ def test_colours_under_transparency_do_not_bleed(hidden: int) -> None:
 
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     student = Nearest(2)
-    for array in (np.zeros((4, 4, 3)), np.zeros((4, 4, 3), np.uint32), noise(4), noise(4, 4, 2), noise(2, 4, 4, 3), noise(0, 4, 3)):
+    for array in (
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 3), np.uint32),
+        noise(4),
+        noise(4, 4, 2),
+        noise(2, 4, 4, 3),
+        noise(0, 4, 3),
+    ):
         with pytest.raises(InputError, match="is no picture"):
             upscale(array, student)
     with pytest.raises(InputError, match="a list cannot be upscaled"):

@@ -1,4 +1,5 @@
-"""What the package brings: it opens by name, is better than bicubic on a photograph it never saw, and its papers are of this very file."""
+"""What the package brings: it opens by name, is better than bicubic on a photograph it never saw,
+and its papers are of this very file."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ import torch
 
 from ibsd.data.presets import PRESETS, degrade
 from ibsd.data.samples import sample_pair
-from ibsd.images import bicubic, to_tensor
+from ibsd.images.rgb import bicubic, to_tensor
+from ibsd.inference.open import open_network
 from ibsd.metrics import score
 from ibsd.students import load_student
 from ibsd.types import InputError
-from ibsd.upscaling.backends import open_network
 from ibsd.weights import SHIPPED, default_weights, named_or_file, weights_file
 
 
@@ -29,7 +30,10 @@ def test_shipped_weights_beat_bicubic_under_every_preset(name: str) -> None:
     for preset in PRESETS:
         lr = degrade(hr, scale, PRESETS[preset], torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            own, base = (score(sr.clamp(0, 1), hr, scale, lpips=False)["basicsr-y"]["psnr_y"] for sr in (student(lr), bicubic(lr, scale)))
+            own, base = (
+                score(sr.clamp(0, 1), hr, scale, lpips=False)["basicsr-y"]["psnr_y"]
+                for sr in (student(lr), bicubic(lr, scale))
+            )
         assert own > base, preset
 
 
@@ -39,10 +43,14 @@ def test_card_and_entry_are_of_this_file(name: str) -> None:
     [resource] = json.loads(path.with_suffix(".json").read_text())["resources"]
     assert resource["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     card = path.with_suffix(".md").read_text()
-    assert (f"# {name}\n" in card and "## Limits" in card and "| real pairs |" in card) or not name.endswith("x4")
+    assert (
+        f"# {name}\n" in card and "## Limits" in card and "| real pairs |" in card
+    ) or not name.endswith("x4")
 
 
-def test_a_name_is_a_file_of_the_package_unless_one_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_a_file_of_the_package_unless_one_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert named_or_file("imdn-x4") == weights_file("imdn-x4")
     (tmp_path / "imdn-x4").write_text("mine")

@@ -26,8 +26,10 @@ class Limits:
     lost_seconds: float = 20
     """How long a page may be away until its jobs are cancelled and its photographs removed."""
     idle_seconds: float = 120
-    """How long the process that upscales is kept, with its network in memory, while there is nothing to do."""
+    """How long the process that upscales is kept, with its network in memory, while there is
+    nothing to do."""
     sessions: int = 20
     """Most pages open at a time."""
     stored_bytes: int = 8_000_000_000
-    """Most that uploads and results of all pages may take on the disk before a further upload is refused."""
+    """Most that uploads and results of all pages may take on the disk before a further upload is
+    refused."""

@@ -1,4 +1,5 @@
-"""The server's end of a worker process: started when there is something to do, killed rather than waited for."""
+"""The server's end of a worker process: started when there is something to do, killed rather than
+waited for."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ Answer = dict[str, Any]
 
 
 class Worker:
-    """Does one request at a time, first come first served. Whoever asks and is cancelled takes the process with it."""
+    """Does one request at a time, first come first served. Whoever asks and is cancelled takes the
+    process with it."""
 
     def __init__(self, idle_seconds: float) -> None:
         self.idle_seconds = idle_seconds
@@ -37,7 +39,8 @@ class Worker:
         on_start: Callable[[], None] = lambda: None,
         on_answer: Callable[[Answer], None] = lambda _: None,
     ) -> Answer:
-        """What the worker's verb gives. InputError as the worker says, where it takes too long, and where its process ends."""
+        """What the worker's verb gives. InputError as the worker says, where it takes too long, and
+        where its process ends."""
         self.waiting += 1
         try:
             async with self.turn:
@@ -46,7 +49,9 @@ class Worker:
                     async with asyncio.timeout(seconds):
                         return await self._ask(request, on_answer)
                 except TimeoutError:
-                    raise InputError(f"it took longer than {seconds:g} seconds, which is this server's limit: make it smaller") from None
+                    raise InputError(
+                        f"it took longer than {seconds:g} seconds, which is this server's limit: make it smaller"
+                    ) from None
         finally:
             self.waiting -= 1
             self._stop_when_idle()
@@ -73,7 +78,9 @@ class Worker:
                 f"the process at work on it ended{await self._how_it_ended()}: the photograph may need more memory than there is, make it smaller"
             ) from error
         finally:
-            if not answered:  # cancelled, out of time or broken: whatever it was at, nobody waits for
+            if (
+                not answered
+            ):  # cancelled, out of time or broken: whatever it was at, nobody waits for
                 await self.kill()
 
     async def _started(self) -> Process:

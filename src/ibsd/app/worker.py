@@ -1,7 +1,9 @@
-"""The process that opens photographs and upscales them, so that neither a hostile file nor a long job is the server's problem.
+"""The process that opens photographs and upscales them, so that neither a hostile file nor a long
+job is the server's problem.
 
-It reads one request a line (JSON) from its standard input and answers in lines on its standard output: any number of `{"tiles": [done,
-all]}` and then one `{"done": ...}` or `{"error": sentence}`. When its input ends, so does it, whatever it is doing.
+It reads one request a line (JSON) from its standard input and answers in lines on its standard
+output: any number of `{"tiles": [done, all]}` and then one `{"done": ...}` or `{"error":
+sentence}`. When its input ends, so does it, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ibsd.exhaustion import is_out_of_memory
+from ibsd.system import is_out_of_memory
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ibsd.upscaling.backends import BackendNetwork
+    from ibsd.inference.open import BackendNetwork
 
 Answer = dict[str, Any]
 Tell = Callable[[Answer], None]
@@ -34,8 +36,8 @@ DEFECT = "this photograph met a defect of ibsd; what it was stands where ibsd se
 
 def look(request: Answer, tell: Tell) -> Answer:
     """Reads a photograph through, and makes the view of it as it came. Its size."""
-    from ibsd.app.view import View
-    from ibsd.photographs import open_photograph
+    from ibsd.app.previews import View
+    from ibsd.images import open_photograph
 
     photograph = open_photograph(request["source"])
     facts, most = photograph.facts, request["pixels"]
@@ -58,9 +60,10 @@ def describe(request: Answer, tell: Tell) -> Answer:
 
 
 def upscale(request: Answer, tell: Tell) -> Answer:
-    """Upscales a photograph that was looked at, and makes the view of the result. What its format could not keep."""
-    from ibsd.app.view import View
-    from ibsd.photographs import check_writable, open_photograph, write_photograph
+    """Upscales a photograph that was looked at, and makes the view of the result. What its format
+    could not keep."""
+    from ibsd.app.previews import View
+    from ibsd.images import check_writable, open_photograph, write_photograph
     from ibsd.upscaling.strips import upscaled_strips
 
     target = Path(request["target"])
@@ -75,22 +78,36 @@ def upscale(request: Answer, tell: Tell) -> Answer:
             view.add(strip)
             yield strip
 
-    strips = upscaled_strips(photograph, student, on_tile=lambda done, total: tell({"tiles": [done, total]}))
+    strips = upscaled_strips(
+        photograph, student, on_tile=lambda done, total: tell({"tiles": [done, total]})
+    )
     write_photograph(target, facts, shown(strips))
     view.close()
-    stored = sum(file.stat().st_size for file in target.parent.rglob("*") if file != Path(request["source"]))
-    return {"note": note, "bytes": target.stat().st_size, "stored": stored, "width": facts.width, "height": facts.height}
+    stored = sum(
+        file.stat().st_size for file in target.parent.rglob("*") if file != Path(request["source"])
+    )
+    return {
+        "note": note,
+        "bytes": target.stat().st_size,
+        "stored": stored,
+        "width": facts.width,
+        "height": facts.height,
+    }
 
 
 @lru_cache(maxsize=1)
 def network(weights: str) -> BackendNetwork:
     """The network that was used last stays in memory."""
-    from ibsd.upscaling.backends import open_network
+    from ibsd.inference.open import open_network
 
-    return open_network(weights, say=lambda sentence: print(sentence, file=sys.stderr))
+    return open_network(weights, log=lambda sentence: print(sentence, file=sys.stderr))
 
 
-VERBS: dict[str, Callable[[Answer, Tell], Answer]] = {"look": look, "describe": describe, "upscale": upscale}
+VERBS: dict[str, Callable[[Answer, Tell], Answer]] = {
+    "look": look,
+    "describe": describe,
+    "upscale": upscale,
+}
 
 
 def main() -> None:

@@ -1,1 +1,2 @@
-"""The command line. `main.py` is the entry point; one module per command, each importing torch only when it runs."""
+"""The command line. `main.py` is the entry point; one module per command, each importing torch only
+when it runs."""

@@ -29,20 +29,23 @@ def compare(
     examine: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
-    """Train several objectives as paired runs, and say which differ from plain training by more than chance.
+    """Train several objectives as paired runs, and say which differ from plain training by more
+    than chance.
 
     For example:
 
     $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --jobs 2
 
-    $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --only '*/plain/*' --only '*/ibsd/*'
+    $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --only '*/plain/*' --only
+    '*/ibsd/*'
 
     $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --examine
 
     $ ibsd compare configs/compare-cameras.toml --table
 
-    Every finished run is one JSON file in the comparison's folder and never made again; a run that was ended goes on where it was. Several
-    commands may work on one comparison. Tables, page and plot are made of all runs that there are.
+    Every finished run is one JSON file in the comparison's folder and never made again; a run that
+    was ended goes on where it was. Several commands may work on one comparison. Tables, page and
+    plot are made of all runs that there are.
 
     Parameters
     ----------
@@ -57,7 +60,8 @@ def compare(
     table:
         Make no run: only tables, page and plot of the runs that there are.
     examine:
-        Make no run, but ask of the features of finished ones what they give away: the camera, and how far one layer predicts another.
+        Make no run, but ask of the features of finished ones what they give away: the camera, and
+            how far one layer predicts another.
     json:
         Print the results as JSON.
     """
@@ -67,29 +71,33 @@ def compare(
         raise InputError("--table and --examine exclude each other: give one of them")
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, status_console
-    from ibsd.compare import compare as make_comparison
-    from ibsd.compare import report_path
+    from ibsd.commands.compare import compare as make_comparison
+    from ibsd.commands.compare import report_path
     from ibsd.comparison.records import to_text
-    from ibsd.config_compare import load_compare_config
+    from ibsd.config.comparison import load_compare_config
 
     status = status_console()
     with StopRequests() as stop:
 
-        def say(sentence: str) -> None:
+        def log(sentence: str) -> None:
             status.print(sentence, markup=False)
 
-        results = make_comparison(config, overrides, only or (), jobs, table, examine, say, stop.reason)
+        results = make_comparison(
+            config, overrides, only or (), jobs, table, examine, log, stop.reason
+        )
     if json:
         print(to_text(results.as_table()), end="")
     else:
         show(results, output_console())
-        output_console().print(f"report: {report_path(load_compare_config(config, overrides))}", markup=False)
+        output_console().print(
+            f"report: {report_path(load_compare_config(config, overrides))}", markup=False
+        )
     return 128 + stop.received if stop.received else 0
 
 
 def show(results: Results, console: Console) -> None:
     """The primary figure's tables, then cost, then what was refused."""
-    from ibsd.comparison.runs import AVERAGED
+    from ibsd.comparison.run import AVERAGED
     from ibsd.reporting.comparison_rows import cost_table, difference_table
 
     outline = results.outline

@@ -29,7 +29,8 @@ def data(
 
     $ ibsd data preview photo.jpg -o preview.png
 
-    The sheet shows the middle of the photograph, as LR enlarged without smoothing, and HR beside it.
+    The sheet shows the middle of the photograph, as LR enlarged without smoothing, and HR beside
+    it.
 
     Parameters
     ----------
@@ -38,7 +39,8 @@ def data(
     photograph:
         A sharp photograph.
     output:
-        Where the sheet goes; by default the photograph's name with -preview.png in the current folder.
+        Where the sheet goes; by default the photograph's name with -preview.png in the current
+        folder.
     scale:
         2, 3 or 4.
     seed:
@@ -52,7 +54,7 @@ def data(
 
     from ibsd.cli.terminal import output_console, print_json, refuse_existing
     from ibsd.data.presets import PRESETS, degrade
-    from ibsd.images import read_rgb, to_array, to_tensor, write_rgb
+    from ibsd.images.rgb import read_rgb, to_array, to_tensor, write_rgb
     from ibsd.reporting.pictures import contact_sheet
     from ibsd.types import SCALES
 
@@ -63,16 +65,31 @@ def data(
     pixels = read_rgb(photograph)
     height, width = (min(side, 64 * scale) // scale * scale for side in pixels.shape[:2])
     if min(height, width) < 16 * scale:
-        raise InputError(f"{photograph} has {pixels.shape[1]}x{pixels.shape[0]} pixels: both sides need {16 * scale} at x{scale}")
-    top, left = ((side - cut) // 2 for side, cut in zip(pixels.shape[:2], (height, width), strict=True))
+        raise InputError(
+            f"{photograph} has {pixels.shape[1]}x{pixels.shape[0]} pixels: both sides need {16 * scale} at x{scale}"
+        )
+    top, left = (
+        (side - cut) // 2 for side, cut in zip(pixels.shape[:2], (height, width), strict=True)
+    )
     hr = to_tensor(pixels[top : top + height, left : left + width])
     rows = []
     for preset in PRESETS.values():
-        lrs = [degrade(hr, scale, preset, torch.Generator().manual_seed(seed), strength) for strength in STRENGTHS]
+        lrs = [
+            degrade(hr, scale, preset, torch.Generator().manual_seed(seed), strength)
+            for strength in STRENGTHS
+        ]
         rows.append([*(to_array(lr).repeat(scale, 0).repeat(scale, 1) for lr in lrs), to_array(hr)])
     sheet = contact_sheet(rows, (*(f"strength {strength:g}" for strength in STRENGTHS), "HR"))
     write_rgb(target, sheet)
     if json:
-        print_json({"sheet": target, "rows": list(PRESETS), "strengths": STRENGTHS, "scale": scale, "seed": seed})
+        print_json(
+            {
+                "sheet": target,
+                "rows": list(PRESETS),
+                "strengths": STRENGTHS,
+                "scale": scale,
+                "seed": seed,
+            }
+        )
     else:
         output_console().print(f"{target}: rows {', '.join(PRESETS)}", markup=False)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
-    from ibsd.assembly_demo import Event
+    from ibsd.commands.demo import Event
 
 DEFAULT_FOLDER = Path("runs/demo")
 
@@ -44,11 +44,11 @@ def demo(
     """
     if steps is not None and steps < 1:
         raise InputError(f"--steps is {steps}: it must be at least 1")
-    from ibsd.assembly_demo import METHODS, NUM_STEPS, run_demo
     from ibsd.cli.evaluate import means
     from ibsd.cli.progress import TrainingProgress, clock
     from ibsd.cli.terminal import output_console, print_json, status_console
-    from ibsd.reporting.demo_report import NO_CONCLUSION
+    from ibsd.commands.demo import METHODS, NUM_STEPS, run_demo
+    from ibsd.reporting.demo import NO_CONCLUSION
 
     console = status_console()
     num_steps = steps or NUM_STEPS
@@ -58,14 +58,25 @@ def demo(
         kind, method, first, second = event
         show: dict[str, Any] = {"step": progress.on_step, "validation": progress.on_validation}
         if kind == "say":
-            progress.say(method, first)
+            progress.log(method, first)
         elif kind in show:
             show[kind](method, first, second)
 
     with progress:
-        result = run_demo(output, num_steps, force, lambda sentence: console.print(sentence, markup=False), on_event)
+        result = run_demo(
+            output,
+            num_steps,
+            force,
+            lambda sentence: console.print(sentence, markup=False),
+            on_event,
+        )
     if json:
-        table = {"means": result.table.means, "images": result.table.num_images, "scale": result.table.scale, "seconds": result.seconds}
+        table = {
+            "means": result.table.means,
+            "images": result.table.num_images,
+            "scale": result.table.scale,
+            "seconds": result.seconds,
+        }
         print_json({"report": result.report, "picture": result.picture, **table})
         return
     out = output_console()

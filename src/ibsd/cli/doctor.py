@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ibsd.files import make_folder, write_whole
+from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
-    from ibsd.evaluation.doctor import Examination
+    from ibsd.doctor.checkup import Examination
 
 Flag = Parameter(negative="")
 NAMES = ("doctor.json", "doctor.html", "drop.txt")
@@ -63,7 +63,9 @@ def doctor(
         Print doctor.json instead of a table.
     """
     if (pairs is None) == (lr is None) or (lr is None) != (hr is None):
-        raise InputError("name the folder of pairs, or two folders with --lr and --hr, as ibsd doctor --help shows")
+        raise InputError(
+            "name the folder of pairs, or two folders with --lr and --hr, as ibsd doctor --help shows"
+        )
     from ibsd.types import SCALES
 
     if scale is not None and scale not in SCALES:
@@ -75,7 +77,7 @@ def doctor(
     import ibsd
     from ibsd.cli.terminal import output_console, refuse_existing
     from ibsd.data.drop_list import drop_list
-    from ibsd.reporting.doctor_page import doctor_page
+    from ibsd.reporting.doctor import doctor_page
 
     targets = [output / name for name in NAMES] if output else []
     refuse_existing(targets, force)
@@ -84,7 +86,11 @@ def doctor(
     if output:
         make_folder(output)
         name = (pairs or lr or output).absolute().name
-        contents = (text, doctor_page(name, examination, ibsd.__version__), drop_list(examination.drop, pairs))
+        contents = (
+            text,
+            doctor_page(name, examination, ibsd.__version__),
+            drop_list(examination.drop, pairs),
+        )
         for target, content in zip(targets, contents, strict=True):
             write_whole(target, content)
     if json:
@@ -92,15 +98,19 @@ def doctor(
         return
     show(examination, targets)
     if examination.drop and not output:
-        output_console().print("add -o FOLDER for drop.txt, the list of files to leave out, which ibsd train reads: data.drop=FILE")
+        output_console().print(
+            "add -o FOLDER for drop.txt, the list of files to leave out, which ibsd train reads: data.drop=FILE"
+        )
 
 
-def followed(pairs: Path | None, lr: Path | None, hr: Path | None, scale: int | None, max_shift: float) -> Examination:
+def followed(
+    pairs: Path | None, lr: Path | None, hr: Path | None, scale: int | None, max_shift: float
+) -> Examination:
     """The examination, with a bar on a terminal."""
     from rich.progress import Progress
 
     from ibsd.cli.terminal import status_console
-    from ibsd.evaluation.doctor import Limits, examine
+    from ibsd.doctor.checkup import Limits, examine
 
     console = status_console()
     limits = Limits(shift_px=max_shift)
@@ -108,7 +118,14 @@ def followed(pairs: Path | None, lr: Path | None, hr: Path | None, scale: int | 
         return examine(pairs, lr, hr, scale, limits)
     with Progress(console=console, transient=True) as bars:
         task = bars.add_task("pairs")
-        return examine(pairs, lr, hr, scale, limits, lambda done, total: bars.update(task, completed=done, total=total))
+        return examine(
+            pairs,
+            lr,
+            hr,
+            scale,
+            limits,
+            lambda done, total: bars.update(task, completed=done, total=total),
+        )
 
 
 def show(examination: Examination, targets: list[Path]) -> None:
@@ -116,7 +133,7 @@ def show(examination: Examination, targets: list[Path]) -> None:
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console
-    from ibsd.reporting.doctor_page import HEADER, cells, counted, sentences, summary, worst_first
+    from ibsd.reporting.doctor import HEADER, cells, counted, sentences, summary, worst_first
 
     console = output_console()
     for name, value in summary(examination):
@@ -125,7 +142,9 @@ def show(examination: Examination, targets: list[Path]) -> None:
     if bad:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in HEADER:
-            table.add_column(heading, justify="left" if heading in ("pair", "set", "found") else "right")
+            table.add_column(
+                heading, justify="left" if heading in ("pair", "set", "found") else "right"
+            )
         for health in bad[:MOST_ROWS]:
             table.add_row(*(cell.replace("[", "\\[") for cell in cells(health)))
         console.print()
@@ -133,7 +152,10 @@ def show(examination: Examination, targets: list[Path]) -> None:
         if len(bad) > MOST_ROWS:
             console.print(f"and {counted(len(bad) - MOST_ROWS, 'more pair')}")
     console.print()
-    console.print("; ".join(sentences(examination)) or "nothing that speaks against training on these pairs", markup=False)
+    console.print(
+        "; ".join(sentences(examination)) or "nothing that speaks against training on these pairs",
+        markup=False,
+    )
     console.print(f"to leave out: {counted(len(examination.drop), 'file')}", markup=False)
     if targets:
         console.print(f"written: {', '.join(map(str, targets))}", markup=False)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from ibsd.evaluation.efficiency import Cost
-    from ibsd.export.efficiency import Counts, Measurement
+    from ibsd.efficiency.count import Cost
+    from ibsd.efficiency.measure import Counts, Measurement
 
 
 def efficiency(
@@ -29,13 +29,15 @@ def efficiency(
 
     $ ibsd efficiency ibsd.safetensors plain.safetensors
 
-    How a network was trained costs nothing: counts are equal, and so is the time but for noise. Each file runs in a process of its own,
+    How a network was trained costs nothing: counts are equal, and so is the time but for noise.
+    Each file runs in a process of its own,
     through the model that ibsd export made of it if there is one, and what ran is what is counted.
 
     Parameters
     ----------
     weights:
-        Weight files (.safetensors, or a published .pth), names from ibsd models, or models from ibsd export (.xml, .onnx).
+        Weight files (.safetensors, or a published .pth), names from ibsd models, or models from
+        ibsd export (.xml, .onnx).
     size:
         Side of the picture that goes in, in pixels.
     runs:
@@ -56,13 +58,15 @@ def efficiency(
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console, print_json, refuse_existing, status_console
-    from ibsd.export.efficiency import measured
-    from ibsd.files import write_whole
+    from ibsd.efficiency.measure import measured
+    from ibsd.system import write_whole
     from ibsd.types import InputError
     from ibsd.weights import named_or_file
 
     if not weights:
-        raise InputError("there is nothing to measure: name weight files or exported models, as ibsd efficiency --help shows")
+        raise InputError(
+            "there is nothing to measure: name weight files or exported models, as ibsd efficiency --help shows"
+        )
     if size < 1 or runs < 1:
         raise InputError(f"--size is {size} and --runs is {runs}: both must be 1 or more")
     refuse_existing([output] if output else [], force)
@@ -99,15 +103,16 @@ def efficiency(
 
 
 def counted_in(path: Path, found: Measurement, backend: str, precision: str) -> Cost | Counts:
-    """Counts of what ran: in the exported model's graph, where OpenVINO is there to read it, else of the student in torch."""
-    from ibsd.export.efficiency import counted
-    from ibsd.upscaling.backends import chosen_file, installed
-    from ibsd.upscaling.exported import BACKEND_OF_SUFFIX
+    """Counts of what ran: in the exported model's graph, where OpenVINO is there to read it, else
+    of the student in torch."""
+    from ibsd.efficiency.measure import counted
+    from ibsd.inference.exported import BACKEND_OF_SUFFIX
+    from ibsd.inference.open import chosen_file, installed
 
     _, file = chosen_file(path, backend, precision, "cpu")
     if file.suffix in BACKEND_OF_SUFFIX and installed("openvino"):
         return counted(file, *found.lr)
-    from ibsd.evaluation.efficiency import count_cost
+    from ibsd.efficiency.count import count_cost
     from ibsd.students import load_student
 
     spec = load_student(path).spec

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ibsd.files import make_folder, write_whole
-from ibsd.reporting.figures import better, described, figure, signed
+from ibsd.reporting.format import better, described, figure, signed
+from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def evaluate(
         raise InputError("--matrix makes its own pairs: leave out --lr, --hr and --split")
     files, folder = (paths, None) if lr or matrix else (paths[:-1], paths[-1] if paths else None)
     if not files:
-        raise InputError("something is missing: name one or more weight files and then the folder of pairs, as ibsd evaluate --help shows")
+        raise InputError(
+            "something is missing: name one or more weight files and then the folder of pairs, as ibsd evaluate --help shows"
+        )
     from ibsd.cli.terminal import output_console, refuse_existing
 
     names = ("matrix.json",) if matrix else ("scores.json", "scores.csv")
@@ -111,20 +113,34 @@ def evaluate(
         console.print(f"\nwritten: {targets[0]} and {targets[1]}", markup=False)
 
 
-def print_matrix(students: dict[str, Student], folder: Path, scale: Scale, lpips: bool, targets: Sequence[Path], as_json: bool) -> None:
-    """Scores under every family, a line each: PSNR-Y (basicsr) and difference to bicubic, and LPIPS; written and printed."""
+def print_matrix(
+    students: dict[str, Student],
+    folder: Path,
+    scale: Scale,
+    lpips: bool,
+    targets: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """Scores under every family, a line each: PSNR-Y (basicsr) and difference to bicubic, and
+    LPIPS; written and printed."""
     from json import dumps
 
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console, status_console
-    from ibsd.data.photograph_patches import find_photographs
+    from ibsd.data.degraded_patches import find_photographs
     from ibsd.evaluation.matrix import degradation_matrix
 
     console = status_console()
-    say = (lambda family: console.print(f"scored: {family}", markup=False)) if console.is_terminal else None
+    log = (
+        (lambda family: console.print(f"scored: {family}", markup=False))
+        if console.is_terminal
+        else None
+    )
     device = next(next(iter(students.values())).parameters()).device
-    tables = degradation_matrix(students, find_photographs(folder), scale, device=device, lpips=lpips, on_family=say)
+    tables = degradation_matrix(
+        students, find_photographs(folder), scale, device=device, lpips=lpips, on_family=log
+    )
     found = {family: table.means for family, table in tables.items()}
     text = dumps(found, indent=1) + "\n"
     if targets:
@@ -133,17 +149,27 @@ def print_matrix(students: dict[str, Student], folder: Path, scale: Scale, lpips
     if as_json:
         print(text, end="")
         return
-    shown = Table(title=f"PSNR-Y under each degradation at x{scale}, difference to bicubic", title_justify="left", box=None, pad_edge=False)
+    shown = Table(
+        title=f"PSNR-Y under each degradation at x{scale}, difference to bicubic",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for header in ("degradation", "bicubic", *students):
         shown.add_column(header, justify="left" if header == "degradation" else "right")
     for family, means in found.items():
         base, *own = (means[method]["basicsr-y"]["psnr_y"] for method in ("bicubic", *students))
-        shown.add_row(family, figure("psnr_y", base), *(f"{figure('psnr_y', x)} {coloured('psnr_y', x - base)}" for x in own))
+        shown.add_row(
+            family,
+            figure("psnr_y", base),
+            *(f"{figure('psnr_y', x)} {coloured('psnr_y', x - base)}" for x in own),
+        )
     output_console().print(shown)
 
 
 def chosen_pairs(folder: Path, split: Split | None, scale: Scale) -> tuple[Pair, ...]:
-    """Pairs of a folder that holds LR and HR, or any known layout. InputError where the split is not there."""
+    """Pairs of a folder that holds LR and HR, or any known layout. InputError where the split is
+    not there."""
     from ibsd.cli.terminal import status_console
     from ibsd.data.layouts import PUBLISHED, find_data
     from ibsd.data.pairs import find_pairs
@@ -159,21 +185,28 @@ def chosen_pairs(folder: Path, split: Split | None, scale: Scale) -> tuple[Pair,
     wanted = split or "test"
     pairs: tuple[Pair, ...] = sets.all() if wanted == "all" else getattr(sets, wanted)
     if not pairs:
-        there = " or ".join(f"--split {name}" for name in ("test", "val", "train") if getattr(sets, name))
+        there = " or ".join(
+            f"--split {name}" for name in ("test", "val", "train") if getattr(sets, name)
+        )
         raise InputError(f"{folder} holds no {wanted}_LR and {wanted}_HR: add them, or {there}")
     return pairs
 
 
 def opened(files: Sequence[Path], device: str) -> dict[str, Student]:
     """The networks of the weight files by the names that the tables give them, on the device."""
+    from ibsd.inference.torch_backend import chosen_device
     from ibsd.students import load_student
-    from ibsd.upscaling.torch_backend import chosen_device
 
     torch_device = chosen_device(device)
-    return {name: load_student(file).to(torch_device) for name, file in zip(method_names(files), files, strict=True)}
+    return {
+        name: load_student(file).to(torch_device)
+        for name, file in zip(method_names(files), files, strict=True)
+    }
 
 
-def scored(students: dict[str, Student], pairs: Sequence[Pair], scale: Scale, lpips: bool) -> ScoreTable:
+def scored(
+    students: dict[str, Student], pairs: Sequence[Pair], scale: Scale, lpips: bool
+) -> ScoreTable:
     """Checks the pairs and scores the networks on them, with a bar."""
     from rich.progress import track
 
@@ -184,9 +217,18 @@ def scored(students: dict[str, Student], pairs: Sequence[Pair], scale: Scale, lp
     device = next(next(iter(students.values())).parameters()).device
     check_pairs(pairs, scale)
     console = status_console()
-    images = iter(track(pairs, "scoring", console=console, transient=True) if console.is_terminal else pairs)
+    images = iter(
+        track(pairs, "scoring", console=console, transient=True) if console.is_terminal else pairs
+    )
     next(images)
-    return evaluate_methods(students, pairs, scale, device, lpips, on_image=lambda done, name: next(images, None) and None)
+    return evaluate_methods(
+        students,
+        pairs,
+        scale,
+        device,
+        lpips,
+        on_image=lambda done, name: next(images, None) and None,
+    )
 
 
 def common_scale(files: Sequence[Path], students: Sequence[Student]) -> Scale:
@@ -200,20 +242,33 @@ def common_scale(files: Sequence[Path], students: Sequence[Student]) -> Scale:
 
 
 def method_names(files: Sequence[Path]) -> list[str]:
-    """File stems; where two are equal, with the folder's name before; where that is not enough either, the whole path."""
-    for name in (lambda file: file.stem, lambda file: f"{file.absolute().parent.name}/{file.stem}", str):
+    """File stems; where two are equal, with the folder's name before; where that is not enough
+    either, the whole path."""
+    for name in (
+        lambda file: file.stem,
+        lambda file: f"{file.absolute().parent.name}/{file.stem}",
+        str,
+    ):
         names = [name(file) for file in files]
         if len(set(names)) == len(names) and "bicubic" not in names:
             return names
-    raise InputError(f"{', '.join(map(str, files))}: the same weight file twice, or one called bicubic: name each once")
+    raise InputError(
+        f"{', '.join(map(str, files))}: the same weight file twice, or one called bicubic: name each once"
+    )
 
 
 def means(table: ScoreTable) -> Table:
-    """Means over the images: a line per metric, a column per method with its difference to bicubic."""
+    """Means over the images: a line per metric, a column per method with its difference to
+    bicubic."""
     from rich.table import Table
 
     images = f"{table.num_images} image{'' if table.num_images == 1 else 's'}"
-    shown = Table(title=f"means over {images} at x{table.scale}, and difference to bicubic", title_justify="left", box=None, pad_edge=False)
+    shown = Table(
+        title=f"means over {images} at x{table.scale}, and difference to bicubic",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for header in ("protocol", "metric"):
         shown.add_column(header, style="dim" if header == "protocol" else None)
     for method in table.methods:
@@ -228,7 +283,12 @@ def means(table: ScoreTable) -> Table:
             cells.append(f"{figure(metric, value)} {coloured(metric, value - base)}")
         shown.add_row("" if protocol == previous else protocol, described(metric), *cells)
         previous = protocol
-    shown.add_row("", "seconds an image", *(f"{table.seconds[method] / table.num_images:.2f}" for method in table.methods), style="dim")
+    shown.add_row(
+        "",
+        "seconds an image",
+        *(f"{table.seconds[method] / table.num_images:.2f}" for method in table.methods),
+        style="dim",
+    )
     return shown
 
 
@@ -236,7 +296,9 @@ def per_image(table: ScoreTable, protocol: str = "basicsr-y", metric: str = "psn
     """One metric of every image."""
     from rich.table import Table
 
-    shown = Table(title=f"{described(metric)} ({protocol})", title_justify="left", box=None, pad_edge=False)
+    shown = Table(
+        title=f"{described(metric)} ({protocol})", title_justify="left", box=None, pad_edge=False
+    )
     shown.add_column("image")
     rows: dict[str, list[str]] = {}
     for method in table.methods:

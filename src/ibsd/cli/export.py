@@ -18,7 +18,8 @@ def export(
     force: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Make a model for another runtime from trained weights, of any picture size, and certify that it computes the same.
+    """Make a model for another runtime from trained weights, of any picture size, and certify that
+    it computes the same.
 
     For example:
 
@@ -28,9 +29,11 @@ def export(
 
     $ ibsd export imdn-x4 --format ncnn -o imdn-x4.param
 
-    The certificate (FILE.certificate.json) holds the sizes at which both ran, the largest difference and the PSNR to torch at each.
+    The certificate (FILE.certificate.json) holds the sizes at which both ran, the largest
+    difference and the PSNR to torch at each.
 
-    A model that differs is not written, and the exit code is 1, because that is a defect of ibsd or of a converter, not yours.
+    A model that differs is not written, and the exit code is 1, because that is a defect of ibsd or
+    of a converter, not yours.
 
     Parameters
     ----------
@@ -39,7 +42,8 @@ def export(
     format:
         onnx, openvino, ncnn (for Upscayl and its like) or safetensors.
     output:
-        The file to write; by default beside the weights, where ibsd upscale finds it, or in this folder for weights named as ibsd models does.
+        The file to write; by default beside the weights, where ibsd upscale finds it, or in this
+        folder for weights named as ibsd models does.
     int8:
         For onnx and openvino: 8 bits, calibrated on the photographs inside ibsd.
     force:
@@ -48,7 +52,7 @@ def export(
         Print the file and what the certificate compared as JSON.
     """
     from ibsd.cli.terminal import output_console, print_json, status_console
-    from ibsd.export.exporting import ParityError, export_student
+    from ibsd.export.export import ParityError, export_student
 
     with status_console().status("exporting"):
         try:
@@ -57,12 +61,22 @@ def export(
             print(f"ibsd: {error}", file=sys.stderr)
             return 1
     if json:
-        print_json({"file": written, "compared": {precision: [vars(each) for each in found] for precision, found in compared.items()}})
+        print_json(
+            {
+                "file": written,
+                "compared": {
+                    precision: [vars(each) for each in found]
+                    for precision, found in compared.items()
+                },
+            }
+        )
         return 0
     console = output_console()
     console.print(f"{weights} -> {written}", markup=False)
     for precision, comparisons in compared.items():
         worst = min(each.psnr_db for each in comparisons)
         largest = max(each.largest_difference for each in comparisons)
-        console.print(f"{precision}: {worst:.1f} dB or more to torch at {len(comparisons)} sizes, largest difference {largest:.1e}")
+        console.print(
+            f"{precision}: {worst:.1f} dB or more to torch at {len(comparisons)} sizes, largest difference {largest:.1e}"
+        )
     return 0

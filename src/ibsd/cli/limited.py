@@ -1,7 +1,7 @@
 """Under a limit on memory (`ulimit -v`) the work is done in a child process.
 
-Where an allocation fails, libraries in C (glib in libvips, OpenBLAS, OpenVINO) abort, exit or crash, which no Python in the same process can turn
-into a sentence: the parent can.
+Where an allocation fails, libraries in C (glib in libvips, OpenBLAS, OpenVINO) abort, exit or
+crash, which no Python in the same process can turn into a sentence: the parent can.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ def memory_is_limited() -> bool:
 
 
 def memory_is_used_up() -> bool:
-    """Whether this process has come close to its limit: then an error of any kind may be an allocation that failed."""
+    """Whether this process has come close to its limit: then an error of any kind may be an
+    allocation that failed."""
     if not memory_is_limited():
         return False
     import resource
 
     try:
         peak = re.search(r"VmPeak:\s*(\d+) kB", Path("/proc/self/status").read_text())
-        return peak is not None and 1024 * int(peak[1]) > resource.getrlimit(resource.RLIMIT_AS)[0] - CLOSE_BYTES
+        return (
+            peak is not None
+            and 1024 * int(peak[1]) > resource.getrlimit(resource.RLIMIT_AS)[0] - CLOSE_BYTES
+        )
     except MemoryError:
         return True
     except OSError:  # without /proc
@@ -45,9 +49,11 @@ def memory_is_used_up() -> bool:
 
 
 def in_child(work: Callable[[], int]) -> int | None:
-    """Forks, and returns twice: in the child, which does the work, and in the parent once the child has ended, the exit code; None if there is none.
+    """Forks, and returns twice: in the child, which does the work, and in the parent once the child
+    has ended, the exit code; None if there is none.
 
-    The child has a process group of its own, so that Ctrl-C reaches it once, by way of the parent; it does not outlive the parent.
+    The child has a process group of its own, so that Ctrl-C reaches it once, by way of the parent;
+    it does not outlive the parent.
     """
     reading, writing = os.pipe()
     parent, child = os.getpid(), os.fork()

@@ -1,7 +1,7 @@
 """The entry point: commands by name, and what becomes of every error.
 
-Exit codes: 0 done, 2 the user's input is wrong (one sentence on stderr), 1 a defect of ours (with its traceback), 128 + n ended by
-signal n.
+Exit codes: 0 done, 2 the user's input is wrong (one sentence on stderr), 1 a defect of ours (with
+its traceback), 128 + n ended by signal n.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ibsd.cli.signals import Ended, StopRequests
 from ibsd.cli.students import students
 from ibsd.cli.train import train
 from ibsd.cli.upscale import upscale
-from ibsd.exhaustion import NO_MEMORY, exhausted
+from ibsd.system import NO_MEMORY, exhausted
 from ibsd.types import InputError
 
 app = App(
@@ -89,9 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(NO_MEMORY) if code is None else code
     given = list(sys.argv[1:] if arguments is None else arguments)
     if any("\0" in argument for argument in given):
-        return complain("an argument holds a null byte, which no name of a file can: check the command line")
+        return complain(
+            "an argument holds a null byte, which no name of a file can: check the command line"
+        )
     try:
-        with StopRequests(at_once=True):  # so that whoever is at work cleans up: partial files, private folders, processes
+        with StopRequests(
+            at_once=True
+        ):  # so that whoever is at work cleans up: partial files, private folders, processes
             code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -112,8 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            return complain(f"{str(error.filename)[:60]}... is too long for the name of a file: check the command line")
-        if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ibsd"):
+            return complain(
+                f"{str(error.filename)[:60]}... is too long for the name of a file: check the command line"
+            )
+        if (
+            isinstance(error, ModuleNotFoundError)
+            and error.name
+            and not error.name.startswith("ibsd")
+        ):
             return complain(f"{error.name} is not installed: pip install ibsd brings it")
         sentence = exhausted(error) or (NO_MEMORY if memory_is_used_up() else None)
         return complain(sentence) if sentence else apologise(given)

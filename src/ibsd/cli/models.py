@@ -8,7 +8,8 @@ from cyclopts import Parameter
 
 
 def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """List the weights that ibsd brings, and the networks that can be trained, with their parameters at each scale.
+    """List the weights that ibsd brings, and the networks that can be trained, with their
+    parameters at each scale.
 
     For example:
 
@@ -63,7 +64,12 @@ def trainable() -> dict[str, dict[int, int]]:
 
     with torch.device("meta"):  # counted, not filled
         return {
-            name: {scale: sum(parameter.numel() for parameter in create_student(name, scale).parameters()) for scale in SCALES}
+            name: {
+                scale: sum(
+                    parameter.numel() for parameter in create_student(name, scale).parameters()
+                )
+                for scale in SCALES
+            }
             for name in STUDENTS
         }
 
@@ -82,10 +88,18 @@ def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> 
         table.add_column(header, justify="right")
     table.add_column("aim")
     for row in weights:
-        table.add_row(row["name"], f"x{row['scale']}", f"{row['parameters']:,}", f"{row['bytes'] / 1024:,.0f}", row["aim"])
+        table.add_row(
+            row["name"],
+            f"x{row['scale']}",
+            f"{row['parameters']:,}",
+            f"{row['bytes'] / 1024:,.0f}",
+            row["aim"],
+        )
     console.print(table)
     console.print(
-        f"\nModel cards: {FOLDER}. Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n", markup=False, soft_wrap=True
+        f"\nModel cards: {FOLDER}. Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n",
+        markup=False,
+        soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("network")
@@ -94,4 +108,6 @@ def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> 
     for name, sizes in networks.items():
         table.add_row(name, *(f"{size:,}" for size in sizes.values()))
     console.print(table)
-    console.print("\nA config names one under \\[student]: name, scale and, as options, what the network offers (imdn: width, num_blocks).")
+    console.print(
+        "\nA config names one under \\[student]: name, scale and, as options, what the network offers (imdn: width, num_blocks)."
+    )

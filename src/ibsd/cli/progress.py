@@ -1,4 +1,5 @@
-"""Following trainings: bars with rate and time left on a terminal, a line now and then where the output goes to a file."""
+"""Following trainings: bars with rate and time left on a terminal, a line now and then where the
+output goes to a file."""
 
 from __future__ import annotations
 
@@ -36,14 +37,17 @@ class TrainingProgress:
         if self.console.is_terminal:
             self.bars = _bars(self.console)
             self.bars.start()
-            self.tasks = {name: self.bars.add_task(name, total=steps, figures="", start=False) for name, steps in self.runs.items()}
+            self.tasks = {
+                name: self.bars.add_task(name, total=steps, figures="", start=False)
+                for name, steps in self.runs.items()
+            }
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.bars is not None:
             self.bars.stop()
 
-    def say(self, name: str, sentence: str) -> None:
+    def log(self, name: str, sentence: str) -> None:
         """A remark of a run."""
         self.console.print(f"{self.prefix(name)}{sentence}", markup=False)
 
@@ -66,13 +70,17 @@ class TrainingProgress:
             if step > first and now > started:
                 rate = (step - first) / (now - started)
                 parts += [f"{rate:.2f} steps/s", f"{clock((self.runs[name] - step) / rate)} left"]
-            self.console.print(f"{self.prefix(name)}{'  '.join([*parts, figures]).rstrip()}", markup=False)
+            self.console.print(
+                f"{self.prefix(name)}{'  '.join([*parts, figures]).rstrip()}", markup=False
+            )
 
     def on_validation(self, name: str, step: int, scores: Mapping[str, float]) -> None:
         """After a validation."""
         self.scores[name] = f"val {scores['psnr_y']:.2f} dB" if "psnr_y" in scores else ""
         if self.bars is None:
-            self.console.print(f"{self.prefix(name)}step {step:,}: {self.scores[name]}", markup=False)
+            self.console.print(
+                f"{self.prefix(name)}step {step:,}: {self.scores[name]}", markup=False
+            )
 
     def prefix(self, name: str) -> str:
         return f"{name}: " if len(self.runs) > 1 else ""
@@ -86,13 +94,28 @@ def clock(seconds: float) -> str:
 
 
 def _bars(console: Console) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.1f}/s" if speed >= 1 else f"{1 / max(speed, 1e-9):.1f} s each", style="dim")
+            return Text(
+                ""
+                if speed is None
+                else f"{speed:.1f}/s"
+                if speed >= 1
+                else f"{1 / max(speed, 1e-9):.1f} s each",
+                style="dim",
+            )
 
     return Progress(
         TextColumn("[bold]{task.description}"),

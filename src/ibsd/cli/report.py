@@ -17,7 +17,8 @@ def report(
     pictures: Annotated[bool, Parameter(negative="--no-pictures")] = True,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Write one page about runs, a comparison, scores: a single HTML file that needs nothing beside it.
+    """Write one page about runs, a comparison, scores: a single HTML file that needs nothing beside
+    it.
 
     For example:
 
@@ -27,8 +28,9 @@ def report(
 
     $ ibsd report comparison/ matrix/ -o report.html
 
-    Pictures before and after come from val, and from inside ibsd where the run had none; never from test. A comparison's page with pictures
-    is the one that ibsd compare writes, with --table without making runs.
+    Pictures before and after come from val, and from inside ibsd where the run had none; never from
+    test. A comparison's page with pictures is the one that ibsd compare writes, with --table
+    without making runs.
 
     Parameters
     ----------
@@ -44,14 +46,18 @@ def report(
         Print where the page is as JSON.
     """
     if not folders:
-        raise InputError("there is nothing to report on: name folders of ibsd train, compare or evaluate, as ibsd report --help shows")
+        raise InputError(
+            "there is nothing to report on: name folders of ibsd train, compare or evaluate, as ibsd report --help shows"
+        )
     if missing := next((folder for folder in folders if not folder.is_dir()), None):
-        raise InputError(f"{missing}: is no folder; name one that ibsd train, compare or evaluate wrote")
+        raise InputError(
+            f"{missing}: is no folder; name one that ibsd train, compare or evaluate wrote"
+        )
     if output is None and len(folders) > 1:
         raise InputError("several folders give one page: say where it goes with -o FILE.html")
     from ibsd.cli.terminal import output_console, print_json, refuse_existing, status_console
-    from ibsd.report import NAME, RUN
-    from ibsd.report import report as write_report
+    from ibsd.commands.report import NAME, RUN
+    from ibsd.commands.report import report as write_report
 
     target = output or next(iter(folders)) / NAME
     if output is not None or not (target.parent / RUN).is_file():

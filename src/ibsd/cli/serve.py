@@ -38,19 +38,22 @@ def serve(
 
     $ ibsd serve --weights last.safetensors --port 0
 
-    The page is for this machine alone; nothing that is dropped on it leaves it, and nothing is left of it when the page or the server is
-    closed. Ctrl-C ends the server.
+    The page is for this machine alone; nothing that is dropped on it leaves it, and nothing is left
+    of it when the page or the server is closed. Ctrl-C ends the server.
 
     Parameters
     ----------
     weights:
-        Weight files, exported models, and folders of them; may be given several times. By default those that ibsd brings.
+        Weight files, exported models, and folders of them; may be given several times. By default
+        those that ibsd brings.
     port:
         Where to listen; 0 takes a free port.
     host:
-        The address to listen on. Any other than 127.0.0.1 lets other machines in, without a password.
+        The address to listen on. Any other than 127.0.0.1 lets other machines in, without a
+        password.
     name:
-        A name under which other machines reach this one, if it is no number; may be given several times.
+        A name under which other machines reach this one, if it is no number; may be given several
+        times.
     max_upload_mb:
         Largest file, in megabytes.
     max_megapixels:
@@ -66,7 +69,9 @@ def serve(
     json:
         Print the address as JSON once the page answers.
     """
-    if missing := next((package for package in ("starlette", "uvicorn") if find_spec(package) is None), None):
+    if missing := next(
+        (package for package in ("starlette", "uvicorn") if find_spec(package) is None), None
+    ):
         raise InputError(f"{missing} is not installed: pip install 'ibsd[app]'")
     if not 0 <= port < 65536:
         raise InputError(f"--port is {port}: choose 0 to 65535")
@@ -81,7 +86,7 @@ def serve(
     if wrong := next((key for key, value in settings.items() if not value > 0), None):
         raise InputError(f"{wrong} is {settings[wrong]:g}: it must be more than 0")
     from ibsd.app.limits import Limits
-    from ibsd.app.serve import serve as answer
+    from ibsd.app.server import serve as answer
     from ibsd.app.weights import find_choices
 
     limits = Limits(
@@ -94,6 +99,11 @@ def serve(
     )
 
     def ready(address: str) -> None:
-        print(json_format.dumps({"url": address}) if json else f"ibsd is at {address} (Ctrl-C ends it)", flush=True)
+        print(
+            json_format.dumps({"url": address})
+            if json
+            else f"ibsd is at {address} (Ctrl-C ends it)",
+            flush=True,
+        )
 
     answer(find_choices(weights or []), limits, host, port, name or (), ready)

@@ -1,4 +1,5 @@
-"""Leaving when asked: the first Ctrl-C or SIGTERM is noted for whoever works, the second ends at once."""
+"""Leaving when asked: the first Ctrl-C or SIGTERM is noted for whoever works, the second ends at
+once."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from types import FrameType
 
 
 class Ended(BaseException):
-    """A signal that ends the program now. Like KeyboardInterrupt it is no Exception, so that nobody takes it for an error."""
+    """A signal that ends the program now. Like KeyboardInterrupt it is no Exception, so that nobody
+    takes it for an error."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -19,8 +21,10 @@ class StopRequests:
     """While entered, takes SIGINT and SIGTERM.
 
     Args:
-        at_once: whether already the first one raises `Ended`; else it is kept in `received`, and only the second one raises.
-        patient: whether all further ones are passed over, because torchrun repeats what the terminal has sent already.
+        at_once: whether already the first one raises `Ended`; else it is kept in `received`, and
+            only the second one raises.
+        patient: whether all further ones are passed over, because torchrun repeats what the
+            terminal has sent already.
     """
 
     def __init__(self, at_once: bool = False, patient: bool = False) -> None:
@@ -29,7 +33,10 @@ class StopRequests:
         """Number of the first signal, 0 for none yet."""
 
     def __enter__(self) -> StopRequests:
-        self.before = {number: signal.signal(number, self.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.before = {
+            number: signal.signal(number, self.receive)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,7 +49,9 @@ class StopRequests:
         if self.at_once or self.received:
             raise Ended(number)
         self.received = number
-        os.write(2, b"\nstopping after this step, then saving; once more to leave at once\n")  # print is not safe inside a handler
+        os.write(
+            2, b"\nstopping after this step, then saving; once more to leave at once\n"
+        )  # print is not safe inside a handler
 
     def reason(self) -> str | None:
         """For `Callbacks.stop_requested`."""

@@ -26,7 +26,8 @@ def students(
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Compare the networks that can be trained: size, work, speed and memory here, and whose weights they load.
+    """Compare the networks that can be trained: size, work, speed and memory here, and whose
+    weights they load.
 
     For example:
 
@@ -63,18 +64,27 @@ def students(
     if unknown := next((name for name in names if name not in STUDENTS), None):
         raise InputError(f"unknown network {unknown!r}; there are: {', '.join(STUDENTS)}")
     with status_console().status("measuring" if measure else "counting"):
-        rows = [figures(name, scale, (side, repeats, threads) if measure else None) for name in names or STUDENTS]
+        rows = [
+            figures(name, scale, (side, repeats, threads) if measure else None)
+            for name in names or STUDENTS
+        ]
     if json:
-        print_json({"scale": scale, "output": OUTPUT, "side": side, "threads": threads, "students": rows})
+        print_json(
+            {"scale": scale, "output": OUTPUT, "side": side, "threads": threads, "students": rows}
+        )
         return
-    show(rows, scale, f"{side}x{side} px, {threads} thread{'' if threads == 1 else 's'}" if measure else None)
+    show(
+        rows,
+        scale,
+        f"{side}x{side} px, {threads} thread{'' if threads == 1 else 's'}" if measure else None,
+    )
 
 
 def figures(name: str, scale: int, timing: tuple[int, int, int] | None) -> dict[str, Any]:
     """All that is known of a network at a scale; `timing` is side, repeats and threads."""
     import torch
 
-    from ibsd.evaluation.efficiency import count_cost
+    from ibsd.efficiency.count import count_cost
     from ibsd.students import STUDENTS, create_student
     from ibsd.students.facts import facts_of, tiling_advice
 
@@ -84,7 +94,11 @@ def figures(name: str, scale: int, timing: tuple[int, int, int] | None) -> dict[
     facts = facts_of(STUDENTS[name])
     row: dict[str, Any] = {"name": name} | dataclasses.asdict(count_cost(name, scale, lr_size))
     if timing:
-        done = subprocess.run([sys.executable, "-c", MEASURE, name, str(scale), *map(str, timing)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, name, str(scale), *map(str, timing)],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             raise RuntimeError(f"timing {name}: {done.stderr}")
         seconds, memory = done.stdout.split()
@@ -101,10 +115,11 @@ def figures(name: str, scale: int, timing: tuple[int, int, int] | None) -> dict[
 
 
 def measure(name: str, scale: int, side: int, repeats: int, threads: int) -> tuple[float, int]:
-    """(median seconds, most memory in bytes) of a fresh network on a square picture, in a process that has done nothing else."""
+    """(median seconds, most memory in bytes) of a fresh network on a square picture, in a process
+    that has done nothing else."""
     import torch
 
-    from ibsd.evaluation.efficiency import median_seconds, peak_memory_bytes
+    from ibsd.efficiency.count import median_seconds, peak_memory_bytes
     from ibsd.students import create_student
 
     torch.set_num_threads(threads)
@@ -121,19 +136,37 @@ def show(rows: Iterable[dict[str, Any]], scale: int, timed: str | None) -> None:
 
     from ibsd.cli.terminal import output_console
 
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"networks at x{scale}, as published", title_justify="left")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title=f"networks at x{scale}, as published",
+        title_justify="left",
+    )
     table.add_column("network")
-    for heading in ("parameters", "multiply-adds", "activations", *(("ms here", "MiB here") if timed else ())):
+    for heading in (
+        "parameters",
+        "multiply-adds",
+        "activations",
+        *(("ms here", "MiB here") if timed else ()),
+    ):
         table.add_column(heading, justify="right")
     for heading in ("nodes", "weights from"):
         table.add_column(heading)
     for row in rows:
-        here = (f"{row['milliseconds']:,.0f}", f"{row['memory_bytes'] / 2**20:,.0f}") if timed else ()
-        costs = f"{row['parameters']:,}", f"{row['multiply_adds'] / 1e9:,.1f} G", f"{row['activations'] / 1e6:,.0f} M"
+        here = (
+            (f"{row['milliseconds']:,.0f}", f"{row['memory_bytes'] / 2**20:,.0f}") if timed else ()
+        )
+        costs = (
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e9:,.1f} G",
+            f"{row['activations'] / 1e6:,.0f} M",
+        )
         table.add_row(row["name"], *costs, *here, row["nodes"], row["weights"])
     console = output_console()
     console.print(table)
     size = f"multiply-adds and activations: for an output of {OUTPUT[1]}x{OUTPUT[0]} px"
     console.print(
-        f"\n{size}{f'; ms and MiB: LR {timed}, on this machine' if timed else ''}. How they are counted: docs/students.md", style="dim"
+        f"\n{size}{f'; ms and MiB: LR {timed}, on this machine' if timed else ''}. How they are counted: docs/students.md",
+        style="dim",
     )

@@ -1,4 +1,5 @@
-"""Consoles: results on stdout, for people or with --json as one JSON value; everything on the way there on stderr."""
+"""Consoles: results on stdout, for people or with --json as one JSON value; everything on the way
+there on stderr."""
 
 from __future__ import annotations
 
@@ -48,13 +49,22 @@ def _console(stderr: bool) -> Console:
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else PIPED_WIDTH)
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        soft_wrap=not terminal,
+        width=None if terminal else PIPED_WIDTH,
+    )
 
 
 def refuse_existing(paths: Iterable[Path], force: bool) -> None:
     """InputError if a file that is to be written exists, unless `force`."""
     for path in paths:
         if os.path.isdir(path):
-            raise InputError(f"{path} is a folder where a file is to be written: choose another output")
+            raise InputError(
+                f"{path} is a folder where a file is to be written: choose another output"
+            )
         if os.path.lexists(path) and not force:
-            raise InputError(f"{path} exists already: choose another output, or --force to replace it")
+            raise InputError(
+                f"{path} exists already: choose another output, or --force to replace it"
+            )

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
-    from ibsd.config import Config
-    from ibsd.processes import Processes
+    from ibsd.config.run import Config
+    from ibsd.distributed import Processes
     from ibsd.training import TrainingResult
 
 
@@ -50,36 +50,41 @@ def train(
     json:
         Print the result as one JSON object.
     """
-    from ibsd.processes import joined
+    from ibsd.distributed import joined
 
     overrides = (*overrides, "run.deterministic=true") if deterministic else overrides
     with joined() as processes:
         return run(config, overrides, resume, json, processes)
 
 
-def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, processes: Processes) -> int:
+def run(
+    path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, processes: Processes
+) -> int:
     """What the command does in this process; returns the exit code."""
-    from ibsd.assembly import Callbacks
-    from ibsd.assembly import train as train_run
-    from ibsd.assembly_report import report_runs
     from ibsd.cli.progress import TrainingProgress
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, print_json
-    from ibsd.config import load_config
+    from ibsd.commands.report_runs import report_runs
+    from ibsd.commands.train import Callbacks
+    from ibsd.commands.train import train as train_run
+    from ibsd.config.run import load_config
 
     config = load_config(path, overrides)
     folder = Path(config.run.folder)
     name = folder.name
-    if not processes.first:
+    if not processes.is_main:
         with StopRequests(patient=True) as stop:
             result = train_run(config, resume, Callbacks(stop_requested=stop.reason), processes)
         return 0 if result.finished else 128 + stop.received
-    with StopRequests(patient=processes.size > 1) as stop, TrainingProgress({name: config.training.num_steps}) as progress:
+    with (
+        StopRequests(patient=processes.size > 1) as stop,
+        TrainingProgress({name: config.training.num_steps}) as progress,
+    ):
         result = train_run(
             config,
             resume,
             Callbacks(
-                say=lambda sentence: progress.say(name, sentence),
+                log=lambda sentence: progress.log(name, sentence),
                 on_step=lambda step, terms: progress.on_step(name, step, terms),
                 on_validation=lambda step, scores: progress.on_validation(name, step, scores),
                 stop_requested=stop.reason,
@@ -88,14 +93,23 @@ def run(path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, pro
         )
         try:
             report = report_runs([folder], folder / "report.html", pictures=result.finished)
-        except InputError as error:  # some pair is gone meanwhile: what was trained is there all the same
-            progress.say(name, f"the page goes without pictures: {error}")
+        except (
+            InputError
+        ) as error:  # some pair is gone meanwhile: what was trained is there all the same
+            progress.log(name, f"the page goes without pictures: {error}")
             report = report_runs([folder], folder / "report.html", pictures=False)
     if not result.finished and not stop.received:
         raise InputError(f"{folder}: stopped at step {result.step}: {result.reason}")
     command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])
     if as_json:
-        print_json({**vars(result), "folder": config.run.folder, "weights": weights(config), "report": report})
+        print_json(
+            {
+                **vars(result),
+                "folder": config.run.folder,
+                "weights": weights(config),
+                "report": report,
+            }
+        )
     else:
         output_console().print("\n".join(summary(config, result, report, command)), markup=False)
     return 0 if result.finished else 128 + stop.received
@@ -105,7 +119,9 @@ def weights(config: Config) -> dict[str, str]:
     """The weight files that the run has written, best guess for use first."""
     folder = Path(config.run.folder)
     return {
-        name: str(folder / f"{name}.safetensors") for name in ("last", "best", "last-raw") if (folder / f"{name}.safetensors").is_file()
+        name: str(folder / f"{name}.safetensors")
+        for name in ("last", "best", "last-raw")
+        if (folder / f"{name}.safetensors").is_file()
     }
 
 
@@ -115,13 +131,19 @@ def summary(config: Config, result: TrainingResult, report: Path, resume_command
 
     lines = []
     if result.finished:
-        lines.append(f"{result.step:,} steps done; {clock(result.seconds)} of training in this session")
+        lines.append(
+            f"{result.step:,} steps done; {clock(result.seconds)} of training in this session"
+        )
     else:
-        lines.append(f"{result.reason} at step {result.step:,} of {config.training.num_steps:,}; saved in {config.run.folder}/checkpoints")
+        lines.append(
+            f"{result.reason} at step {result.step:,} of {config.training.num_steps:,}; saved in {config.run.folder}/checkpoints"
+        )
     if result.best_step:
         lines.append(f"best on val: {result.best_score:.2f} dB PSNR-Y at step {result.best_step:,}")
     if result.skipped:
-        lines.append(f"{result.skipped} steps were skipped because their loss or gradient stood out")
+        lines.append(
+            f"{result.skipped} steps were skipped because their loss or gradient stood out"
+        )
     written = weights(config) if result.finished else {}
     lines += [f"weights: {file}" for file in list(written.values())[:2]]
     lines.append(f"report:  {report}")
@@ -130,4 +152,7 @@ def summary(config: Config, result: TrainingResult, report: Path, resume_command
     lines.append("next:")
     if config.data.pairs:
         lines.append(f"  {shlex.join(['ibsd', 'evaluate', written['last'], config.data.pairs])}")
-    return [*lines, f"  {shlex.join(['ibsd', 'upscale', 'photo.jpg', '-o', 'photo-large.png', '--weights', written['last']])}"]
+    return [
+        *lines,
+        f"  {shlex.join(['ibsd', 'upscale', 'photo.jpg', '-o', 'photo-large.png', '--weights', written['last']])}",
+    ]

@@ -52,8 +52,9 @@ def upscale(
     output:
         Folder for the results; for a single image it may be a file name.
     weights:
-        Weight file (.safetensors, or a published .pth), a name from ibsd models, or a model from ibsd export (.xml, .onnx), which needs no
-        torch. By default the weights for photographs that ibsd brings.
+        Weight file (.safetensors, or a published .pth), a name from ibsd models, or a model from
+        ibsd export (.xml, .onnx), which needs no torch. By default the weights for photographs that
+        ibsd brings.
     scale:
         4 or 2: which of the weights that ibsd brings. 4 unless given.
     tile:
@@ -69,30 +70,42 @@ def upscale(
     quality:
         1 to 100, for jpg, webp and avif.
     backend:
-        auto, torch, compiled, openvino or onnx. auto is what the file is for; for a weight file a model that ibsd export made of it, else torch.
+        auto, torch, compiled, openvino or onnx. auto is what the file is for; for a weight file a
+        model that ibsd export made of it, else torch.
     precision:
-        auto, fp32, bf16, fp16 (CUDA) or int8 (from a model exported with --int8). auto is the fastest that was checked against fp32.
+        auto, fp32, bf16, fp16 (CUDA) or int8 (from a model exported with --int8). auto is the
+        fastest that was checked against fp32.
     device:
         auto, cpu, cuda or cuda:0, for torch.
     json:
         Print what became of each file as JSON.
     """
     if not inputs:
-        raise InputError("there is nothing to upscale: name image files or folders, as ibsd upscale --help shows")
+        raise InputError(
+            "there is nothing to upscale: name image files or folders, as ibsd upscale --help shows"
+        )
     if output is None:
-        raise InputError("it is not said where the results go: add -o FOLDER, or -o FILE for a single image")
+        raise InputError(
+            "it is not said where the results go: add -o FOLDER, or -o FILE for a single image"
+        )
     if weights is None:
         weights = default_weights(4 if scale is None else scale)
     elif scale is not None:
-        raise InputError("--weights and --scale are both given: weights have a scale of their own, so leave out --scale")
+        raise InputError(
+            "--weights and --scale are both given: weights have a scale of their own, so leave out --scale"
+        )
     tile_px = tile_size(tile)
     from ibsd.cli.terminal import output_console, print_json, status_console
+    from ibsd.inference.open import open_network
     from ibsd.upscaling import summary, upscale_files
-    from ibsd.upscaling.backends import open_network
 
     console = status_console()
     network = open_network(
-        weights, backend=backend, precision=precision, device=device, say=lambda sentence: console.print(sentence, markup=False)
+        weights,
+        backend=backend,
+        precision=precision,
+        device=device,
+        log=lambda sentence: console.print(sentence, markup=False),
     )
     with ExitStack() as stack:
         files = tiles = None

@@ -1,7 +1,8 @@
-"""Which code a run's figures depend on: one hash for each module that its student, objective and training reach through their imports.
+"""Which code a run's figures depend on: one hash for each module that its student, objective and
+training reach through their imports.
 
-Comments, docstrings, layout, type annotations and the wording of raised errors do not count, and the hash is the same under every version
-of Python: it is taken from the syntax tree.
+Comments, docstrings, layout, type annotations and the wording of raised errors do not count, and
+the hash is the same under every version of Python: it is taken from the syntax tree.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 _IGNORED = {"annotation", "returns", "type_comment", "type_params", "kind", "ctx"}
 
 
-def code_fingerprint(package: Path, roots: Iterable[str], left_out: Collection[str] = ()) -> dict[str, str]:
+def code_fingerprint(
+    package: Path, roots: Iterable[str], left_out: Collection[str] = ()
+) -> dict[str, str]:
     """{module: 12 hex digits}, sorted, of `roots` and all that they import from the same package.
 
     Args:
@@ -43,7 +46,9 @@ def code_fingerprint(package: Path, roots: Iterable[str], left_out: Collection[s
 def _source(package: Path, module: str) -> Path | None:
     """The file of a module; None where the name is not a module's but something in one."""
     base = package.parent.joinpath(*module.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+    return next(
+        (path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None
+    )
 
 
 @cache
@@ -63,10 +68,22 @@ def _canonical(node: object) -> str:
     """The syntax tree as text, less what cannot move a figure."""
     if isinstance(node, ast.Raise):
         return "raise"
-    if isinstance(node, ast.JoinedStr):  # Python 3.12.0 and 3.12.1 end some format specs with an empty string
-        node = ast.JoinedStr([part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")])
+    if isinstance(
+        node, ast.JoinedStr
+    ):  # Python 3.12.0 and 3.12.1 end some format specs with an empty string
+        node = ast.JoinedStr(
+            [
+                part
+                for part in node.values
+                if not (isinstance(part, ast.Constant) and part.value == "")
+            ]
+        )
     if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if name not in _IGNORED and value is not None and value != [])
+        fields = (
+            (name, value)
+            for name, value in ast.iter_fields(node)
+            if name not in _IGNORED and value is not None and value != []
+        )
         return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"
     if isinstance(node, list):
         return f"[{','.join(_canonical(item) for item in node if not _is_text(item))}]"
@@ -75,4 +92,8 @@ def _canonical(node: object) -> str:
 
 def _is_text(node: object) -> bool:
     """Whether it is a statement that is only a string: a docstring, or one below a field."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,4 +1,5 @@
-"""What the examinations of all runs say: probe accuracies against the baseline of the same seed, and each arm's account."""
+"""What the examinations of all runs say: probe accuracies against the baseline of the same seed,
+and each arm's account."""
 
 from __future__ import annotations
 
@@ -7,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from ibsd.analysis.decomposition import PARTS, account
+from ibsd.analysis.information_probe import Reading
 from ibsd.comparison.examination import Examination
 from ibsd.comparison.outline import Outline, RunName
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, AccountLine, ProbeLine
 from ibsd.comparison.statistics import MIN_SEEDS, t_interval
-from ibsd.evaluation.account import PARTS, account
-from ibsd.evaluation.information_probe import Reading
 
 ALL = "all"
 Examinations = Mapping[RunName, Examination]
 
 
 def probe_lines(outline: Outline, examinations: Examinations) -> list[ProbeLine]:
-    """Of every arm, node and classifier, and of random weights and pixels, where the same was asked as of the baseline."""
+    """Of every arm, node and classifier, and of random weights and pixels, where the same was asked
+    as of the baseline."""
     found = []
     for setting in outline.settings:
         baseline = {
@@ -35,11 +37,21 @@ def probe_lines(outline: Outline, examinations: Examinations) -> list[ProbeLine]
                 if run is not None and run.probes and run.asked == plain.asked:
                     tables[seed] = run.probes[arm if inside else "student"], plain.probes["student"]
             if tables:
-                found += _lines(setting, arm, [tables[seed] for seed in sorted(tables)], is_baseline=arm == outline.baseline)
+                found += _lines(
+                    setting,
+                    arm,
+                    [tables[seed] for seed in sorted(tables)],
+                    is_baseline=arm == outline.baseline,
+                )
     return found
 
 
-def _lines(setting: str, arm: str, tables: Sequence[tuple[dict[str, Any], dict[str, Any]]], is_baseline: bool) -> list[ProbeLine]:
+def _lines(
+    setting: str,
+    arm: str,
+    tables: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    is_baseline: bool,
+) -> list[ProbeLine]:
     ours, theirs = ([_accuracies(each) for each in side] for side in zip(*tables, strict=True))
     lines = []
     for node, classifier in ours[0]:
@@ -59,7 +71,11 @@ def _lines(setting: str, arm: str, tables: Sequence[tuple[dict[str, Any], dict[s
 
 def _accuracies(table: dict[str, Any]) -> dict[tuple[str, str], float]:
     """{(node, classifier): mean accuracy}, with the means over either under `all`."""
-    found = {(node, name): each["mean"] for node, by_name in table["accuracy"].items() for name, each in by_name.items()}
+    found = {
+        (node, name): each["mean"]
+        for node, by_name in table["accuracy"].items()
+        for name, each in by_name.items()
+    }
     nodes, classifiers = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
     for name in classifiers:
         found[ALL, name] = float(np.mean([found[node, name] for node in nodes]))
@@ -67,8 +83,11 @@ def _accuracies(table: dict[str, Any]) -> dict[tuple[str, str], float]:
     return found
 
 
-def account_lines(outline: Outline, examinations: Examinations, watch: Sequence[str]) -> list[AccountLine]:
-    """Of every arm but the baseline; each run is held against the first watching arm of its view, else against the baseline."""
+def account_lines(
+    outline: Outline, examinations: Examinations, watch: Sequence[str]
+) -> list[AccountLine]:
+    """Of every arm but the baseline; each run is held against the first watching arm of its view,
+    else against the baseline."""
     found = []
     for setting in outline.settings:
         for arm in outline.arms:
@@ -77,9 +96,18 @@ def account_lines(outline: Outline, examinations: Examinations, watch: Sequence[
             for against in (*(other for other in watch if other != arm), outline.baseline):
                 pairs = {}
                 for seed in outline.seeds:
-                    run, plain = (examinations.get(RunName(setting, each, seed)) for each in (arm, against))
-                    if run is not None and plain is not None and _comparable(run, plain, with_own=against != outline.baseline):
-                        pairs[seed] = Reading.from_table(plain.reading), Reading.from_table(run.reading)
+                    run, plain = (
+                        examinations.get(RunName(setting, each, seed)) for each in (arm, against)
+                    )
+                    if (
+                        run is not None
+                        and plain is not None
+                        and _comparable(run, plain, with_own=against != outline.baseline)
+                    ):
+                        pairs[seed] = (
+                            Reading.from_table(plain.reading),
+                            Reading.from_table(run.reading),
+                        )
                 if pairs:
                     found.append(_account_line(setting, arm, against, pairs))
                     break
@@ -93,9 +121,18 @@ def _comparable(run: Examination, plain: Examination, with_own: bool) -> bool:
     return views[0] == views[1] and alike and (have_own or not with_own)
 
 
-def _account_line(setting: str, arm: str, against: str, pairs: Mapping[int, tuple[Reading, Reading]]) -> AccountLine:
+def _account_line(
+    setting: str, arm: str, against: str, pairs: Mapping[int, tuple[Reading, Reading]]
+) -> AccountLine:
     def mean_sums(kind: str, figure: str) -> tuple[float, float]:
-        plain, ours = (float(np.mean([sum(getattr(getattr(pair[side], kind), figure)) for pair in pairs.values()])) for side in (0, 1))
+        plain, ours = (
+            float(
+                np.mean(
+                    [sum(getattr(getattr(pair[side], kind), figure)) for pair in pairs.values()]
+                )
+            )
+            for side in (0, 1)
+        )
         return plain, ours
 
     with_own = all(reading.trained is not None for pair in pairs.values() for reading in pair)

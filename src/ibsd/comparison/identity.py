@@ -1,8 +1,10 @@
-"""What makes two runs the same run: an equal config, equal data and equal code, as far as they can move a figure.
+"""What makes two runs the same run: an equal config, equal data and equal code, as far as they can
+move a figure.
 
-A run has two parts. Training depends on config, training pairs and the code of student, objective and trainer; `training_key` names it, and
-the folder with its checkpoints. Scoring adds the test pairs and the code of the metrics; `key` names both, and the JSON. So a test set that
-is added later costs no training where the checkpoints are still there.
+A run has two parts. Training depends on config, training pairs and the code of student, objective
+and trainer; `training_key` names it, and the folder with its checkpoints. Scoring adds the test
+pairs and the code of the metrics; `key` names both, and the JSON. So a test set that is added later
+costs no training where the checkpoints are still there.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ class Identity:
     arm: str
     seed: int
     config: dict[str, dict[str, Any]]
-    """{"training": {dotted key: value}, "scoring": ...}: every option that can move a figure, defaults included, no paths."""
+    """{"training": {dotted key: value}, "scoring": ...}: every option that can move a figure,
+    defaults included, no paths."""
     code: dict[str, dict[str, str]]
     """{"training": {module: hash}, "scoring": {module: hash}}, from `code_fingerprint`."""
     data: dict[str, Any] | None
-    """{"train": fingerprint, "tests": {name: fingerprint}}, of names and pixels; None where the pictures are not looked at."""
+    """{"train": fingerprint, "tests": {name: fingerprint}}, of names and pixels; None where the
+    pictures are not looked at."""
 
     @property
     def name(self) -> str:
@@ -45,14 +49,19 @@ class Identity:
         return _digest([self.config, self.data, self.code])
 
 
-def departures(now: Identity, then: Identity, defaults: Mapping[str, Any], accept_code: Collection[str] = ()) -> list[str]:
+def departures(
+    now: Identity, then: Identity, defaults: Mapping[str, Any], accept_code: Collection[str] = ()
+) -> list[str]:
     """In what a run made earlier differs from the one wanted now; nothing if it may stand for it.
 
     Args:
-        defaults: {dotted key of the config: value} that an option had before it existed: what is absent in `then` counts as its default.
-        accept_code: modules declared to give the same figures, as "module@hash" of the earlier code.
+        defaults: {dotted key of the config: value} that an option had before it existed: what is
+            absent in `then` counts as its default.
+        accept_code: modules declared to give the same figures, as "module@hash" of the earlier
+            code.
 
-    Returns: dotted config keys with both values, "data", and "module@hash" for each module whose code is another.
+    Returns: dotted config keys with both values, "data", and "module@hash" for each module whose
+    code is another.
     """
     found = []
     before, after = joined(then.config), joined(now.config)
@@ -62,13 +71,20 @@ def departures(now: Identity, then: Identity, defaults: Mapping[str, Any], accep
             found.append(f"{key} {old!r} -> {new!r}")
     if now.data is not None and now.data != then.data:
         found.append("data")
-    return found + [change for change in code_changes(now.code, then.code) if change not in accept_code]
+    return found + [
+        change for change in code_changes(now.code, then.code) if change not in accept_code
+    ]
 
 
-def code_changes(now: Mapping[str, Mapping[str, str]], then: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """ "module@hash" of the earlier code for each module that has changed, come ("@none") or gone."""
+def code_changes(
+    now: Mapping[str, Mapping[str, str]], then: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """ "module@hash" of the earlier code for each module that has changed, come ("@none") or
+    gone."""
     before, after = joined(then), joined(now)
-    changed = sorted(module for module in after.keys() | before.keys() if after.get(module) != before.get(module))
+    changed = sorted(
+        module for module in after.keys() | before.keys() if after.get(module) != before.get(module)
+    )
     return [f"{module}@{before.get(module, 'none')}" for module in changed]
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Role = Literal["treatment", "a/a", "unpaired"]
-"""`treatment`: compared as a pair. `a/a`: the baseline with another order of the data, whose differences are the noise floor. `unpaired`:
-other batches by design, compared seed by seed all the same, and marked."""
+"""`treatment`: compared as a pair. `a/a`: the baseline with another order of the data, whose
+differences are the noise floor. `unpaired`: other batches by design, compared seed by seed all the
+same, and marked."""
 
 
 class RunName(NamedTuple):

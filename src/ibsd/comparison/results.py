@@ -1,4 +1,5 @@
-"""What the runs of a comparison say, as plain values: the content of `results.json`, and all that tables, pages and plots show."""
+"""What the runs of a comparison say, as plain values: the content of `results.json`, and all that
+tables, pages and plots show."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ RANDOM_WEIGHTS, PIXELS = "random weights", "LR pixels"
 
 
 @dataclass(frozen=True)
-class Level:
+class MeanScore:
     """Mean score of one arm over its seeds and the images."""
 
     setting: str
@@ -45,13 +46,15 @@ class Difference:
     wins: int
     losses: int
     noise_floor: float | None
-    """Below which another data order alone keeps the mean over as many seeds in 95 % of cases, from the A/A pair."""
+    """Below which another data order alone keeps the mean over as many seeds in 95 % of cases, from
+    the A/A pair."""
     verdict: str
     """`better`, `worse`, `no difference shown`, or `no interval` with fewer than three seeds."""
     kind: Role
     """`treatment`: a paired difference; `a/a` and `unpaired` as in `outline`."""
     primary: bool
-    """Whether this is the primary figure: the primary metric of the averaged weights on an unseen set."""
+    """Whether this is the primary figure: the primary metric of the averaged weights on an unseen
+    set."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,16 @@ class Cost:
     peak_memory_mib: float
     parameters: int
     same_inference: bool
-    """Whether the saved weights have the names, shapes and types of the baseline's: inference costs the same."""
+    """Whether the saved weights have the names, shapes and types of the baseline's: inference costs
+    the same."""
     skipped: int
     alarms: int
 
 
 @dataclass(frozen=True)
-class Course:
-    """Health figures of one arm over training, averaged over its seeds: bound, likelihood, feature scale, gradient shares and angles."""
+class History:
+    """Health figures of one arm over training, averaged over its seeds: bound, likelihood, feature
+    scale, gradient shares and angles."""
 
     setting: str
     arm: str
@@ -88,7 +93,8 @@ class Course:
 
 @dataclass(frozen=True)
 class ProbeLine:
-    """How often a classifier guesses the class from one node, averaged over the seeds; `all` is the mean over nodes or classifiers."""
+    """How often a classifier guesses the class from one node, averaged over the seeds; `all` is the
+    mean over nodes or classifiers."""
 
     setting: str
     arm: str
@@ -106,12 +112,14 @@ class ProbeLine:
 
 @dataclass(frozen=True)
 class AccountLine:
-    """What estimators see in one arm and in the one it is held against; means over the seeds of sums over the links, nats per element."""
+    """What estimators see in one arm and in the one it is held against; means over the seeds of
+    sums over the links, nats per element."""
 
     setting: str
     arm: str
     against: str
-    """The watching arm of the same view; the baseline where the arm has no estimators of its own that learn, or none of its view watches."""
+    """The watching arm of the same view; the baseline where the arm has no estimators of its own
+    that learn, or none of its view watches."""
     num_seeds: int
     gain: Interval
     """(of `against`, of the arm): likelihood that fresh estimators on standardised nodes win."""
@@ -122,7 +130,7 @@ class AccountLine:
     parts: dict[str, float] | None
     """Of the drop of `own`: scale, hiding, forgetting."""
     counts: int
-    """Seeds whose run counts as IBSD (`evaluation/account.py`)."""
+    """Seeds whose run counts as IBSD (`analysis/decomposition.py`)."""
     why: dict[int, str]
     """{seed: sentence}"""
 
@@ -132,10 +140,10 @@ class Results:
     """All that tables, pages and plots show."""
 
     outline: Outline
-    levels: tuple[Level, ...]
+    levels: tuple[MeanScore, ...]
     differences: tuple[Difference, ...]
     costs: tuple[Cost, ...]
-    courses: tuple[Course, ...]
+    courses: tuple[History, ...]
     refused: tuple[str, ...]
     missing: tuple[str, ...]
     machines: dict[str, int]
@@ -152,7 +160,8 @@ class Results:
 
 
 def results_from_table(table: Mapping[str, Any]) -> Results:
-    """The results whose `as_table` went through JSON. KeyError, TypeError or ValueError if it is none; fields that came later have their defaults."""
+    """The results whose `as_table` went through JSON. KeyError, TypeError or ValueError if it is
+    none; fields that came later have their defaults."""
     return _as(Results, table)
 
 
@@ -161,9 +170,19 @@ def _as(kind: Any, value: Any) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(**{each.name: _as(hints[each.name], value[each.name]) for each in fields(kind) if each.name in value})  # type: ignore[operator]
+        return kind(
+            **{
+                each.name: _as(hints[each.name], value[each.name])
+                for each in fields(kind)
+                if each.name in value
+            }
+        )  # type: ignore[operator]
     if NoneType in arguments:
-        return None if value is None else _as(next(each for each in arguments if each is not NoneType), value)
+        return (
+            None
+            if value is None
+            else _as(next(each for each in arguments if each is not NoneType), value)
+        )
     if origin is tuple:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         return tuple(_as(each, item) for each, item in zip(kinds, value, strict=True))

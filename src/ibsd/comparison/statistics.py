@@ -1,6 +1,8 @@
-"""What paired differences say: an interval over seeds, an interval over images, and a claim only where both agree (METHOD 8).
+"""What paired differences say: an interval over seeds, an interval over images, and a claim only
+where both agree (METHOD 8).
 
-A difference is the arm's score minus the baseline's, on the same image, for the same seed: an array [S, I] of S seeds and I images.
+A difference is the arm's score minus the baseline's, on the same image, for the same seed: an array
+[S, I] of S seeds and I images.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean difference of one arm to the baseline with both intervals, and on how many images it is ahead."""
+    """Mean difference of one arm to the baseline with both intervals, and on how many images it is
+    ahead."""
 
     mean: float
     seed_means: tuple[float, ...]
@@ -36,13 +39,19 @@ class PairedDifference:
     def excludes_zero(self) -> bool:
         """Whether both intervals do, on the same side."""
         intervals = (self.t_interval, self.bootstrap_interval)
-        return all(i is not None and i[0] > 0 for i in intervals) or all(i is not None and i[1] < 0 for i in intervals)
+        return all(i is not None and i[0] > 0 for i in intervals) or all(
+            i is not None and i[1] < 0 for i in intervals
+        )
 
 
-def paired_difference(differences: np.ndarray, weights: np.ndarray | None = None, lower_is_better: bool = False) -> PairedDifference:
-    """Statistics of the differences [S, I]; `weights` [I] for protocols that weigh images (patches of `realsr-testm`).
+def paired_difference(
+    differences: np.ndarray, weights: np.ndarray | None = None, lower_is_better: bool = False
+) -> PairedDifference:
+    """Statistics of the differences [S, I]; `weights` [I] for protocols that weigh images (patches
+    of `realsr-testm`).
 
-    Check by hand: differences [[1, 3], [2, 2], [0, 4]] have mean 2, seed means (2, 2, 2), and a t interval of (2, 2).
+    Check by hand: differences [[1, 3], [2, 2], [0, 4]] have mean 2, seed means (2, 2, 2), and a t
+    interval of (2, 2).
     """
     num_images = differences.shape[1]
     weights = np.ones(num_images) if weights is None else weights.astype(float)
@@ -60,55 +69,79 @@ def paired_difference(differences: np.ndarray, weights: np.ndarray | None = None
 
 
 def t_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """Student's interval for the mean of at least two independent values, n - 1 degrees of freedom."""
-    half = t_quantile(0.5 + confidence / 2, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    """Student's interval for the mean of at least two independent values, n - 1 degrees of
+    freedom."""
+    half = (
+        t_quantile(0.5 + confidence / 2, len(values) - 1)
+        * float(values.std(ddof=1))
+        / math.sqrt(len(values))
+    )
     return float(values.mean()) - half, float(values.mean()) + half
 
 
 def bootstrap_interval(
-    differences: np.ndarray, weights: np.ndarray, confidence: float = CONFIDENCE, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    differences: np.ndarray,
+    weights: np.ndarray,
+    confidence: float = CONFIDENCE,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
 ) -> Interval:
-    """Percentile interval of the weighted mean of [S, I] when seeds and images are both drawn again with replacement.
+    """Percentile interval of the weighted mean of [S, I] when seeds and images are both drawn again
+    with replacement.
 
-    Every resample draws seeds, and one set of images that all its seeds share. Images drawn anew for each seed would count one hard image
-    S times as if it were S images, which is the pooling that METHOD 8 forbids: the interval would be too short by up to sqrt(S).
-    The same resamples serve every arm, so that their intervals can be compared.
+    Every resample draws seeds, and one set of images that all its seeds share. Images drawn anew
+    for each seed would count one hard image S times as if it were S images, which is the pooling
+    that METHOD 8 forbids: the interval would be too short by up to sqrt(S). The same resamples
+    serve every arm, so that their intervals can be compared.
     """
     num_seeds, num_images = differences.shape
     generator = np.random.default_rng(seed)
     seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), num_resamples)
-    images = generator.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples) * weights
+    images = (
+        generator.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
+        * weights
+    )
     means = ((seeds @ differences) * images).sum(axis=1) / (num_seeds * images.sum(axis=1))
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
 def noise_floor(seed_means: np.ndarray, num_seeds: int, confidence: float = CONFIDENCE) -> float:
-    """Size below which chance alone keeps the mean over `num_seeds`, in `confidence` of all cases, from an A/A pair's differences per seed.
+    """Size below which chance alone keeps the mean over `num_seeds`, in `confidence` of all cases,
+    from an A/A pair's differences per seed.
 
-    Their true mean is zero, so the spread is their root mean square, with as many degrees of freedom as there are differences.
+    Their true mean is zero, so the spread is their root mean square, with as many degrees of
+    freedom as there are differences.
     """
-    return t_quantile(0.5 + confidence / 2, len(seed_means)) * math.sqrt(float(np.square(seed_means).mean()) / num_seeds)
+    return t_quantile(0.5 + confidence / 2, len(seed_means)) * math.sqrt(
+        float(np.square(seed_means).mean()) / num_seeds
+    )
 
 
 def t_quantile(probability: float, degrees: int) -> float:
-    """Quantile of Student's t distribution, for whole degrees of freedom, by bisection of the exact distribution function.
+    """Quantile of Student's t distribution, for whole degrees of freedom, by bisection of the exact
+    distribution function.
 
     Check by hand: 0.975 at 2 degrees is 4.303, at 1 degree 12.706.
     """
     if not 0.5 <= probability < 1 or degrees < 1:
-        raise ValueError(f"t_quantile: probability {probability} must lie in 0.5 to 1, and degrees {degrees} be at least 1")
+        raise ValueError(
+            f"t_quantile: probability {probability} must lie in 0.5 to 1, and degrees {degrees} be at least 1"
+        )
     low, high = 0.0, 1.0
     while t_distribution(high, degrees) < probability:
         high *= 2
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if t_distribution(middle, degrees) < probability else (low, middle)
+        low, high = (
+            (middle, high) if t_distribution(middle, degrees) < probability else (low, middle)
+        )
     return (low + high) / 2
 
 
 def t_distribution(t: float, degrees: int) -> float:
-    """P(T <= t) for t >= 0: the finite sums of Abramowitz and Stegun 26.7.3 (odd degrees) and 26.7.4 (even)."""
+    """P(T <= t) for t >= 0: the finite sums of Abramowitz and Stegun 26.7.3 (odd degrees) and
+    26.7.4 (even)."""
     angle = math.atan2(t, math.sqrt(degrees))
     sine, square = math.sin(angle), math.cos(angle) ** 2
     odd = degrees % 2

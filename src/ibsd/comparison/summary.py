@@ -1,4 +1,5 @@
-"""From the records of runs to what they say: levels, paired differences to the baseline, costs, and everything that was refused."""
+"""From the records of runs to what they say: levels, paired differences to the baseline, costs, and
+everything that was refused."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from ibsd.comparison.identity import joined
 from ibsd.comparison.outline import Outline, Role, RunName
 from ibsd.comparison.pairing import obstacles, other_scores
 from ibsd.comparison.records import RunRecord
-from ibsd.comparison.results import Cost, Course, Difference, Level, Results
-from ibsd.comparison.runs import AVERAGED
+from ibsd.comparison.results import Cost, Difference, History, MeanScore, Results
+from ibsd.comparison.run import AVERAGED
 from ibsd.comparison.statistics import noise_floor, paired_difference
 from ibsd.evaluation.scores import BICUBIC
 
@@ -22,13 +23,21 @@ LOWER_IS_BETTER = ("lpips",)
 
 
 def summarise(
-    outline: Outline, records: Mapping[RunName, RunRecord], examinations: Examinations | None = None, watch: Sequence[str] = ()
+    outline: Outline,
+    records: Mapping[RunName, RunRecord],
+    examinations: Examinations | None = None,
+    watch: Sequence[str] = (),
 ) -> Results:
-    """Everything that can be said from the records and examinations there are; `watch` as in `config_compare.ExamineOptions`."""
+    """Everything that can be said from the records and examinations there are; `watch` as in
+    `config_compare.ExamineOptions`."""
     refused: list[str] = []
     differences: list[Difference] = []
     for setting in outline.settings:
-        pairs = {arm: _pairs(outline, records, setting, arm, refused) for arm in outline.arms if arm != outline.baseline}
+        pairs = {
+            arm: _pairs(outline, records, setting, arm, refused)
+            for arm in outline.arms
+            if arm != outline.baseline
+        }
         for test in outline.settings[setting].tests:
             differences += _differences(outline, setting, test, pairs)
     machines = Counter(_machine(record) for record in records.values())
@@ -45,7 +54,9 @@ def summarise(
         refused=tuple(refused),
         missing=tuple("/".join(map(str, name)) for name in outline.names if name not in records),
         machines=dict(machines.most_common()),
-        mixed_code=tuple(sorted(module for module, digests in versions.items() if len(digests) > 1)),
+        mixed_code=tuple(
+            sorted(module for module, digests in versions.items() if len(digests) > 1)
+        ),
         runs={record.identity.name: record.identity.key for record in records.values()},
         probes=tuple(probe_lines(outline, examinations or {})),
         accounts=tuple(account_lines(outline, examinations or {}, watch)),
@@ -53,42 +64,76 @@ def summarise(
 
 
 def _pairs(
-    outline: Outline, records: Mapping[RunName, RunRecord], setting: str, arm: str, refused: list[str]
+    outline: Outline,
+    records: Mapping[RunName, RunRecord],
+    setting: str,
+    arm: str,
+    refused: list[str],
 ) -> list[tuple[RunRecord, RunRecord]]:
-    """(run, baseline) of each seed that may be compared; the others go to `refused` with the reason."""
+    """(run, baseline) of each seed that may be compared; the others go to `refused` with the
+    reason."""
     found = []
     for seed in outline.seeds:
-        run, baseline = records.get(RunName(setting, arm, seed)), records.get(RunName(setting, outline.baseline, seed))
+        run, baseline = (
+            records.get(RunName(setting, arm, seed)),
+            records.get(RunName(setting, outline.baseline, seed)),
+        )
         if run is None or baseline is None:
             continue
         if reasons := _refusal(run, baseline, outline.arms[arm].role):
-            refused.append(f"{run.identity.name} is not compared with {baseline.identity.name}: {', '.join(reasons)}")
+            refused.append(
+                f"{run.identity.name} is not compared with {baseline.identity.name}: {', '.join(reasons)}"
+            )
         else:
             found.append((run, baseline))
     return found
 
 
 def _refusal(run: RunRecord, baseline: RunRecord, role: Role) -> list[str]:
-    given_up = [f"{record.identity.arm} was given up ({record.outcome})" for record in (run, baseline) if not record.finished]
+    given_up = [
+        f"{record.identity.arm} was given up ({record.outcome})"
+        for record in (run, baseline)
+        if not record.finished
+    ]
     if given_up:
         return given_up
     reasons = obstacles(run, baseline)
     if role == "a/a":
-        return [] if reasons == ["their batches differ"] else (reasons or ["its batches are the baseline's, so it is no A/A pair"])
+        return (
+            []
+            if reasons == ["their batches differ"]
+            else (reasons or ["its batches are the baseline's, so it is no A/A pair"])
+        )
     unpaired = role == "unpaired" or not run.pairing["keeps_data_order"]
     return [reason for reason in reasons if not (unpaired and reason == "their batches differ")]
 
 
-def _differences(outline: Outline, setting: str, test: str, pairs: Mapping[str, list[tuple[RunRecord, RunRecord]]]) -> list[Difference]:
+def _differences(
+    outline: Outline,
+    setting: str,
+    test: str,
+    pairs: Mapping[str, list[tuple[RunRecord, RunRecord]]],
+) -> list[Difference]:
     """Of every arm, kind of weights and metric on one test set."""
     arrays: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
     for arm, both in pairs.items():
-        usable = [(run, baseline) for run, baseline in both if other_scores(run, baseline, test) is None]
+        usable = [
+            (run, baseline) for run, baseline in both if other_scores(run, baseline, test) is None
+        ]
         for weights, metrics in (usable[0][0].tests[test].scores if usable else {}).items():
             for metric in metrics:
-                both_have = [pair for pair in usable if all(metric in record.tests[test].scores[weights] for record in pair)]
-                if rows := [_subtracted(run, baseline, test, weights, metric) for run, baseline in both_have]:
-                    arrays[weights, metric, arm] = np.stack(rows), _image_weights(usable[0][0], test, metric)
+                both_have = [
+                    pair
+                    for pair in usable
+                    if all(metric in record.tests[test].scores[weights] for record in pair)
+                ]
+                if rows := [
+                    _subtracted(run, baseline, test, weights, metric) for run, baseline in both_have
+                ]:
+                    arrays[weights, metric, arm] = (
+                        np.stack(rows),
+                        _image_weights(usable[0][0], test, metric),
+                    )
     by_chance: dict[tuple[str, str], np.ndarray] = {}
     for (weights, metric, arm), (array, image_weights) in arrays.items():
         if outline.arms[arm].role == "a/a" and len(array) > 1:
@@ -117,18 +162,28 @@ def _differences(outline: Outline, setting: str, test: str, pairs: Mapping[str, 
     return found
 
 
-def _subtracted(run: RunRecord, baseline: RunRecord, test: str, weights: str, metric: str) -> np.ndarray:
-    ours, theirs = (np.array(record.tests[test].scores[weights][metric]) for record in (run, baseline))
+def _subtracted(
+    run: RunRecord, baseline: RunRecord, test: str, weights: str, metric: str
+) -> np.ndarray:
+    ours, theirs = (
+        np.array(record.tests[test].scores[weights][metric]) for record in (run, baseline)
+    )
     return np.where(ours == theirs, 0.0, ours - theirs)  # equal infinities too: both are perfect
 
 
 def _mean_score(run: RunRecord, test: str, weights: str, metric: str) -> float:
-    return float(np.average(run.tests[test].scores[weights][metric], weights=_image_weights(run, test, metric)))
+    return float(
+        np.average(
+            run.tests[test].scores[weights][metric], weights=_image_weights(run, test, metric)
+        )
+    )
 
 
 def _image_weights(run: RunRecord, test: str, metric: str) -> np.ndarray:
     patches = run.tests[test].patches
-    return np.array(patches if metric.startswith("realsr-testm.") else [1] * len(patches), dtype=float)
+    return np.array(
+        patches if metric.startswith("realsr-testm.") else [1] * len(patches), dtype=float
+    )
 
 
 def _kind(role: Role, pairs: list[tuple[RunRecord, RunRecord]]) -> Role:
@@ -142,20 +197,37 @@ def _verdict(has_interval: bool, excludes_zero: bool, is_better: bool) -> str:
     return ("better" if is_better else "worse") if excludes_zero else "no difference shown"
 
 
-def _levels(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Level]:
+def _levels(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[MeanScore]:
     found = []
     for setting in outline.settings:
         for test in outline.settings[setting].tests:
             for arm in outline.arms:
-                runs = [records[name] for seed in outline.seeds if (name := RunName(setting, arm, seed)) in records]
+                runs = [
+                    records[name]
+                    for seed in outline.seeds
+                    if (name := RunName(setting, arm, seed)) in records
+                ]
                 runs = [run for run in runs if test in run.tests]
                 for weights, metrics in (runs[0].tests[test].scores if runs else {}).items():
                     for metric in metrics:
                         means = [_mean_score(run, test, weights, metric) for run in runs]
-                        found.append(Level(setting, test, weights, metric, arm, float(np.mean(means)), len(runs)))
+                        found.append(
+                            MeanScore(
+                                setting,
+                                test,
+                                weights,
+                                metric,
+                                arm,
+                                float(np.mean(means)),
+                                len(runs),
+                            )
+                        )
                 if runs and arm == outline.baseline:
                     bicubic = runs[0].tests[test].bicubic.items()
-                    found += [Level(setting, test, BICUBIC, metric, BICUBIC, mean, 1) for metric, mean in bicubic]
+                    found += [
+                        MeanScore(setting, test, BICUBIC, metric, BICUBIC, mean, 1)
+                        for metric, mean in bicubic
+                    ]
     return found
 
 
@@ -165,10 +237,16 @@ def _costs(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Cost]
         compute: dict[str, float | None] = {}
         layout = ""
         for arm in sorted(outline.arms, key=lambda arm: arm != outline.baseline):
-            runs = [record for name, record in records.items() if (name.setting, name.arm) == (setting, arm)]
+            runs = [
+                record
+                for name, record in records.items()
+                if (name.setting, name.arm) == (setting, arm)
+            ]
             if not runs:
                 continue
-            cpu, wall = (_mean_of(runs, key) for key in ("cpu_seconds_per_step", "seconds_per_step"))
+            cpu, wall = (
+                _mean_of(runs, key) for key in ("cpu_seconds_per_step", "seconds_per_step")
+            )
             num_steps = max(run.pairing["num_steps"] for run in runs)
             compute[arm] = cpu * num_steps if cpu else None
             whole, base = compute[arm], compute.get(outline.baseline)
@@ -185,24 +263,34 @@ def _costs(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Cost]
                 )
             )  # fmt: skip
     order = list(outline.arms)
-    return sorted(found, key=lambda cost: (list(outline.settings).index(cost.setting), order.index(cost.arm)))
+    return sorted(
+        found, key=lambda cost: (list(outline.settings).index(cost.setting), order.index(cost.arm))
+    )
 
 
-def _courses(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Course]:
+def _courses(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[History]:
     found = []
     for setting in outline.settings:
         for arm in outline.arms:
-            logs = [record.log["figures"] for name, record in records.items() if (name.setting, name.arm) == (setting, arm)]
+            logs = [
+                record.log["figures"]
+                for name, record in records.items()
+                if (name.setting, name.arm) == (setting, arm)
+            ]
             steps = sorted({step for log in logs for step in log.get("step", [])})
             names = sorted({name for log in logs for name in log} - {"step", "alarms"})
             if names:
-                figures = {name: tuple(_mean_at(logs, name, step) for step in steps) for name in names}
-                found.append(Course(setting, arm, tuple(steps), figures))
+                figures = {
+                    name: tuple(_mean_at(logs, name, step) for step in steps) for name in names
+                }
+                found.append(History(setting, arm, tuple(steps), figures))
     return found
 
 
 def _mean_at(logs: list[dict[str, list[Any]]], name: str, step: int) -> float | None:
-    values = [log[name][log["step"].index(step)] for log in logs if name in log and step in log["step"]]
+    values = [
+        log[name][log["step"].index(step)] for log in logs if name in log and step in log["step"]
+    ]
     there = [value for value in values if value is not None]
     return float(np.mean(there)) if there else None
 
@@ -214,5 +302,8 @@ def _mean_of(runs: list[RunRecord], key: str) -> float | None:
 
 def _machine(record: RunRecord) -> str:
     machine = record.machine
-    what = machine.get("accelerator") or f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
+    what = (
+        machine.get("accelerator")
+        or f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
+    )
     return f"{what}, Python {machine.get('python', '?')}, torch {machine.get('torch', '?')}"

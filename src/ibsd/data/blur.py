@@ -1,7 +1,9 @@
-"""Point-spread functions by family, of one strength, and the kernels by which HR pixels become an LR pixel. All batched, on any device.
+"""Point-spread functions by family, of one strength, and the kernels by which HR pixels become an
+LR pixel. All batched, on any device.
 
-Strength is one number for every shape: the standard deviation of the spread, the root of its mean second moment over the two axes. A disc and
-a Gaussian of one strength blur equally much, to second order, and differ in shape alone.
+Strength is one number for every shape: the standard deviation of the spread, the root of its mean
+second moment over the two axes. A disc and a Gaussian of one strength blur equally much, to second
+order, and differ in shape alone.
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ from torch.nn import functional as F
 from ibsd.types import Scale
 
 BLURS = ("gaussian", "elliptic", "generalised", "disc", "motion")
-"""Round Gaussian; Gaussian with two axes at any angle; generalised Gaussian, sharper or flatter than one (both BSRGAN: Zhang et al., ICCV
-2021); defocus, a disc; motion along a line."""
+"""Round Gaussian; Gaussian with two axes at any angle; generalised Gaussian, sharper or flatter
+than one (both BSRGAN: Zhang et al., ICCV 2021); defocus, a disc; motion along a line."""
 
 RESAMPLERS = ("area", "bilinear", "bicubic", "lanczos")
-"""Mean of the pixels covered, as on a sensor; triangle; Keys' cubic with -0.5, as Pillow and `images.bicubic`; Lanczos with three lobes."""
+"""Mean of the pixels covered, as on a sensor; triangle; Keys' cubic with -0.5, as Pillow and
+`images.bicubic`; Lanczos with three lobes."""
 
 SUPPORT = {"area": 0.5, "bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 """Half of the width, in LR pixels."""
 
 
-def blur_kernels(family: str, sigma: Tensor, ratio: Tensor, angle: Tensor, power: Tensor, radius: int) -> Tensor:
+def blur_kernels(
+    family: str, sigma: Tensor, ratio: Tensor, angle: Tensor, power: Tensor, radius: int
+) -> Tensor:
     """Kernels [N, 2 radius + 1, 2 radius + 1] that sum to 1.
 
     Args:
@@ -39,18 +44,24 @@ def blur_kernels(family: str, sigma: Tensor, ratio: Tensor, angle: Tensor, power
     steps = torch.arange(-radius, radius + 1, dtype=sigma.dtype, device=sigma.device)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     # A floor far below a pixel, where the kernel is one sample: no blur instead of a division by 0.
-    sigma, ratio, angle, power = (value.view(-1, 1, 1) for value in (sigma.clamp(min=1e-2), ratio, angle, power))
+    sigma, ratio, angle, power = (
+        value.view(-1, 1, 1) for value in (sigma.clamp(min=1e-2), ratio, angle, power)
+    )
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
     if family == "disc":  # a disc of radius R has variance R^2 / 4 along each axis
         weight = (2 * sigma + 0.5 - (x.square() + y.square()).sqrt()).clamp(0, 1)
     elif family == "motion":  # a line of length L has variance L^2 / 12 along itself and 0 across
-        weight = (sigma * math.sqrt(6) + 0.5 - along.abs()).clamp(0, 1) * (1 - across.abs()).clamp(0, 1)
+        weight = (sigma * math.sqrt(6) + 0.5 - along.abs()).clamp(0, 1) * (1 - across.abs()).clamp(
+            0, 1
+        )
     else:
         if family == "gaussian":
             ratio = torch.ones_like(ratio)
         major = sigma * (2 / (1 + ratio.square())).sqrt()
         distance = (along.square() + (across / ratio).square()) / major.square()
-        if family == "generalised":  # exp(-(r / a)^p) has variance a^2 gamma(4 / p) / (2 gamma(2 / p)) along each axis
+        if (
+            family == "generalised"
+        ):  # exp(-(r / a)^p) has variance a^2 gamma(4 / p) / (2 gamma(2 / p)) along each axis
             shape = (torch.lgamma(4 / power) - torch.lgamma(2 / power)).exp() / 2
             weight = torch.exp(-((distance * shape) ** (power / 2)))
         else:
@@ -59,14 +70,17 @@ def blur_kernels(family: str, sigma: Tensor, ratio: Tensor, angle: Tensor, power
 
 
 def resampling_weights(family: str, scale: Scale, phase: Tensor, radius: int) -> Tensor:
-    """Weights [N, 2 radius] (even scale) or [N, 2 radius + 1] of the HR pixels around an LR pixel's centre, along one axis; sums are 1.
+    """Weights [N, 2 radius] (even scale) or [N, 2 radius + 1] of the HR pixels around an LR pixel's
+    centre, along one axis; sums are 1.
 
     Args:
         phase: [N], by how many HR pixels the LR grid stands off its registered place.
         radius: in HR pixels; at least `SUPPORT` times `scale` plus the phase.
     """
     even = scale % 2 == 0
-    steps = torch.arange(-radius, radius + (not even), dtype=phase.dtype, device=phase.device) + (0.5 if even else 0.0)
+    steps = torch.arange(-radius, radius + (not even), dtype=phase.dtype, device=phase.device) + (
+        0.5 if even else 0.0
+    )
     x = ((steps - phase.view(-1, 1)) / scale).abs()
     if family == "area":
         weight = ((0.5 - x) * scale + 0.5).clamp(0, 1)  # a pixel half covered counts half
@@ -81,7 +95,8 @@ def resampling_weights(family: str, scale: Scale, phase: Tensor, radius: int) ->
 
 
 def shrunk(hr: Tensor, blurs: Tensor, rows: Tensor, columns: Tensor, scale: Scale) -> Tensor:
-    """Blur and downscaling in one strided convolution: [N, 3, H, W] -> [N, 3, H / scale, W / scale]; edges are continued.
+    """Blur and downscaling in one strided convolution: [N, 3, H, W] -> [N, 3, H / scale, W /
+    scale]; edges are continued.
 
     Args:
         blurs: [N, k, k], of each image.
@@ -89,7 +104,8 @@ def shrunk(hr: Tensor, blurs: Tensor, rows: Tensor, columns: Tensor, scale: Scal
     """
     taps = rows.unsqueeze(2) * columns.unsqueeze(1)
     size = blurs.shape[-1] + taps.shape[-1] - 1
-    # Convolving twice is convolving with the convolution of both kernels; the blur is a correlation here, hence the flip.
+    # Convolving twice is convolving with the convolution of both kernels; the blur is a correlation
+    # here, hence the flip.
     padded = F.pad(taps, [blurs.shape[-1] - 1] * 4).unsqueeze(0)
     kernel = F.conv2d(padded, blurs.flip(1, 2).unsqueeze(1), groups=len(blurs))[0]
     before = (size - scale) // 2
@@ -97,4 +113,6 @@ def shrunk(hr: Tensor, blurs: Tensor, rows: Tensor, columns: Tensor, scale: Scal
     padded = F.pad(hr, [before, after, before, after], mode="replicate")
     flat = padded.reshape(1, -1, *padded.shape[-2:])
     kernel = kernel.repeat_interleave(3, dim=0).unsqueeze(1)
-    return F.conv2d(flat, kernel, stride=scale, groups=len(kernel)).view(len(hr), 3, hr.shape[2] // scale, hr.shape[3] // scale)
+    return F.conv2d(flat, kernel, stride=scale, groups=len(kernel)).view(
+        len(hr), 3, hr.shape[2] // scale, hr.shape[3] // scale
+    )

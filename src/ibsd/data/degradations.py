@@ -1,7 +1,8 @@
 """How a camera makes an LR image, in small: for photographs that have no LR partner of their own.
 
-One photograph goes through blur, downscaling, noise and JPEG, in that order, as light does; each draws its own strength. LR and HR stay
-registered: the centre of an LR pixel is the centre of the HR pixels it covers, as in `images.bicubic`.
+One photograph goes through blur, downscaling, noise and JPEG, in that order, as light does; each
+draws its own strength. LR and HR stay registered: the centre of an LR pixel is the centre of the HR
+pixels it covers, as in `images.bicubic`.
 """
 
 from __future__ import annotations
@@ -31,71 +32,122 @@ def camera_like(
     read_noise: Range = (2e-4, 2e-3),
     jpeg_quality: tuple[int, int] | None = (80, 97),
 ) -> Tensor:
-    """hr [N, 3, H, W] in [0, 1], H and W multiples of `scale` -> lr [N, 3, H / scale, W / scale] in [0, 1]; no gradient.
+    """hr [N, 3, H, W] in [0, 1], H and W multiples of `scale` -> lr [N, 3, H / scale, W / scale] in
+    [0, 1]; no gradient.
 
-    Every image of the batch draws its own parameters, one image after the other, so that a batch equals its images in turn. The same state
-    of `generator` (on the device of `hr`) gives the same result.
+    Every image of the batch draws its own parameters, one image after the other, so that a batch
+    equals its images in turn. The same state of `generator` (on the device of `hr`) gives the same
+    result.
 
-    - `blur`: standard deviation of a Gaussian in *LR* pixels, uniform. Half of the images get a round one, half an elliptic one at any
-      angle (BSRGAN: Zhang et al., ICCV 2021). In linear light, because optics blur light. The default spans what fits
-      16 pairs of RealSR at x4 best, one by one (round, before the pixel mean: 0.2 to 0.6, median 0.4).
-    - Downscaling, in linear light: the mean of the HR pixels an LR pixel covers, as on a sensor, or bicubic with antialiasing; one or the
+    - `blur`: standard deviation of a Gaussian in *LR* pixels, uniform. Half of the images get a
+    round one, half an elliptic one at any
+      angle (BSRGAN: Zhang et al., ICCV 2021). In linear light, because optics blur light. The
+      default spans what fits
+      16 pairs of RealSR at x4 best, one by one (round, before the pixel mean: 0.2 to 0.6, median
+      0.4).
+    - Downscaling, in linear light: the mean of the HR pixels an LR pixel covers, as on a sensor, or
+    bicubic with antialiasing; one or the
       other, evenly.
-    - Noise, in linear light with white at 1: variance `shot_noise * light + read_noise ** 2`, a Poisson plus a Gaussian part (Foi et al.,
-      IEEE TIP 2008), in each channel by itself; both log-uniform. (0, 0) turns a part off. The default ends at a standard deviation of
-      about 4 grey levels of 255 in mid-grey.
-    - `jpeg_quality`: libjpeg's, through Pillow, uniform and rounded, with 4:4:4 or 4:2:0 colours, evenly. None: no JPEG, and no rounding
+    - Noise, in linear light with white at 1: variance `shot_noise * light + read_noise ** 2`, a
+    Poisson plus a Gaussian part (Foi et al.,
+      IEEE TIP 2008), in each channel by itself; both log-uniform. (0, 0) turns a part off. The
+      default ends at a standard deviation of about 4 grey levels of 255 in mid-grey.
+    - `jpeg_quality`: libjpeg's, through Pillow, uniform and rounded, with 4:4:4 or 4:2:0 colours,
+    evenly. None: no JPEG, and no rounding
       to 8 bits.
 
-    Linear light is by the transfer curve of sRGB (IEC 61966-2-1), not a bare gamma of 2.2, whose slope at black is infinite and would blow
-    up the noise there. InputError when the sizes do not divide, or when a range is not from low to high.
+    Linear light is by the transfer curve of sRGB (IEC 61966-2-1), not a bare gamma of 2.2, whose
+    slope at black is infinite and would blow up the noise there. InputError when the sizes do not
+    divide, or when a range is not from low to high.
     """
     if scale not in SCALES:
-        raise InputError(f"Scale {scale} is not supported: choose one of {', '.join(map(str, SCALES))}.")
-    if hr.ndim != 4 or hr.shape[1] != 3 or hr.shape[2] % scale or hr.shape[3] % scale or hr.numel() == 0:
-        raise InputError(f"HR of shape {list(hr.shape)} cannot shrink by {scale}: pass [N, 3, H, W] with H and W multiples of {scale}.")
+        raise InputError(
+            f"Scale {scale} is not supported: choose one of {', '.join(map(str, SCALES))}."
+        )
+    if (
+        hr.ndim != 4
+        or hr.shape[1] != 3
+        or hr.shape[2] % scale
+        or hr.shape[3] % scale
+        or hr.numel() == 0
+    ):
+        raise InputError(
+            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: pass [N, 3, H, W] with H and W multiples of {scale}."
+        )
     qualities = jpeg_quality or (1, 100)
-    for name, (low, high) in {"blur": blur, "shot_noise": shot_noise, "read_noise": read_noise, "jpeg_quality": qualities}.items():
-        if not 0 <= low <= high < math.inf or (name == "jpeg_quality" and not 1 <= low <= high <= 100):
-            raise InputError(f"{name}={(low, high)} is not a range from low to high of what it may be: swap or correct the two numbers.")
-    assert generator.device.type == hr.device.type, f"generator on {generator.device}, images on {hr.device}"
+    for name, (low, high) in {
+        "blur": blur,
+        "shot_noise": shot_noise,
+        "read_noise": read_noise,
+        "jpeg_quality": qualities,
+    }.items():
+        if not 0 <= low <= high < math.inf or (
+            name == "jpeg_quality" and not 1 <= low <= high <= 100
+        ):
+            raise InputError(
+                f"{name}={(low, high)} is not a range from low to high of what it may be: swap or correct the two numbers."
+            )
+    assert generator.device.type == hr.device.type, (
+        f"generator on {generator.device}, images on {hr.device}"
+    )
 
     degraded: list[Tensor] = []
     for image in hr.float().clamp(0, 1).split(1):
         light = to_linear(image)
         major, minor = scale * _uniform(blur, generator), scale * _uniform(blur, generator)
-        light = _blurred(light, major, major if _flip(generator) else minor, angle=_uniform((0, math.pi), generator))
+        light = _blurred(
+            light,
+            major,
+            major if _flip(generator) else minor,
+            angle=_uniform((0, math.pi), generator),
+        )
         if _flip(generator):
             light = F.avg_pool2d(light, scale)
         else:
             size = (hr.shape[2] // scale, hr.shape[3] // scale)
             light = F.interpolate(light, size, mode="bicubic", antialias=True, align_corners=False)
-        light = _noisy(light.clamp(0, 1), _log_uniform(shot_noise, generator), _log_uniform(read_noise, generator), generator)
+        light = _noisy(
+            light.clamp(0, 1),
+            _log_uniform(shot_noise, generator),
+            _log_uniform(read_noise, generator),
+            generator,
+        )
         lr = to_srgb(light.clamp(0, 1))
         if jpeg_quality is not None:
-            lr = libjpeg(lr, round(_uniform(jpeg_quality, generator)), subsampled=not _flip(generator))
+            lr = libjpeg(
+                lr, round(_uniform(jpeg_quality, generator)), subsampled=not _flip(generator)
+            )
         degraded.append(lr)
     return torch.cat(degraded)
 
 
 def to_linear(srgb: Tensor) -> Tensor:
     """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1): 0.5 -> 0.214."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
+    return torch.where(
+        srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    )
 
 
 def to_srgb(light: Tensor) -> Tensor:
     """Linear light in [0, 1] -> sRGB in [0, 1], the inverse of `to_linear`."""
-    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)
+    return torch.where(
+        light <= 0.0031308, light * 12.92, 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    )
 
 
 def _blurred(light: Tensor, major: float, minor: float, angle: float) -> Tensor:
-    """Gaussian blur with standard deviations in HR pixels along two axes at right angles, turned by `angle`; edges are continued."""
-    # A floor far below a pixel, where the kernel is one sample: a deviation of 0 means no blur, not a division by 0.
+    """Gaussian blur with standard deviations in HR pixels along two axes at right angles, turned by
+    `angle`; edges are continued."""
+    # A floor far below a pixel, where the kernel is one sample: a deviation of 0 means no blur, not
+    # a division by 0.
     major, minor = max(major, 1e-2), max(minor, 1e-2)
     radius = math.ceil(3 * max(major, minor))
     steps = torch.arange(-radius, radius + 1, dtype=light.dtype, device=light.device)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
-    along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+    along, across = (
+        x * math.cos(angle) + y * math.sin(angle),
+        y * math.cos(angle) - x * math.sin(angle),
+    )
     kernel = torch.exp(-0.5 * ((along / major) ** 2 + (across / minor) ** 2))
     kernel = (kernel / kernel.sum()).expand(3, 1, -1, -1)
     return F.conv2d(F.pad(light, [radius] * 4, mode="replicate"), kernel, groups=3)
@@ -114,9 +166,12 @@ def _uniform(limits: Range, generator: Generator) -> float:
 
 
 def _log_uniform(limits: Range, generator: Generator) -> float:
-    """0 where the greatest is 0; a least of 0, which has no logarithm, is read as a thousandth of the greatest."""
+    """0 where the greatest is 0; a least of 0, which has no logarithm, is read as a thousandth of
+    the greatest."""
     low, high = limits[0] or limits[1] / 1000, limits[1]
-    drawn = _uniform((0, 1), generator)  # drawn in any case, so that turning a part off leaves the other draws as they are
+    drawn = _uniform(
+        (0, 1), generator
+    )  # drawn in any case, so that turning a part off leaves the other draws as they are
     return high * (low / high) ** (1 - drawn) if high > 0 else 0.0
 
 

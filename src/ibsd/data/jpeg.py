@@ -1,4 +1,5 @@
-"""JPEG as a step of making LR: libjpeg's, and one in tensors that stays on the device and lets gradients through."""
+"""JPEG as a step of making LR: libjpeg's, and one in tensors that stays on the device and lets
+gradients through."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ibsd.images import to_array, to_tensor
+from ibsd.images.rgb import to_array, to_tensor
 
 BLOCK = 8
 
@@ -39,18 +40,23 @@ TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -
 
 
 def libjpeg(image: Tensor, quality: int, subsampled: bool) -> Tensor:
-    """image [1, 3, H, W] in [0, 1] -> as Pillow's libjpeg gives it back, at 4:2:0 colours if `subsampled`, else 4:4:4; no gradient."""
+    """image [1, 3, H, W] in [0, 1] -> as Pillow's libjpeg gives it back, at 4:2:0 colours if
+    `subsampled`, else 4:4:4; no gradient."""
     file = io.BytesIO()
-    Image.fromarray(to_array(image)).save(file, "JPEG", quality=quality, subsampling="4:2:0" if subsampled else "4:4:4")
+    Image.fromarray(to_array(image)).save(
+        file, "JPEG", quality=quality, subsampling="4:2:0" if subsampled else "4:4:4"
+    )
     with Image.open(file) as decoded:
         return to_tensor(np.array(decoded)).to(image.device)
 
 
 def smooth_jpeg(images: Tensor, quality: Tensor, subsampled: bool = False) -> Tensor:
-    """images [N, 3, H, W] in [0, 1] -> the same, compressed each with its own quality; what comes back is not rounded to 8 bits.
+    """images [N, 3, H, W] in [0, 1] -> the same, compressed each with its own quality; what comes
+    back is not rounded to 8 bits.
 
-    Rounding of coefficients passes gradients through as if it were not there (straight-through), so that whatever made the images can learn.
-    Sides that are no multiple of the block are continued, as an encoder does. At 4:4:4 it is within a grey level of libjpeg nearly everywhere.
+    Rounding of coefficients passes gradients through as if it were not there (straight-through), so
+    that whatever made the images can learn. Sides that are no multiple of the block are continued,
+    as an encoder does. At 4:4:4 it is within a grey level of libjpeg nearly everywhere.
 
     Args:
         quality: [N], 1 to 100, libjpeg's scale.
@@ -67,7 +73,10 @@ def smooth_jpeg(images: Tensor, quality: Tensor, subsampled: bool = False) -> Te
     chroma = _quantised(chroma, _table(CHROMA, quality))
     if subsampled:
         chroma = F.interpolate(chroma, scale_factor=2)
-    rgb = torch.einsum("cd,ndhw->nchw", torch.linalg.inv(matrix), torch.cat([luma, chroma], dim=1)) / 255
+    rgb = (
+        torch.einsum("cd,ndhw->nchw", torch.linalg.inv(matrix), torch.cat([luma, chroma], dim=1))
+        / 255
+    )
     return rgb[..., :height, :width].clamp(0, 1)
 
 
@@ -75,16 +84,28 @@ def _table(base: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
     """[N, 1, 1, 1, 8, 8]: libjpeg's scaling of a table, in whole steps of at least 1."""
     quality = quality.view(-1, 1, 1, 1, 1, 1)
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    return ((torch.tensor(base, dtype=quality.dtype, device=quality.device) * percent + 50) / 100).floor().clamp(1, 255)
+    return (
+        ((torch.tensor(base, dtype=quality.dtype, device=quality.device) * percent + 50) / 100)
+        .floor()
+        .clamp(1, 255)
+    )
 
 
 def _quantised(planes: Tensor, table: Tensor) -> Tensor:
     """[N, C, H, W] through the cosine transform of each block, rounding to steps, and back."""
     count, channels, height, width = planes.shape
     index = torch.arange(BLOCK, dtype=planes.dtype, device=planes.device)
-    transform = torch.cos(math.pi / BLOCK * (index + 0.5) * index.view(-1, 1)) * math.sqrt(2 / BLOCK)
+    transform = torch.cos(math.pi / BLOCK * (index + 0.5) * index.view(-1, 1)) * math.sqrt(
+        2 / BLOCK
+    )
     transform[0] /= math.sqrt(2)
-    blocks = planes.view(count, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
+    blocks = planes.view(count, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(
+        3, 4
+    )
     steps = transform @ blocks @ transform.T / table
     steps = steps + (steps.round() - steps).detach()
-    return (transform.T @ (steps * table) @ transform).transpose(3, 4).reshape(count, channels, height, width)
+    return (
+        (transform.T @ (steps * table) @ transform)
+        .transpose(3, 4)
+        .reshape(count, channels, height, width)
+    )

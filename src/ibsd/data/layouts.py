@@ -1,15 +1,18 @@
-"""Folders of pairs as their authors distribute them: recognised, named, and matched, whatever their files are called.
+"""Folders of pairs as their authors distribute them: recognised, named, and matched, whatever their
+files are called.
 
 | name | tree |
 |---|---|
 | published layout (CDC, and ours) | `train_LR`, `train_HR`, `val_LR`, ..., `test_HR` |
 | RealSR V3 | `Canon/Train/4/Canon_001_HR.png`, `Canon_001_LR4.png`; likewise Nikon, Test, 2, 3 |
-| DRealSR | `Train_x4/train_HR`, `Train_x4/train_LR`, `Test_x4/test_HR`, ...; beside each other or each scale in a folder `x4` |
-| RealSR V1, V2 | as V3, but LR has HR's size |
-| City100 | `City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise `City100_iPhoneX`; LR has HR's size |
+| DRealSR | `Train_x4/train_HR`, `Train_x4/train_LR`, `Test_x4/test_HR`, ...; beside each other or
+each scale in a folder `x4` | | RealSR V1, V2 | as V3, but LR has HR's size | | City100 |
+`City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise `City100_iPhoneX`; LR has HR's size |
 
-The last two are for `scaled_pairs.py`, which brings their LR to its scale (decisions/0032). Sources: github.com/csjcai/RealSR,
-github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution, github.com/ngchc/CameraSR.
+The last two are for `scaled_pairs.py`, which brings their LR to its scale (decisions/0032).
+Sources: github.com/csjcai/RealSR,
+github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution,
+github.com/ngchc/CameraSR.
 """
 
 from __future__ import annotations
@@ -21,13 +24,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout
-from ibsd.images import image_size, is_image_name
+from ibsd.images.rgb import image_size, is_image_name
 from ibsd.types import SCALES, InputError, Scale
 
 CITY100_TEST = ("001", "016", "048", "060", "098")
 """Scenes that the authors of City100 test on."""
 CITY100_SCALES = (2, 3)
-"""Its lenses zoom about 2.9 (Nikon) and 2.5 times (iPhone): a shrink by 4 would measure itself and not them."""
+"""Its lenses zoom about 2.9 (Nikon) and 2.5 times (iPhone): a shrink by 4 would measure itself and
+not them."""
 
 PUBLISHED = "published layout"
 
@@ -48,10 +52,14 @@ class Layout(NamedTuple):
         return f"{self.name}: {', '.join(f'{split} {len(pairs)}' for split, pairs in vars(self.sets).items() if pairs)} pairs"
 
 
-def find_data(folder: str | os.PathLike[str], scale: Scale, dropped: Collection[Path] = ()) -> Layout:
-    """The pairs of a folder in any layout that is ready for use, less the absolute paths in `dropped`. Only names and a few headers are read.
+def find_data(
+    folder: str | os.PathLike[str], scale: Scale, dropped: Collection[Path] = ()
+) -> Layout:
+    """The pairs of a folder in any layout that is ready for use, less the absolute paths in
+    `dropped`. Only names and a few headers are read.
 
-    Errors: InputError where nothing is recognised, where the scale is not there, where a file has no partner, and for a layout whose LR has
+    Errors: InputError where nothing is recognised, where the scale is not there, where a file has
+    no partner, and for a layout whose LR has
     HR's size, with what to do.
     """
     layout = recognise(Path(folder), scale, dropped)
@@ -65,7 +73,11 @@ def find_data(folder: str | os.PathLike[str], scale: Scale, dropped: Collection[
 
 def recognise(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout:
     """The layout of a folder, ready for use or not. Errors: as `find_data`."""
-    if not any(_is_dir(folder / f"{split}_{side}") for split in ("train", "val", "test") for side in ("LR", "HR")):
+    if not any(
+        _is_dir(folder / f"{split}_{side}")
+        for split in ("train", "val", "test")
+        for side in ("LR", "HR")
+    ):
         for look in (realsr, drealsr, city100):
             if (layout := look(folder, scale, dropped)) is not None:
                 return layout
@@ -73,32 +85,69 @@ def recognise(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Lay
 
 
 def realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
-    """RealSR, from the folder that holds Canon and Nikon (or one above it), or from one camera's."""
-    roots = [each for each in (folder, folder / "RealSR(V3)", folder / "RealSR") if _is_dir(each / "Canon") or _is_dir(each / "Nikon")]
-    cameras = [roots[0] / name for name in ("Canon", "Nikon") if _is_dir(roots[0] / name)] if roots else [folder]
-    cameras = [camera for camera in cameras if any(_scales_of(camera / split) for split in ("Train", "Test"))]
+    """RealSR, from the folder that holds Canon and Nikon (or one above it), or from one
+    camera's."""
+    roots = [
+        each
+        for each in (folder, folder / "RealSR(V3)", folder / "RealSR")
+        if _is_dir(each / "Canon") or _is_dir(each / "Nikon")
+    ]
+    cameras = (
+        [roots[0] / name for name in ("Canon", "Nikon") if _is_dir(roots[0] / name)]
+        if roots
+        else [folder]
+    )
+    cameras = [
+        camera
+        for camera in cameras
+        if any(_scales_of(camera / split) for split in ("Train", "Test"))
+    ]
     if not cameras:
         return None
-    there = sorted({found for camera in cameras for split in ("Train", "Test") for found in _scales_of(camera / split)})
+    there = sorted(
+        {
+            found
+            for camera in cameras
+            for split in ("Train", "Test")
+            for found in _scales_of(camera / split)
+        }
+    )
     if scale not in there:
         raise InputError(
             f"{folder} is RealSR at scale {' and '.join(map(str, there))}, not {scale}: take a student of that scale, or add the folders {scale}"
         )
     train, test = (
-        [pair for camera in cameras for pair in _named(_images(camera / split / str(scale), dropped), _REALSR, folder)]
+        [
+            pair
+            for camera in cameras
+            for pair in _named(_images(camera / split / str(scale), dropped), _REALSR, folder)
+        ]
         for split in ("Train", "Test")
     )
     if not train + test:
-        raise InputError(f"{folder} has folders as RealSR, but no {cameras[0].name}_001_HR.png and such in them: unpack it again")
+        raise InputError(
+            f"{folder} has folders as RealSR, but no {cameras[0].name}_001_HR.png and such in them: unpack it again"
+        )
     same_size = _same_size((train + test)[0])
     who = " and ".join(camera.name for camera in cameras)
-    return Layout(f"RealSR {'V1 or V2' if same_size else 'V3'} ({who}) x{scale}", PairSets(tuple(train), (), tuple(test)), same_size)
+    return Layout(
+        f"RealSR {'V1 or V2' if same_size else 'V3'} ({who}) x{scale}",
+        PairSets(tuple(train), (), tuple(test)),
+        same_size,
+    )
 
 
 def drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
     """DRealSR, from the folder that holds Train_x4 and Test_x4, or folders x2, x3, x4 with them."""
     places = [folder, *(folder / f"x{each}" for each in SCALES)]
-    there = sorted({each for each in SCALES for place in places if any(_is_dir(place / f"{split}_x{each}") for split in ("Train", "Test"))})
+    there = sorted(
+        {
+            each
+            for each in SCALES
+            for place in places
+            if any(_is_dir(place / f"{split}_x{each}") for split in ("Train", "Test"))
+        }
+    )
     if not there:
         return None
     if scale not in there:
@@ -111,7 +160,9 @@ def drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layou
             {
                 _SCALE_MARK.sub("", file.stem): file
                 for place in places
-                for file in _images(place / f"{split}_x{scale}" / f"{split.lower()}_{side}", dropped)
+                for file in _images(
+                    place / f"{split}_x{scale}" / f"{split.lower()}_{side}", dropped
+                )
             }
             for side in ("LR", "HR")
         )
@@ -120,20 +171,31 @@ def drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layou
 
 
 def city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
-    """City100, from the folder that holds City100_NikonD5500 and City100_iPhoneX (or one above it), or from one camera's."""
-    roots = [folder] if folder.name.startswith("City100_") else sorted({*folder.glob("City100_*/"), *folder.glob("City100/City100_*/")})
+    """City100, from the folder that holds City100_NikonD5500 and City100_iPhoneX (or one above it),
+    or from one camera's."""
+    roots = (
+        [folder]
+        if folder.name.startswith("City100_")
+        else sorted({*folder.glob("City100_*/"), *folder.glob("City100/City100_*/")})
+    )
     train: list[Pair] = []
     test: list[Pair] = []
     for root in roots:
         camera = root.name.removeprefix("City100_")
         for pair in _named(_images(root, dropped), _CITY100, folder):
-            (test if pair.name in CITY100_TEST else train).append(Pair(f"{camera}_{pair.name}", pair.lr, pair.hr))
+            (test if pair.name in CITY100_TEST else train).append(
+                Pair(f"{camera}_{pair.name}", pair.lr, pair.hr)
+            )
     if not train + test:
         return None
     if scale not in CITY100_SCALES:
-        raise InputError(f"{folder} is City100, which is for scale 2 and 3 and not {scale}: its lenses zoom less than 3 times")
+        raise InputError(
+            f"{folder} is City100, which is for scale 2 and 3 and not {scale}: its lenses zoom less than 3 times"
+        )
     return Layout(
-        f"City100 ({' and '.join(root.name.removeprefix('City100_') for root in roots)})", PairSets(tuple(train), (), tuple(test)), True
+        f"City100 ({' and '.join(root.name.removeprefix('City100_') for root in roots)})",
+        PairSets(tuple(train), (), tuple(test)),
+        True,
     )
 
 
@@ -147,10 +209,14 @@ def _is_dir(folder: Path) -> bool:
 
 def _images(folder: Path, dropped: Collection[Path]) -> list[Path]:
     try:
-        found = (file for file in folder.iterdir() if is_image_name(file)) if _is_dir(folder) else ()
+        found = (
+            (file for file in folder.iterdir() if is_image_name(file)) if _is_dir(folder) else ()
+        )
         return sorted(file for file in found if file.absolute() not in dropped)
     except PermissionError as error:
-        raise InputError(f"{folder} may not be read: allow reading it, or name another folder") from error
+        raise InputError(
+            f"{folder} may not be read: allow reading it, or name another folder"
+        ) from error
 
 
 def _named(files: Iterable[Path], pattern: re.Pattern[str], folder: Path) -> tuple[Pair, ...]:
@@ -168,7 +234,8 @@ def _matched(lr: Mapping[str, Path], hr: Mapping[str, Path], folder: Path) -> tu
         files = [{**lr, **hr}[name] for name in alone]
         first = ", ".join(map(str, files[:5]))
         raise UnmatchedError(
-            f"{folder}: {len(alone)} pictures have no partner, the first of them {first}; unpack it again, or remove them", files
+            f"{folder}: {len(alone)} pictures have no partner, the first of them {first}; unpack it again, or remove them",
+            files,
         )
     return tuple(Pair(name, lr[name], hr[name]) for name in sorted(lr))
 

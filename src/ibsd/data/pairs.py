@@ -1,8 +1,10 @@
-"""Folders of LR and HR images: matched by name, checked before use, and kept apart between train, val and test.
+"""Folders of LR and HR images: matched by name, checked before use, and kept apart between train,
+val and test.
 
-Two ways to say where the pairs are: any two folders (`find_pairs`), or one folder in the published layout of CDC and DRealSR
-(`find_layout`): `train_LR` and `train_HR`, `val_LR` and `val_HR`, `test_LR` and `test_HR`. Whatever is wrong is said in one `InputError`
-that lists the files, before any training.
+Two ways to say where the pairs are: any two folders (`find_pairs`), or one folder in the published
+layout of CDC and DRealSR (`find_layout`): `train_LR` and `train_HR`, `val_LR` and `val_HR`,
+`test_LR` and `test_HR`. Whatever is wrong is said in one `InputError` that lists the files, before
+any training.
 """
 
 from __future__ import annotations
@@ -20,18 +22,19 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_photo, read_rgb
+from ibsd.images.rgb import IMAGE_SUFFIXES, is_image_name, read_photo, read_rgb
 from ibsd.types import InputError, Scale
 
 MIN_LR_PX = 8
-"""Least shorter side of an LR image by default: every metric is defined (at x2, HR 16 less borders of 2 holds SSIM's window of 11)."""
+"""Least shorter side of an LR image by default: every metric is defined (at x2, HR 16 less borders
+of 2 holds SSIM's window of 11)."""
 
 _Result = TypeVar("_Result")
 _LISTED = 20
 _WORKERS = 2  # Pillow and hashlib let go of the interpreter's lock while they work
-# One suffix at the end of a stem: _LR, -HR, .LR4, _LRx4, _LR_x4, or x4, _x4, -x4, .x4. LR and HR want a separator before them, lest
-# "Zephr" lose its end; x4 does not, because Set5 and DIV2K write "babyx4" and "0801x4". Digits from 1, because DRealSR calls its HR images
-# "_x1".
+# One suffix at the end of a stem: _LR, -HR, .LR4, _LRx4, _LR_x4, or x4, _x4, -x4, .x4. LR and HR
+# want a separator before them, lest "Zephr" lose its end; x4 does not, because Set5 and DIV2K write
+# "babyx4" and "0801x4". Digits from 1, because DRealSR calls its HR images "_x1".
 _SUFFIX = re.compile(r"(?:[ _.-](?:LR|HR)(?:x?[1-9]|[ _.-]x[1-9])?|[ _.-]?x[1-9])$", re.IGNORECASE)
 
 
@@ -58,9 +61,15 @@ class PairSets:
         return self.train + self.val + self.test
 
     def select(self, pattern: str) -> PairSets:
-        """The pairs whose names match a pattern such as `Canon*` (case counts); all of them for an empty pattern."""
+        """The pairs whose names match a pattern such as `Canon*` (case counts); all of them for an
+        empty pattern."""
         sets = (self.train, self.val, self.test)
-        return PairSets(*(tuple(pair for pair in pairs if not pattern or fnmatchcase(pair.name, pattern)) for pairs in sets))
+        return PairSets(
+            *(
+                tuple(pair for pair in pairs if not pattern or fnmatchcase(pair.name, pattern))
+                for pairs in sets
+            )
+        )
 
 
 class UnmatchedError(InputError):
@@ -72,27 +81,38 @@ class UnmatchedError(InputError):
 
 
 class Digests(NamedTuple):
-    """SHA-256 of the decoded pixels of a pair (and their size), so that the same picture in another file format is still the same."""
+    """SHA-256 of the decoded pixels of a pair (and their size), so that the same picture in another
+    file format is still the same."""
 
     lr: str
     hr: str
 
 
-def find_pairs(lr_folder: str | os.PathLike[str], hr_folder: str | os.PathLike[str], dropped: Collection[Path] = ()) -> tuple[Pair, ...]:
-    """Match the images of two folders by name, sorted by name. Only names are read; subfolders and other files are passed over, as are
-    absolute paths in `dropped`.
+def find_pairs(
+    lr_folder: str | os.PathLike[str],
+    hr_folder: str | os.PathLike[str],
+    dropped: Collection[Path] = (),
+) -> tuple[Pair, ...]:
+    """Match the images of two folders by name, sorted by name. Only names are read; subfolders and
+    other files are passed over, as are absolute paths in `dropped`.
 
-    Files of the same stem belong together ("photo_x4.png" and "photo_x4.jpg"). What is left is matched without suffixes such as `_LR`,
-    `_LR4`, `_HR`, `x4`, `_x4`, `-x4`, `.x4` and `_LR_x4`, in any case. InputError when a folder is missing or has no images; `UnmatchedError`, which
-    is one, when a file has no partner or several.
+    Files of the same stem belong together ("photo_x4.png" and "photo_x4.jpg"). What is left is
+    matched without suffixes such as `_LR`, `_LR4`, `_HR`, `x4`, `_x4`, `-x4`, `.x4` and `_LR_x4`,
+    in any case. InputError when a folder is missing or has no images; `UnmatchedError`, which is
+    one, when a file has no partner or several.
 
     Example: {"a_LR4.png", "b.png"} and {"a_HR.png", "b.jpg"} -> pairs "a" and "b".
     """
     lr_folder, hr_folder = Path(lr_folder), Path(hr_folder)
     lr_files, hr_files = _image_files(lr_folder, dropped), _image_files(hr_folder, dropped)
     if lr_folder.samefile(hr_folder):
-        raise InputError(f"The LR and the HR folder are the same, {lr_folder}: put the LR images into a folder of their own.")
-    lr_stems, hr_stems = _grouped(lr_files, lambda stem: stem), _grouped(hr_files, lambda stem: stem)
+        raise InputError(
+            f"The LR and the HR folder are the same, {lr_folder}: put the LR images into a folder of their own."
+        )
+    lr_stems, hr_stems = (
+        _grouped(lr_files, lambda stem: stem),
+        _grouped(hr_files, lambda stem: stem),
+    )
     same = [stem for stem in lr_stems if len(lr_stems[stem]) == len(hr_stems.get(stem, ())) == 1]
     pairs = {stem: Pair(stem, lr_stems[stem][0], hr_stems[stem][0]) for stem in same}
 
@@ -112,22 +132,31 @@ def find_pairs(lr_folder: str | os.PathLike[str], hr_folder: str | os.PathLike[s
         what = f"{_count(len(unclear), 'name')} could be matched in several ways"
         lines = [f'"{key}": ' + ", ".join(map(str, files)) for key, files in unclear.items()]
         raise UnmatchedError(
-            _list(f"{what}; keep one LR and one HR image of each:", lines), (file for files in unclear.values() for file in files)
+            _list(f"{what}; keep one LR and one HR image of each:", lines),
+            (file for files in unclear.values() for file in files),
         )
     if alone:
         what = f"{_count(len(alone), 'image')} in {lr_folder} and {hr_folder}"
-        raise UnmatchedError(_list(f"{what} without a partner of the same name; rename, add or remove:", list(map(str, alone))), alone)
+        raise UnmatchedError(
+            _list(
+                f"{what} without a partner of the same name; rename, add or remove:",
+                list(map(str, alone)),
+            ),
+            alone,
+        )
     return tuple(pairs[name] for name in sorted(pairs))
 
 
 def without_suffixes(stem: str) -> str:
-    """The stem less the suffixes that tell LR from HR, never empty: "a_LR_x4" -> "a", "babyx4" -> "baby", "x4" -> "x4"."""
+    """The stem less the suffixes that tell LR from HR, never empty: "a_LR_x4" -> "a", "babyx4" ->
+    "baby", "x4" -> "x4"."""
     shorter = _SUFFIX.sub("", stem)
     return stem if shorter in ("", stem) else without_suffixes(shorter)
 
 
 def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) -> PairSets:
-    """The pairs of a folder in the published layout, less the absolute paths in `dropped`; a split that is not there is empty.
+    """The pairs of a folder in the published layout, less the absolute paths in `dropped`; a split
+    that is not there is empty.
 
     InputError when no split is there, when only one side of a split is there, and as `find_pairs`.
     """
@@ -138,38 +167,55 @@ def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) 
         lr, hr = folder / f"{split}_LR", folder / f"{split}_HR"
         if os.path.isdir(lr) != os.path.isdir(hr):
             there, missing = (lr, hr) if os.path.isdir(lr) else (hr, lr)
-            raise InputError(f"{there} is there, but {missing.name} beside it is missing: add it, or remove {there.name}.")
+            raise InputError(
+                f"{there} is there, but {missing.name} beside it is missing: add it, or remove {there.name}."
+            )
         if os.path.isdir(lr):
             sets[split] = find_pairs(lr, hr, dropped)
     if not sets:
-        raise InputError(f"{folder} holds no train_LR and train_HR, val_LR and val_HR, or test_LR and test_HR: name the folder that does.")
+        raise InputError(
+            f"{folder} holds no train_LR and train_HR, val_LR and val_HR, or test_LR and test_HR: name the folder that does."
+        )
     return PairSets(**sets)
 
 
 def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """(LR uint8 [h, w, 3], HR uint8 [H, W, 3]) from their files. InputError as `images.read_rgb`; sizes are `check_pairs`' business."""
+    """(LR uint8 [h, w, 3], HR uint8 [H, W, 3]) from their files. InputError as `images.read_rgb`;
+    sizes are `check_pairs`' business."""
     return read_rgb(pair.lr), read_rgb(pair.hr)
 
 
-def check_pairs(pairs: Iterable[Pair], scale: Scale, min_lr_px: int = MIN_LR_PX) -> dict[Pair, Digests]:
-    """Read every file to its end and refuse what cannot be trained on or scored, in one InputError that lists every bad file.
+def check_pairs(
+    pairs: Iterable[Pair], scale: Scale, min_lr_px: int = MIN_LR_PX
+) -> dict[Pair, Digests]:
+    """Read every file to its end and refuse what cannot be trained on or scored, in one InputError
+    that lists every bad file.
 
-    Up to 20 are listed, each with its reason. A file is good when it decodes, has 8 bits a channel, is RGB or becomes RGB without loss
-    (grey, palette, an alpha channel that is opaque throughout); a pair when HR is exactly `scale` times as large as LR, and LR at least
-    `min_lr_px` on its shorter side. Returns the digests, for `check_disjoint` and `fingerprint`, so that nothing is decoded twice.
+    Up to 20 are listed, each with its reason. A file is good when it decodes, has 8 bits a channel,
+    is RGB or becomes RGB without loss (grey, palette, an alpha channel that is opaque throughout);
+    a pair when HR is exactly `scale` times as large as LR, and LR at least `min_lr_px` on its
+    shorter side. Returns the digests, for `check_disjoint` and `fingerprint`, so that nothing is
+    decoded twice.
     """
     found = _in_threads(lambda pair: inspect_pair(pair, scale, min_lr_px), pairs)
     wrong = [reason for result in found.values() for reason in result[1]]
     if wrong:
         bad = sum(bool(result[1]) for result in found.values())
-        raise InputError(_list(f"{bad} of {_count(len(found), 'pair')} cannot be used at scale {scale}; repair or remove:", wrong))
+        raise InputError(
+            _list(
+                f"{bad} of {_count(len(found), 'pair')} cannot be used at scale {scale}; repair or remove:",
+                wrong,
+            )
+        )
     return {pair: result[0] for pair, result in found.items() if result[0]}
 
 
 def check_disjoint(sets: PairSets, digests: Mapping[Pair, Digests] | None = None) -> None:
-    """Refuse pictures that are in two of train, val and test: the same file (links followed) or the same pixels. InputError lists them.
+    """Refuse pictures that are in two of train, val and test: the same file (links followed) or the
+    same pixels. InputError lists them.
 
-    `digests` from `check_pairs` saves reading the files again. Different crops of one photograph are not recognised: splitting by scene is
+    `digests` from `check_pairs` saves reading the files again. Different crops of one photograph
+    are not recognised: splitting by scene is
     the user's.
     """
     digests = digest_pairs(sets.all()) if digests is None else digests
@@ -178,18 +224,27 @@ def check_disjoint(sets: PairSets, digests: Mapping[Pair, Digests] | None = None
     for split, pairs in (("train", sets.train), ("val", sets.val), ("test", sets.test)):
         for pair in pairs:
             for file, digest in zip((pair.lr, pair.hr), digests[pair], strict=True):
-                earlier = [first_of[mark] for mark in (str(file.resolve()), digest) if mark in first_of and first_of[mark][0] != split]
+                earlier = [
+                    first_of[mark]
+                    for mark in (str(file.resolve()), digest)
+                    if mark in first_of and first_of[mark][0] != split
+                ]
                 if earlier:
-                    overlaps.append(f"{file} ({split}) is the same picture as {earlier[0][1]} ({earlier[0][0]})")
+                    overlaps.append(
+                        f"{file} ({split}) is the same picture as {earlier[0][1]} ({earlier[0][0]})"
+                    )
                 for mark in (str(file.resolve()), digest):
                     first_of.setdefault(mark, (split, file))
     if overlaps:
         what = f"Train, val and test share {_count(len(overlaps), 'image')}"
-        raise InputError(_list(f"{what}, so that scores would be too good; keep each in one of them:", overlaps))
+        raise InputError(
+            _list(f"{what}, so that scores would be too good; keep each in one of them:", overlaps)
+        )
 
 
 def fingerprint(pairs: Sequence[Pair], digests: Mapping[Pair, Digests] | None = None) -> str:
-    """SHA-256 in hex of names and pixels, in order: equal exactly when the pairs are, wherever they lie and however they are compressed."""
+    """SHA-256 in hex of names and pixels, in order: equal exactly when the pairs are, wherever they
+    lie and however they are compressed."""
     digests = digest_pairs(pairs) if digests is None else digests
     whole = hashlib.sha256()
     for pair in pairs:
@@ -198,12 +253,16 @@ def fingerprint(pairs: Sequence[Pair], digests: Mapping[Pair, Digests] | None = 
 
 
 def digest_pairs(pairs: Iterable[Pair]) -> dict[Pair, Digests]:
-    """What `check_pairs` returns, without its checks. InputError for the first file that cannot be read."""
+    """What `check_pairs` returns, without its checks. InputError for the first file that cannot be
+    read."""
     return _in_threads(lambda pair: Digests(*map(_digest, load_pair(pair))), pairs)
 
 
-def inspect_pair(pair: Pair, scale: Scale, min_lr_px: int = MIN_LR_PX) -> tuple[Digests | None, list[str]]:
-    """The digests of a good pair, or what is wrong with it, in sentences: the check of `check_pairs` for one."""
+def inspect_pair(
+    pair: Pair, scale: Scale, min_lr_px: int = MIN_LR_PX
+) -> tuple[Digests | None, list[str]]:
+    """The digests of a good pair, or what is wrong with it, in sentences: the check of
+    `check_pairs` for one."""
     images: list[np.ndarray] = []
     wrong: list[str] = []
     for file in (pair.lr, pair.hr):
@@ -213,14 +272,20 @@ def inspect_pair(pair: Pair, scale: Scale, min_lr_px: int = MIN_LR_PX) -> tuple[
             wrong.append(str(error))
             continue
         if photo.alpha is not None and photo.alpha.min() < 255:
-            wrong.append(f"{file} is transparent in places, which RGB cannot hold: save it without alpha.")
+            wrong.append(
+                f"{file} is transparent in places, which RGB cannot hold: save it without alpha."
+            )
         images.append(photo.rgb)
     if len(images) == 2:
         lr, hr = images
         if min(lr.shape[:2]) < min_lr_px:
-            wrong.append(f"{pair.lr} has {_size(lr)} pixels, but its shorter side needs {min_lr_px}: use a larger image.")
+            wrong.append(
+                f"{pair.lr} has {_size(lr)} pixels, but its shorter side needs {min_lr_px}: use a larger image."
+            )
         if hr.shape != (scale * lr.shape[0], scale * lr.shape[1], 3):
-            wrong.append(f"{pair.hr} has {_size(hr)} pixels, which is not {scale} times the {_size(lr)} of {pair.lr}{_hint(lr, hr)}.")
+            wrong.append(
+                f"{pair.hr} has {_size(hr)} pixels, which is not {scale} times the {_size(lr)} of {pair.lr}{_hint(lr, hr)}."
+            )
     return (None, wrong) if wrong else (Digests(_digest(images[0]), _digest(images[1])), wrong)
 
 
@@ -253,7 +318,9 @@ def _check_folder(folder: Path) -> None:
     if not os.path.exists(folder):
         raise InputError(f"{folder} does not exist: check the name of the folder.")
     if not os.path.isdir(folder):
-        raise InputError(f"{folder} is a file where a folder is expected: name the folder that holds it.")
+        raise InputError(
+            f"{folder} is a file where a folder is expected: name the folder that holds it."
+        )
 
 
 def _image_files(folder: Path, dropped: Collection[Path]) -> list[Path]:
@@ -261,10 +328,18 @@ def _image_files(folder: Path, dropped: Collection[Path]) -> list[Path]:
     try:
         files = [file for file in folder.iterdir() if is_image_name(file) and not file.is_dir()]
     except PermissionError as error:
-        raise InputError(f"{folder} may not be read: allow reading it, or name another folder.") from error
+        raise InputError(
+            f"{folder} may not be read: allow reading it, or name another folder."
+        ) from error
     if not files:
-        raise InputError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): name the folder that holds them directly.")
-    return sorted(file for file in files if file.absolute() not in dropped) if dropped else sorted(files)
+        raise InputError(
+            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): name the folder that holds them directly."
+        )
+    return (
+        sorted(file for file in files if file.absolute() not in dropped)
+        if dropped
+        else sorted(files)
+    )
 
 
 def _grouped(files: Iterable[Path], key: Callable[[str], str]) -> dict[str, list[Path]]:

@@ -1,7 +1,7 @@
 """Training patches cut on the device where training runs, so that a step never waits for a loader.
 
-Images are decoded once into one flat buffer of bytes (memory-mapped if it does not fit), and a batch is one gather: crop, mirror and
-transpose are arithmetic on the indices.
+Images are decoded once into one flat buffer of bytes (memory-mapped if it does not fit), and a
+batch is one gather: crop, mirror and transpose are arithmetic on the indices.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class ImageStack:
         counts = torch.tensor([3 * height * width for height, width in self.sizes])
         assert int(counts.sum()) == flat.numel()
         self.offsets = (counts.cumsum(0) - counts).to(flat.device)
-        self.heights, self.widths = (torch.tensor(side, device=flat.device) for side in zip(*self.sizes, strict=True))
+        self.heights, self.widths = (
+            torch.tensor(side, device=flat.device) for side in zip(*self.sizes, strict=True)
+        )
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -48,10 +50,12 @@ class ImageStack:
         return as_unit(self.flat[start : start + 3 * height * width].view(1, 3, height, width))
 
     def crop(self, origin: Origin, size_px: int, scale: int = 1) -> Tensor:
-        """Square patches, [N, 3, size_px, size_px] in [0, 1], fp32; `scale` multiplies the origin's top and left."""
+        """Square patches, [N, 3, size_px, size_px] in [0, 1], fp32; `scale` multiplies the origin's
+        top and left."""
         device = self.flat.device
         image, top, left, augmentation = (x.to(device).view(-1, 1, 1) for x in origin)
-        # Position (row, column) of the patch takes what stands at (y, x) of the stored crop: undo the transpose, then the mirrors.
+        # Position (row, column) of the patch takes what stands at (y, x) of the stored crop: undo
+        # the transpose, then the mirrors.
         row = torch.arange(size_px, device=device).view(1, -1, 1)
         column = torch.arange(size_px, device=device).view(1, 1, -1)
         transposed = (augmentation & 4) > 0
@@ -60,7 +64,9 @@ class ImageStack:
         x = torch.where((augmentation & 1) > 0, size_px - 1 - x, x) + left * scale
         height, width = self.heights[image], self.widths[image]
         channel = torch.arange(3, device=device).view(1, 3, 1, 1)
-        index = (self.offsets[image] + y * width + x).unsqueeze(1) + channel * (height * width).unsqueeze(1)
+        index = (self.offsets[image] + y * width + x).unsqueeze(1) + channel * (
+            height * width
+        ).unsqueeze(1)
         return as_unit(self.flat[index])
 
 
@@ -86,16 +92,20 @@ class PatchSource:
         scale: 2, 3 or 4.
         patch_px: LR side of a patch.
         batch_size: patches a batch.
-        seed: of this source's own generator; nothing else draws from it, so objectives cannot disturb the order of the data.
+        seed: of this source's own generator; nothing else draws from it, so objectives cannot
+            disturb the order of the data.
         augment: random mirrors and transposes (the eight symmetries of the square).
-        part: (k, n): every batch is drawn whole, and of n equal parts the k-th, counted from 0, is cut; so n processes train on what one would.
+        part: (k, n): every batch is drawn whole, and of n equal parts the k-th, counted from 0, is
+            cut; so n processes train on what one would.
         marks: numbers of batches at which `digest` is kept, in `marked`.
 
-    `next_batch` costs no synchronisation with the host. `state` and `load_state` carry the generator and the digests, for exact resumes.
+    `next_batch` costs no synchronisation with the host. `state` and `load_state` carry the
+    generator and the digests, for exact resumes.
     """
 
     digest: bytes
-    """SHA-256 chained over the origins of all batches so far: equal for two runs that cut the same patches in the same order."""
+    """SHA-256 chained over the origins of all batches so far: equal for two runs that cut the same
+    patches in the same order."""
     marked: dict[int, bytes]
     """`digest` as it was after so many batches, for each of `marks` that was reached."""
 
@@ -113,14 +123,27 @@ class PatchSource:
     ) -> None:
         small = [index for index, size in enumerate(lr.sizes) if min(size) < patch_px]
         if small:
-            raise InputError(f"{len(small)} training images are smaller than a patch of {patch_px} px; lower data.patch_px or remove them")
+            raise InputError(
+                f"{len(small)} training images are smaller than a patch of {patch_px} px; lower data.patch_px or remove them"
+            )
         if batch_size % part[1]:
             raise InputError(
                 f"data.batch_size is {batch_size}, which {part[1]} processes cannot share equally; make it a multiple of {part[1]}"
             )
-        assert hr.sizes == [(scale * height, scale * width) for height, width in lr.sizes], "check_pairs comes first"
-        self.lr, self.hr, self.scale, self.patch_px, self.batch_size, self.augment = lr, hr, scale, patch_px, batch_size, augment
-        self.generator = torch.Generator().manual_seed(seed)  # on the host: the same patches on every kind of device
+        assert hr.sizes == [(scale * height, scale * width) for height, width in lr.sizes], (
+            "check_pairs comes first"
+        )
+        self.lr, self.hr, self.scale, self.patch_px, self.batch_size, self.augment = (
+            lr,
+            hr,
+            scale,
+            patch_px,
+            batch_size,
+            augment,
+        )
+        self.generator = torch.Generator().manual_seed(
+            seed
+        )  # on the host: the same patches on every kind of device
         self.rows = torch.tensor([size[0] - patch_px + 1 for size in lr.sizes])
         self.columns = torch.tensor([size[1] - patch_px + 1 for size in lr.sizes])
         self.digest, self.num_batches = bytes(hashlib.sha256().digest_size), 0
@@ -133,7 +156,8 @@ class PatchSource:
         return self.lr.flat.device
 
     def draw(self) -> Origin:
-        """Origins of the next batch: images uniformly with replacement, positions uniformly within each."""
+        """Origins of the next batch: images uniformly with replacement, positions uniformly within
+        each."""
         image = torch.randint(len(self.lr), (self.batch_size,), generator=self.generator)
         where = torch.rand((2, self.batch_size), generator=self.generator, dtype=torch.float64)
         augmentation = torch.randint(8, (self.batch_size,), generator=self.generator)
@@ -156,17 +180,28 @@ class PatchSource:
     def cut(self, origin: Origin) -> Batch:
         """The patches at `origin`."""
         origin = Origin(*(x.to(self.device, non_blocking=True) for x in origin))
-        return Batch(self.lr.crop(origin, self.patch_px), self.hr.crop(origin, self.patch_px * self.scale, self.scale), origin)
+        return Batch(
+            self.lr.crop(origin, self.patch_px),
+            self.hr.crop(origin, self.patch_px * self.scale, self.scale),
+            origin,
+        )
 
     def state(self) -> dict[str, Any]:
         marked = {str(count): digest.hex() for count, digest in self.marked.items()}
-        return {"generator": self.generator.get_state(), "digest": self.digest.hex(), "num_batches": self.num_batches, "marked": marked}
+        return {
+            "generator": self.generator.get_state(),
+            "digest": self.digest.hex(),
+            "num_batches": self.num_batches,
+            "marked": marked,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.generator.set_state(state["generator"])
         if "digest" in state:  # checkpoints of before have none
             self.digest, self.num_batches = bytes.fromhex(state["digest"]), state["num_batches"]
-            self.marked = {int(count): bytes.fromhex(digest) for count, digest in state["marked"].items()}
+            self.marked = {
+                int(count): bytes.fromhex(digest) for count, digest in state["marked"].items()
+            }
 
 
 def resident_stacks(
@@ -176,22 +211,30 @@ def resident_stacks(
     cache_folder: Path | None = None,
     on_pair: Callable[[], None] | None = None,
 ) -> tuple[ImageStack, ImageStack]:
-    """All pairs decoded once: (LR stack, HR stack) on `device`, or memory-mapped on the CPU when they exceed `memory_limit_bytes`.
+    """All pairs decoded once: (LR stack, HR stack) on `device`, or memory-mapped on the CPU when
+    they exceed `memory_limit_bytes`.
 
     Args:
-        memory_limit_bytes: most that may be resident; default 60 % of the free memory of the device.
-        cache_folder: where the memory-mapped files go; they are found again by the pairs' names, sizes and times of change.
+        memory_limit_bytes: most that may be resident; default 60 % of the free memory of the
+            device.
+        cache_folder: where the memory-mapped files go; they are found again by the pairs' names,
+            sizes and times of change.
 
-    Errors: InputError if there are none, if they do not fit and no cache folder is given, or if the cache cannot be written.
+    Errors: InputError if there are none, if they do not fit and no cache folder is given, or if the
+    cache cannot be written.
     """
-    from ibsd.images import image_size
+    from ibsd.images.rgb import image_size
 
     if not pairs:
         raise InputError("there are no training pairs; check the folders and data.select")
     sizes = {side: [image_size(getattr(pair, side)) for pair in pairs] for side in ("lr", "hr")}
     count = {side: sum(3 * height * width for height, width in sizes[side]) for side in sizes}
     needed = sum(count.values())
-    limit = memory_limit_bytes if memory_limit_bytes is not None else int(0.6 * free_memory_bytes(torch.device(device)))
+    limit = (
+        memory_limit_bytes
+        if memory_limit_bytes is not None
+        else int(0.6 * free_memory_bytes(torch.device(device)))
+    )
     if needed <= limit:
         flat = {side: torch.empty(count[side], dtype=torch.uint8) for side in sizes}
         fill(flat, pairs, on_pair)
@@ -207,7 +250,9 @@ def resident_stacks(
     return lr, hr
 
 
-def fill(flat: dict[str, Tensor], pairs: Sequence[Pair], on_pair: Callable[[], None] | None = None) -> None:
+def fill(
+    flat: dict[str, Tensor], pairs: Sequence[Pair], on_pair: Callable[[], None] | None = None
+) -> None:
     """Writes every decoded pair into the flat buffers."""
     position = dict.fromkeys(flat, 0)
     for pair in pairs:
@@ -219,18 +264,30 @@ def fill(flat: dict[str, Tensor], pairs: Sequence[Pair], on_pair: Callable[[], N
             on_pair()
 
 
-def map_cache(folder: Path, pairs: Sequence[Pair], count: dict[str, int], on_pair: Callable[[], None] | None) -> dict[str, Tensor]:
+def map_cache(
+    folder: Path, pairs: Sequence[Pair], count: dict[str, int], on_pair: Callable[[], None] | None
+) -> dict[str, Tensor]:
     """Memory-mapped flat buffers, written once under a name that changes with the files."""
-    facts = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for pair in pairs for path in (pair.lr, pair.hr)]
+    facts = [
+        [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns]
+        for pair in pairs
+        for path in (pair.lr, pair.hr)
+    ]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     paths = {side: folder / f"{key}.{side}.u8" for side in count}
-    if not all(path.is_file() and path.stat().st_size == count[side] for side, path in paths.items()):
-        partial = {side: path.with_suffix(f".{os.getpid()}.partial") for side, path in paths.items()}
+    if not all(
+        path.is_file() and path.stat().st_size == count[side] for side, path in paths.items()
+    ):
+        partial = {
+            side: path.with_suffix(f".{os.getpid()}.partial") for side, path in paths.items()
+        }
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for side, path in partial.items():
                 _reserve(path, count[side])
-            fill({side: _mapped(path, count[side]) for side, path in partial.items()}, pairs, on_pair)
+            fill(
+                {side: _mapped(path, count[side]) for side, path in partial.items()}, pairs, on_pair
+            )
             for side, path in partial.items():
                 os.replace(path, paths[side])
         except OSError as error:
@@ -246,7 +303,8 @@ def map_cache(folder: Path, pairs: Sequence[Pair], count: dict[str, int], on_pai
 
 
 def _reserve(path: Path, count: int) -> None:
-    """Claims the space now: writing to a mapped page that the disk has no room for is a SIGBUS, which kills the process."""
+    """Claims the space now: writing to a mapped page that the disk has no room for is a SIGBUS,
+    which kills the process."""
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):  # not on macOS
             os.posix_fallocate(file.fileno(), 0, count)
@@ -264,5 +322,7 @@ def free_memory_bytes(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     with suppress(OSError, StopIteration):  # Linux counts what caches would give back
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable")))
+        return 1024 * int(
+            next(line.split()[1] for line in lines if line.startswith("MemAvailable"))
+        )
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

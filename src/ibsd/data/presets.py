@@ -1,10 +1,14 @@
-"""Presets: how LR pictures of some origin came about, as ranges from which each image of a batch draws; batched, seeded, on the device.
+"""Presets: how LR pictures of some origin came about, as ranges from which each image of a batch
+draws; batched, seeded, on the device.
 
-    first go:   [blur, downscaling, noise] in linear light -> halo -> JPEG            as light, sensor and camera do it
-    second go:  blur, noise, halo, resizing there and back in random order -> JPEG    as a web site or a scan does, if the preset has one
+    first go:   [blur, downscaling, noise] in linear light -> halo -> JPEG            as light,
+    sensor and camera do it
+    second go:  blur, noise, halo, resizing there and back in random order -> JPEG    as a web site
+    or a scan does, if the preset has one
 
-One `strength` scales a preset: 1 is the preset as it is, 0 a clean downscaling. Two goes of several parts each, shuffled, follow BSRGAN (Zhang
-et al., ICCV 2021) and Real-ESRGAN (Wang et al., ICCVW 2021); ranges are ours.
+One `strength` scales a preset: 1 is the preset as it is, 0 a clean downscaling. Two goes of several
+parts each, shuffled, follow BSRGAN (Zhang et al., ICCV 2021) and Real-ESRGAN (Wang et al., ICCVW
+2021); ranges are ours.
 """
 
 from __future__ import annotations
@@ -26,7 +30,8 @@ Jpeg: TypeAlias = Literal["libjpeg", "smooth"]
 
 @dataclass(frozen=True)
 class Stage:
-    """Ranges of what happens to a picture on one go; a tuple of two is (least, greatest), drawn evenly by each image for itself."""
+    """Ranges of what happens to a picture on one go; a tuple of two is (least, greatest), drawn
+    evenly by each image for itself."""
 
     blur: Range = (0.0, 0.0)
     """Standard deviation in LR pixels, in linear light."""
@@ -62,7 +67,9 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "clean": Preset(Stage(jpeg=(98, 100)), source="any of four resampling filters, as programs use them"),
+    "clean": Preset(
+        Stage(jpeg=(98, 100)), source="any of four resampling filters, as programs use them"
+    ),
     "camera": Preset(
         Stage(
             blur=(0.35, 0.8),
@@ -79,7 +86,14 @@ PRESETS: dict[str, Preset] = {
         source="blur, halo and phase span the transfer functions and shifts of 64 train pairs of RealSR; noise of a camera at low ISO",
     ),
     "web": Preset(
-        Stage(blur=(0.1, 0.6), jpeg=(80, 98), jpeg_share=0.7, halo=0.5, read_noise=2e-3, shot_noise=2e-4),
+        Stage(
+            blur=(0.1, 0.6),
+            jpeg=(80, 98),
+            jpeg_share=0.7,
+            halo=0.5,
+            read_noise=2e-3,
+            shot_noise=2e-4,
+        ),
         Stage(blur=(0.0, 0.3), jpeg=(50, 95), halo=0.5, resized=0.5),
         source="photographs uploaded, shrunk, sharpened and compressed twice",
     ),
@@ -93,7 +107,8 @@ PRESETS: dict[str, Preset] = {
 
 @torch.no_grad()
 def softened(hr: Tensor, softness: Range, generator: Generator) -> Tensor:
-    """hr [N, 3, H, W] under a Gaussian of a standard deviation in HR pixels, which each image draws evenly."""
+    """hr [N, 3, H, W] under a Gaussian of a standard deviation in HR pixels, which each image draws
+    evenly."""
     if softness == (0.0, 0.0):
         return hr
     sigma = _Draw(len(hr), generator).each(*softness).clamp(min=1e-2)
@@ -102,25 +117,44 @@ def softened(hr: Tensor, softness: Range, generator: Generator) -> Tensor:
     weight = torch.exp(-0.5 * (steps / sigma.view(-1, 1)).square())
     weight = (weight / weight.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)[:, None]
     flat = F.pad(hr, [radius] * 4, mode="replicate").flatten(0, 1).unsqueeze(0)
-    flat = F.conv2d(flat, weight.unsqueeze(3), groups=len(weight))  # along columns, then along rows: HR is large
+    flat = F.conv2d(
+        flat, weight.unsqueeze(3), groups=len(weight)
+    )  # along columns, then along rows: HR is large
     return F.conv2d(flat, weight.unsqueeze(2), groups=len(weight)).view_as(hr)
 
 
 @torch.no_grad()
-def degrade(hr: Tensor, scale: Scale, preset: Preset, generator: Generator, strength: float = 1.0, jpeg: Jpeg = "libjpeg") -> Tensor:
-    """hr [N, 3, H, W] in [0, 1], H and W multiples of `scale` -> lr [N, 3, H / scale, W / scale] in [0, 1]; no gradient.
+def degrade(
+    hr: Tensor,
+    scale: Scale,
+    preset: Preset,
+    generator: Generator,
+    strength: float = 1.0,
+    jpeg: Jpeg = "libjpeg",
+) -> Tensor:
+    """hr [N, 3, H, W] in [0, 1], H and W multiples of `scale` -> lr [N, 3, H / scale, W / scale] in
+    [0, 1]; no gradient.
 
-    Families (shape of the blur, resampler, order) are drawn once a batch, strengths by each image for itself. The same state of `generator`
-    (on the device of `hr`) gives the same result.
+    Families (shape of the blur, resampler, order) are drawn once a batch, strengths by each image
+    for itself. The same state of `generator` (on the device of `hr`) gives the same result.
 
     Args:
-        strength: 0 or more; scales blur, phase, noise, halo, loss by resizing, and how far JPEG's quality is from 100.
+        strength: 0 or more; scales blur, phase, noise, halo, loss by resizing, and how far JPEG's
+            quality is from 100.
         jpeg: `libjpeg` through the host, or `smooth`, in tensors on the device.
 
     Errors: InputError when the sizes do not divide, or for a negative strength.
     """
-    if hr.ndim != 4 or hr.shape[1] != 3 or hr.shape[2] % scale or hr.shape[3] % scale or hr.numel() == 0:
-        raise InputError(f"HR of shape {list(hr.shape)} cannot shrink by {scale}: pass [N, 3, H, W] with H and W multiples of {scale}")
+    if (
+        hr.ndim != 4
+        or hr.shape[1] != 3
+        or hr.shape[2] % scale
+        or hr.shape[3] % scale
+        or hr.numel() == 0
+    ):
+        raise InputError(
+            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: pass [N, 3, H, W] with H and W multiples of {scale}"
+        )
     if strength < 0:
         raise InputError(f"strength is {strength}; it must be 0 or more")
     draw = _Draw(len(hr), generator)
@@ -150,7 +184,9 @@ class _Draw:
 
     def each(self, low: float = 0.0, high: float = 1.0) -> Tensor:
         """[count], evenly."""
-        return low + (high - low) * torch.rand(self.count, generator=self.generator, device=self.device)
+        return low + (high - low) * torch.rand(
+            self.count, generator=self.generator, device=self.device
+        )
 
     def one(self, number: int) -> int:
         return int(torch.randint(number, (), generator=self.generator, device=self.device))
@@ -159,26 +195,41 @@ class _Draw:
         return torch.randperm(number, generator=self.generator, device=self.device).tolist()
 
 
-def _blurred_and_shrunk(light: Tensor, scale: Scale, stage: Stage, draw: _Draw, strength: float) -> Tensor:
+def _blurred_and_shrunk(
+    light: Tensor, scale: Scale, stage: Stage, draw: _Draw, strength: float
+) -> Tensor:
     shape = stage.shapes[draw.one(len(stage.shapes))]
     resampler = stage.resamplers[draw.one(len(stage.resamplers))] if scale > 1 else "area"
     sigma = strength * scale * draw.each(*stage.blur)
     radius = int(3 * strength * scale * stage.blur[1] + 1)
-    blurs = blur_kernels(shape, sigma, draw.each(0.4, 1.0), draw.each(0, torch.pi), draw.each(1.0, 4.0), radius)
+    blurs = blur_kernels(
+        shape, sigma, draw.each(0.4, 1.0), draw.each(0, torch.pi), draw.each(1.0, 4.0), radius
+    )
     offset = strength * scale * stage.phase
     reach = int(SUPPORT[resampler] * scale + offset + 1)
-    rows, columns = (resampling_weights(resampler, scale, draw.each(-offset, offset), reach) for _ in range(2))
+    rows, columns = (
+        resampling_weights(resampler, scale, draw.each(-offset, offset), reach) for _ in range(2)
+    )
     return shrunk(light, blurs, rows, columns, scale)
 
 
 def _noisy(light: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
-    """A Poisson and a Gaussian part (Foi et al., IEEE TIP 2008), before the white balance raised red and blue and their noise with them.
+    """A Poisson and a Gaussian part (Foi et al., IEEE TIP 2008), before the white balance raised
+    red and blue and their noise with them.
 
-    The Poisson part by its normal limit, of the same variance: photons are many wherever it can be seen.
+    The Poisson part by its normal limit, of the same variance: photons are many wherever it can be
+    seen.
     """
     if stage.shot_noise == stage.read_noise == 0:
         return light
-    gains = torch.stack([draw.each(*stage.white_balance), torch.ones(draw.count, device=draw.device), draw.each(*stage.white_balance)], 1)
+    gains = torch.stack(
+        [
+            draw.each(*stage.white_balance),
+            torch.ones(draw.count, device=draw.device),
+            draw.each(*stage.white_balance),
+        ],
+        1,
+    )
     gains = gains[:, :, None, None]
     shot = (strength**2 * stage.shot_noise * draw.each() ** 2).view(-1, 1, 1, 1)
     read = (strength * stage.read_noise * draw.each()).view(-1, 1, 1, 1)
@@ -194,7 +245,9 @@ def _sharpened(srgb: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tens
     amount = (strength * stage.halo * draw.each()).view(-1, 1, 1, 1)
     ones = torch.ones(draw.count, device=draw.device)
     radius = int(2.5 * stage.halo_radius[1] + 1)
-    soft = _convolved(srgb, blur_kernels("gaussian", draw.each(*stage.halo_radius), ones, ones, ones, radius))
+    soft = _convolved(
+        srgb, blur_kernels("gaussian", draw.each(*stage.halo_radius), ones, ones, ones, radius)
+    )
     return (srgb + amount * (srgb - soft)).clamp(0, 1)
 
 
@@ -211,11 +264,14 @@ def _there_and_back(lr: Tensor, stage: Stage, draw: _Draw, strength: float) -> T
     size = [max(1, round(side * factor)) for side in lr.shape[-2:]]
     mode = ("bilinear", "bicubic")[draw.one(2)]
     small = F.interpolate(lr, size, mode=mode, antialias=True, align_corners=False)
-    return F.interpolate(small, lr.shape[-2:], mode=mode, antialias=True, align_corners=False).clamp(0, 1)
+    return F.interpolate(
+        small, lr.shape[-2:], mode=mode, antialias=True, align_corners=False
+    ).clamp(0, 1)
 
 
 def _compressed(lr: Tensor, stage: Stage, draw: _Draw, strength: float, jpeg: Jpeg) -> Tensor:
-    """JPEG, or for the others of a batch rounding to 8 bits alone; nothing at all where the stage has no JPEG."""
+    """JPEG, or for the others of a batch rounding to 8 bits alone; nothing at all where the stage
+    has no JPEG."""
     if stage.jpeg is None:
         return lr
     low, high = (100 - min(1.0, strength) * (100 - quality) for quality in stage.jpeg)
@@ -225,5 +281,7 @@ def _compressed(lr: Tensor, stage: Stage, draw: _Draw, strength: float, jpeg: Jp
         made = smooth_jpeg(lr, quality, subsampled)
     else:
         host = quality.tolist()
-        made = torch.cat([libjpeg(image, int(host[k]), subsampled) for k, image in enumerate(lr.split(1))])
+        made = torch.cat(
+            [libjpeg(image, int(host[k]), subsampled) for k, image in enumerate(lr.split(1))]
+        )
     return (torch.where(compressed.view(-1, 1, 1, 1), made, lr) * 255).round() / 255

@@ -1,8 +1,10 @@
-"""The photographs inside the package and pairs made from them, to learn from, test with and show before one has pairs of one's own.
+"""The photographs inside the package and pairs made from them, to learn from, test with and show
+before one has pairs of one's own.
 
-Fourteen sharp photographs in `photographs/` (1.8 MB; `CREDITS.md` there names authors, licences and changes), sides multiples of 12, so
-that every scale divides them. They are few, and their LR images come from `degradations.camera_like`, not from a camera: enough to see that
-everything works, not to publish a number.
+Fourteen sharp photographs in `photographs/` (1.8 MB; `CREDITS.md` there names authors, licences and
+changes), sides multiples of 12, so that every scale divides them. They are few, and their LR images
+come from `degradations.camera_like`, not from a camera: enough to see that everything works, not to
+publish a number.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ibsd.data.pairs import PairSets, find_layout
-from ibsd.images import read_rgb, to_array, to_tensor, write_rgb
+from ibsd.images.rgb import read_rgb, to_array, to_tensor, write_rgb
 from ibsd.types import SCALES, InputError, Scale
 
 SPLITS: dict[str, tuple[str, ...]] = {
@@ -40,17 +42,23 @@ def sample_names() -> tuple[str, ...]:
 def sample(name: str) -> np.ndarray:
     """A photograph by name, uint8 [H, W, 3]. InputError for another name."""
     if name not in sample_names():
-        raise InputError(f"There is no sample photograph {name!r}: choose one of {', '.join(sample_names())}.")
+        raise InputError(
+            f"There is no sample photograph {name!r}: choose one of {', '.join(sample_names())}."
+        )
     return read_rgb(_FOLDER / f"{name}.jpg")
 
 
 def sample_photograph() -> np.ndarray:
-    """The photograph kept for upscaling as HR, uint8 [504, 504, 3]; `sample_pair(UPSCALING_SAMPLE, scale)` adds the LR image to upscale."""
+    """The photograph kept for upscaling as HR, uint8 [504, 504, 3]; `sample_pair(UPSCALING_SAMPLE,
+    scale)` adds the LR image to upscale."""
     return sample(UPSCALING_SAMPLE)
 
 
-def sample_pair(name: str, scale: Scale, seed: int = 0, variant: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(LR uint8 [h, w, 3], HR uint8 [scale * h, scale * w, 3]) of a photograph; every seed and variant is another draw of `camera_like`.
+def sample_pair(
+    name: str, scale: Scale, seed: int = 0, variant: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(LR uint8 [h, w, 3], HR uint8 [scale * h, scale * w, 3]) of a photograph; every seed and
+    variant is another draw of `camera_like`.
 
     The draw depends on name, seed and variant alone. InputError for an unknown name or scale.
     """
@@ -65,12 +73,16 @@ def sample_pair(name: str, scale: Scale, seed: int = 0, variant: int = 0) -> tup
     return to_array(camera_like(to_tensor(hr), scale, torch.Generator().manual_seed(number))), hr
 
 
-def write_sample_pairs(folder: str | os.PathLike[str], scale: Scale, seed: int = 0, variants: int = 1) -> PairSets:
-    """Write pairs of every split's photographs as PNG files in the published layout (`train_LR`, `train_HR`, ...) and return them.
+def write_sample_pairs(
+    folder: str | os.PathLike[str], scale: Scale, seed: int = 0, variants: int = 1
+) -> PairSets:
+    """Write pairs of every split's photographs as PNG files in the published layout (`train_LR`,
+    `train_HR`, ...) and return them.
 
-    `variants`: LR images of each photograph to train on, each degraded in another way and each with its HR file (a link where the file
-    system can); named `coffee_v1`, `coffee_v2`, ... when there are several. InputError when the folder holds anything or cannot be made. No
-    file is left behind on failure.
+    `variants`: LR images of each photograph to train on, each degraded in another way and each with
+    its HR file (a link where the file
+    system can); named `coffee_v1`, `coffee_v2`, ... when there are several. InputError when the
+    folder holds anything or cannot be made. No file is left behind on failure.
     """
     folder = Path(folder)
     _check_scale(scale)
@@ -80,21 +92,32 @@ def write_sample_pairs(folder: str | os.PathLike[str], scale: Scale, seed: int =
         folder.mkdir(parents=True, exist_ok=True)
         occupied = any(folder.iterdir())
     except OSError as error:
-        raise InputError(f"{folder} cannot be used as a folder ({error.strerror}): choose another place.") from error
+        raise InputError(
+            f"{folder} cannot be used as a folder ({error.strerror}): choose another place."
+        ) from error
     if occupied:
-        raise InputError(f"{folder} is not empty: choose a new folder for the sample pairs, or empty it.")
+        raise InputError(
+            f"{folder} is not empty: choose a new folder for the sample pairs, or empty it."
+        )
     try:
         partial = tempfile.TemporaryDirectory(prefix=".partial-", dir=folder)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written to ({error.strerror}): choose another place.") from error
+        raise InputError(
+            f"{folder} cannot be written to ({error.strerror}): choose another place."
+        ) from error
     # The folders appear under their names only when all files are complete.
     with partial:
         for split, names in SPLITS.items():
-            lr_folder, hr_folder = Path(partial.name, f"{split}_LR"), Path(partial.name, f"{split}_HR")
+            lr_folder, hr_folder = (
+                Path(partial.name, f"{split}_LR"),
+                Path(partial.name, f"{split}_HR"),
+            )
             lr_folder.mkdir()
             hr_folder.mkdir()
             for name in names:
-                _write_variants(name, lr_folder, hr_folder, scale, seed, variants if split == "train" else 1)
+                _write_variants(
+                    name, lr_folder, hr_folder, scale, seed, variants if split == "train" else 1
+                )
         for ready in Path(partial.name).iterdir():
             ready.rename(folder / ready.name)
     return find_layout(folder)
@@ -102,10 +125,14 @@ def write_sample_pairs(folder: str | os.PathLike[str], scale: Scale, seed: int =
 
 def _check_scale(scale: Scale) -> None:
     if scale not in SCALES:
-        raise InputError(f"Scale {scale} is not supported: choose one of {', '.join(map(str, SCALES))}.")
+        raise InputError(
+            f"Scale {scale} is not supported: choose one of {', '.join(map(str, SCALES))}."
+        )
 
 
-def _write_variants(name: str, lr_folder: Path, hr_folder: Path, scale: Scale, seed: int, variants: int) -> None:
+def _write_variants(
+    name: str, lr_folder: Path, hr_folder: Path, scale: Scale, seed: int, variants: int
+) -> None:
     first: Path | None = None
     for variant in range(variants):
         file = f"{name}.png" if variants == 1 else f"{name}_v{variant + 1}.png"

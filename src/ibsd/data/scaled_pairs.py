@@ -1,4 +1,5 @@
-"""Pairs whose LR was stored at HR's size, brought to a scale: City100, RealSR V1 and V2 (decisions/0032)."""
+"""Pairs whose LR was stored at HR's size, brought to a scale: City100, RealSR V1 and V2
+(decisions/0032)."""
 
 from __future__ import annotations
 
@@ -11,19 +12,25 @@ from PIL import Image
 
 from ibsd.data.layouts import recognise
 from ibsd.data.pairs import Pair, PairSets, find_layout, load_pair
-from ibsd.images import write_rgb
+from ibsd.images.rgb import write_rgb
 from ibsd.types import InputError, Scale
 
 
-def write_scaled_pairs(folder: str | os.PathLike[str], output: str | os.PathLike[str], scale: Scale) -> PairSets:
-    """Pairs at `scale` from a layout whose LR has HR's size, into `output` in the published layout, all or nothing. Returns them.
+def write_scaled_pairs(
+    folder: str | os.PathLike[str], output: str | os.PathLike[str], scale: Scale
+) -> PairSets:
+    """Pairs at `scale` from a layout whose LR has HR's size, into `output` in the published layout,
+    all or nothing. Returns them.
 
-    Errors: InputError if `output` is there already or cannot be written, if `folder` is no such layout, or as `recognise`.
+    Errors: InputError if `output` is there already or cannot be written, if `folder` is no such
+    layout, or as `recognise`.
     """
     folder, output = Path(folder), Path(output)
     layout = recognise(folder, scale)
     if not layout.lr_has_hr_size:
-        raise InputError(f"{folder} is {layout.name}, whose LR pictures are small already: use it as it is")
+        raise InputError(
+            f"{folder} is {layout.name}, whose LR pictures are small already: use it as it is"
+        )
     if output.exists():
         raise InputError(f"{output} is there already: name a new folder")
     try:
@@ -46,9 +53,9 @@ def write_scaled_pairs(folder: str | os.PathLike[str], output: str | os.PathLike
 def scaled_pair(pair: Pair, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     """(LR uint8 [h, w, 3], HR uint8 [scale h, scale w, 3]) of a pair of equal sizes.
 
-    HR loses up to `scale` - 1 rows below and columns to the right, so that its size divides; LR is cropped alike and shrunk by Pillow's bicubic
-    filter, which is widened by `scale` against aliasing and keeps the picture where `images.bicubic` puts it.
-    InputError for sizes that differ.
+    HR loses up to `scale` - 1 rows below and columns to the right, so that its size divides; LR is
+    cropped alike and shrunk by Pillow's bicubic filter, which is widened by `scale` against
+    aliasing and keeps the picture where `images.bicubic` puts it. InputError for sizes that differ.
     """
     lr, hr = load_pair(pair)
     if lr.shape != hr.shape:

@@ -1,4 +1,5 @@
-"""Ways of training a student. `objective.py` says what one is; `ibsd.py` is the method, `plain.py` what it is compared with."""
+"""Ways of training a student. `objective.py` says what one is; `ibsd.py` is the method, `plain.py`
+what it is compared with."""
 
 from ibsd.distillation.ibsd import IBSD
 from ibsd.distillation.objective import Objective

@@ -1,17 +1,22 @@
 """BYOT: be your own teacher (Zhang et al., ICCV 2019), for regression.
 
-    L = L1(SR, HR) + lambda_heads * sum_k [(1 - alpha) L1(SR_k, HR) + alpha L1(SR_k, SR)] + lambda_hint * sum_k mean (G_k - F_K)^2
+    L = L1(SR, HR) + lambda_heads * sum_k [(1 - alpha) L1(SR_k, HR) + alpha L1(SR_k, SR)] +
+    lambda_hint * sum_k mean (G_k - F_K)^2
 
-Every node F_k before the deepest one, F_K, gets a head of its own: a bottleneck that turns it into a feature map G_k of F_K's shape, and an
-upsampler that turns G_k into a picture SR_k. The heads learn from HR (the label), from SR (the deepest output, in place of its
-softened classes) and from F_K (the hint).
+Every node F_k before the deepest one, F_K, gets a head of its own: a bottleneck that turns it into
+a feature map G_k of F_K's shape, and an upsampler that turns G_k into a picture SR_k. The heads
+learn from HR (the label), from SR (the deepest output, in place of its softened classes) and from
+F_K (the hint).
 
 Which gradients flow where:
 
-- `loss` differentiates all terms with respect to the student: the heads' terms reach the layers up to F_k, heads held fixed. As teachers, SR
+- `loss` differentiates all terms with respect to the student: the heads' terms reach the layers up
+to F_k, heads held fixed. As teachers, SR
   and F_K carry no graph.
-- `auxiliary_step` differentiates the heads' terms with respect to the heads, on the detached maps of the same forward pass. Together these are
-  the gradients of one backward pass through everything, as in the paper; the heads have their own Adam.
+- `auxiliary_step` differentiates the heads' terms with respect to the heads, on the detached maps
+of the same forward pass. Together these are
+  the gradients of one backward pass through everything, as in the paper; the heads have their own
+  Adam.
 
 Nothing of this remains at inference: the student is the plain network.
 """
@@ -34,8 +39,14 @@ class Head(nn.Module):
 
     def __init__(self, channels: int, scale: Scale) -> None:
         super().__init__()
-        self.bottleneck = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1))
-        self.upsampler = nn.Sequential(nn.Conv2d(channels, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        self.bottleneck = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+        self.upsampler = nn.Sequential(
+            nn.Conv2d(channels, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+        )
 
     def forward(self, node: Tensor) -> tuple[Tensor, Tensor]:
         hint = self.bottleneck(node.float())
@@ -43,17 +54,20 @@ class Head(nn.Module):
 
 
 class BYOT(Objective):
-    """Auxiliary heads on the earlier nodes. With `lambda_heads` and `lambda_hint` 0 it trains bit-identically to `Plain`.
+    """Auxiliary heads on the earlier nodes. With `lambda_heads` and `lambda_hint` 0 it trains
+    bit-identically to `Plain`.
 
     Args:
         student: the network to train.
         lambda_heads: weight of the heads' distances in pixels.
-        alpha: share of the student's own output, against HR, in what the heads learn from; in [0, 1].
+        alpha: share of the student's own output, against HR, in what the heads learn from; in [0,
+            1].
         lambda_hint: weight of the squared distance to the deepest node, a mean over its elements.
         head_learning_rate: of the heads' own Adam.
         seed: of the heads' initial weights, which leave the global generator untouched.
 
-    Source: Zhang et al. 2019, equations 2 to 5, with L1 for cross entropy and KL divergence, so without a temperature (decisions/0030).
+    Source: Zhang et al. 2019, equations 2 to 5, with L1 for cross entropy and KL divergence, so
+    without a temperature (decisions/0030).
     """
 
     joint = True
@@ -69,7 +83,13 @@ class BYOT(Objective):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            student, {"l1": 1.0, "heads_hr": lambda_heads * (1 - alpha), "heads_sr": lambda_heads * alpha, "hint": lambda_hint}
+            student,
+            {
+                "l1": 1.0,
+                "heads_hr": lambda_heads * (1 - alpha),
+                "heads_sr": lambda_heads * alpha,
+                "hint": lambda_hint,
+            },
         )
         if not (lambda_heads >= 0 and lambda_hint >= 0 and head_learning_rate >= 0):
             raise InputError(
@@ -80,7 +100,9 @@ class BYOT(Objective):
         spec, device = student.spec, next(student.parameters()).device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.heads = nn.ModuleList(Head(spec.channels, spec.scale) for _ in range(spec.num_nodes - 1)).to(device)
+            self.heads = nn.ModuleList(
+                Head(spec.channels, spec.scale) for _ in range(spec.num_nodes - 1)
+            ).to(device)
         self.head_optimizer = torch.optim.Adam(self.heads.parameters(), lr=head_learning_rate)
 
     @property
@@ -99,15 +121,20 @@ class BYOT(Objective):
         return terms, (*(node.detach() for node in nodes), sr.detach(), batch.hr)
 
     def head_terms(self, nodes: Sequence[Tensor], sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Sums over the heads, unweighted, of their distances to HR, to SR and to the deepest node."""
+        """Sums over the heads, unweighted, of their distances to HR, to SR and to the deepest
+        node."""
         deepest, sr = nodes[-1].detach().float(), sr.detach()
         zero = torch.zeros((), device=sr.device)
         sums = {"heads_hr": zero, "heads_sr": zero, "hint": zero}
         for head, node in zip(self.heads, nodes[:-1], strict=True):
             hint, picture = (each.float() for each in head(node))
-            picture = picture[..., : sr.shape[-2], : sr.shape[-1]]  # nodes may be padded at the bottom right
+            picture = picture[
+                ..., : sr.shape[-2], : sr.shape[-1]
+            ]  # nodes may be padded at the bottom right
             if picture.shape != sr.shape:
-                raise InputError(f"byot: nodes of {list(node.shape)} give no picture of {list(sr.shape)}; take nodes of LR's size")
+                raise InputError(
+                    f"byot: nodes of {list(node.shape)} give no picture of {list(sr.shape)}; take nodes of LR's size"
+                )
             parts = {
                 "heads_hr": (picture - hr).abs().mean(),
                 "heads_sr": (picture - sr).abs().mean(),
@@ -126,7 +153,10 @@ class BYOT(Objective):
         return {}
 
     def state(self) -> dict[str, Any]:
-        return {"heads": self.heads.state_dict(), "head_optimizer": self.head_optimizer.state_dict()}
+        return {
+            "heads": self.heads.state_dict(),
+            "head_optimizer": self.head_optimizer.state_dict(),
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.heads.load_state_dict(state["heads"])

@@ -1,10 +1,13 @@
-"""CDC's own training: a gradient-weighted loss on the result, and one on each component's picture where HR is flat, an edge or a corner.
+"""CDC's own training: a gradient-weighted loss on the result, and one on each component's picture
+where HR is flat, an edge or a corner.
 
-    L = GW(SR, HR) + 1 GW(m_flat SR_flat, m_flat HR) + 2 GW(m_edge SR_edge, m_edge HR) + 5 GW(m_corner SR_corner, m_corner HR)
-    GW(a, b) = mean (1 + 4 |Sx(a) - Sx(b)|) (1 + 4 |Sy(a) - Sy(b)|) |a - b|
+    L = GW(SR, HR) + 1 GW(m_flat SR_flat, m_flat HR) + 2 GW(m_edge SR_edge, m_edge HR) + 5
+    GW(m_corner SR_corner, m_corner HR) GW(a, b) = mean (1 + 4 |Sx(a) - Sx(b)|) (1 + 4 |Sy(a) -
+    Sy(b)|) |a - b|
 
-Source: Wei et al., ECCV 2020; weights, thresholds and factor as their published trainer has them. That the components' losses are
-gradient-weighted too is our reading (docs/decisions/0020-cdc-component-losses.md).
+Source: Wei et al., ECCV 2020; weights, thresholds and factor as their published trainer has them.
+That the components' losses are gradient-weighted too is our reading
+(docs/decisions/0020-cdc-component-losses.md).
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ CORNER, EDGE = 0.01, -0.001
 
 
 def sobel(x: Tensor, padding: str) -> tuple[Tensor, Tensor]:
-    """Responses to the horizontal and the vertical 3x3 Sobel kernel (weights 1, 2, 1), per channel, [N, C, H, W]; `padding` as in `F.pad`."""
+    """Responses to the horizontal and the vertical 3x3 Sobel kernel (weights 1, 2, 1), per channel,
+    [N, C, H, W]; `padding` as in `F.pad`."""
     across = x.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     kernels = torch.stack((across, across.T))[:, None].repeat(x.shape[1], 1, 1, 1)
     responses = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), kernels, groups=x.shape[1])
@@ -34,27 +38,36 @@ def sobel(x: Tensor, padding: str) -> tuple[Tensor, Tensor]:
 
 
 def gradient_weighted_loss(sr: Tensor, target: Tensor, factor: float = 4.0) -> Tensor:
-    """Mean over all elements of (1 + factor dx) (1 + factor dy) |sr - target|, dx and dy the absolute differences of zero-padded Sobel responses.
+    """Mean over all elements of (1 + factor dx) (1 + factor dy) |sr - target|, dx and dy the
+    absolute differences of zero-padded Sobel responses.
 
-    Both [N, C, H, W], any range; gradients reach both, through the weights too. An offset d that is constant over the image costs d inside,
-    where its gradients are 0, and more within a pixel of the border.
+    Both [N, C, H, W], any range; gradients reach both, through the weights too. An offset d that is
+    constant over the image costs d inside, where its gradients are 0, and more within a pixel of
+    the border.
     """
     (across, down), (target_across, target_down) = sobel(sr, "constant"), sobel(target, "constant")
-    weights = (1 + factor * (across - target_across).abs()) * (1 + factor * (down - target_down).abs())
+    weights = (1 + factor * (across - target_across).abs()) * (
+        1 + factor * (down - target_down).abs()
+    )
     return (weights * (sr - target).abs()).mean()
 
 
 @torch.no_grad()
 def region_masks(hr: Tensor) -> Tensor:
-    """[N, 3, H, W] -> [N, 3 regions, 1, H, W] of 0 and 1 in the order flat, edge, corner; one of them is 1 at each pixel.
+    """[N, 3, H, W] -> [N, 3 regions, 1, H, W] of 0 and 1 in the order flat, edge, corner; one of
+    them is 1 at each pixel.
 
-    From the Harris response det(M) - 0.04 trace(M)^2, M summed over 3x3 pixels (borders mirrored), against its maximum over the image.
-    H and W are at least 2.
+    From the Harris response det(M) - 0.04 trace(M)^2, M summed over 3x3 pixels (borders mirrored),
+    against its maximum over the image. H and W are at least 2.
     """
-    grey = (hr.float() * hr.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    grey = (hr.float() * hr.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)).sum(
+        dim=1, keepdim=True
+    )
     across, down = sobel(grey, "reflect")
     products = torch.cat((across * across, down * down, across * down), dim=1)
-    xx, yy, xy = (9 * F.avg_pool2d(F.pad(products, (1, 1, 1, 1), mode="reflect"), 3, 1)).unbind(dim=1)
+    xx, yy, xy = (9 * F.avg_pool2d(F.pad(products, (1, 1, 1, 1), mode="reflect"), 3, 1)).unbind(
+        dim=1
+    )
     response = xx * yy - xy * xy - HARRIS_K * (xx + yy).square()
     largest = response.amax(dim=(1, 2), keepdim=True)
     corner, edge = response > CORNER * largest, response < EDGE * largest
@@ -62,7 +75,8 @@ def region_masks(hr: Tensor) -> Tensor:
 
 
 class ComponentLoss(Objective):
-    """Trains `cdc` as its authors do. Every parameter of the student learns; there are no auxiliary parts.
+    """Trains `cdc` as its authors do. Every parameter of the student learns; there are no auxiliary
+    parts.
 
     Args:
         student: a `CDC`.
@@ -73,10 +87,16 @@ class ComponentLoss(Objective):
 
     joint = True
 
-    def __init__(self, student: Student, flat: float = 1.0, edge: float = 2.0, corner: float = 5.0) -> None:
+    def __init__(
+        self, student: Student, flat: float = 1.0, edge: float = 2.0, corner: float = 5.0
+    ) -> None:
         if not isinstance(student, CDC):
-            raise InputError(f"objective cdc: {student.spec.name} has no components to divide; set student.name to cdc")
-        super().__init__(student, {"gradient_weighted": 1.0, "flat": flat, "edge": edge, "corner": corner})
+            raise InputError(
+                f"objective cdc: {student.spec.name} has no components to divide; set student.name to cdc"
+            )
+        super().__init__(
+            student, {"gradient_weighted": 1.0, "flat": flat, "edge": edge, "corner": corner}
+        )
         self.network = student
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
@@ -84,16 +104,24 @@ class ComponentLoss(Objective):
         masks = region_masks(batch.hr)
         terms = {"gradient_weighted": gradient_weighted_loss(sr.float(), batch.hr)}
         for k, name in enumerate(COMPONENTS):
-            terms[name] = gradient_weighted_loss(masks[:, k] * pictures[:, k].float(), masks[:, k] * batch.hr)
+            terms[name] = gradient_weighted_loss(
+                masks[:, k] * pictures[:, k].float(), masks[:, k] * batch.hr
+            )
         return terms, ()
 
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, float]:
-        """Share of the batch's HR pixels that is flat, edge and corner, and the mean of each component's map there."""
-        maps, masks = self.network.components(batch.lr).maps.float().mean(dim=2, keepdim=True), region_masks(batch.hr)
+        """Share of the batch's HR pixels that is flat, edge and corner, and the mean of each
+        component's map there."""
+        maps, masks = (
+            self.network.components(batch.lr).maps.float().mean(dim=2, keepdim=True),
+            region_masks(batch.hr),
+        )
         figures = {}
         for k, name in enumerate(COMPONENTS):
             share = masks[:, k].mean()
             figures[f"region/{name}"] = float(share)
-            figures[f"map/{name}"] = float((maps[:, k] * masks[:, k]).mean() / share) if share > 0 else 0.0
+            figures[f"map/{name}"] = (
+                float((maps[:, k] * masks[:, k]).mean() / share) if share > 0 else 0.0
+            )
         return figures

@@ -2,11 +2,12 @@
 
     L = L1(SR, HR) over the whole batch + alpha L1(SR_repeated, SR_last)
 
-Half of each batch repeats patches of the batch before, and SR_last is what the student gave for them then. Gradients reach the student
-through SR; SR_last carries no graph.
+Half of each batch repeats patches of the batch before, and SR_last is what the student gave for
+them then. Gradients reach the student through SR; SR_last carries no graph.
 
-The trainer's batches stay as they are drawn: the first half of each is used, and its second half gives way to the first half of the one
-before. So the student sees other patches than plain training does, each of them twice: `paired` is false.
+The trainer's batches stay as they are drawn: the first half of each is used, and its second half
+gives way to the first half of the one before. So the student sees other patches than plain training
+does, each of them twice: `paired` is false.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ class DLB(Objective):
 
     Args:
         student: the network to train.
-        alpha: weight of the distance to the last output; the paper's is 1. With 0 what remains is plain training on the rearranged batches.
+        alpha: weight of the distance to the last output; the paper's is 1. With 0 what remains is
+            plain training on the rearranged batches.
 
     Errors: InputError from `prepare` for an odd batch size.
-    Source: Shen et al. 2022, equations 3 to 6, with L1 for cross entropy and KL divergence, so without a temperature (decisions/0030).
+    Source: Shen et al. 2022, equations 3 to 6, with L1 for cross entropy and KL divergence, so
+    without a temperature (decisions/0030).
     """
 
     paired = False
@@ -46,21 +49,26 @@ class DLB(Objective):
 
     def prepare(self, source: PatchSource) -> None:
         if source.batch_size % 2:
-            raise InputError(f"dlb: data.batch_size is {source.batch_size}; half of each batch repeats the last one, so it must be even")
+            raise InputError(
+                f"dlb: data.batch_size is {source.batch_size}; half of each batch repeats the last one, so it must be even"
+            )
 
     def loss(self, batch: Batch) -> LossReport:
         whole = self.rearranged(batch)
         sr = self.student(whole.lr).float()
         self.seen = first_half(whole), sr[: len(sr) // 2].detach()
         terms = self.compared(whole, sr)
-        return LossReport(self.weighted_total(terms), {name: term.detach() for name, term in terms.items()})
+        return LossReport(
+            self.weighted_total(terms), {name: term.detach() for name, term in terms.items()}
+        )
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         whole = self.rearranged(batch)
         return self.compared(whole, self.student(whole.lr).float()), ()
 
     def rearranged(self, batch: Batch) -> Batch:
-        """The first half of `batch`, then the first half of the one before; the very first batch stays as it is."""
+        """The first half of `batch`, then the first half of the one before; the very first batch
+        stays as it is."""
         if self.kept is None:
             return batch
         fresh, (repeated, _) = first_half(batch), self.kept
@@ -77,14 +85,21 @@ class DLB(Objective):
         self.kept = self.seen
 
     def state(self) -> dict[str, Any]:
-        return {"kept": None if self.kept is None else [self.kept[0].lr, self.kept[0].hr, list(self.kept[0].origin), self.kept[1]]}
+        return {
+            "kept": None
+            if self.kept is None
+            else [self.kept[0].lr, self.kept[0].hr, list(self.kept[0].origin), self.kept[1]]
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.kept = None
         if state["kept"] is not None:
             device = next(self.student.parameters()).device
             lr, hr, origin, sr = state["kept"]
-            self.kept = Batch(lr.to(device), hr.to(device), Origin(*(each.to(device) for each in origin))), sr.to(device)
+            self.kept = (
+                Batch(lr.to(device), hr.to(device), Origin(*(each.to(device) for each in origin))),
+                sr.to(device),
+            )
 
 
 def first_half(batch: Batch) -> Batch:

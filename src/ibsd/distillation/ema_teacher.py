@@ -1,9 +1,12 @@
-"""EMA teacher: a running average of the student teaches it (Mean Teacher: Tarvainen and Valpola, NeurIPS 2017), for regression.
+"""EMA teacher: a running average of the student teaches it (Mean Teacher: Tarvainen and Valpola,
+NeurIPS 2017), for regression.
 
-    L = L1(SR, HR) + lambda_teacher r_t L1(SR, SR_teacher),   theta_teacher <- d theta_teacher + (1 - d) theta
+    L = L1(SR, HR) + lambda_teacher r_t L1(SR, SR_teacher),   theta_teacher <- d theta_teacher + (1
+    - d) theta
 
-r_t rises from 0 to 1. Student and teacher see the same patch under different noise; here the teacher's patch is mirrored or transposed at
-random and its output turned back, which keeps the pixels in place. Gradients reach the student through SR; the teacher only averages.
+r_t rises from 0 to 1. Student and teacher see the same patch under different noise; here the
+teacher's patch is mirrored or transposed at random and its output turned back, which keeps the
+pixels in place. Gradients reach the student through SR; the teacher only averages.
 """
 
 from __future__ import annotations
@@ -21,18 +24,22 @@ from ibsd.types import Batch, InputError
 
 
 class EMATeacher(Objective):
-    """L1 to HR and to the output of the running average. With `lambda_teacher` 0 it trains bit-identically to `Plain`.
+    """L1 to HR and to the output of the running average. With `lambda_teacher` 0 it trains
+    bit-identically to `Plain`.
 
     Args:
         student: the network to train.
         lambda_teacher: weight of the distance to the teacher, at the end of the ramp.
-        decay: d, of the running average; smaller at first, as in `students/ema.py`. Independent of the average that is shipped.
+        decay: d, of the running average; smaller at first, as in `students/ema.py`. Independent of
+            the average that is shipped.
         warm_up: updates without the teacher, which knows nothing yet.
         ramp: updates over which its weight then rises.
-        turned: the teacher sees the patch in another orientation, drawn for each batch; false for the student's own view.
+        turned: the teacher sees the patch in another orientation, drawn for each batch; false for
+            the student's own view.
         seed: of the generator of orientations.
 
-    Source: Tarvainen and Valpola 2017, section 2, with L1 for the squared distance (decisions/0030).
+    Source: Tarvainen and Valpola 2017, section 2, with L1 for the squared distance
+    (decisions/0030).
     """
 
     joint = True
@@ -50,10 +57,17 @@ class EMATeacher(Objective):
     ) -> None:
         super().__init__(student, {"l1": 1.0, "teacher": 0.0})
         if not (lambda_teacher >= 0 and warm_up >= 0 and ramp >= 0):
-            raise InputError(f"ema-teacher: lambda_teacher {lambda_teacher}, warm_up {warm_up} and ramp {ramp} must be at least 0")
+            raise InputError(
+                f"ema-teacher: lambda_teacher {lambda_teacher}, warm_up {warm_up} and ramp {ramp} must be at least 0"
+            )
         if not 0 <= decay < 1:
             raise InputError(f"ema-teacher: decay is {decay}; it must be 0 or more and below 1")
-        self.lambda_teacher, self.warm_up, self.ramp, self.turned = lambda_teacher, warm_up, ramp, turned
+        self.lambda_teacher, self.warm_up, self.ramp, self.turned = (
+            lambda_teacher,
+            warm_up,
+            ramp,
+            turned,
+        )
         self.teacher = WeightAverage(student, decay)
         self.generator = torch.Generator().manual_seed(seed)
         self.orientation = 0
@@ -80,7 +94,11 @@ class EMATeacher(Objective):
         self.teacher.update(self.student)
 
     def state(self) -> dict[str, Any]:
-        return {"teacher": self.teacher.state(), "generator": self.generator.get_state(), "orientation": self.orientation}
+        return {
+            "teacher": self.teacher.state(),
+            "generator": self.generator.get_state(),
+            "orientation": self.orientation,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.teacher.load_state(state["teacher"])
@@ -89,7 +107,8 @@ class EMATeacher(Objective):
 
 
 def turned_back(image: Tensor, orientation: int) -> Tensor:
-    """Undoes `data.patches.augment`: `turned_back(augment(x, k), k)` is x for every k from 0 to 7."""
+    """Undoes `data.patches.augment`: `turned_back(augment(x, k), k)` is x for every k from 0 to
+    7."""
     if orientation & 4:
         image = image.transpose(-1, -2)
     return augment(image, orientation & 3)  # a mirror is its own inverse, and the two commute

@@ -1,10 +1,12 @@
 """Control for IBSD: a penalty on the size of the features alone.
 
-    L = L1(SR, HR) + lambda_norm * mean over nodes of mean(F_k^2) + lambda_hf * wavelet_loss(SR, T_t)
+    L = L1(SR, HR) + lambda_norm * mean over nodes of mean(F_k^2) + lambda_hf * wavelet_loss(SR,
+    T_t)
 
-Smaller features lower an information bound without anything being forgotten. If this does as well as IBSD, the information term is no
-more than a weight decay in disguise. Everything but the penalty is as in `ibsd.py`: the same ramp, soft target and wavelet loss. All
-gradients reach the student only; there are no auxiliary parts that learn.
+Smaller features lower an information bound without anything being forgotten. If this does as well
+as IBSD, the information term is no more than a weight decay in disguise. Everything but the penalty
+is as in `ibsd.py`: the same ramp, soft target and wavelet loss. All gradients reach the student
+only; there are no auxiliary parts that learn.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class FeatureNorm(Objective):
     Args:
         student: the network to train.
         lambda_norm: weight of the mean square per element, averaged over the nodes.
-        lambda_hf, final_share, period, soft_target, warm_up, ramp, levels: as for `IBSD`; by default the wavelet loss is off.
+        lambda_hf, final_share, period, soft_target, warm_up, ramp, levels: as for `IBSD`; by
+            default the wavelet loss is off.
     """
 
     deferrable = True
@@ -51,7 +54,9 @@ class FeatureNorm(Objective):
     ) -> None:
         super().__init__(student, {"l1": 1.0, "norm": lambda_norm, "wavelet": lambda_hf})
         if not (lambda_norm >= 0 and lambda_hf >= 0):
-            raise InputError(f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; neither may be negative")
+            raise InputError(
+                f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; neither may be negative"
+            )
         self.lambda_norm, self.warm_up, self.ramp, self.levels = lambda_norm, warm_up, ramp, levels
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
 
@@ -82,7 +87,9 @@ class FeatureNorm(Objective):
             figures |= {f"scale/F{k}": float(node.float().std()) for k, node in enumerate(nodes)}
             figures["soft_target/share"] = self.soft_target.share
             if self.weights["wavelet"] != 0:
-                figures["soft_target/flipped"] = flipped_share(sr.float(), batch.hr, self.soft_target(batch), self.levels)
+                figures["soft_target/flipped"] = flipped_share(
+                    sr.float(), batch.hr, self.soft_target(batch), self.levels
+                )
         return figures
 
     def state(self) -> dict[str, Any]:
@@ -93,8 +100,11 @@ class FeatureNorm(Objective):
 
 
 def feature_norm(nodes: Sequence[Tensor]) -> Tensor:
-    """Mean over nodes of the mean square per element, a scalar in fp32 (or fp64), with gradients to every node.
+    """Mean over nodes of the mean square per element, a scalar in fp32 (or fp64), with gradients to
+    every node.
 
     Check by hand: nodes of all ones and all threes give 5.
     """
-    return torch.stack([node.to(torch.promote_types(node.dtype, torch.float32)).square().mean() for node in nodes]).mean()
+    return torch.stack(
+        [node.to(torch.promote_types(node.dtype, torch.float32)).square().mean() for node in nodes]
+    ).mean()

@@ -2,10 +2,13 @@
 
 An objective owns the student and its auxiliary parts and has two verbs:
 
-- `loss(batch)`: named, unweighted terms and the weighted total, for the student; auxiliary parts are held fixed.
-- `auxiliary_step(nodes)`: auxiliary parts learn from detached feature maps, with their own optimiser.
+- `loss(batch)`: named, unweighted terms and the weighted total, for the student; auxiliary parts
+are held fixed.
+- `auxiliary_step(nodes)`: auxiliary parts learn from detached feature maps, with their own
+optimiser.
 
-Per update the trainer calls `begin_step`, `loss`, backward, its optimiser, `auxiliary_step`, `end_step`, in this order.
+Per update the trainer calls `begin_step`, `loss`, backward, its optimiser, `auxiliary_step`,
+`end_step`, in this order.
 """
 
 from __future__ import annotations
@@ -19,39 +22,48 @@ import torch
 from torch import Tensor, nn
 
 from ibsd.data.patches import PatchSource
-from ibsd.processes import ALONE, Processes
+from ibsd.distributed import ALONE, Processes
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError, LossReport
 
 
 class Objective(ABC):
-    """A way of training `student`. Subclasses implement `terms`, and whatever auxiliary parts they have."""
+    """A way of training `student`. Subclasses implement `terms`, and whatever auxiliary parts they
+    have."""
 
     paired: bool = True
-    """Whether the student sees the batches in the order in which plain training would: the condition for a paired comparison."""
+    """Whether the student sees the batches in the order in which plain training would: the
+    condition for a paired comparison."""
 
     deferrable: bool = False
-    """Whether a step that is refused on the device can be undone there: `auxiliary_step` then obeys `accepted`."""
+    """Whether a step that is refused on the device can be undone there: `auxiliary_step` then obeys
+    `accepted`."""
 
     joint: bool = False
-    """Whether several processes can train by it, each on a part of the batch: averaged gradients then equal those of one process on the whole
-    batch, for every term but a bound, and `auxiliary_step` averages those of its own (`processes`)."""
+    """Whether several processes can train by it, each on a part of the batch: averaged gradients
+    then equal those of one process on the whole batch, for every term but a bound, and
+    `auxiliary_step` averages those of its own (`processes`)."""
 
     processes: Processes = ALONE
     """Set by the trainer."""
 
     accepted: Tensor | None = None
-    """Where deferred: a bool on the device, whether this step counts. None: `auxiliary_step` is called for accepted steps only."""
+    """Where deferred: a bool on the device, whether this step counts. None: `auxiliary_step` is
+    called for accepted steps only."""
 
     def __init__(self, student: Student, weights: dict[str, float]) -> None:
         self.student = student
         self.weights = weights
-        """Weight of each term in the total. A term whose weight is 0 never touches the total, not even by adding 0."""
+        """Weight of each term in the total. A term whose weight is 0 never touches the total, not
+        even by adding 0."""
 
     def defer(self) -> None:
-        """Called before training if the host is not to wait for the device (`Trainer`, deferred)."""
+        """Called before training if the host is not to wait for the device (`Trainer`,
+        deferred)."""
         if not self.deferrable:
-            raise InputError(f"{type(self).__name__} cannot be deferred; leave the trainer's `deferred` at its default")
+            raise InputError(
+                f"{type(self).__name__} cannot be deferred; leave the trainer's `deferred` at its default"
+            )
 
     def prepare(self, source: PatchSource) -> None:
         """Called once before training, with the training patches."""
@@ -61,7 +73,8 @@ class Objective(ABC):
 
     @abstractmethod
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """(terms, nodes): scalars with a graph to the student's parameters only, by name; detached nodes for the auxiliary step."""
+        """(terms, nodes): scalars with a graph to the student's parameters only, by name; detached
+        nodes for the auxiliary step."""
 
     def loss(self, batch: Batch) -> LossReport:
         """Weighted total and its parts."""
@@ -70,7 +83,11 @@ class Objective(ABC):
         return LossReport(total, {name: term.detach() for name, term in terms.items()}, nodes)
 
     def weighted_total(self, terms: dict[str, Tensor]) -> Tensor:
-        parts = [term if self.weights[name] == 1 else self.weights[name] * term for name, term in terms.items() if self.weights[name] != 0]
+        parts = [
+            term if self.weights[name] == 1 else self.weights[name] * term
+            for name, term in terms.items()
+            if self.weights[name] != 0
+        ]
         total = parts[0]
         for part in parts[1:]:
             total = total + part
@@ -84,23 +101,32 @@ class Objective(ABC):
         """Called after the student's update."""
 
     def figures(self, batch: Batch) -> dict[str, float]:
-        """Health of the run on one batch, with an own forward pass: changes nothing, costs several backward passes, called rarely.
+        """Health of the run on one batch, with an own forward pass: changes nothing, costs several
+        backward passes, called rarely.
 
-        For every term: its weighted gradient's norm as a share of L1's, and the cosine of the angle between the two.
+        For every term: its weighted gradient's norm as a share of L1's, and the cosine of the angle
+            between the two.
         """
-        parameters = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
+        parameters = [
+            parameter for parameter in self.student.parameters() if parameter.requires_grad
+        ]
         terms, _ = self.terms(batch)
         gradients = {}
         for name, term in terms.items():
             parts = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-            flat = [(torch.zeros_like(p) if part is None else part).flatten() for p, part in zip(parameters, parts, strict=True)]
+            flat = [
+                (torch.zeros_like(p) if part is None else part).flatten()
+                for p, part in zip(parameters, parts, strict=True)
+            ]
             gradients[name] = self.weights[name] * torch.cat(flat)
         reference = gradients.pop("l1")
         figures = {}
         for name, gradient in gradients.items():
             figures[f"gradient_share/{name}"] = float(gradient.norm() / reference.norm())
             if self.weights[name] != 0:
-                figures[f"gradient_cosine/{name}"] = float(torch.cosine_similarity(gradient, reference, dim=0))
+                figures[f"gradient_cosine/{name}"] = float(
+                    torch.cosine_similarity(gradient, reference, dim=0)
+                )
         return figures
 
     def alarms(self, figures: dict[str, float]) -> list[str]:
@@ -108,7 +134,8 @@ class Objective(ABC):
         return []
 
     def state(self) -> dict[str, Any]:
-        """Auxiliary parts (not the student), as nested dicts and lists of tensors and plain values, for exact resumes."""
+        """Auxiliary parts (not the student), as nested dicts and lists of tensors and plain values,
+        for exact resumes."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""L1, LPIPS and no grid: training for how a picture looks as well as for its pixels. No self-distillation; a finish for weights that people use."""
+"""L1, LPIPS and no grid: training for how a picture looks as well as for its pixels. No
+self-distillation; a finish for weights that people use."""
 
 from __future__ import annotations
 
@@ -19,20 +20,29 @@ WINDOW_PERIODS = 8
 
 
 class Perceptual(Objective):
-    """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018) + lambda_grid * grid(SR - HR).
+    """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018) +
+    lambda_grid * grid(SR - HR).
 
-    LPIPS rewards texture, and the cheapest one for a sub-pixel upscaler is a pattern of its own period; `grid` takes that way from it. Whoever
-    trains on a metric cannot be judged by it alone: such weights want other metrics and eyes beside it.
+    LPIPS rewards texture, and the cheapest one for a sub-pixel upscaler is a pattern of its own
+    period; `grid` takes that way from it. Whoever trains on a metric cannot be judged by it alone:
+    such weights want other metrics and eyes beside it.
 
     Args:
         lambda_lpips: weight of LPIPS.
         lambda_grid: weight of the grid (see there). With both 0, training is plain.
-        num_patches: so many patches of each batch, the last ones, are looked at by LPIPS, which costs about as much as a small student.
+        num_patches: so many patches of each batch, the last ones, are looked at by LPIPS, which
+            costs about as much as a small student.
     """
 
     deferrable = True
 
-    def __init__(self, student: Student, lambda_lpips: float = 0.05, lambda_grid: float = 1.0, num_patches: int = 4) -> None:
+    def __init__(
+        self,
+        student: Student,
+        lambda_lpips: float = 0.05,
+        lambda_grid: float = 1.0,
+        num_patches: int = 4,
+    ) -> None:
         if min(lambda_lpips, lambda_grid) < 0 or num_patches < 1:
             raise InputError(
                 f"perceptual: lambda_lpips = {lambda_lpips}, lambda_grid = {lambda_grid} and num_patches = {num_patches}; 0, 0 and 1 are the least"
@@ -45,32 +55,52 @@ class Perceptual(Objective):
         sr = self.student(batch.lr).float()
         looked_at = slice(-self.num_patches, None)
         sr_part, hr_part = sr[looked_at], batch.hr[looked_at]
-        first = self.processes.rank * len(sr_part)  # several processes go on where the one before ends, as one with the whole batch would
+        first = self.processes.rank * len(
+            sr_part
+        )  # several processes go on where the one before ends, as one with the whole batch would
         lpips = self.lpips(at_every_phase(sr_part, first), at_every_phase(hr_part, first)).mean()
         error = sr - batch.hr
-        return {"l1": error.abs().mean(), "lpips": lpips, "grid": grid(error, self.student.spec.scale)}, ()
+        return {
+            "l1": error.abs().mean(),
+            "lpips": lpips,
+            "grid": grid(error, self.student.spec.scale),
+        }, ()
 
 
 def at_every_phase(pictures: Tensor, first: int = 0) -> Tensor:
-    """[N, 3, H, W] -> [N, 3, H - 3, W - 3]: each cut at another of the 16 phases of AlexNet's first convolution, which steps four pixels.
+    """[N, 3, H, W] -> [N, 3, H - 3, W - 3]: each cut at another of the 16 phases of AlexNet's first
+    convolution, which steps four pixels.
 
-    An upscaler by four has the same steps. Where both always start in the same corner, training finds patterns of period four that LPIPS, looking
-    at the same pixel of each period, takes for texture: the picture gets a fine grid. Pictures of 31 to 33 pixels, the least that LPIPS takes, are
-    cut by less and so at fewer phases.
+    An upscaler by four has the same steps. Where both always start in the same corner, training
+    finds patterns of period four that LPIPS, looking at the same pixel of each period, takes for
+    texture: the picture gets a fine grid. Pictures of 31 to 33 pixels, the least that LPIPS takes,
+    are cut by less and so at fewer phases.
     """
     height, width = pictures.shape[-2:]
-    rows, columns = (max(size - PERIOD_PX + 1, min(size, MINIMUM_SIZE_PX)) for size in (height, width))
-    corners = (divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX) for number in range(first, first + len(pictures)))
+    rows, columns = (
+        max(size - PERIOD_PX + 1, min(size, MINIMUM_SIZE_PX)) for size in (height, width)
+    )
+    corners = (
+        divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX)
+        for number in range(first, first + len(pictures))
+    )
     places = [(min(top, height - rows), min(left, width - columns)) for top, left in corners]
-    return torch.stack([picture[:, top : top + rows, left : left + columns] for picture, (top, left) in zip(pictures, places, strict=True)])
+    return torch.stack(
+        [
+            picture[:, top : top + rows, left : left + columns]
+            for picture, (top, left) in zip(pictures, places, strict=True)
+        ]
+    )
 
 
 def grid(error: Tensor, period: int) -> Tensor:
-    """Mean absolute pattern of the upscaler's period in an error [N, C, H, W]; a scalar that gradients flow through.
+    """Mean absolute pattern of the upscaler's period in an error [N, C, H, W]; a scalar that
+    gradients flow through.
 
-    In each window of WINDOW_PERIODS periods a side (half overlapping; smaller where the picture is), the error is averaged over all pixels at the
-    same place of the period. Texture that happens to be wrong averages out; what differs between places repeats with the network's own step.
-    Zero where the error is the same at all places, whatever it is.
+    In each window of WINDOW_PERIODS periods a side (half overlapping; smaller where the picture
+    is), the error is averaged over all pixels at the same place of the period. Texture that happens
+    to be wrong averages out; what differs between places repeats with the network's own step. Zero
+    where the error is the same at all places, whatever it is.
     """
     places = F.pixel_unshuffle(error, period).unflatten(1, (-1, period * period))
     side = min(WINDOW_PERIODS, *places.shape[-2:])

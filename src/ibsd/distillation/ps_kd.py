@@ -2,8 +2,9 @@
 
     L = L1(SR, T_t),   T_t = (1 - a_t) HR + a_t SR_past,   a_t = a_T t / T_total
 
-The paper softens a class label with the prediction of the last epoch's network; here the label is HR and the prediction a picture. IBSD's
-soft target is the same one, in detail bands only (`soft_target.py`). Gradients reach the student through SR; T_t carries no graph.
+The paper softens a class label with the prediction of the last epoch's network; here the label is
+HR and the prediction a picture. IBSD's soft target is the same one, in detail bands only
+(`soft_target.py`). Gradients reach the student through SR; T_t carries no graph.
 """
 
 from __future__ import annotations
@@ -25,16 +26,25 @@ class PSKD(Objective):
 
     Args:
         student: the network to train.
-        final_share: a_T, share of the student's past at the end of training, in [0, 1]; the paper's is 0.8.
+        final_share: a_T, share of the student's past at the end of training, in [0, 1]; the paper's
+            is 0.8.
         period: updates between snapshots of the past; the paper's is an epoch.
-        soft_target: where the past output comes from: `bank`, `snapshot` or `ema` (see `soft_target.py`).
+        soft_target: where the past output comes from: `bank`, `snapshot` or `ema` (see
+            `soft_target.py`).
 
     Source: Kim et al. 2021, equations 5 to 7, with L1 for the cross entropy (decisions/0030).
     """
 
     joint = True
 
-    def __init__(self, student: Student, *, final_share: float = 0.8, period: int = 500, soft_target: Source = "bank") -> None:
+    def __init__(
+        self,
+        student: Student,
+        *,
+        final_share: float = 0.8,
+        period: int = 500,
+        soft_target: Source = "bank",
+    ) -> None:
         super().__init__(student, {"soft": 1.0, "l1": 0.0})
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
 
@@ -47,17 +57,24 @@ class PSKD(Objective):
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr = self.student(batch.lr).float()
         soft = (sr - self.soft_target(batch)).abs().mean()
-        return {"soft": soft, "l1": (sr.detach() - batch.hr).abs().mean()}, ()  # L1 to HR is only watched
+        return {
+            "soft": soft,
+            "l1": (sr.detach() - batch.hr).abs().mean(),
+        }, ()  # L1 to HR is only watched
 
     def end_step(self) -> None:
         self.soft_target.end_step()
 
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, float]:
-        """The share of the past, and the share of values whose gradient has another sign than towards HR: 0 means no effect."""
+        """The share of the past, and the share of values whose gradient has another sign than
+        towards HR: 0 means no effect."""
         sr, target = self.student(batch.lr).float(), self.soft_target(batch)
         flipped = (sr - target).sign() != (sr - batch.hr).sign()
-        return {"soft_target/share": self.soft_target.share, "soft_target/flipped": float(flipped.float().mean())}
+        return {
+            "soft_target/share": self.soft_target.share,
+            "soft_target/flipped": float(flipped.float().mean()),
+        }
 
     def state(self) -> dict[str, Any]:
         return {"soft_target": self.soft_target.state()}

@@ -1,4 +1,5 @@
-"""Objectives by name, a line each: the name in a config, and where the class is. Nothing else knows them all."""
+"""Objectives by name, a line each: the name in a config, and where the class is. Nothing else knows
+them all."""
 
 from __future__ import annotations
 
@@ -18,4 +19,6 @@ HOMES = {
     "perceptual": "perceptual:Perceptual",
 }
 
-OBJECTIVES: dict[str, type[Objective]] = {name: resolve_name(f"ibsd.distillation.{home}") for name, home in HOMES.items()}
+OBJECTIVES: dict[str, type[Objective]] = {
+    name: resolve_name(f"ibsd.distillation.{home}") for name, home in HOMES.items()
+}

@@ -1,9 +1,10 @@
-"""Progressive soft target: the student's own past output, mixed into HR more and more as training goes on.
+"""Progressive soft target: the student's own past output, mixed into HR more and more as training
+goes on.
 
     T_t = (1 - a_t) HR + a_t SR_past,   a_t = a_T t / T_total,   a = 0 until the first period ends
 
-SR_past is the output of the student as it was at the end of the previous period. Source: METHOD 4 (loss published, schedule our reading),
-after PS-KD (Kim et al., ICCV 2021).
+SR_past is the output of the student as it was at the end of the previous period. Source: METHOD 4
+(loss published, schedule our reading), after PS-KD (Kim et al., ICCV 2021).
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
 
 Source = Literal["snapshot", "ema", "bank"]
-"""Who gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: so does a running average of it. `bank`: at each
-period's end the snapshot runs once over every whole training image, and a patch's past output is the same crop and augmentation of that
-image's; it sees the whole image's statistics and costs no forward pass a step."""
+"""Who gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: so does a
+running average of it. `bank`: at each period's end the snapshot runs once over every whole training
+image, and a patch's past output is the same crop and augmentation of that image's; it sees the
+whole image's statistics and costs no forward pass a step."""
 
 
 class SoftTarget:
@@ -35,14 +37,26 @@ class SoftTarget:
         decay: of the running average, for source `ema`.
     """
 
-    def __init__(self, student: Student, source: Source, final_share: float, period: int, decay: float = 0.999) -> None:
+    def __init__(
+        self,
+        student: Student,
+        source: Source,
+        final_share: float,
+        period: int,
+        decay: float = 0.999,
+    ) -> None:
         if source not in ("snapshot", "ema", "bank"):
             raise InputError(f"soft target: source is {source!r}; it must be snapshot, ema or bank")
         if not 0 <= final_share <= 1:
             raise InputError(f"soft target: final_share is {final_share}; it must lie in 0 to 1")
         if period < 1:
             raise InputError(f"soft target: period is {period}; it must be at least 1 step")
-        self.student, self.source, self.final_share, self.period = student, source, final_share, period
+        self.student, self.source, self.final_share, self.period = (
+            student,
+            source,
+            final_share,
+            period,
+        )
         self.share = 0.0
         self.average = WeightAverage(student, decay) if source == "ema" else None
         self.past: Student | None = None
@@ -71,7 +85,8 @@ class SoftTarget:
 
     @torch.no_grad()
     def past_output(self, batch: Batch) -> Tensor | None:
-        """SR_past of the batch, [N, 3, sh, sw] in fp32 without graph; None before the first period ends."""
+        """SR_past of the batch, [N, 3, sh, sw] in fp32 without graph; None before the first period
+        ends."""
         if self.past is None:
             return None
         if self.source != "bank":
@@ -89,7 +104,11 @@ class SoftTarget:
     def state(self) -> dict[str, Any]:
         """The past student's weights; a bank is computed again from them."""
         past = self.past.state_dict() if self.past is not None and self.average is None else None
-        return {"past": past, "average": self.average and self.average.state(), "started": self.past is not None}
+        return {
+            "past": past,
+            "average": self.average and self.average.state(),
+            "started": self.past is not None,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.bank = self.past = None
@@ -103,13 +122,17 @@ class SoftTarget:
 
 @torch.no_grad()
 def fill_bank(student: Student, images: ImageStack) -> ImageStack:
-    """The student's output on every whole image in its stored orientation, fp32 on the images' device.
+    """The student's output on every whole image in its stored orientation, fp32 on the images'
+    device.
 
     Errors: InputError if that does not fit: four times the bytes of the HR images.
     """
     scale = student.spec.scale
     sizes = [(height * scale, width * scale) for height, width in images.sizes]
-    count, free = sum(3 * height * width for height, width in sizes), free_memory_bytes(images.flat.device)
+    count, free = (
+        sum(3 * height * width for height, width in sizes),
+        free_memory_bytes(images.flat.device),
+    )
     if 4 * count > free:
         raise InputError(
             f"soft target: a bank of {len(sizes)} images needs {4 * count / 2**20:,.0f} MiB and {free / 2**20:,.0f} MiB are free; "

@@ -7,15 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 COEFFICIENT = 0.4999999828857291
-"""float32(1 / sqrt(2)) squared: the published filters are stored in fp32, and this keeps its values in fp64 (1/2 up to 4e-8)."""
+"""float32(1 / sqrt(2)) squared: the published filters are stored in fp32, and this keeps its values
+in fp64 (1/2 up to 4e-8)."""
 
 
 def haar(image: Tensor) -> tuple[Tensor, Tensor]:
     """One level of the orthonormal 2-D Haar transform.
 
-    [N, C, H, W] -> (approximation [N, C, h, w], details [N, C, 3, h, w]) with h, w = ceil(H / 2), ceil(W / 2); odd sizes are padded with one zero
-    row below or column to the right. The details are (low-high, high-low, high-high): differences of rows, of columns, of both.
-    Energy is preserved up to 1e-7: the squares of all outputs sum to those of the input.
+    [N, C, H, W] -> (approximation [N, C, h, w], details [N, C, 3, h, w]) with h, w = ceil(H / 2),
+    ceil(W / 2); odd sizes are padded with one zero row below or column to the right. The details
+    are (low-high, high-low, high-high): differences of rows, of columns, of both. Energy is
+    preserved up to 1e-7: the squares of all outputs sum to those of the input.
     """
     height, width = image.shape[-2:]
     if height % 2 or width % 2:
@@ -23,7 +25,11 @@ def haar(image: Tensor) -> tuple[Tensor, Tensor]:
     top, bottom = image[..., 0::2, :] * COEFFICIENT, image[..., 1::2, :] * COEFFICIENT
     low, high = top + bottom, top - bottom
     approximation = low[..., 0::2] + low[..., 1::2]
-    details = (high[..., 0::2] + high[..., 1::2], low[..., 0::2] - low[..., 1::2], high[..., 0::2] - high[..., 1::2])
+    details = (
+        high[..., 0::2] + high[..., 1::2],
+        low[..., 0::2] - low[..., 1::2],
+        high[..., 0::2] - high[..., 1::2],
+    )
     return approximation, torch.stack(details, dim=2)
 
 
@@ -37,17 +43,21 @@ def details(image: Tensor, levels: int = 4) -> list[Tensor]:
 
 
 def wavelet_loss(sr: Tensor, target: Tensor, levels: int = 4) -> Tensor:
-    """Sum over levels of mean |details(sr) - details(target)|: a scalar that ignores what only the coarsest approximation holds.
+    """Sum over levels of mean |details(sr) - details(target)|: a scalar that ignores what only the
+    coarsest approximation holds.
 
     Args:
         sr, target: [N, C, H, W] of equal shape, any size.
         levels: how often the approximation is split again.
 
-    Gradients flow to both; callers detach their target. The transform is linear, so the difference is transformed once.
-    Source: METHOD 4. Check by hand: images that differ by a constant have loss 0 where sizes are multiples of 2^levels.
+    Gradients flow to both; callers detach their target. The transform is linear, so the difference
+    is transformed once. Source: METHOD 4. Check by hand: images that differ by a constant have loss
+    0 where sizes are multiples of 2^levels.
     """
     if sr.shape != target.shape:
-        raise ValueError(f"wavelet_loss: sr is {tuple(sr.shape)} and target {tuple(target.shape)}; they must be equal")
+        raise ValueError(
+            f"wavelet_loss: sr is {tuple(sr.shape)} and target {tuple(target.shape)}; they must be equal"
+        )
     loss = sr.new_zeros(())
     for level in details(sr - target, levels):
         loss = loss + level.abs().mean()

@@ -1,4 +1,5 @@
-"""Does it really work: scores on pairs with bicubic beside them (scores.py), across cameras and degradations, and what nodes still know."""
+"""Does it really work: scores on pairs with bicubic beside them (scores.py), across cameras and
+degradations, and what nodes still know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Degradation matrix: networks scored on photographs under families of degradations, one at a time and mixed, matched in strength."""
+"""Degradation matrix: networks scored on photographs under families of degradations, one at a time
+and mixed, matched in strength."""
 
 from __future__ import annotations
 
@@ -11,19 +12,26 @@ import torch
 from ibsd.data.families import FAMILIES
 from ibsd.data.presets import Preset, degrade
 from ibsd.evaluation.scores import LoadedPair, Method, ScoreTable, evaluate
-from ibsd.images import read_rgb, to_array, to_tensor
+from ibsd.images.rgb import read_rgb, to_array, to_tensor
 from ibsd.types import InputError, Scale
 
 
-def degraded_pairs(photographs: Sequence[Path], preset: Preset, scale: Scale, crop_px: int = 256) -> list[LoadedPair]:
-    """The centre of each photograph (or all of a smaller one), and LR of it under a preset; the seed is its place in the list."""
+def degraded_pairs(
+    photographs: Sequence[Path], preset: Preset, scale: Scale, crop_px: int = 256
+) -> list[LoadedPair]:
+    """The centre of each photograph (or all of a smaller one), and LR of it under a preset; the
+    seed is its place in the list."""
     pairs: list[LoadedPair] = []
     for number, path in enumerate(photographs):
         pixels = read_rgb(path)
         height, width = (min(side, crop_px) // scale * scale for side in pixels.shape[:2])
         if min(height, width) < 16 * scale:
-            raise InputError(f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels: both sides need {16 * scale} at x{scale}")
-        top, left = ((side - cut) // 2 for side, cut in zip(pixels.shape[:2], (height, width), strict=True))
+            raise InputError(
+                f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels: both sides need {16 * scale} at x{scale}"
+            )
+        top, left = (
+            (side - cut) // 2 for side, cut in zip(pixels.shape[:2], (height, width), strict=True)
+        )
         hr = np.ascontiguousarray(pixels[top : top + height, left : left + width])
         lr = degrade(to_tensor(hr), scale, preset, torch.Generator().manual_seed(number))
         pairs.append((path.stem, to_array(lr), hr))
@@ -39,10 +47,13 @@ def degradation_matrix(
     lpips: bool = True,
     on_family: Callable[[str], None] | None = None,
 ) -> dict[str, ScoreTable]:
-    """{family: scores of the methods, bicubic among them}; the same photographs and seeds in every row."""
+    """{family: scores of the methods, bicubic among them}; the same photographs and seeds in every
+    row."""
     tables = {}
     for name, preset in families.items():
-        tables[name] = evaluate(methods, degraded_pairs(photographs, preset, scale), scale, device, lpips)
+        tables[name] = evaluate(
+            methods, degraded_pairs(photographs, preset, scale), scale, device, lpips
+        )
         if on_family is not None:
             on_family(name)
     return tables

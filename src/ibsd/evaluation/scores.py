@@ -1,4 +1,5 @@
-"""Scores of methods on pairs of pictures: every protocol, every image, the means, and bicubic always beside them."""
+"""Scores of methods on pairs of pictures: every protocol, every image, the means, and bicubic
+always beside them."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ibsd.data.pairs import Pair, load_pair
-from ibsd.images import bicubic, to_tensor
+from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.metrics import realsr_patches, score
 from ibsd.types import InputError, Scale
 
@@ -40,14 +41,17 @@ class ScoreRow:
     method: str
     scores: Scores
     seconds: float
-    """Time of the method alone, reading and scoring excluded; the first image includes the method's warm-up."""
+    """Time of the method alone, reading and scoring excluded; the first image includes the method's
+    warm-up."""
     patches: int
-    """Patches of `realsr-testm`, by which that protocol's mean weighs the image; 1 up to 1,200 px."""
+    """Patches of `realsr-testm`, by which that protocol's mean weighs the image; 1 up to 1,200
+    px."""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """All rows, images in the order of the pairs and within an image bicubic first, then the methods as given."""
+    """All rows, images in the order of the pairs and within an image bicubic first, then the
+    methods as given."""
 
     scale: Scale
     rows: tuple[ScoreRow, ...]
@@ -64,42 +68,65 @@ class ScoreTable:
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
         """(protocol, metric) of every figure, in the protocols' order."""
-        return tuple((protocol, metric) for protocol, metrics in self.rows[0].scores.items() for metric in metrics)
+        return tuple(
+            (protocol, metric)
+            for protocol, metrics in self.rows[0].scores.items()
+            for metric in metrics
+        )
 
     @property
     def means(self) -> dict[str, Scores]:
         """{method: {protocol: {metric: mean over the images}}}; inf where an image is perfect.
 
-        Images count alike whatever their size, except under `realsr-testm`, whose authors average over patches.
+        Images count alike whatever their size, except under `realsr-testm`, whose authors average
+        over patches.
         """
-        means: dict[str, Scores] = {method: {protocol: {} for protocol, _ in self.columns} for method in self.methods}
+        means: dict[str, Scores] = {
+            method: {protocol: {} for protocol, _ in self.columns} for method in self.methods
+        }
         for method in self.methods:
             rows = [row for row in self.rows if row.method == method]
             for protocol, metric in self.columns:
                 weights = [row.patches if protocol == "realsr-testm" else 1 for row in rows]
-                weighted = (weight * row.scores[protocol][metric] for weight, row in zip(weights, rows, strict=True))
+                weighted = (
+                    weight * row.scores[protocol][metric]
+                    for weight, row in zip(weights, rows, strict=True)
+                )
                 means[method][protocol][metric] = sum(weighted) / sum(weights)
         return means
 
     @property
     def seconds(self) -> dict[str, float]:
         """{method: seconds over all images}."""
-        return {method: sum(row.seconds for row in self.rows if row.method == method) for method in self.methods}
+        return {
+            method: sum(row.seconds for row in self.rows if row.method == method)
+            for method in self.methods
+        }
 
     def summary(self) -> tuple[list[str], list[list[str]]]:
-        """Header and cells for printing: a line per method with its means (dB with 2 decimals, the others with 4) and seconds an image."""
+        """Header and cells for printing: a line per method with its means (dB with 2 decimals, the
+        others with 4) and seconds an image."""
         means, seconds = self.means, self.seconds
-        header = ["method", *(f"{protocol}.{metric}" for protocol, metric in self.columns), "s/image"]
+        header = [
+            "method",
+            *(f"{protocol}.{metric}" for protocol, metric in self.columns),
+            "s/image",
+        ]
         lines = []
         for method in self.methods:
-            figures = (f"{means[method][protocol][metric]:.{2 if metric.startswith('psnr') else 4}f}" for protocol, metric in self.columns)
+            figures = (
+                f"{means[method][protocol][metric]:.{2 if metric.startswith('psnr') else 4}f}"
+                for protocol, metric in self.columns
+            )
             lines.append([method, *figures, f"{seconds[method] / self.num_images:.3f}"])
         return header, lines
 
     def to_json(self) -> str:
-        """`{"scale", "images", "means": {method: {protocol: {metric}}}, "seconds": {method}, "rows": [...]}`.
+        """`{"scale", "images", "means": {method: {protocol: {metric}}}, "seconds": {method},
+        "rows": [...]}`.
 
-        JSON has no infinity: the PSNR of a perfect image is the string "inf", which `float` reads back.
+        JSON has no infinity: the PSNR of a perfect image is the string "inf", which `float` reads
+            back.
         """
         rows = [asdict(row) | {"scores": _finite(row.scores)} for row in self.rows]
         table = {
@@ -112,13 +139,26 @@ class ScoreTable:
         return json.dumps(table, indent=1, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """A line per image and method: image, method, each `protocol.metric` in full precision, seconds. The means are in `to_json`."""
+        """A line per image and method: image, method, each `protocol.metric` in full precision,
+        seconds. The means are in `to_json`."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "method", *(f"{protocol}.{metric}" for protocol, metric in self.columns), "seconds"])
+        writer.writerow(
+            [
+                "image",
+                "method",
+                *(f"{protocol}.{metric}" for protocol, metric in self.columns),
+                "seconds",
+            ]
+        )
         for row in self.rows:
             writer.writerow(
-                [row.image, row.method, *(row.scores[protocol][metric] for protocol, metric in self.columns), f"{row.seconds:.6f}"]
+                [
+                    row.image,
+                    row.method,
+                    *(row.scores[protocol][metric] for protocol, metric in self.columns),
+                    f"{row.seconds:.6f}",
+                ]
             )
         return text.getvalue()
 
@@ -133,12 +173,16 @@ def evaluate(
 ) -> ScoreTable:
     """Score every method, and bicubic, on every pair.
 
-    Methods get one image at a time on `device`, without gradients; a network must be in eval mode already. `on_image(done, name)` is called
-    after each image, done counting from 1. InputError for no pairs, a method called "bicubic", pairs whose HR is not `scale` times LR, and
-    methods that give another size than HR's. The order of rows is that of the pairs and methods; the figures do not depend on it.
+    Methods get one image at a time on `device`, without gradients; a network must be in eval mode
+    already. `on_image(done, name)` is called after each image, done counting from 1. InputError for
+    no pairs, a method called "bicubic", pairs whose HR is not `scale` times LR, and methods that
+    give another size than HR's. The order of rows is that of the pairs and methods; the figures do
+    not depend on it.
     """
     if not pairs:
-        raise InputError("there are no pairs to evaluate on: name a folder that holds LR and HR pictures")
+        raise InputError(
+            "there are no pairs to evaluate on: name a folder that holds LR and HR pictures"
+        )
     if BICUBIC in methods:
         raise InputError(f'"{BICUBIC}" always stands in the table: give the method another name')
     device = torch.device(device)
@@ -187,6 +231,8 @@ def _timed(method: Method, lr: Tensor) -> tuple[Tensor, float]:
 def _finite(scores: Scores) -> dict[str, dict[str, float | str]]:
     """JSON knows no infinity."""
     return {
-        protocol: {name: value if math.isfinite(value) else str(value) for name, value in figures.items()}
+        protocol: {
+            name: value if math.isfinite(value) else str(value) for name, value in figures.items()
+        }
         for protocol, figures in scores.items()
     }

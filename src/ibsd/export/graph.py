@@ -1,4 +1,5 @@
-"""A student as a plain graph from picture to picture: no chain, no padding by size, its sizes free."""
+"""A student as a plain graph from picture to picture: no chain, no padding by size, its sizes
+free."""
 
 from __future__ import annotations
 
@@ -13,16 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ibsd.inference.exported import NetworkFacts
 from ibsd.students import Student
 from ibsd.students.facts import facts_of
 from ibsd.students.imdn import SLOPE, ContrastAwareAttention, DistillationBlock
-from ibsd.upscaling.exported import NetworkFacts
 
 LARGEST_PX = 4096
 
 
 class Picture(nn.Module):
-    """`student.run` alone, which takes sizes from `exported_facts` on; `Student.forward` would also pad smaller ones."""
+    """`student.run` alone, which takes sizes from `exported_facts` on; `Student.forward` would also
+    pad smaller ones."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
@@ -33,9 +35,11 @@ class Picture(nn.Module):
 
 
 class PlainContrast(nn.Module):
-    """Contrast-aware attention from means, products and a root alone, for converters that know no variance and no condition.
+    """Contrast-aware attention from means, products and a root alone, for converters that know no
+    variance and no condition.
 
-    Equal to the student's up to rounding. (Its gradient is not: the root's is infinite at a flat image.)
+    Equal to the student's up to rounding. (Its gradient is not: the root's is infinite at a flat
+    image.)
     """
 
     def __init__(self, attention: ContrastAwareAttention) -> None:
@@ -49,10 +53,11 @@ class PlainContrast(nn.Module):
 
 
 class SeparateParts(nn.Module):
-    """IMDN's block in which what is kept and what is refined come out of convolutions of their own: equal up to rounding.
+    """IMDN's block in which what is kept and what is refined come out of convolutions of their own:
+    equal up to rounding.
 
-    Runtimes that keep channels innermost copy both parts of a split, on OpenVINO for an eighth of the network's time; to read an input twice
-    costs less (`docs/performance.md`).
+    Runtimes that keep channels innermost copy both parts of a split, on OpenVINO for an eighth of
+    the network's time; to read an input twice costs less (`docs/performance.md`).
     """
 
     def __init__(self, block: DistillationBlock) -> None:
@@ -74,22 +79,31 @@ def _outputs(conv: nn.Conv2d, channels: slice) -> nn.Conv2d:
     """The same convolution for some of its output channels."""
     assert conv.bias is not None
     weight, bias = conv.weight[channels], conv.bias[channels]
-    part = nn.Conv2d(conv.in_channels, len(weight), conv.kernel_size, padding=conv.padding)  # pyright: ignore[reportArgumentType]
+    # pyright: ignore[reportArgumentType]
+    part = nn.Conv2d(conv.in_channels, len(weight), conv.kernel_size, padding=conv.padding)
     part.load_state_dict({"weight": weight, "bias": bias})
     return part.requires_grad_(False)
 
 
 def exported_facts(student: Student) -> NetworkFacts:
-    """The facts of what `picture_of` gives. Tiles are whole multiples of what the network asks for."""
+    """The facts of what `picture_of` gives. Tiles are whole multiples of what the network asks
+    for."""
     spec, facts = student.spec, facts_of(student)
     smallest = max(spec.minimum_size_px, facts.exported_minimum_px)
     return NetworkFacts(
-        spec.name, spec.scale, spec.receptive_field_px, spec.pools_globally, smallest, facts.tile_multiple_px, pads_zeros=facts.pads_zeros
+        spec.name,
+        spec.scale,
+        spec.receptive_field_px,
+        spec.pools_globally,
+        smallest,
+        facts.tile_multiple_px,
+        pads_zeros=facts.pads_zeros,
     )
 
 
 def picture_of(student: Student, plain_contrast: bool = False) -> Picture:
-    """A copy of the student in eval mode as a graph, with `SeparateParts`. `plain_contrast` puts `PlainContrast` into it."""
+    """A copy of the student in eval mode as a graph, with `SeparateParts`. `plain_contrast` puts
+    `PlainContrast` into it."""
     copied = copy.deepcopy(student).cpu().eval().requires_grad_(False)
     _replace(copied, DistillationBlock, SeparateParts)
     if plain_contrast:
@@ -105,17 +119,24 @@ def _replace(network: nn.Module, kind: type[nn.Module], by: Callable[[Any], nn.M
 
 
 def example(facts: NetworkFacts, rows: int = 4, columns: int = 5) -> Tensor:
-    """A random picture of a size that the network takes, not square; `rows` and `columns` count steps of at least 8 pixels."""
+    """A random picture of a size that the network takes, not square; `rows` and `columns` count
+    steps of at least 8 pixels."""
     step = max(8, facts.multiple_px)
-    height, width = (-(-max(facts.minimum_size_px, count * step) // facts.multiple_px) * facts.multiple_px for count in (rows, columns))
+    height, width = (
+        -(-max(facts.minimum_size_px, count * step) // facts.multiple_px) * facts.multiple_px
+        for count in (rows, columns)
+    )
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 def free_sizes(facts: NetworkFacts) -> dict[int, Any]:
-    """`dynamic_shapes` of torch.export for one picture: height and width as multiples of what the network asks for."""
+    """`dynamic_shapes` of torch.export for one picture: height and width as multiples of what the
+    network asks for."""
     found = {}
     for axis, name in ((2, "height"), (3, "width")):
-        smallest = max(2, -(-facts.minimum_size_px // facts.multiple_px))  # torch.export tells sizes of one from all others
+        smallest = max(
+            2, -(-facts.minimum_size_px // facts.multiple_px)
+        )  # torch.export tells sizes of one from all others
         counted = torch.export.Dim(name, min=smallest, max=LARGEST_PX // facts.multiple_px)
         found[axis] = counted if facts.multiple_px == 1 else facts.multiple_px * counted
     return found
@@ -124,7 +145,9 @@ def free_sizes(facts: NetworkFacts) -> dict[int, Any]:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Without what the converters have to say of themselves."""
-    registry = logging.getLogger("torch.onnx._internal.exporter._registration")  # warns of torchvision's operators when that is not there
+    registry = logging.getLogger(
+        "torch.onnx._internal.exporter._registration"
+    )  # warns of torchvision's operators when that is not there
     level = registry.level
     registry.setLevel(logging.ERROR)
     try:

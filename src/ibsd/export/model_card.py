@@ -1,4 +1,5 @@
-"""What goes with weights that are given away: a model card for people and an entry for OpenModelDB."""
+"""What goes with weights that are given away: a model card for people and an entry for
+OpenModelDB."""
 
 from __future__ import annotations
 
@@ -14,24 +15,43 @@ from ibsd.students import load_student
 from ibsd.types import InputError
 
 LICENCE = "MIT"
-TITLES = {"real": "real pairs", "clean": "`clean`", "camera": "`camera`", "web": "`web`", "old-photo": "`old-photo`"}
+TITLES = {
+    "real": "real pairs",
+    "clean": "`clean`",
+    "camera": "`camera`",
+    "web": "`web`",
+    "old-photo": "`old-photo`",
+}
 
 
 def facts_of_file(path: Path) -> dict[str, Any]:
-    """What `ibsd train` wrote into the file: {"student": ..., "run": {"config", "data", "versions"}, "step", ...}. InputError if nothing."""
+    """What `ibsd train` wrote into the file: {"student": ..., "run": {"config", "data",
+    "versions"}, "step", ...}. InputError if nothing."""
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata() or {})
     if "run" not in metadata:
-        raise InputError(f"{path} does not say how it was trained: name weights that ibsd train has written")
-    return {key: json.loads(value) if key in ("run", "student", "earlier") else value for key, value in metadata.items()}
+        raise InputError(
+            f"{path} does not say how it was trained: name weights that ibsd train has written"
+        )
+    return {
+        key: json.loads(value) if key in ("run", "student", "earlier") else value
+        for key, value in metadata.items()
+    }
 
 
-def model_card(path: Path, scores: Mapping[str, Mapping[str, Mapping[str, float]]], story: str, photographs: str, limits: str) -> str:
+def model_card(
+    path: Path,
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
+    story: str,
+    photographs: str,
+    limits: str,
+) -> str:
     """The card in Markdown.
 
     Args:
         path: the weight file, whose name is the model's.
-        scores: {test set: {method: {metric: value}}}, as benchmarks/peers.py writes them; the model stands there under its name.
+        scores: {test set: {method: {metric: value}}}, as benchmarks/peers.py writes them; the model
+            stands there under its name.
         story: how it was trained, beyond what the file says of itself.
         photographs: where the training pictures come from, and their licences.
         limits: what it is bad at.
@@ -56,23 +76,43 @@ def model_card(path: Path, scores: Mapping[str, Mapping[str, Mapping[str, float]
         story,
         "",
     ]
-    for which, run in (("", facts), *((f", stage {number} before", run) for number, run in enumerate(facts.get("earlier", []), start=1))):
+    for which, run in (
+        ("", facts),
+        *(
+            (f", stage {number} before", run)
+            for number, run in enumerate(facts.get("earlier", []), start=1)
+        ),
+    ):
         config, versions, data = (run["run"][key] for key in ("config", "versions", "data"))
         lines += [
             f"The run that made the file{which}: {int(run['step']):,} steps, commit `{versions.get('commit', 'unknown')}`,"
             f" torch {versions['torch']}; photographs of fingerprint `{data.get('photographs', data['train'])[:16]}`.",
             "",
             "```json",
-            json.dumps({section: config[section] for section in ("student", "data", "objective", "training")}, indent=1),
+            json.dumps(
+                {
+                    section: config[section]
+                    for section in ("student", "data", "objective", "training")
+                },
+                indent=1,
+            ),
             "```",
             "",
         ]
-    lines += ["## Scores", "", "PSNR-Y and SSIM as basicsr computes them, LPIPS with AlexNet; differences to bicubic.", ""]
+    lines += [
+        "## Scores",
+        "",
+        "PSNR-Y and SSIM as basicsr computes them, LPIPS with AlexNet; differences to bicubic.",
+        "",
+    ]
     lines += ["| pictures | PSNR-Y | SSIM | LPIPS |", "|---|---|---|---|"]
     for test, methods in scores.items():
         if name in methods and test in TITLES:
             own, base = methods[name], methods["bicubic"]
-            cells = [f"{own[metric]:.{digits}f} ({own[metric] - base[metric]:+.{digits}f})" for metric, digits in METRICS.items()]
+            cells = [
+                f"{own[metric]:.{digits}f} ({own[metric] - base[metric]:+.{digits}f})"
+                for metric, digits in METRICS.items()
+            ]
             lines.append(f"| {TITLES[test]} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "## Limits", "", limits, ""])
 
@@ -80,8 +120,11 @@ def model_card(path: Path, scores: Mapping[str, Mapping[str, Mapping[str, float]
 METRICS = {"psnr_y": 2, "ssim_y": 4, "lpips": 4}
 
 
-def openmodeldb_entry(path: Path, description: str, date: str, author: str = "ibsd") -> dict[str, Any]:
-    """The model as an entry of OpenModelDB (openmodeldb.info, its models/*.json), without addresses: where it is put is not known here."""
+def openmodeldb_entry(
+    path: Path, description: str, date: str, author: str = "ibsd"
+) -> dict[str, Any]:
+    """The model as an entry of OpenModelDB (openmodeldb.info, its models/*.json), without
+    addresses: where it is put is not known here."""
     facts, student = facts_of_file(path), load_student(path)
     config, content = facts["run"]["config"], path.read_bytes()
     return {
@@ -105,7 +148,8 @@ def openmodeldb_entry(path: Path, description: str, date: str, author: str = "ib
                 "urls": [],
             }
         ],
-        "trainingIterations": int(facts["step"]) + sum(int(run["step"]) for run in facts.get("earlier", [])),
+        "trainingIterations": int(facts["step"])
+        + sum(int(run["step"]) for run in facts.get("earlier", [])),
         "trainingBatchSize": config["data"]["batch_size"],
         "trainingHRSize": config["data"]["patch_px"] * student.spec.scale,
         "dataset": "sharp photographs under free licences, degraded while training",

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ibsd.export.graph import Picture, example, free_sizes, quietly
-from ibsd.upscaling.exported import METADATA_KEY, NetworkFacts
+from ibsd.inference.exported import METADATA_KEY, NetworkFacts
 
 OPSET = 18
 
@@ -29,5 +29,8 @@ def write_onnx(picture: Picture, facts: NetworkFacts, metadata: str, path: Path)
     model = program.model_proto
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, metadata
-    model.producer_name, model.doc_string = "ibsd", f"{facts.name} x{facts.scale}, super-resolution of RGB in [0, 1]"
+    model.producer_name, model.doc_string = (
+        "ibsd",
+        f"{facts.name} x{facts.scale}, super-resolution of RGB in [0, 1]",
+    )
     path.write_bytes(model.SerializeToString())

@@ -22,9 +22,11 @@ from ibsd.types import InputError
 
 
 def register(registry: Any = None) -> list[str]:
-    """Adds every network of ibsd to spandrel's main registry, or to the given one, behind those that are there.
+    """Adds every network of ibsd to spandrel's main registry, or to the given one, behind those
+    that are there.
 
-    A file that spandrel itself knows keeps spandrel's own network (it has Omni-SR and SPAN, say). Calling it again changes nothing.
+    A file that spandrel itself knows keeps spandrel's own network (it has Omni-SR and SPAN, say).
+    Calling it again changes nothing.
 
     Returns:
         The identifiers that were added: "ibsd-imdn", "ibsd-rfdn", ...
@@ -34,9 +36,14 @@ def register(registry: Any = None) -> list[str]:
     try:
         spandrel: Any = importlib.import_module("spandrel")
     except ImportError as error:
-        raise InputError(f"spandrel cannot be imported ({error}): install it with pip install spandrel") from None
+        raise InputError(
+            f"spandrel cannot be imported ({error}): install it with pip install spandrel"
+        ) from None
     registry = spandrel.MAIN_REGISTRY if registry is None else registry
-    wanted = [spandrel.ArchSupport.from_architecture(_architecture(spandrel, network)) for network in STUDENTS.values()]
+    wanted = [
+        spandrel.ArchSupport.from_architecture(_architecture(spandrel, network))
+        for network in STUDENTS.values()
+    ]
     return [str(added.architecture.id) for added in registry.add(*wanted, ignore_duplicates=True)]
 
 
@@ -46,13 +53,21 @@ def _architecture(spandrel: Any, network: type[Student]) -> Any:
 
     class StudentArchitecture(spandrel.Architecture):
         def __init__(self) -> None:
-            super().__init__(id=f"ibsd-{network.name}", name=network.name, detect=lambda state: network.detect(shapes(state)) is not None)
+            super().__init__(
+                id=f"ibsd-{network.name}",
+                name=network.name,
+                detect=lambda state: network.detect(shapes(state)) is not None,
+            )
 
         def load(self, state_dict: dict[str, Tensor]) -> Any:
             options = network.detect(shapes(state_dict))
             assert options is not None
             student = create_student(network.name, **options)
-            tiling = spandrel.ModelTiling.DISCOURAGED if student.spec.pools_globally else spandrel.ModelTiling.SUPPORTED
+            tiling = (
+                spandrel.ModelTiling.DISCOURAGED
+                if student.spec.pools_globally
+                else spandrel.ModelTiling.SUPPORTED
+            )
             return spandrel.ImageModelDescriptor(
                 student,
                 state_dict,
@@ -65,7 +80,8 @@ def _architecture(spandrel: Any, network: type[Student]) -> Any:
                 input_channels=3,
                 output_channels=3,
                 size_requirements=spandrel.SizeRequirements(
-                    minimum=student.spec.minimum_size_px, multiple_of=facts_of(student).tile_multiple_px
+                    minimum=student.spec.minimum_size_px,
+                    multiple_of=facts_of(student).tile_multiple_px,
                 ),
                 tiling=tiling,
             )

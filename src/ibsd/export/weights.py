@@ -1,4 +1,5 @@
-"""Weight files that stand alone: safetensors with the facts that rebuild the student and say where the weights come from."""
+"""Weight files that stand alone: safetensors with the facts that rebuild the student and say where
+the weights come from."""
 
 from __future__ import annotations
 
@@ -8,12 +9,15 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from ibsd.files import write_whole
 from ibsd.students.student import Student
+from ibsd.system import write_whole
 
 
-def save_student(student: Student, path: str | Path, metadata: dict[str, str] | None = None, half: bool = False) -> Path:
-    """Writes the student's weights under their published keys, atomically; no auxiliary part of any training is among them.
+def save_student(
+    student: Student, path: str | Path, metadata: dict[str, str] | None = None, half: bool = False
+) -> Path:
+    """Writes the student's weights under their published keys, atomically; no auxiliary part of any
+    training is among them.
 
     Args:
         half: store in half precision, which readers widen again.
@@ -23,8 +27,14 @@ def save_student(student: Student, path: str | Path, metadata: dict[str, str] | 
     """
     path = Path(path)
     spec = student.spec
-    facts = {"student": json.dumps({"name": spec.name, "scale": spec.scale, "options": spec.options}), **(metadata or {})}
-    state = {key: (tensor.half() if half else tensor).detach().cpu().contiguous() for key, tensor in student.state_dict().items()}
+    facts = {
+        "student": json.dumps({"name": spec.name, "scale": spec.scale, "options": spec.options}),
+        **(metadata or {}),
+    }
+    state = {
+        key: (tensor.half() if half else tensor).detach().cpu().contiguous()
+        for key, tensor in student.state_dict().items()
+    }
     with suppress(OSError):  # write_whole says what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(state, facts))

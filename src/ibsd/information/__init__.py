@@ -1,5 +1,5 @@
-"""All that is about mutual information. Read `club.py` (the maths), then `estimator.py` (one link), then `chain.py` (all links);
-`kernels/` is how the bound is computed fast."""
+"""All that is about mutual information. Read `club.py` (the maths), then `estimator.py` (one link),
+then `chain.py` (all links); `kernels/` is how the bound is computed fast."""
 
 from ibsd.information.chain import MarkovChain
 from ibsd.information.club import club_upper_bound, laplace_nll

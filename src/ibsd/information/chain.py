@@ -1,4 +1,5 @@
-"""The links of a Markov chain of feature maps, F0 -> F1 -> F2 -> F3, each with its own estimator."""
+"""The links of a Markov chain of feature maps, F0 -> F1 -> F2 -> F3, each with its own
+estimator."""
 
 from __future__ import annotations
 
@@ -19,28 +20,43 @@ class MarkovChain(nn.Module):
         links: how many; needs `links` + 1 nodes.
         floor: smallest spread of the estimators.
 
-    Which gradients flow is the caller's choice: `nll` on detached nodes trains the estimators (METHOD 2, our reading), `upper_bound` with the
-    estimators' parameters held fixed reaches the student through every node.
+    Which gradients flow is the caller's choice: `nll` on detached nodes trains the estimators
+    (METHOD 2, our reading), `upper_bound` with the estimators' parameters held fixed reaches the
+    student through every node.
     """
 
     def __init__(self, channels: int, links: int = 3, floor: float = SPREAD_FLOOR) -> None:
         super().__init__()
-        self.ibs = nn.ModuleList(LaplaceEstimator(channels, floor) for _ in range(links))  # the published key
+        self.ibs = nn.ModuleList(
+            LaplaceEstimator(channels, floor) for _ in range(links)
+        )  # the published key
 
     def links(self, nodes: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(earlier, location, spread) of each link, each [N, C, H, W] in fp32 or fp64."""
         if len(nodes) != len(self.ibs) + 1:
-            raise InputError(f"a chain of {len(self.ibs)} links needs {len(self.ibs) + 1} nodes, not {len(nodes)}")
+            raise InputError(
+                f"a chain of {len(self.ibs)} links needs {len(self.ibs) + 1} nodes, not {len(nodes)}"
+            )
         if len(shapes := {tuple(node.shape) for node in nodes}) > 1:
             raise InputError(f"the nodes of a chain must have equal shapes, not {sorted(shapes)}")
         estimates = [estimator(later) for estimator, later in zip(self.ibs, nodes[1:], strict=True)]
-        return [(earlier.to(location.dtype), location, spread) for earlier, (location, spread) in zip(nodes[:-1], estimates, strict=True)]
+        return [
+            (earlier.to(location.dtype), location, spread)
+            for earlier, (location, spread) in zip(nodes[:-1], estimates, strict=True)
+        ]
 
-    def upper_bounds(self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all") -> list[Tensor]:
+    def upper_bounds(
+        self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all"
+    ) -> list[Tensor]:
         """CLUB bound of each link, scalars."""
-        return [club_upper_bound(*link, reduction=reduction, negatives=negatives) for link in self.links(nodes)]
+        return [
+            club_upper_bound(*link, reduction=reduction, negatives=negatives)
+            for link in self.links(nodes)
+        ]
 
-    def upper_bound(self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all") -> Tensor:
+    def upper_bound(
+        self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all"
+    ) -> Tensor:
         """Sum over links of the CLUB bound."""
         return sum_of(self.upper_bounds(nodes, reduction, negatives))
 
@@ -53,13 +69,18 @@ class MarkovChain(nn.Module):
         return sum_of(self.nlls(nodes, reduction))
 
     def load_published(self, state_dict: dict[str, Tensor]) -> None:
-        """Takes the published estimators' weights, `ibs.K.mean.0.weight` and so on; a `module.` prefix is dropped."""
+        """Takes the published estimators' weights, `ibs.K.mean.0.weight` and so on; a `module.`
+        prefix is dropped."""
         ours = self.state_dict()
         theirs = {key.removeprefix("module."): value for key, value in state_dict.items()}
         if wrong := sorted(
-            key for key in ours.keys() | theirs.keys() if key not in ours or key not in theirs or ours[key].shape != theirs[key].shape
+            key
+            for key in ours.keys() | theirs.keys()
+            if key not in ours or key not in theirs or ours[key].shape != theirs[key].shape
         ):
-            raise InputError(f"these are not the weights of {len(self.ibs)} links with as many channels: {', '.join(wrong[:3])} do not fit")
+            raise InputError(
+                f"these are not the weights of {len(self.ibs)} links with as many channels: {', '.join(wrong[:3])} do not fit"
+            )
         self.load_state_dict(theirs)
 
 

@@ -1,8 +1,10 @@
-"""The two quantities of the method, for a Laplace conditional q(earlier | later) with location mu(later) and spread b(later).
+"""The two quantities of the method, for a Laplace conditional q(earlier | later) with location
+mu(later) and spread b(later).
 
-The likelihood is what an estimator learns by; the contrastive log-ratio upper bound (CLUB: Cheng et al., ICML 2020) is what a student minimises.
-Mutual information through a deterministic network of continuous features is not finite: read the bound as a surrogate, in nats, for how
-predictable the earlier feature map is from the later one.
+The likelihood is what an estimator learns by; the contrastive log-ratio upper bound (CLUB: Cheng et
+al., ICML 2020) is what a student minimises. Mutual information through a deterministic network of
+continuous features is not finite: read the bound as a surrogate, in nats, for how predictable the
+earlier feature map is from the later one.
 """
 
 from __future__ import annotations
@@ -17,21 +19,26 @@ from ibsd.information.kernels.form import pairwise_gain
 from ibsd.types import InputError
 
 Reduction = Literal["mean", "published"]
-"""`mean`: nats per element, whatever the shape. `published`: sums as the published code does (METHOD 2 and 3)."""
+"""`mean`: nats per element, whatever the shape. `published`: sums as the published code does
+(METHOD 2 and 3)."""
 
 Negatives = Literal["all", "others"]
-"""Which earlier maps of the batch count as unpaired: `all` N of them (published), or the N - 1 `others`."""
+"""Which earlier maps of the batch count as unpaired: `all` N of them (published), or the N - 1
+`others`."""
 
 
-def laplace_nll(earlier: Tensor, location: Tensor, spread: Tensor, reduction: Reduction = "mean") -> Tensor:
+def laplace_nll(
+    earlier: Tensor, location: Tensor, spread: Tensor, reduction: Reduction = "mean"
+) -> Tensor:
     """Negative log-likelihood of the earlier map under q: log(2b) + |earlier - mu| / b, in nats.
 
     Args:
         earlier, location, spread: [N, C, H, W]; spread > 0.
-        reduction: `mean` over all elements; `published`: sum over channels, mean over the rest, plus the published
-            constant C^2 log(2 pi) / 2, which moves no gradient.
+        reduction: `mean` over all elements; `published`: sum over channels, mean over the rest,
+            plus the published constant C^2 log(2 pi) / 2, which moves no gradient.
 
-    Returns: a scalar. Gradients flow to all three; a caller that trains an estimator detaches `earlier`.
+    Returns: a scalar. Gradients flow to all three; a caller that trains an estimator detaches
+    `earlier`.
     Source: METHOD 2. Check by hand: earlier = location and spread = 1/2 give 0.
     """
     check_shapes(earlier, location, spread)
@@ -44,22 +51,31 @@ def laplace_nll(earlier: Tensor, location: Tensor, spread: Tensor, reduction: Re
 
 
 def club_upper_bound(
-    earlier: Tensor, location: Tensor, spread: Tensor, reduction: Reduction = "mean", negatives: Negatives = "all"
+    earlier: Tensor,
+    location: Tensor,
+    spread: Tensor,
+    reduction: Reduction = "mean",
+    negatives: Negatives = "all",
 ) -> Tensor:
-    """CLUB: E_joint[log q] - E_marginals[log q], an upper bound of I(earlier; later) where q is the true conditional; log(2b) cancels.
+    """CLUB: E_joint[log q] - E_marginals[log q], an upper bound of I(earlier; later) where q is the
+    true conditional; log(2b) cancels.
 
         mean over n, c, h, w of  ( (1/N) sum_j |mu_n - f_j|  -  |mu_n - f_n| ) / b_n
 
     Args:
         earlier: f, [N, C, H, W].
         location, spread: mu and b of the same shape, computed from the later node; spread > 0.
-        reduction: `mean` over all elements, in nats per element; `published` sums over the width and averages the rest.
-        negatives: `all`: j runs over the whole batch, so the value carries a factor (N-1)/N and is 0 for N = 1;
-            `others`: j != n, which does not depend on how a batch is spread over processes and needs N >= 2.
+        reduction: `mean` over all elements, in nats per element; `published` sums over the width
+            and averages the rest.
+        negatives: `all`: j runs over the whole batch, so the value carries a factor (N-1)/N and is
+            0 for N = 1; `others`: j != n, which does not depend on how a batch is spread over
+            processes and needs N >= 2.
 
-    Returns: a scalar, which can be negative when the estimator lags behind. Gradients flow to all three, by the closed form
-    (sign(0) = 0), in the fastest form that the machine has (`kernels/form.py`), with memory linear in N; there are no second derivatives.
-    Source: METHOD 3. Check by hand: location independent of n (the later node ignored) gives 0.
+    Returns: a scalar, which can be negative when the estimator lags behind. Gradients flow to all
+    three, by the closed form
+    (sign(0) = 0), in the fastest form that the machine has (`kernels/form.py`), with memory linear
+    in N; there are no second derivatives. Source: METHOD 3. Check by hand: location independent of
+    n (the later node ignored) gives 0.
     """
     check_shapes(earlier, location, spread)
     check_negatives(negatives)
@@ -67,7 +83,9 @@ def club_upper_bound(
     factor = 1.0
     if negatives == "others":
         if batch < 2:
-            raise InputError("club_upper_bound: negatives='others' needs a batch of at least 2; this one has 1")
+            raise InputError(
+                "club_upper_bound: negatives='others' needs a batch of at least 2; this one has 1"
+            )
         factor = batch / (batch - 1)
     if reduction == "published":
         factor *= earlier.shape[-1]
@@ -79,7 +97,9 @@ def club_upper_bound(
 
 def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
     if not earlier.shape == location.shape == spread.shape:
-        raise InputError(f"earlier, location and spread must have one shape, not {[tuple(x.shape) for x in (earlier, location, spread)]}")
+        raise InputError(
+            f"earlier, location and spread must have one shape, not {[tuple(x.shape) for x in (earlier, location, spread)]}"
+        )
 
 
 def check_negatives(negatives: str) -> None:
@@ -93,12 +113,15 @@ def check_reduction(reduction: str) -> None:
 
 
 class _PairwiseGain(torch.autograd.Function):
-    """Mean of ((1/N) sum_j |mu_n - f_j| - |mu_n - f_n|) / b_n. Value and gradients share the pairwise differences, so that the forward
-    pass computes both (`kernels/form.py`), and the backward pass only scales: in place, as a second copy would double the memory.
+    """Mean of ((1/N) sum_j |mu_n - f_j| - |mu_n - f_n|) / b_n. Value and gradients share the
+    pairwise differences, so that the forward pass computes both (`kernels/form.py`), and the
+    backward pass only scales: in place, as a second copy would double the memory.
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, earlier: Tensor, location: Tensor, spread: Tensor) -> Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, earlier: Tensor, location: Tensor, spread: Tensor
+    ) -> Tensor:
         value, gradients = pairwise_gain(*_flat(earlier, location, spread))
         if any(ctx.needs_input_grad):  # type: ignore[attr-defined]
             ctx.save_for_backward(earlier, location, spread)
@@ -107,7 +130,9 @@ class _PairwiseGain(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, *upstream: Tensor
+    ) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors  # type: ignore[attr-defined]
         gradients = ctx.gradients or pairwise_gain(*_flat(*inputs))[1]  # type: ignore[attr-defined]
         ctx.gradients = None  # type: ignore[attr-defined]  # scaled below: a graph that is walked again computes them anew

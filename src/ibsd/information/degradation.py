@@ -1,15 +1,19 @@
 """Information that a feature map holds about how its picture was degraded.
 
-`conditional.py` measures what HR does not explain of a *feature*. Here the question is turned round: the degradation itself is measured, from
-the pair, and the features are asked for it. A patch's signature is what sets LR apart from HR shrunk by averaging: how much of the fine
-structure is left, at two sizes, and the shift of each colour. Per node F_k,
+`conditional.py` measures what HR does not explain of a *feature*. Here the question is turned
+round: the degradation itself is measured, from the pair, and the features are asked for it. A
+patch's signature is what sets LR apart from HR shrunk by averaging: how much of the fine structure
+is left, at two sizes, and the shift of each colour. Per node F_k,
 
     I_V(F_k -> t) = E[ log q(t | statistics of F_k) ] - E[ log q(t) ],   t = signature(LR, HR)
 
-with both conditionals Laplace and fitted by likelihood: predictive information (Xu et al., ICLR 2020), which is 0 when the statistics tell
-nothing. The statistics are each channel's mean and standard deviation over the patch, what the degradation probe reads
-(`evaluation/probe.py`). Minimised over the student it is an adversary, as in domain-adversarial training (Ganin et al., JMLR 2016), with a
-measured quantity in place of a domain's label: one camera is enough to learn from, as its pictures differ in blur and colour among themselves.
+with both conditionals Laplace and fitted by likelihood: predictive information (Xu et al., ICLR
+2020), which is 0 when the statistics tell nothing. The statistics are each channel's mean and
+standard deviation over the patch, what the degradation probe reads
+(`analysis/degradation_probe.py`). Minimised over the student it is an adversary, as in
+domain-adversarial training (Ganin et al., JMLR 2016), with a measured quantity in place of a
+domain's label: one camera is enough to learn from, as its pictures differ in blur and colour among
+themselves.
 """
 
 from __future__ import annotations
@@ -35,12 +39,16 @@ LEVEL = 1 / 255
 def degradation_signature(lr: Tensor, hr: Tensor, scale: Scale) -> Tensor:
     """[N, 3, h, w] and [N, 3, sh, sw] in [0, 1] -> [N, 5, 1, 1], without graph.
 
-    Two logarithms of how much larger the differences between neighbouring pixels are in LR than in HR averaged over s x s pixels, on the LR
-    grid and on one half as fine, then the mean difference of R, G, B. Check by hand: HR that is LR repeated s x s gives 0.
+    Two logarithms of how much larger the differences between neighbouring pixels are in LR than in
+    HR averaged over s x s pixels, on the LR grid and on one half as fine, then the mean difference
+    of R, G, B. Check by hand: HR that is LR repeated s x s gives 0.
     """
     with torch.no_grad():
         shrunk = F.avg_pool2d(hr, scale)
-        blur = [torch.log((roughness(a) + LEVEL) / (roughness(b) + LEVEL)) for a, b in zip(halves(lr), halves(shrunk), strict=True)]
+        blur = [
+            torch.log((roughness(a) + LEVEL) / (roughness(b) + LEVEL))
+            for a, b in zip(halves(lr), halves(shrunk), strict=True)
+        ]
         colour = (lr - shrunk).mean(dim=(2, 3))
         return torch.cat((torch.stack(blur, dim=1), colour), dim=1)[..., None, None]
 
@@ -51,20 +59,26 @@ def halves(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def roughness(image: Tensor) -> Tensor:
     """Mean absolute difference of neighbours, [N, 3, h, w] -> [N]."""
-    return image.diff(dim=-1).abs().mean(dim=(1, 2, 3)) + image.diff(dim=-2).abs().mean(dim=(1, 2, 3))
+    return image.diff(dim=-1).abs().mean(dim=(1, 2, 3)) + image.diff(dim=-2).abs().mean(
+        dim=(1, 2, 3)
+    )
 
 
 class DegradationEstimator(nn.Module):
-    """(node, [N, C, H, W]) -> Laplace parameters of q(t | its statistics) and of q(t), four of [N, 5, 1, 1].
+    """(node, [N, C, H, W]) -> Laplace parameters of q(t | its statistics) and of q(t), four of [N,
+    5, 1, 1].
 
-    The first is the second plus a correction that starts at 0; the correction's likelihood does not train the second.
+    The first is the second plus a correction that starts at 0; the correction's likelihood does not
+    train the second.
     """
 
     def __init__(self, channels: int, floor: float = SPREAD_FLOOR) -> None:
         super().__init__()
         self.floor = floor
         self.prior = nn.Parameter(torch.zeros(1, 2 * SIGNATURE_SIZE))
-        self.correction = nn.Sequential(nn.Linear(2 * channels, HIDDEN), nn.PReLU(), nn.Linear(HIDDEN, 2 * SIGNATURE_SIZE))
+        self.correction = nn.Sequential(
+            nn.Linear(2 * channels, HIDDEN), nn.PReLU(), nn.Linear(HIDDEN, 2 * SIGNATURE_SIZE)
+        )
         last = self.correction[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
@@ -85,25 +99,32 @@ class DegradationEstimator(nn.Module):
 
 
 class DegradationChain(nn.Module):
-    """One `DegradationEstimator` per node after F0. It is given the nodes and, as the last map, the signature."""
+    """One `DegradationEstimator` per node after F0. It is given the nodes and, as the last map, the
+    signature."""
 
     def __init__(self, channels: int, links: int = 3, floor: float = SPREAD_FLOOR) -> None:
         super().__init__()
         self.estimators = nn.ModuleList(DegradationEstimator(channels, floor) for _ in range(links))
 
     def links(self, maps: Sequence[Tensor]) -> list[ConditionalLink]:
-        """(signature, location and spread given F_k, location and spread given nothing) for each of F1, F2, ..."""
+        """(signature, location and spread given F_k, location and spread given nothing) for each of
+        F1, F2, ..."""
         *nodes, signature = maps
         if len(nodes) != len(self.estimators) + 1:
             raise InputError(
                 f"{len(self.estimators)} estimators need {len(self.estimators) + 1} nodes and a signature, not {len(nodes)} nodes"
             )
-        return [(signature, *estimator(node)) for estimator, node in zip(self.estimators, nodes[1:], strict=True)]
+        return [
+            (signature, *estimator(node))
+            for estimator, node in zip(self.estimators, nodes[1:], strict=True)
+        ]
 
     def nlls(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> list[Tensor]:
-        """Both negative log-likelihoods of each node, added, in nats per figure of the signature: scalars."""
+        """Both negative log-likelihoods of each node, added, in nats per figure of the signature:
+        scalars."""
         return [
-            laplace_nll(signature, location, spread, reduction) + laplace_nll(signature, prior_location, prior_spread, reduction)
+            laplace_nll(signature, location, spread, reduction)
+            + laplace_nll(signature, prior_location, prior_spread, reduction)
             for signature, location, spread, prior_location, prior_spread in self.links(maps)
         ]
 

@@ -12,19 +12,23 @@ SPREAD_FLOOR = 1e-6
 
 
 class LaplaceEstimator(nn.Module):
-    """(later) -> (location, spread): what the later node says of the earlier one, element by element.
+    """(later) -> (location, spread): what the later node says of the earlier one, element by
+    element.
 
         mu(f) = conv1x1(PReLU(conv1x1(f))) + s_mu(f)
         b(f)  = 0.1 softplus(conv1x1(PReLU(conv1x1(f))) + s_b(f)) + floor
-        s(f)  = <f, g> at each pixel, added to every channel, with g = W mean(f) + bias one C-vector per image
+        s(f)  = <f, g> at each pixel, added to every channel, with g = W mean(f) + bias one C-vector
+        per image
 
     Args:
         channels: C of both nodes.
-        floor: smallest spread; the published 1e-6 lets a confident and wrong estimator answer with enormous bounds.
+        floor: smallest spread; the published 1e-6 lets a confident and wrong estimator answer with
+            enormous bounds.
 
-    `forward` takes [N, C, H, W] and returns two of that shape in fp32 (or fp64); it computes in full precision under autocast, as
-    the spread's reciprocal multiplies every error. Gradients flow to the parameters and to `later`.
-    Source: METHOD 2. Pooling comes before the kernel's 1x1 convolution, which is linear, so both orders give the same g.
+    `forward` takes [N, C, H, W] and returns two of that shape in fp32 (or fp64); it computes in
+    full precision under autocast, as the spread's reciprocal multiplies every error. Gradients flow
+    to the parameters and to `later`. Source: METHOD 2. Pooling comes before the kernel's 1x1
+    convolution, which is linear, so both orders give the same g.
     """
 
     def __init__(self, channels: int, floor: float = SPREAD_FLOOR) -> None:
@@ -33,7 +37,9 @@ class LaplaceEstimator(nn.Module):
         self.mean = _pointwise_network(channels)
         self.var = _pointwise_network(channels)
         self.kernel = nn.ModuleDict(
-            {name: nn.Sequential(nn.Conv2d(channels, channels, 1)) for name in ("k_mu", "k_var")}  # keys as published
+            {
+                name: nn.Sequential(nn.Conv2d(channels, channels, 1)) for name in ("k_mu", "k_var")
+            }  # keys as published
         )
 
     def forward(self, later: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,7 +52,9 @@ class LaplaceEstimator(nn.Module):
 
 
 def _pointwise_network(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.PReLU(), nn.Conv2d(channels, channels, 1))
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 1), nn.PReLU(), nn.Conv2d(channels, channels, 1)
+    )
 
 
 def _adaptive_map(features: Tensor, kernel: Tensor) -> Tensor:

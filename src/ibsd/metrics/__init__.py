@@ -1,4 +1,5 @@
-"""How good is a picture: `score` gives every protocol side by side; `psnr`, `ssim` and `lpips` are the parts, one figure per image."""
+"""How good is a picture: `score` gives every protocol side by side; `psnr`, `ssim` and `lpips` are
+the parts, one figure per image."""
 
 from __future__ import annotations
 
@@ -6,4 +7,14 @@ from ibsd.metrics.fidelity import luma, psnr, ssim
 from ibsd.metrics.perceptual import Lpips, lpips
 from ibsd.metrics.protocols import PROTOCOLS, realsr_patches, score, score_each
 
-__all__ = ["PROTOCOLS", "Lpips", "lpips", "luma", "psnr", "realsr_patches", "score", "score_each", "ssim"]
+__all__ = [
+    "PROTOCOLS",
+    "Lpips",
+    "lpips",
+    "luma",
+    "psnr",
+    "realsr_patches",
+    "score",
+    "score_each",
+    "ssim",
+]

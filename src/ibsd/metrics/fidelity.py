@@ -1,4 +1,5 @@
-"""PSNR, SSIM and luma: the figures every protocol of `protocols.py` is made of. All in float64, one figure per image."""
+"""PSNR, SSIM and luma: the figures every protocol of `protocols.py` is made of. All in float64, one
+figure per image."""
 
 from __future__ import annotations
 
@@ -12,27 +13,34 @@ from ibsd.types import InputError
 WINDOW_PX = 11
 _SIGMA_PX = 1.5
 _STRIP_PX = 128
-"""Rows of windows at a time: the maps stay in the processor's cache, and a 12-megapixel picture needs no gigabytes."""
+"""Rows of windows at a time: the maps stay in the processor's cache, and a 12-megapixel picture
+needs no gigabytes."""
 
 
 def psnr(sr: Tensor, hr: Tensor, data_range: float = 1.0) -> Tensor:
-    """Peak signal-to-noise ratio in dB, 10 log10(data_range^2 / mean squared error); [N, C, H, W] twice -> [N] float64.
+    """Peak signal-to-noise ratio in dB, 10 log10(data_range^2 / mean squared error); [N, C, H, W]
+    twice -> [N] float64.
 
-    The mean runs over channels and pixels of one image. A perfect image has PSNR inf (and a mean with one in it is inf as well).
-    A constant offset d in units of data_range gives -20 log10 d: an offset of 0.1 is 20 dB.
+    The mean runs over channels and pixels of one image. A perfect image has PSNR inf (and a mean
+    with one in it is inf as well). A constant offset d in units of data_range gives -20 log10 d: an
+    offset of 0.1 is 20 dB.
     """
     _check_equal(sr, hr)
     error = (sr.double() - hr.double()).square().mean((1, 2, 3))
     return 10 * torch.log10(data_range**2 / error)
 
 
-def ssim(sr: Tensor, hr: Tensor, data_range: float = 1.0, padding: Literal["valid", "zero"] = "valid") -> Tensor:
-    """Structural similarity (Wang et al., IEEE TIP 2004, equation 13), mean over channels and pixels; [N, C, H, W] twice -> [N] float64.
+def ssim(
+    sr: Tensor, hr: Tensor, data_range: float = 1.0, padding: Literal["valid", "zero"] = "valid"
+) -> Tensor:
+    """Structural similarity (Wang et al., IEEE TIP 2004, equation 13), mean over channels and
+    pixels; [N, C, H, W] twice -> [N] float64.
 
-    Gaussian window of 11 x 11 px with sigma 1.5, k1 = 0.01, k2 = 0.03, population variances. 1 for equal images, symmetric, at most 1.
-    `padding="valid"` uses the windows that lie inside the image, as the authors' MATLAB code and scikit-image (gaussian_weights) do;
-    `"zero"` puts zeros around it and has one window per pixel, as most PyTorch code does, whose window is rounded to float32: so is this
-    one's. With "valid" an image below 11 px raises InputError.
+    Gaussian window of 11 x 11 px with sigma 1.5, k1 = 0.01, k2 = 0.03, population variances. 1 for
+    equal images, symmetric, at most 1. `padding="valid"` uses the windows that lie inside the
+    image, as the authors' MATLAB code and scikit-image (gaussian_weights) do; `"zero"` puts zeros
+    around it and has one window per pixel, as most PyTorch code does, whose window is rounded to
+    float32: so is this one's. With "valid" an image below 11 px raises InputError.
     """
     _check_equal(sr, hr)
     if padding == "zero":
@@ -49,15 +57,22 @@ def ssim(sr: Tensor, hr: Tensor, data_range: float = 1.0, padding: Literal["vali
     for top in range(0, height, _STRIP_PX):
         x, y = (image[..., top : top + _STRIP_PX + WINDOW_PX - 1, :].double() for image in (sr, hr))
         # The variances are only needed as a sum, so four maps are blurred and not five.
-        mean_x, mean_y, mean_square, mean_product = _blur(torch.stack([x, y, x * x + y * y, x * y]), window)
+        mean_x, mean_y, mean_square, mean_product = _blur(
+            torch.stack([x, y, x * x + y * y, x * y]), window
+        )
         product, square = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-        similarity = (2 * product + c1) * (2 * (mean_product - product) + c2) / ((square + c1) * (mean_square - square + c2))
+        similarity = (
+            (2 * product + c1)
+            * (2 * (mean_product - product) + c2)
+            / ((square + c1) * (mean_square - square + c2))
+        )
         total += similarity.sum((1, 2, 3))
     return total / (sr.shape[1] * height * width)
 
 
 def luma(rgb: Tensor) -> Tensor:
-    """Y of ITU-R BT.601 in studio range: RGB in [0, 1], [N, 3, H, W] -> [N, 1, H, W] float64 in [16, 235], not rounded."""
+    """Y of ITU-R BT.601 in studio range: RGB in [0, 1], [N, 3, H, W] -> [N, 1, H, W] float64 in
+    [16, 235], not rounded."""
     red, green, blue = rgb.double().unbind(1)
     return (65.481 * red + 128.553 * green + 24.966 * blue + 16).unsqueeze(1)
 
@@ -66,7 +81,9 @@ def cut_border(image: Tensor, border: int) -> Tensor:
     """Without `border` px on each side; InputError if nothing is left."""
     height, width = image.shape[-2:]
     if min(height, width) <= 2 * border:
-        raise InputError(f"nothing of an image of {height} x {width} px is left without a border of {border} px: take larger images")
+        raise InputError(
+            f"nothing of an image of {height} x {width} px is left without a border of {border} px: take larger images"
+        )
     return image[..., border : height - border, border : width - border]
 
 
@@ -80,7 +97,8 @@ def _gaussian(dtype: torch.dtype) -> list[float]:
 def _blur(maps: Tensor, window: list[float]) -> Tensor:
     """The window over the last two axes, only where it lies inside the maps.
 
-    Shifted sums, one axis after the other: on a CPU torch's float64 convolution takes seven times as long.
+    Shifted sums, one axis after the other: on a CPU torch's float64 convolution takes seven times
+    as long.
     """
     for axis in (-2, -1):
         size = maps.shape[axis] - WINDOW_PX + 1
@@ -93,4 +111,6 @@ def _blur(maps: Tensor, window: list[float]) -> Tensor:
 
 def _check_equal(sr: Tensor, hr: Tensor) -> None:
     if sr.shape != hr.shape or sr.ndim != 4:
-        raise InputError(f"two [N, C, H, W] tensors of equal shape are compared, not {list(sr.shape)} and {list(hr.shape)}")
+        raise InputError(
+            f"two [N, C, H, W] tensors of equal shape are compared, not {list(sr.shape)} and {list(hr.shape)}"
+        )

@@ -1,4 +1,5 @@
-"""LPIPS: how different two pictures look to a network that learned to agree with people. Offline: the weights lie in the package."""
+"""LPIPS: how different two pictures look to a network that learned to agree with people. Offline:
+the weights lie in the package."""
 
 from __future__ import annotations
 
@@ -18,29 +19,37 @@ MINIMUM_SIZE_PX = 31
 
 _SHIFT = (-0.030, -0.088, -0.188)
 _SPREAD = (0.458, 0.448, 0.450)
-"""ImageNet's mean and deviation, moved to pictures in [-1, 1]; the rounding is the LPIPS authors'."""
+"""ImageNet's mean and deviation, moved to pictures in [-1, 1]; the rounding is the LPIPS
+authors'."""
 
 
 def shipped_weights() -> dict[str, Tensor]:
-    """The weights inside the package: two files, so that neither weighs more than 3 MB; sources and licences in weights/NOTICE.md."""
+    """The weights inside the package: two files, so that neither weighs more than 3 MB; sources and
+    licences in weights/NOTICE.md."""
     weights: dict[str, Tensor] = {}
     for part in ("1of2", "2of2"):
-        weights |= load_file(Path(__file__).parent / "weights" / f"lpips_alex_v0.1-{part}.safetensors")
+        weights |= load_file(
+            Path(__file__).parent / "weights" / f"lpips_alex_v0.1-{part}.safetensors"
+        )
     return weights
 
 
 class Lpips(nn.Module):
-    """LPIPS, AlexNet, v0.1 (Zhang et al., CVPR 2018, equation 1): `Lpips()(sr, hr)` -> [N], 0 for equal pictures, larger is worse.
+    """LPIPS, AlexNet, v0.1 (Zhang et al., CVPR 2018, equation 1): `Lpips()(sr, hr)` -> [N], 0 for
+    equal pictures, larger is worse.
 
-    Features of the five ReLU layers, each pixel scaled to unit length over the channels; their squared difference, weighted per channel as
-    learned, mean over the pixels, sum over the layers.
+    Features of the five ReLU layers, each pixel scaled to unit length over the channels; their
+    squared difference, weighted per channel as learned, mean over the pixels, sum over the layers.
 
-    Both inputs: [N, 3, H, W], RGB in [0, 1] (moved to [-1, 1] inside), neither clamped nor rounded, at least 31 x 31 px; InputError for
-    smaller or unequal ones. Computed in float32 whatever comes in, also under autocast and with TF32 on. Gradients flow to both inputs,
-    none to the weights, which are buffers.
+    Both inputs: [N, 3, H, W], RGB in [0, 1] (moved to [-1, 1] inside), neither clamped nor rounded,
+    at least 31 x 31 px; InputError for
+    smaller or unequal ones. Computed in float32 whatever comes in, also under autocast and with
+    TF32 on. Gradients flow to both inputs, none to the weights, which are buffers.
 
-    `weights`: tensors with torchvision's AlexNet keys (`features.0.weight`, ...) and `lin0.weight` to `lin4.weight`; by default the ones
-    inside the package, whose last three convolutions are stored in half precision: that moves no LPIPS by 1e-4 (benchmarks/lpips_half.py).
+    `weights`: tensors with torchvision's AlexNet keys (`features.0.weight`, ...) and `lin0.weight`
+    to `lin4.weight`; by default the ones
+    inside the package, whose last three convolutions are stored in half precision: that moves no
+    LPIPS by 1e-4 (benchmarks/lpips_half.py).
     """
 
     def __init__(self, weights: Mapping[str, Tensor] | None = None) -> None:
@@ -57,32 +66,53 @@ class Lpips(nn.Module):
         for layer, stride, padding in ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1)):
             if layer in (3, 6):
                 x = F.max_pool2d(x, 3, 2)
-            x = F.relu(F.conv2d(x, self.get_buffer(f"features_{layer}_weight"), self.get_buffer(f"features_{layer}_bias"), stride, padding))
+            x = F.relu(
+                F.conv2d(
+                    x,
+                    self.get_buffer(f"features_{layer}_weight"),
+                    self.get_buffer(f"features_{layer}_bias"),
+                    stride,
+                    padding,
+                )
+            )
             features.append(F.normalize(x, dim=1, eps=1e-10))
         return features
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
-            raise InputError(f"LPIPS compares two [N, 3, H, W] tensors of equal shape, not {list(sr.shape)} and {list(hr.shape)}")
+            raise InputError(
+                f"LPIPS compares two [N, 3, H, W] tensors of equal shape, not {list(sr.shape)} and {list(hr.shape)}"
+            )
         if min(sr.shape[-2:]) < MINIMUM_SIZE_PX:
             size = f"{sr.shape[-2]} x {sr.shape[-1]}"
             raise InputError(
                 f"LPIPS needs pictures of at least {MINIMUM_SIZE_PX} x {MINIMUM_SIZE_PX} px, not {size}: take larger ones or do without"
             )
-        # A metric must not depend on what the caller trains in: bf16 or TF32 convolutions would move the fourth decimal.
-        with torch.autocast(sr.device.type, enabled=False), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        # A metric must not depend on what the caller trains in: bf16 or TF32 convolutions would
+        # move the fourth decimal.
+        with (
+            torch.autocast(sr.device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):
             distance = torch.zeros(len(sr), dtype=torch.float32, device=sr.device)
-            for number, (a, b) in enumerate(zip(self._features(sr.float()), self._features(hr.float()), strict=True)):
-                distance = distance + ((a - b).square() * self.get_buffer(f"lin{number}_weight")).sum(1).mean((1, 2))
+            for number, (a, b) in enumerate(
+                zip(self._features(sr.float()), self._features(hr.float()), strict=True)
+            ):
+                distance = distance + (
+                    (a - b).square() * self.get_buffer(f"lin{number}_weight")
+                ).sum(1).mean((1, 2))
         return distance
 
 
 @lru_cache(maxsize=4)
 def _shared(device: torch.device) -> Lpips:
-    with torch.inference_mode(False):  # weights born in a caller's inference mode could never serve a gradient again
+    with torch.inference_mode(
+        False
+    ):  # weights born in a caller's inference mode could never serve a gradient again
         return Lpips().to(device)
 
 
 def lpips(sr: Tensor, hr: Tensor) -> Tensor:
-    """LPIPS per image, [N, 3, H, W] twice -> [N] float32 on the inputs' device; see `Lpips`. The network is loaded once per device."""
+    """LPIPS per image, [N, 3, H, W] twice -> [N] float32 on the inputs' device; see `Lpips`. The
+    network is loaded once per device."""
     return _shared(sr.device)(sr, hr)

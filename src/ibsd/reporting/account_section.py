@@ -1,9 +1,10 @@
-"""The page's part on estimators: what the run's own and fresh ones see, and which part of a fall is forgetting."""
+"""The page's part on estimators: what the run's own and fresh ones see, and which part of a fall is
+forgetting."""
 
 from __future__ import annotations
 
+from ibsd.analysis.decomposition import LEAST_DROP, LEAST_FALL, LEAST_FORGETTING, PARTS
 from ibsd.comparison.results import AccountLine, Results
-from ibsd.evaluation.account import LEAST_DROP, LEAST_FALL, LEAST_FORGETTING, PARTS
 from ibsd.reporting.comparison_rows import Table, markdown
 
 ABOUT = f"""Read on held-out training photographs from the last step's weights, summed over the links, nats per element, averaged over the seeds;
@@ -20,18 +21,43 @@ def account_section(results: Results) -> str:
         lines = [line for line in results.accounts if line.setting == setting]
         if lines:
             parts.append(f"`{setting}`:\n\n{markdown(account_table(lines))}")
-            parts.append("".join(f"- {line.arm}, seed {seed}: {why}.\n" for line in lines for seed, why in line.why.items()))
+            parts.append(
+                "".join(
+                    f"- {line.arm}, seed {seed}: {why}.\n"
+                    for line in lines
+                    for seed, why in line.why.items()
+                )
+            )
     return "\n".join(part for part in parts if part)
 
 
 def account_table(lines: list[AccountLine]) -> Table:
     """One line per arm."""
-    header = ["arm", "against", "seeds", "gain", "fresh bound", "own bound", *(f"{part} (share)" for part in PARTS), "counts as IBSD"]
+    header = [
+        "arm",
+        "against",
+        "seeds",
+        "gain",
+        "fresh bound",
+        "own bound",
+        *(f"{part} (share)" for part in PARTS),
+        "counts as IBSD",
+    ]
     rows = []
     for line in lines:
         pairs = [f"{before:.3f} to {after:.3f}" for before, after in (line.gain, line.fresh)]
         own = "" if line.own is None else f"{line.own[0]:.3f} to {line.own[1]:.3f}"
-        rows.append([line.arm, line.against, str(line.num_seeds), *pairs, own, *(_part(line, name) for name in PARTS), _counts(line)])
+        rows.append(
+            [
+                line.arm,
+                line.against,
+                str(line.num_seeds),
+                *pairs,
+                own,
+                *(_part(line, name) for name in PARTS),
+                _counts(line),
+            ]
+        )
     return header, rows
 
 
@@ -46,4 +72,6 @@ def _part(line: AccountLine, name: str) -> str:
 def _counts(line: AccountLine) -> str:
     if line.own is None:
         return "no estimators that follow"
-    return {0: "no", line.num_seeds: "yes"}.get(line.counts, f"{line.counts} of {line.num_seeds} seeds")
+    return {0: "no", line.num_seeds: "yes"}.get(
+        line.counts, f"{line.counts} of {line.num_seeds} seeds"
+    )

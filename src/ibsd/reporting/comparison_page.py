@@ -1,11 +1,12 @@
-"""The page of a comparison, in Markdown: primary figure first, then tables, costs, what is not known, and how to make each row again."""
+"""The page of a comparison, in Markdown: primary figure first, then tables, costs, what is not
+known, and how to make each row again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from ibsd.comparison.results import Results
-from ibsd.comparison.runs import AVERAGED
+from ibsd.comparison.run import AVERAGED
 from ibsd.comparison.statistics import CONFIDENCE, MIN_SEEDS, NUM_RESAMPLES
 from ibsd.reporting.account_section import account_section
 from ibsd.reporting.comparison_rows import (
@@ -42,8 +43,8 @@ COST = "Processor time of training; compute is that of the whole schedule over t
 
 
 def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
-    """Markdown; `plots` are the addresses of the SVG files that there are (`differences`, `plane`, `course`, `matrix-1`, ...),
-    `remarks` text to take in."""
+    """Markdown; `plots` are the addresses of the SVG files that there are (`differences`, `plane`,
+    `course`, `matrix-1`, ...), `remarks` text to take in."""
     outline = results.outline
     parts = [
         f"# {outline.title}\n",
@@ -61,7 +62,11 @@ def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
                 parts.append(f"### `{name}`, scored on `{test}` ({role})\n\n{markdown(table)}")
             if (rows := row_table(results, name, test, AVERAGED, outline.primary))[1]:
                 parts.append(f"Each degradation of `{test}` by itself:\n\n{markdown(rows)}")
-    if matrices := [f"![Degradation matrix {k}]({address})\n" for k, address in plots.items() if k.startswith("matrix")]:
+    if matrices := [
+        f"![Degradation matrix {k}]({address})\n"
+        for k, address in plots.items()
+        if k.startswith("matrix")
+    ]:
         parts.append("## Degradation matrix\n\n" + "\n".join(matrices))
     arms = [[name, arm.role, arm.what] for name, arm in outline.arms.items()]
     parts.append(f"## Arms\n\n{markdown((['arm', 'role', 'options'], arms))}")
@@ -71,12 +76,18 @@ def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
     if results.accounts:
         parts.append(f"## What estimators see\n\n{account_section(results)}")
     if "plane" in plots:
-        parts.append(f"## Information plane\n\n{PLANE}\n\n![Bound against log-likelihood over training, per link]({plots['plane']})\n")
+        parts.append(
+            f"## Information plane\n\n{PLANE}\n\n![Bound against log-likelihood over training, per link]({plots['plane']})\n"
+        )
     parts.append(f"## Health of training\n\n{HEALTH}\n\n{health(results)}")
     if "course" in plots:
-        parts.append(f"![Feature scale, gradient shares and cosines over training]({plots['course']})\n")
+        parts.append(
+            f"![Feature scale, gradient shares and cosines over training]({plots['course']})\n"
+        )
     parts.append(f"## What is not known\n\n{not_known(results)}")
-    parts.append(f"## Every metric, averaged and raw weights\n\nMean differences to {outline.baseline}.\n\n{every_metric(results)}")
+    parts.append(
+        f"## Every metric, averaged and raw weights\n\nMean differences to {outline.baseline}.\n\n{every_metric(results)}"
+    )
     parts.append(f"## How to make it again\n\n{how_to_reproduce(results)}")
     return "\n".join(parts)
 
@@ -85,7 +96,9 @@ def primary_figure(results: Results) -> str:
     """One paragraph per unseen test set: which arms differ from the baseline, and by how much."""
     outline = results.outline
     figure = f"`{outline.primary}` of the averaged weights at the last step"
-    both = any(role == "seen" for setting in outline.settings.values() for role in setting.tests.values())
+    both = any(
+        role == "seen" for setting in outline.settings.values() for role in setting.tests.values()
+    )
     which = "of a kind that was" if both else "that were"
     lines = [f"Named before any test was opened: {figure}, on pictures {which} not trained on.\n"]
     for name, setting in outline.settings.items():
@@ -130,20 +143,39 @@ def every_metric(results: Results) -> str:
 def not_known(results: Results) -> str:
     """What the figures leave open, as far as it can be seen from the runs themselves."""
     lines = []
-    fewest = min((each.num_seeds for each in results.differences if each.primary and each.kind == "treatment"), default=0)
+    fewest = min(
+        (
+            each.num_seeds
+            for each in results.differences
+            if each.primary and each.kind == "treatment"
+        ),
+        default=0,
+    )
     if 0 < fewest < HEADLINE_SEEDS:
-        lines.append(f"Whether {fewest} seeds are typical: intervals over so few are wide, and a headline wants {HEADLINE_SEEDS}.")
+        lines.append(
+            f"Whether {fewest} seeds are typical: intervals over so few are wide, and a headline wants {HEADLINE_SEEDS}."
+        )
     if results.missing:
         more = " and more" if len(results.missing) > 12 else ""
-        lines.append(f"{len(results.missing)} runs are not made yet: {', '.join(results.missing[:12])}{more}.")
+        lines.append(
+            f"{len(results.missing)} runs are not made yet: {', '.join(results.missing[:12])}{more}."
+        )
     lines += [f"Refused: {sentence}." for sentence in results.refused]
     if results.mixed_code:
-        lines.append(f"Runs were made with more than one version of {', '.join(results.mixed_code)}.")
+        lines.append(
+            f"Runs were made with more than one version of {', '.join(results.mixed_code)}."
+        )
     if len(results.machines) > 1:
-        lines.append("Runs come from more than one kind of machine: the pairs are the same, the last digits are not.")
+        lines.append(
+            "Runs come from more than one kind of machine: the pairs are the same, the last digits are not."
+        )
     baselines = [cost for cost in results.costs if cost.arm == results.outline.baseline]
-    if sizes := sorted({f"{cost.parameters:,} parameters and {cost.num_steps:,} steps" for cost in baselines}):
-        lines.append(f"Whether it holds for other networks and longer training than {', '.join(sizes)}.")
+    if sizes := sorted(
+        {f"{cost.parameters:,} parameters and {cost.num_steps:,} steps" for cost in baselines}
+    ):
+        lines.append(
+            f"Whether it holds for other networks and longer training than {', '.join(sizes)}."
+        )
     return "".join(f"- {line}\n" for line in lines)
 
 
@@ -153,6 +185,10 @@ def how_to_reproduce(results: Results) -> str:
     for setting in outline.settings:
         baseline = f"--only '{setting}/{outline.baseline}/*'"
         arms = [arm for arm in outline.arms if arm != outline.baseline]
-        text += "".join(f"{outline.command} {baseline} --only '{setting}/{arm}/*'\n" for arm in arms)
-    text += "```\n\nRuns by machine:\n\n" + "".join(f"- {count} on {machine}\n" for machine, count in results.machines.items())
+        text += "".join(
+            f"{outline.command} {baseline} --only '{setting}/{arm}/*'\n" for arm in arms
+        )
+    text += "```\n\nRuns by machine:\n\n" + "".join(
+        f"- {count} on {machine}\n" for machine, count in results.machines.items()
+    )
     return text

@@ -1,11 +1,12 @@
-"""The page of a comparison as HTML: what its Markdown page says, with drawings in it, pictures before and after, and the camera matrix."""
+"""The page of a comparison as HTML: what its Markdown page says, with drawings in it, pictures
+before and after, and the camera matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ibsd.comparison.results import Results
-from ibsd.reporting import page
+from ibsd.reporting import html
 from ibsd.reporting.comparison_page import page as markdown_page
 from ibsd.reporting.course_plots import course_panels, plane_panels
 from ibsd.reporting.curves import chart
@@ -19,19 +20,29 @@ everywhere is coloured all along its row; what has learned one camera by heart p
 
 
 def comparison_report(
-    results: Results, remarks: str = "", scenes: str = "", matrices: Sequence[Matrix] = (), scores: Sequence[str] = ()
+    results: Results,
+    remarks: str = "",
+    scenes: str = "",
+    matrices: Sequence[Matrix] = (),
+    scores: Sequence[str] = (),
 ) -> str:
-    """The page as text; `scenes` is HTML of the pictures before and after, `scores` of further tables; `matrices` follow that of the cameras."""
+    """The page as text; `scenes` is HTML of the pictures before and after, `scores` of further
+    tables; `matrices` follow that of the cameras."""
     drawings = {
-        "differences": page.drawing(
-            difference_plot(results), f"Differences to {results.outline.baseline} with intervals; the tables say the same"
+        "differences": html.drawing(
+            difference_plot(results),
+            f"Differences to {results.outline.baseline} with intervals; the tables say the same",
         ),
         "plane": panels(plane_panels(results)),
         "course": panels(course_panels(results)),
     }
     text = markdown_page(results, {name: name for name, html in drawings.items() if html}, remarks)
     (_, primary), *others = sections(text, drawings)
-    tables = [matrix_table(matrix) for matrix in (camera_matrix(results), *family_matrices(results), *matrices) if matrix.rows]
+    tables = [
+        matrix_table(matrix)
+        for matrix in (camera_matrix(results), *family_matrices(results), *matrices)
+        if matrix.rows
+    ]
     outline = results.outline
     facts = [
         ("runs", f"{len(results.runs)}" + (f" of {len(outline.names)}" if results.missing else "")),
@@ -42,17 +53,19 @@ def comparison_report(
         ("alarms", str(sum(cost.alarms for cost in results.costs))),
     ]
     parts = [
-        page.facts(facts),
+        html.facts(facts),
         primary,
         scenes,
-        page.section("Matrix", *tables, about=MATRIX),
-        page.section("Scores", *scores),
+        html.section("Matrix", *tables, about=MATRIX),
+        html.section("Scores", *scores),
         *(html for _, html in others),
     ]
     lead = f"{'; '.join(setting.title for setting in outline.settings.values())}."
-    return page.page(outline.title, "ibsd compare", lead, parts, f"Made by: {outline.command}")
+    return html.page(outline.title, "ibsd compare", lead, parts, f"Made by: {outline.command}")
 
 
 def panels(drawn: Sequence[Panel]) -> str:
     """Each a chart of its own, so that they find room on a phone."""
-    return page.grid(chart(panel.title, panel.series, unit=panel.up, across=panel.across) for panel in drawn)
+    return html.grid(
+        chart(panel.title, panel.series, unit=panel.up, across=panel.across) for panel in drawn
+    )

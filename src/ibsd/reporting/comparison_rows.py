@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ibsd.comparison.results import Course, Difference, Results
+from ibsd.comparison.results import Difference, History, Results
 from ibsd.evaluation.scores import BICUBIC
 
 Table = tuple[list[str], list[list[str]]]
@@ -20,14 +20,31 @@ def signed(value: float, metric: str) -> str:
 
 
 def interval(bounds: tuple[float, float] | None, metric: str) -> str:
-    return f"{signed(bounds[0], metric)} to {signed(bounds[1], metric)}" if bounds else "no interval"
+    return (
+        f"{signed(bounds[0], metric)} to {signed(bounds[1], metric)}" if bounds else "no interval"
+    )
 
 
 def difference_table(results: Results, setting: str, test: str, weights: str, metric: str) -> Table:
-    """One line per arm: level, difference to the baseline with both intervals, noise floor, images won and lost, and what it amounts to."""
+    """One line per arm: level, difference to the baseline with both intervals, noise floor, images
+    won and lost, and what it amounts to."""
     outline = results.outline
-    header = ["arm", metric, "difference", "t interval", "bootstrap", "noise floor", "won : lost", "seeds", "reading"]
-    here = [level for level in results.levels if (level.setting, level.test, level.metric) == (setting, test, metric)]
+    header = [
+        "arm",
+        metric,
+        "difference",
+        "t interval",
+        "bootstrap",
+        "noise floor",
+        "won : lost",
+        "seeds",
+        "reading",
+    ]
+    here = [
+        level
+        for level in results.levels
+        if (level.setting, level.test, level.metric) == (setting, test, metric)
+    ]
     levels = {level.arm: level for level in here if level.weights == weights}
     bicubic = [level for level in here if level.weights == BICUBIC]
     found = {each.arm: each for each in select(results, setting, test, weights, metric)}
@@ -46,13 +63,18 @@ def difference_table(results: Results, setting: str, test: str, weights: str, me
 
 
 def row_table(results: Results, setting: str, whole: str, weights: str, metric: str) -> Table:
-    """The degradation matrix behind a test set, one line per degradation: levels of bicubic and the baseline, and every arm's mean
-    difference to the baseline, marked where both intervals exclude zero."""
+    """The degradation matrix behind a test set, one line per degradation: levels of bicubic and the
+    baseline, and every arm's mean difference to the baseline, marked where both intervals exclude
+    zero."""
     baseline, parts = results.outline.baseline, results.outline.settings[setting].parts
     levels = {(each.test, each.arm): each.mean for each in results.levels if (each.setting, each.metric) == (setting, metric)
               and each.weights in (weights, BICUBIC)}  # fmt: skip
     rows = [part for part, mean in parts.items() if mean == whole and (part, baseline) in levels]
-    found = {(part, each.arm): each for part in rows for each in select(results, setting, part, weights, metric)}
+    found = {
+        (part, each.arm): each
+        for part in rows
+        for each in select(results, setting, part, weights, metric)
+    }
     arms = list(dict.fromkeys(arm for _, arm in found))
     lines = [
         [
@@ -84,20 +106,33 @@ def reading(each: Difference) -> str:
     if each.kind == "a/a":
         return "A/A"
     marks = [] if each.kind == "treatment" else ["unpaired"]
-    if each.noise_floor is not None and abs(each.mean) <= each.noise_floor and each.verdict in ("better", "worse"):
+    if (
+        each.noise_floor is not None
+        and abs(each.mean) <= each.noise_floor
+        and each.verdict in ("better", "worse")
+    ):
         marks.append("within the noise floor")
     return ", ".join([each.verdict, *marks])
 
 
-def select(results: Results, setting: str, test: str, weights: str, metric: str) -> list[Difference]:
+def select(
+    results: Results, setting: str, test: str, weights: str, metric: str
+) -> list[Difference]:
     return [
-        each for each in results.differences if (each.setting, each.test, each.weights, each.metric) == (setting, test, weights, metric)
+        each
+        for each in results.differences
+        if (each.setting, each.test, each.weights, each.metric) == (setting, test, weights, metric)
     ]
 
 
 def other_metrics_table(results: Results, setting: str, test: str) -> Table:
-    """One line per kind of weights and metric, one column per arm: mean differences, marked where both intervals exclude zero."""
-    found = {(each.weights, each.metric, each.arm): each for each in results.differences if (each.setting, each.test) == (setting, test)}
+    """One line per kind of weights and metric, one column per arm: mean differences, marked where
+    both intervals exclude zero."""
+    found = {
+        (each.weights, each.metric, each.arm): each
+        for each in results.differences
+        if (each.setting, each.test) == (setting, test)
+    }
     arms = list(dict.fromkeys(arm for _, _, arm in found))
     lines = [
         [weights, metric, *(_marked(found.get((weights, metric, arm))) for arm in arms)]
@@ -107,15 +142,21 @@ def other_metrics_table(results: Results, setting: str, test: str) -> Table:
 
 
 def health_table(results: Results, setting: str) -> Table:
-    """One line per figure of the training's health, one column per arm: the last logged value, averaged over the seeds."""
+    """One line per figure of the training's health, one column per arm: the last logged value,
+    averaged over the seeds."""
     found = {each.arm: last_figures(each) for each in results.courses if each.setting == setting}
     names = sorted({name for figures in found.values() for name in figures})
-    return ["figure", *found], [[name, *(_four_digits(figures.get(name)) for figures in found.values())] for name in names]
+    return ["figure", *found], [
+        [name, *(_four_digits(figures.get(name)) for figures in found.values())] for name in names
+    ]
 
 
-def last_figures(course: Course) -> dict[str, float]:
+def last_figures(course: History) -> dict[str, float]:
     """The last of each figure that there is one of."""
-    there = {name: [value for value in values if value is not None] for name, values in course.figures.items()}
+    there = {
+        name: [value for value in values if value is not None]
+        for name, values in course.figures.items()
+    }
     return {name: values[-1] for name, values in there.items() if values}
 
 
@@ -132,7 +173,19 @@ def _marked(each: Difference | None) -> str:
 
 def cost_table(results: Results) -> Table:
     """What each arm takes to train, and that inference costs the same."""
-    header = ["setting", "arm", "runs", "steps", "CPU s/step", "compute", "peak MiB", "parameters", "inference", "skipped", "alarms"]
+    header = [
+        "setting",
+        "arm",
+        "runs",
+        "steps",
+        "CPU s/step",
+        "compute",
+        "peak MiB",
+        "parameters",
+        "inference",
+        "skipped",
+        "alarms",
+    ]
     lines = []
     for cost in results.costs:
         runs = f"{cost.num_runs}" + (f" ({cost.given_up} given up)" if cost.given_up else "")
@@ -161,7 +214,12 @@ def cost_table(results: Results) -> Table:
 def markdown(table: Table) -> str:
     header, lines = table
     cells = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells) + "\n"
+    return (
+        "\n".join(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells
+        )
+        + "\n"
+    )
 
 
 def grouped_by_verdict(differences: Iterable[Difference]) -> dict[str, list[Difference]]:

@@ -1,10 +1,11 @@
-"""The course of training as SVG: the information plane of every arm, and health figures of all arms side by side."""
+"""The course of training as SVG: the information plane of every arm, and health figures of all arms
+side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ibsd.comparison.results import Course, Results
+from ibsd.comparison.results import History, Results
 from ibsd.reporting.curves import Series
 from ibsd.reporting.information_plane import information_plane
 from ibsd.reporting.panels import Panel, panels_svg
@@ -24,11 +25,22 @@ def course_plot(results: Results) -> str:
 
 
 def plane_panels(results: Results) -> list[Panel]:
-    """One panel per setting and arm whose runs had estimators that were logged, one path per link."""
+    """One panel per setting and arm whose runs had estimators that were logged, one path per
+    link."""
     panels = []
     for course in results.courses:
-        rows = [{name: values[k] for name, values in course.figures.items()} for k in range(len(course.steps))]
-        panels.append(Panel(f"{course.arm} ({course.setting})", information_plane(rows), "log-likelihood", "bound"))
+        rows = [
+            {name: values[k] for name, values in course.figures.items()}
+            for k in range(len(course.steps))
+        ]
+        panels.append(
+            Panel(
+                f"{course.arm} ({course.setting})",
+                information_plane(rows),
+                "log-likelihood",
+                "bound",
+            )
+        )
     return panels
 
 
@@ -47,6 +59,6 @@ def course_panels(results: Results) -> list[Panel]:
     return panels
 
 
-def shown(courses: Sequence[Course]) -> list[str]:
+def shown(courses: Sequence[History]) -> list[str]:
     names = sorted({name for course in courses for name in course.figures})
     return [name for beginning in SHOWN for name in names if name.startswith(beginning)]

@@ -7,16 +7,22 @@ from collections.abc import Callable
 from html import escape
 
 from ibsd.comparison.results import Difference, Results
-from ibsd.comparison.runs import AVERAGED
+from ibsd.comparison.run import AVERAGED
 from ibsd.reporting.comparison_rows import select
 
 LABEL_PX, PLOT_PX, ROW_PX, HEAD_PX, FOOT_PX = 170, 470, 22, 46, 40
 KINDS = {"treatment": "", "a/a": " (A/A)", "unpaired": " (unpaired)"}
-COLOURS = {"better": "#1a7f37", "worse": "#b42318", "no difference shown": "#475467", "no interval": "#98a2b3"}
+COLOURS = {
+    "better": "#1a7f37",
+    "worse": "#b42318",
+    "no difference shown": "#475467",
+    "no interval": "#98a2b3",
+}
 
 
 def difference_plot(results: Results) -> str:
-    """The primary metric of the averaged weights: a dot per arm, the t interval thick, the bootstrap's thin, the noise floor grey."""
+    """The primary metric of the averaged weights: a dot per arm, the t interval thick, the
+    bootstrap's thin, the noise floor grey."""
     outline, metric = results.outline, results.outline.primary
     panels = []
     for name, setting in outline.settings.items():
@@ -25,7 +31,14 @@ def difference_plot(results: Results) -> str:
                 panels.append((f"{name}: scored on {test} ({role})", found))
     top, parts = 8, []
     for title, found in panels:
-        parts.append(_panel(title, found, top, f"{metric}, arm less {outline.baseline}" + (" (dB)" if ".psnr" in metric else "")))
+        parts.append(
+            _panel(
+                title,
+                found,
+                top,
+                f"{metric}, arm less {outline.baseline}" + (" (dB)" if ".psnr" in metric else ""),
+            )
+        )
         top += HEAD_PX + ROW_PX * len(found) + FOOT_PX
     width, height = LABEL_PX + PLOT_PX + 30, max(top, 40)
     style = "font-family:system-ui,sans-serif;font-size:12px;fill:#1d2939"
@@ -57,9 +70,15 @@ def _panel(title: str, found: list[Difference], top: int, caption: str) -> str:
         )
     for tick in ticks(low, high):
         weight = 'stroke="#344054"' if tick == 0 else 'stroke="#d0d5dd" stroke-dasharray="2 3"'
-        parts.append(f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top + 42}" y2="{bottom}" {weight}/>')
-        parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 14}" text-anchor="middle" font-size="11">{tick:+.3g}</text>')
-    parts.append(f'<text x="{LABEL_PX + PLOT_PX / 2}" y="{bottom + 29}" text-anchor="middle" font-size="11">{escape(caption)}</text>')
+        parts.append(
+            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top + 42}" y2="{bottom}" {weight}/>'
+        )
+        parts.append(
+            f'<text x="{x(tick):.1f}" y="{bottom + 14}" text-anchor="middle" font-size="11">{tick:+.3g}</text>'
+        )
+    parts.append(
+        f'<text x="{LABEL_PX + PLOT_PX / 2}" y="{bottom + 29}" text-anchor="middle" font-size="11">{escape(caption)}</text>'
+    )
     for row, each in enumerate(found):
         parts.append(_row(each, x, top + HEAD_PX + ROW_PX * row + ROW_PX // 2))
     return "\n".join(parts)
@@ -67,18 +86,23 @@ def _panel(title: str, found: list[Difference], top: int, caption: str) -> str:
 
 def _row(each: Difference, x: Callable[[float], float], y: int) -> str:
     colour = COLOURS[each.verdict]
-    parts = [f'<text x="{LABEL_PX - 10}" y="{y + 4}" text-anchor="end">{escape(each.arm)}{KINDS[each.kind]}</text>']
+    parts = [
+        f'<text x="{LABEL_PX - 10}" y="{y + 4}" text-anchor="end">{escape(each.arm)}{KINDS[each.kind]}</text>'
+    ]
     for bounds, width in ((each.bootstrap_interval, 1.5), (each.t_interval, 5)):
         if bounds:
             opacity = 1 if width < 2 else 0.45
             ends = f'x1="{x(bounds[0]):.1f}" x2="{x(bounds[1]):.1f}" y1="{y}" y2="{y}"'
-            parts.append(f'<line {ends} stroke="{colour}" stroke-width="{width}" opacity="{opacity}"/>')
+            parts.append(
+                f'<line {ends} stroke="{colour}" stroke-width="{width}" opacity="{opacity}"/>'
+            )
     parts.append(f'<circle cx="{x(each.mean):.1f}" cy="{y}" r="4" fill="{colour}"/>')
     return "".join(parts)
 
 
 def ticks(low: float, high: float, about: int = 6) -> list[float]:
-    """Round numbers within [low, high], 0 among them where it lies there; steps of 1, 2 or 5 times a power of ten."""
+    """Round numbers within [low, high], 0 among them where it lies there; steps of 1, 2 or 5 times
+    a power of ten."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

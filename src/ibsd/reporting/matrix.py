@@ -1,4 +1,5 @@
-"""Matrices of scores: which network holds up on which camera or degradation, as a coloured table and as a drawing that stands alone."""
+"""Matrices of scores: which network holds up on which camera or degradation, as a coloured table
+and as a drawing that stands alone."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ from html import escape
 from typing import Any
 
 from ibsd.comparison.results import Results
-from ibsd.comparison.runs import AVERAGED
+from ibsd.comparison.run import AVERAGED
 from ibsd.evaluation.scores import BICUBIC
-from ibsd.reporting import page
-from ibsd.reporting.figures import LOWER_IS_BETTER, described
+from ibsd.reporting import html
+from ibsd.reporting.format import LOWER_IS_BETTER, described
 
 GAIN, LOSS = "#1a7f37", "#b42318"
 CELL_PX, ROW_PX, LABEL_PX, HEAD_PX, CHARACTER_PX = 104, 26, 170, 46, 6.2
@@ -19,7 +20,8 @@ CELL_PX, ROW_PX, LABEL_PX, HEAD_PX, CHARACTER_PX = 104, 26, 170, 46, 6.2
 
 @dataclass(frozen=True)
 class Matrix:
-    """Differences to something common, a row each for what is tested or a method, a column for the other."""
+    """Differences to something common, a row each for what is tested or a method, a column for the
+    other."""
 
     title: str
     rows: Sequence[str]
@@ -33,7 +35,9 @@ class Matrix:
 
     def strength(self, value: float) -> float:
         """How far from 0 among all cells, -1 (loss) to 1 (gain)."""
-        largest = max((abs(cell) for row in self.cells for cell in row if cell is not None), default=0.0)
+        largest = max(
+            (abs(cell) for row in self.cells for cell in row if cell is not None), default=0.0
+        )
         return (-value if self.lower_is_better else value) / largest if largest else 0.0
 
 
@@ -52,14 +56,17 @@ def matrix_table(matrix: Matrix) -> str:
 
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in matrix.columns)
     lines = [
-        *(f'<tr><th scope="row">{escape(name)}</th>{"".join(map(level, row))}</tr>' for name, row in matrix.levels.items()),
+        *(
+            f'<tr><th scope="row">{escape(name)}</th>{"".join(map(level, row))}</tr>'
+            for name, row in matrix.levels.items()
+        ),
         *(
             f'<tr><th scope="row">{escape(name)}</th>{"".join(map(cell, row))}</tr>'
             for name, row in zip(matrix.rows, matrix.cells, strict=True)
         ),
     ]
     return (
-        f'{page.SCROLL}<table class="matrix"><caption>{escape(matrix.title)}</caption>'
+        f'{html.SCROLL}<table class="matrix"><caption>{escape(matrix.title)}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
@@ -77,7 +84,9 @@ def matrix_svg(matrix: Matrix) -> str:
     for name, row in matrix.levels.items():
         parts.append(_text(label - 10, top + 17, name, "end"))
         parts += [
-            _text(label + cell * (k + 0.5), top + 17, f"{value:.{matrix.decimals}f}") for k, value in enumerate(row) if value is not None
+            _text(label + cell * (k + 0.5), top + 17, f"{value:.{matrix.decimals}f}")
+            for k, value in enumerate(row)
+            if value is not None
         ]
         top += ROW_PX
     for name, row in zip(matrix.rows, matrix.cells, strict=True):
@@ -110,22 +119,38 @@ Place = tuple[str, str]
 
 
 def camera_matrix(results: Results) -> Matrix:
-    """Gain over bicubic of every arm, a row each, on every set of pictures, by what was trained on: the primary figure, averaged weights."""
+    """Gain over bicubic of every arm, a row each, on every set of pictures, by what was trained on:
+    the primary figure, averaged weights."""
     outline = results.outline
-    places = [(setting, test) for setting, content in outline.settings.items() for test in content.whole_tests()]
+    places = [
+        (setting, test)
+        for setting, content in outline.settings.items()
+        for test in content.whole_tests()
+    ]
     gains, bicubic = paired_gains(results, BICUBIC), primary_levels(results, BICUBIC)
     rows = [arm for arm in outline.arms if any((place, arm) in gains for place in places)]
     cells = [[gains.get((place, arm)) for place in places] for arm in rows]
     metric = outline.primary.split(".")[-1]
     several = len(outline.settings) > 1
-    columns = [f"{f'{setting}: ' if several else ''}{test} ({outline.settings[setting].tests[test]})" for setting, test in places]
+    columns = [
+        f"{f'{setting}: ' if several else ''}{test} ({outline.settings[setting].tests[test]})"
+        for setting, test in places
+    ]
     levels = {BICUBIC: [bicubic.get((place, BICUBIC)) for place in places]}
-    return Matrix(f"{described(metric)}: gain over bicubic", rows, columns, cells, _decimals(metric), metric in LOWER_IS_BETTER, levels)
+    return Matrix(
+        f"{described(metric)}: gain over bicubic",
+        rows,
+        columns,
+        cells,
+        _decimals(metric),
+        metric in LOWER_IS_BETTER,
+        levels,
+    )
 
 
 def family_matrices(results: Results) -> list[Matrix]:
-    """Of every test set that is a mean over degradations: a row per degradation, a column per arm, against bicubic and against the baseline;
-    the primary figure, averaged weights."""
+    """Of every test set that is a mean over degradations: a row per degradation, a column per arm,
+    against bicubic and against the baseline; the primary figure, averaged weights."""
     outline = results.outline
     metric = outline.primary.split(".")[-1]
     matrices = []
@@ -134,27 +159,42 @@ def family_matrices(results: Results) -> list[Matrix]:
             rows = [part for part, mean in content.parts.items() if mean == whole]
             for against in (BICUBIC, outline.baseline):
                 gains = paired_gains(results, against)
-                arms = [arm for arm in outline.arms if any(((setting, row), arm) in gains for row in rows)]
+                arms = [
+                    arm
+                    for arm in outline.arms
+                    if any(((setting, row), arm) in gains for row in rows)
+                ]
                 cells = [[gains.get(((setting, row), arm)) for arm in arms] for row in rows]
                 title = f"{described(metric)} under each degradation of {whole} ({content.tests[whole]}), less {against}"
                 names = [row.removeprefix(f"{whole}/") for row in rows]
                 if arms:
-                    matrices.append(Matrix(title, names, arms, cells, _decimals(metric), metric in LOWER_IS_BETTER))
+                    matrices.append(
+                        Matrix(
+                            title, names, arms, cells, _decimals(metric), metric in LOWER_IS_BETTER
+                        )
+                    )
     return matrices
 
 
 def primary_levels(results: Results, weights: str) -> dict[tuple[Place, str], float]:
     """{(place, arm): mean} of the primary figure."""
-    primary = (each for each in results.levels if (each.metric, each.weights) == (results.outline.primary, weights))
+    primary = (
+        each
+        for each in results.levels
+        if (each.metric, each.weights) == (results.outline.primary, weights)
+    )
     return {((each.setting, each.test), each.arm): each.mean for each in primary}
 
 
 def paired_gains(results: Results, against: str) -> dict[tuple[Place, str], float]:
-    """{(place, arm): gain over the baseline, or over bicubic}: the difference to the baseline over the seeds that both have, on top of the
-    baseline's own gain. Levels of arms with other seeds cannot be subtracted: the difference would be the seeds'.
+    """{(place, arm): gain over the baseline, or over bicubic}: the difference to the baseline over
+    the seeds that both have, on top of the baseline's own gain. Levels of arms with other seeds
+    cannot be subtracted: the difference would be the seeds'.
     """
     outline = results.outline
-    own = {place: 0.0 for place, arm in primary_levels(results, AVERAGED) if arm == outline.baseline}
+    own = {
+        place: 0.0 for place, arm in primary_levels(results, AVERAGED) if arm == outline.baseline
+    }
     gains: dict[tuple[Place, str], float] = {}
     if against == BICUBIC:
         bicubic, levels = primary_levels(results, BICUBIC), primary_levels(results, AVERAGED)
@@ -167,8 +207,8 @@ def paired_gains(results: Results, against: str) -> dict[tuple[Place, str], floa
 
 
 def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]:
-    """From {family: {method: {protocol: {metric: mean}}}}, as in matrix.json: a row per family, a column per method, PSNR-Y and, if
-    there, LPIPS; differences to bicubic.
+    """From {family: {method: {protocol: {metric: mean}}}}, as in matrix.json: a row per family, a
+    column per method, PSNR-Y and, if there, LPIPS; differences to bicubic.
     """
     methods = [method for method in next(iter(means.values())) if method != BICUBIC]
     matrices = []
@@ -176,11 +216,16 @@ def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]
         if not all(metric in family[BICUBIC].get(protocol, {}) for family in means.values()):
             continue
         cells = [
-            [float(family[method][protocol][metric]) - float(family[BICUBIC][protocol][metric]) for method in methods]
+            [
+                float(family[method][protocol][metric]) - float(family[BICUBIC][protocol][metric])
+                for method in methods
+            ]
             for family in means.values()
         ]
         title = f"{described(metric)}: difference to bicubic under each degradation"
-        matrices.append(Matrix(title, list(means), methods, cells, _decimals(metric), metric in LOWER_IS_BETTER))
+        matrices.append(
+            Matrix(title, list(means), methods, cells, _decimals(metric), metric in LOWER_IS_BETTER)
+        )
     return matrices
 
 

@@ -23,13 +23,15 @@ class Box(NamedTuple):
     width: int
 
     def of(self, image: np.ndarray, shrink: int = 1) -> np.ndarray:
-        """This part of an image; of one that is `shrink` times smaller, the same part of the scene."""
+        """This part of an image; of one that is `shrink` times smaller, the same part of the
+        scene."""
         rows = slice(self.top // shrink, (self.top + self.height) // shrink)
         return image[rows, self.left // shrink : (self.left + self.width) // shrink]
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> np.ndarray:
-    """Rows of images under column labels, each enlarged without smoothing to the size of its row's last image.
+    """Rows of images under column labels, each enlarged without smoothing to the size of its row's
+    last image.
 
     Args:
         rows: uint8 [h, w, 3] images; all rows have as many as there are labels.
@@ -42,7 +44,13 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -
     sheet = Image.new("RGB", (cell_width * len(labels) - GAP_PX, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, label in enumerate(labels):
-        draw.text((column * cell_width + 2, LABEL_PX // 2), label, fill=INK, anchor="lm", font=ImageFont.load_default(FONT_PX))
+        draw.text(
+            (column * cell_width + 2, LABEL_PX // 2),
+            label,
+            fill=INK,
+            anchor="lm",
+            font=ImageFont.load_default(FONT_PX),
+        )
     top = LABEL_PX
     for row in cells:
         for column, cell in enumerate(row):
@@ -51,8 +59,15 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -
     return np.asarray(sheet)
 
 
-def before_after(before: np.ndarray, after: np.ndarray, labels: tuple[str, str], num_parts: int = 3, enlarge: int = 2) -> np.ndarray:
-    """The left half of one image beside the right half of the other; below, the parts where they differ most, side by side and enlarged.
+def before_after(
+    before: np.ndarray,
+    after: np.ndarray,
+    labels: tuple[str, str],
+    num_parts: int = 3,
+    enlarge: int = 2,
+) -> np.ndarray:
+    """The left half of one image beside the right half of the other; below, the parts where they
+    differ most, side by side and enlarged.
 
     Args:
         before, after: uint8 [H, W, 3] of one size.
@@ -79,14 +94,23 @@ def before_after(before: np.ndarray, after: np.ndarray, labels: tuple[str, str],
     return np.asarray(sheet)
 
 
-def telling_boxes(images: Sequence[np.ndarray], height: int, width: int, count: int, grid: int = 1) -> list[Box]:
-    """Where images of one size differ most from one another: up to `count` parts that do not overlap, most different first.
+def telling_boxes(
+    images: Sequence[np.ndarray], height: int, width: int, count: int, grid: int = 1
+) -> list[Box]:
+    """Where images of one size differ most from one another: up to `count` parts that do not
+    overlap, most different first.
 
-    By the mean over all pairs of images of the absolute difference; nobody picks what looks good. Corners lie on multiples of `grid`.
+    By the mean over all pairs of images of the absolute difference; nobody picks what looks good.
+    Corners lie on multiples of `grid`.
     """
     difference = difference_map(images)
     sums = np.pad(difference.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    windows = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    windows = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
     windows = windows[::grid, ::grid].copy()
     boxes: list[Box] = []
     while windows.size and len(boxes) < count and windows.max() > -1:
@@ -98,9 +122,12 @@ def telling_boxes(images: Sequence[np.ndarray], height: int, width: int, count: 
 
 
 def difference_map(images: Sequence[np.ndarray]) -> np.ndarray:
-    """[H, W]: how far two or more images of one size, uint8 [H, W, 3], lie apart, summed over all pairs of them."""
+    """[H, W]: how far two or more images of one size, uint8 [H, W, 3], lie apart, summed over all
+    pairs of them."""
     levels = [image.astype(np.float64).mean(axis=2) for image in images]
-    difference = sum(abs(one - other) for number, one in enumerate(levels) for other in levels[:number])
+    difference = sum(
+        abs(one - other) for number, one in enumerate(levels) for other in levels[:number]
+    )
     assert isinstance(difference, np.ndarray), "at least two images"
     return difference
 
@@ -115,15 +142,24 @@ def side_by_side(left: np.ndarray, right: np.ndarray, enlarge: int) -> Image.Ima
 
 
 def tag(picture: Image.Image, text: str, corner: tuple[int, int], anchor: str) -> None:
-    """Writes a label on a dark rounded ground; `anchor` says which of its corners `corner` is, as in Pillow."""
+    """Writes a label on a dark rounded ground; `anchor` says which of its corners `corner` is, as
+    in Pillow."""
     draw = ImageDraw.Draw(picture, "RGBA")
     font = ImageFont.load_default(FONT_PX)
     x = corner[0] + (12 if anchor[0] == "l" else -12)
     left, top, right, bottom = draw.textbbox((x, corner[1] - 9), text, font=font, anchor=anchor)
-    draw.rounded_rectangle((left - 12, top - 8, right + 12, bottom + 8), radius=(bottom - top) // 2 + 8, fill=(15, 17, 20, 170))
+    draw.rounded_rectangle(
+        (left - 12, top - 8, right + 12, bottom + 8),
+        radius=(bottom - top) // 2 + 8,
+        fill=(15, 17, 20, 170),
+    )
     draw.text((x, corner[1] - 9), text, fill="white", font=font, anchor=anchor)
 
 
 def at_size(image: np.ndarray, width: int, height: int) -> Image.Image:
     picture = Image.fromarray(image)
-    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.NEAREST)
+    return (
+        picture
+        if picture.size == (width, height)
+        else picture.resize((width, height), Image.Resampling.NEAREST)
+    )

@@ -1,10 +1,11 @@
-"""The page's part on the camera probe: how often a classifier guesses the camera, and whether a fall counts."""
+"""The page's part on the camera probe: how often a classifier guesses the camera, and whether a
+fall counts."""
 
 from __future__ import annotations
 
 from ibsd.comparison.examined import ALL
 from ibsd.comparison.results import ProbeLine, Results
-from ibsd.comparison.runs import AVERAGED
+from ibsd.comparison.run import AVERAGED
 from ibsd.reporting.comparison_rows import Table, markdown, select
 
 ABOUT = """A linear classifier and a small network guess from each node's channel means and deviations, on crops of photographs that they have
@@ -19,14 +20,21 @@ def probe_section(results: Results) -> str:
     for setting in results.outline.settings:
         lines = [line for line in results.probes if line.setting == setting]
         if lines:
-            parts.append(f"`{setting}`, chance {lines[0].chance:.3f}:\n\n{markdown(probe_table(results, lines))}")
+            parts.append(
+                f"`{setting}`, chance {lines[0].chance:.3f}:\n\n{markdown(probe_table(results, lines))}"
+            )
     return "\n".join(parts)
 
 
 def probe_table(results: Results, lines: list[ProbeLine]) -> Table:
-    """One line per arm: the mean with its interval, the reading, then every node by either classifier, averaged over the seeds."""
+    """One line per arm: the mean with its interval, the reading, then every node by either
+    classifier, averaged over the seeds."""
     cells = {(line.arm, line.node, line.classifier): line for line in lines}
-    nodes = [key for key in dict.fromkeys((line.node, line.classifier) for line in lines) if ALL not in key]
+    nodes = [
+        key
+        for key in dict.fromkeys((line.node, line.classifier) for line in lines)
+        if ALL not in key
+    ]
     nodes.sort(key=lambda key: (key[1], key[0]))
     rows = []
     for arm in dict.fromkeys(line.arm for line in lines):
@@ -36,8 +44,26 @@ def probe_table(results: Results, lines: list[ProbeLine]) -> Table:
         if whole.t_interval:
             interval = f"{whole.t_interval[0]:+.3f} to {whole.t_interval[1]:+.3f}"
         each = [f"{cells[arm, *key].accuracy:.3f}" if (arm, *key) in cells else "" for key in nodes]
-        rows.append([arm, f"{whole.accuracy:.3f}", difference, interval, str(whole.num_seeds), probe_reading(results, whole), *each])
-    return ["arm", "accuracy", "difference", "t interval", "seeds", "reading", *(f"{node} {name}" for node, name in nodes)], rows
+        rows.append(
+            [
+                arm,
+                f"{whole.accuracy:.3f}",
+                difference,
+                interval,
+                str(whole.num_seeds),
+                probe_reading(results, whole),
+                *each,
+            ]
+        )
+    return [
+        "arm",
+        "accuracy",
+        "difference",
+        "t interval",
+        "seeds",
+        "reading",
+        *(f"{node} {name}" for node, name in nodes),
+    ], rows
 
 
 def probe_reading(results: Results, whole: ProbeLine) -> str:
@@ -48,9 +74,16 @@ def probe_reading(results: Results, whole: ProbeLine) -> str:
         return "no interval"
     if whole.t_interval[1] >= 0:
         return "higher" if whole.t_interval[0] > 0 else "no fall shown"
-    unseen = [test for test, role in results.outline.settings[whole.setting].whole_tests().items() if role == "unseen"]
+    unseen = [
+        test
+        for test, role in results.outline.settings[whole.setting].whole_tests().items()
+        if role == "unseen"
+    ]
     compared = [
-        each for test in unseen for each in select(results, whole.setting, test, AVERAGED, results.outline.primary) if each.arm == whole.arm
+        each
+        for test in unseen
+        for each in select(results, whole.setting, test, AVERAGED, results.outline.primary)
+        if each.arm == whole.arm
     ]
     if len(compared) < len(unseen):
         return "lower, but PSNR is not compared"

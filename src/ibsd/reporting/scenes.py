@@ -1,4 +1,5 @@
-"""Scenes: one picture in all its versions, before and after, and enlarged where the methods differ most, which nobody picks by hand."""
+"""Scenes: one picture in all its versions, before and after, and enlarged where the methods differ
+most, which nobody picks by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ibsd.reporting import page
+from ibsd.reporting import html
 from ibsd.reporting.pictures import Box, difference_map, telling_boxes
 
 LR, ORIGINAL = "LR", "HR"
@@ -22,7 +23,8 @@ class Scene:
     name: str
     lr: np.ndarray
     versions: Mapping[str, np.ndarray]
-    """Upscaled, by method, all of one size, in the order of the page: bicubic first; the last one is what the page is about."""
+    """Upscaled, by method, all of one size, in the order of the page: bicubic first; the last one
+    is what the page is about."""
     original: np.ndarray
     psnr: Mapping[str, float]
     """PSNR-Y in dB by method."""
@@ -33,17 +35,24 @@ class Scene:
 
     @property
     def compared(self) -> list[np.ndarray]:
-        """The versions whose differences count: of trained networks where there are two, else all."""
+        """The versions whose differences count: of trained networks where there are two, else
+        all."""
         first, *trained = self.versions.values()
         return trained if len(trained) > 1 else [first, *trained]
 
 
-def telling_parts(scenes: Sequence[Scene], count: int, height: int = CROP_PX[0], width: int = CROP_PX[1]) -> list[tuple[Scene, Box]]:
-    """Up to `count` parts where the compared versions differ most, over all scenes, most different first; at most two of a scene."""
+def telling_parts(
+    scenes: Sequence[Scene], count: int, height: int = CROP_PX[0], width: int = CROP_PX[1]
+) -> list[tuple[Scene, Box]]:
+    """Up to `count` parts where the compared versions differ most, over all scenes, most different
+    first; at most two of a scene."""
     found: list[tuple[float, Scene, Box]] = []
     for scene in scenes:
         grid = scene.scale
-        box = [min(wanted, side) // grid * grid for wanted, side in zip((height, width), scene.original.shape[:2], strict=True)]
+        box = [
+            min(wanted, side) // grid * grid
+            for wanted, side in zip((height, width), scene.original.shape[:2], strict=True)
+        ]
         difference = difference_map(scene.compared)
         boxes = telling_boxes(scene.compared, box[0], box[1], 2 if len(scenes) > 1 else count, grid)
         found += [(float(each.of(difference).mean()), scene, each) for each in boxes]
@@ -51,8 +60,11 @@ def telling_parts(scenes: Sequence[Scene], count: int, height: int = CROP_PX[0],
     return [(scene, box) for _, scene, box in found[:count]]
 
 
-def scenes_section(scenes: Sequence[Scene], title: str = "Before and after", about: str = "", count: int = 4) -> str:
-    """A slider of the scene with the most telling part, then parts of all scenes in all versions; "" without scenes."""
+def scenes_section(
+    scenes: Sequence[Scene], title: str = "Before and after", about: str = "", count: int = 4
+) -> str:
+    """A slider of the scene with the most telling part, then parts of all scenes in all versions;
+    "" without scenes."""
     parts = telling_parts(scenes, count)
     if not parts:
         return ""
@@ -60,10 +72,12 @@ def scenes_section(scenes: Sequence[Scene], title: str = "Before and after", abo
     names = list(scene.versions)
     what = " and ".join(names[1:]) if len(names) > 2 else " and ".join(names)
     choice = f"Scenes and parts are those where {what} differ most, found by the computer and not picked by hand."
-    return page.section(
+    return html.section(
         title,
         scene_slider(scene),
-        page.part("Look closer", *(crops(scene, box, named=len(scenes) > 1) for scene, box in parts)),
+        html.part(
+            "Look closer", *(crops(scene, box, named=len(scenes) > 1) for scene, box in parts)
+        ),
         about=" ".join(filter(None, (about, choice))),
     )
 
@@ -75,15 +89,21 @@ def scene_slider(scene: Scene, caption: str = "") -> str:
     if not caption:
         levels = ", ".join(f"{name} {scene.psnr[name]:.2f} dB" for name in names)
         caption = f"{scene.name}. Pull the line, or use the arrow keys. PSNR-Y against the original: {levels}."
-    return page.slider({LR: enlarged, **scene.versions, ORIGINAL: scene.original}, caption, names[0], names[-1])
+    return html.slider(
+        {LR: enlarged, **scene.versions, ORIGINAL: scene.original}, caption, names[0], names[-1]
+    )
 
 
 def crops(scene: Scene, box: Box, named: bool = False) -> str:
     """One part of the scene in all versions, pixels as squares."""
-    parts = {LR: box.of(scene.lr, scene.scale)} | {name: box.of(image) for name, image in scene.versions.items()}
+    parts = {LR: box.of(scene.lr, scene.scale)} | {
+        name: box.of(image) for name, image in scene.versions.items()
+    }
     parts[ORIGINAL] = box.of(scene.original)
     said = f"{scene.name}, {box.left} px from the left and {box.top} from the top"
-    pictures = "".join(page.picture(image, name, f"{name}: {said}", enlarged=True) for name, image in parts.items())
-    title = page.paragraph(said, "part-name") if named else ""
+    pictures = "".join(
+        html.picture(image, name, f"{name}: {said}", enlarged=True) for name, image in parts.items()
+    )
+    title = html.paragraph(said, "part-name") if named else ""
     narrow = 2 if len(parts) in (2, 4) else 3
     return f'{title}<div class="crops" style="--columns: {min(len(parts), 6)}; --narrow: {narrow}">{pictures}</div>'

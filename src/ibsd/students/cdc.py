@@ -1,7 +1,8 @@
-"""CDC: component divide and conquer (Wei et al., ECCV 2020), its stacked-hourglass network HGSR-MHR, state-dict keys as published.
+"""CDC: component divide and conquer (Wei et al., ECCV 2020), its stacked-hourglass network
+HGSR-MHR, state-dict keys as published.
 
-Three hourglasses along the stack each give a picture and a map: for flat regions, edges and corners. The result is the pictures' mean,
-weighted by the maps.
+Three hourglasses along the stack each give a picture and a map: for flat regions, edges and
+corners. The result is the pictures' mean, weighted by the maps.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.chain_nodes import check_width
 from ibsd.students.facts import Facts
-from ibsd.students.padding import pad_to_multiple
+from ibsd.students.layers import check_width, pad_to_multiple
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import InputError, Scale
 
@@ -33,7 +33,8 @@ class Components(NamedTuple):
     pictures: Tensor
     """[N, 3 components, 3, sH, sW]."""
     maps: Tensor
-    """[N, 3 components, 3, sH, sW], positive, summing to 1 over the components at each pixel and colour."""
+    """[N, 3 components, 3, sH, sW], positive, summing to 1 over the components at each pixel and
+    colour."""
 
 
 def bare(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
@@ -45,7 +46,11 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        first, middle, last = bare(inputs, outputs, 1), bare(outputs, outputs, 3), bare(outputs, outputs, 1)
+        first, middle, last = (
+            bare(inputs, outputs, 1),
+            bare(outputs, outputs, 3),
+            bare(outputs, outputs, 1),
+        )
         self.res = nn.Sequential(first, nn.LeakyReLU(SLOPE), middle, nn.LeakyReLU(SLOPE), last)
         self.identity = bare(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
@@ -61,7 +66,11 @@ class Inception(nn.Module):
         self.res1 = nn.Sequential(bare(width, width, 1), nn.LeakyReLU(SLOPE))
         self.res2 = nn.Sequential(bare(width, width, 1), bare(width, width, 3), nn.LeakyReLU(SLOPE))
         self.res3 = nn.Sequential(
-            bare(width, width, 1), bare(width, width, 3), nn.LeakyReLU(SLOPE), bare(width, width, 3), nn.LeakyReLU(SLOPE)
+            bare(width, width, 1),
+            bare(width, width, 3),
+            nn.LeakyReLU(SLOPE),
+            bare(width, width, 3),
+            nn.LeakyReLU(SLOPE),
         )
         self.filter_concat = bare(3 * width, width, 1)
 
@@ -81,7 +90,8 @@ class Step(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Four steps down by max pooling, two blocks at the bottom, four steps up by repetition with a skip at each, and a tail."""
+    """Four steps down by max pooling, two blocks at the bottom, four steps up by repetition with a
+    skip at each, and a tail."""
 
     def __init__(self, width: int, tail: bool) -> None:
         super().__init__()
@@ -103,30 +113,39 @@ class Hourglass(nn.Module):
             out = F.max_pool2d(out, 2)
         out = self.mid_res(out)
         for k in range(1, 5):
-            out = self.get_submodule(f"up{k}")(F.interpolate(out, scale_factor=2.0, mode="nearest") + skips[5 - k])
+            out = self.get_submodule(f"up{k}")(
+                F.interpolate(out, scale_factor=2.0, mode="nearest") + skips[5 - k]
+            )
         before_tail = out + skips[0]
         return self.tail(before_tail), before_tail
 
 
 def head(width: int, scale: Scale, kernel: int) -> nn.Sequential:
-    """Features to a picture of `scale` times the size; places as published, where x3 has its one enlargement unwrapped."""
+    """Features to a picture of `scale` times the size; places as published, where x3 has its one
+    enlargement unwrapped."""
 
     def conv(outputs: int, size: int) -> nn.Conv2d:
         return nn.Conv2d(width, outputs, size, padding=size // 2)
 
     def enlarge(factor: int) -> nn.Sequential:
-        return nn.Sequential(nn.Upsample(scale_factor=float(factor)), conv(width, 3), nn.LeakyReLU(SLOPE))
+        return nn.Sequential(
+            nn.Upsample(scale_factor=float(factor)), conv(width, 3), nn.LeakyReLU(SLOPE)
+        )
 
     steps = list(enlarge(3)) if scale == 3 else [enlarge(2) for _ in range(scale // 2)]
     return nn.Sequential(
-        nn.Sequential(conv(width, 3)), *steps, nn.Sequential(conv(width, 3), nn.LeakyReLU(SLOPE)), nn.Sequential(conv(3, kernel))
+        nn.Sequential(conv(width, 3)),
+        *steps,
+        nn.Sequential(conv(width, 3), nn.LeakyReLU(SLOPE)),
+        nn.Sequential(conv(3, kernel)),
     )
 
 
 class CDC(Student):
     """HGSR-MHR. x4 has 39,920,530 parameters at the published width 64 with 6 hourglasses.
 
-    Takes any size: it pads by replication at the bottom and right to multiples of 16, the only sizes that the published network takes. The
+    Takes any size: it pads by replication at the bottom and right to multiples of 16, the only
+    sizes that the published network takes. The
     nodes have the padded size.
 
     Args:
@@ -134,7 +153,8 @@ class CDC(Student):
         width: channels at full resolution.
         num_hourglasses: at least 4. The second, the middle and the last give the pictures.
 
-    Source: Wei et al. 2020; nodes as IBSD's published networks place them (METHOD 1): first convolution and the outputs of hourglasses 2, 4
+    Source: Wei et al. 2020; nodes as IBSD's published networks place them (METHOD 1): first
+    convolution and the outputs of hourglasses 2, 4
     and 6 of 6. `components` gives what the network's own losses want.
     """
 
@@ -160,7 +180,9 @@ class CDC(Student):
             channels=width,
             num_nodes=4,
             minimum_size_px=1,
-            receptive_field_px=64,  # the published overlap of tiles; through its coarse levels it sees hundreds of pixels far
+            # the published overlap of tiles; through its coarse levels it sees hundreds of pixels
+            # far
+            receptive_field_px=64,
             pools_globally=True,
             options={"width": width, "num_hourglasses": num_hourglasses},
         )
@@ -191,16 +213,28 @@ class CDC(Student):
         features[-1] = 0.2 * x + first
         height, width = lr.shape[-2] * self.spec.scale, lr.shape[-1] * self.spec.scale
         named = list(zip(COMPONENTS, features, strict=True))
-        pictures = torch.stack([self.get_submodule(f"upsample_{name}")(feature) for name, feature in named], dim=1)
-        maps = torch.stack([self.get_submodule(f"{name}_map")(feature) for name, feature in named], dim=1).softmax(dim=1)
+        pictures = torch.stack(
+            [self.get_submodule(f"upsample_{name}")(feature) for name, feature in named], dim=1
+        )
+        maps = torch.stack(
+            [self.get_submodule(f"{name}_map")(feature) for name, feature in named], dim=1
+        ).softmax(dim=1)
         pictures, maps = pictures[..., :height, :width], maps[..., :height, :width]
         return Components((maps * pictures).sum(dim=1), pictures, maps), tuple(nodes)
 
     @staticmethod
     def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        glasses = {int(match[1]) for key in shapes if (match := re.match(r"HG_(\d+)\.down1\.res_block\.res\.0\.weight$", key))}
+        glasses = {
+            int(match[1])
+            for key in shapes
+            if (match := re.match(r"HG_(\d+)\.down1\.res_block\.res\.0\.weight$", key))
+        }
         first = shapes.get("conv_in.0.weight")
-        scales = {"upsample_flat.2.1.weight": 4, "upsample_flat.5.0.weight": 3, "upsample_flat.2.0.weight": 2}
+        scales = {
+            "upsample_flat.2.1.weight": 4,
+            "upsample_flat.5.0.weight": 3,
+            "upsample_flat.2.0.weight": 2,
+        }
         found = next((scale for key, scale in scales.items() if key in shapes), None)
         if not first or not found or not glasses or glasses != set(range(len(glasses))):
             return None

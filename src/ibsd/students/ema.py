@@ -1,4 +1,5 @@
-"""A running average of a student's weights: steadier than any single step, and free at inference."""
+"""A running average of a student's weights: steadier than any single step, and free at
+inference."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ class WeightAverage:
 
     Args:
         student: copied at once; the copy never receives gradients.
-        decay: weight of the past, in [0, 1). Early on min(decay, (1 + t) / (10 + t)) is used, so that the random start is forgotten.
+        decay: weight of the past, in [0, 1). Early on min(decay, (1 + t) / (10 + t)) is used, so
+            that the random start is forgotten.
     """
 
     def __init__(self, student: Student, decay: float) -> None:
@@ -25,15 +27,19 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, student: Student, accepted: Tensor | None = None) -> None:
-        """One step towards `student`; where `accepted`, a bool on the device, is false, nothing happens, and the host does not wait to know."""
+        """One step towards `student`; where `accepted`, a bool on the device, is false, nothing
+        happens, and the host does not wait to know."""
         ours, theirs = list(self.student.state_dict().values()), list(student.state_dict().values())
         if accepted is None:
             decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-            torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+            # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_lerp_(ours, theirs, 1 - decay)
             self._updates = self.updates + 1
             return
         updates = torch.as_tensor(self._updates, device=accepted.device)
-        share = torch.where(accepted, 1 - ((1 + updates) / (10 + updates)).clamp(max=self.decay), 0.0)
+        share = torch.where(
+            accepted, 1 - ((1 + updates) / (10 + updates)).clamp(max=self.decay), 0.0
+        )
         steps = torch._foreach_sub(theirs, ours)  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_mul_(steps, share)  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_add_(ours, steps)  # pyright: ignore[reportPrivateImportUsage]
@@ -53,7 +59,9 @@ class WeightAverage:
 
 def frozen_copy(student: Student) -> Student:
     """A copy in eval mode whose parameters need no gradients."""
-    compiled = vars(student).get("run")  # of a student whose `run` was compiled: it is bound to that student
+    compiled = vars(student).get(
+        "run"
+    )  # of a student whose `run` was compiled: it is bound to that student
     twin = copy.deepcopy(student, {id(compiled): None} if compiled is not None else None)
     vars(twin).pop("run", None)
     return twin.eval().requires_grad_(False)

@@ -1,7 +1,8 @@
-"""ESRT: efficient transformer for super-resolution (Lu et al., CVPR Workshops 2022), state-dict keys as published.
+"""ESRT: efficient transformer for super-resolution (Lu et al., CVPR Workshops 2022), state-dict
+keys as published.
 
-Three high-preserving blocks of convolutions, then one transformer layer over 3x3 patches around every pixel, whose tokens attend to each
-other within a quarter of the image's rows.
+Three high-preserving blocks of convolutions, then one transformer layer over 3x3 patches around
+every pixel, whose tokens attend to each other within a quarter of the image's rows.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.chain_nodes import check_width
 from ibsd.students.facts import Facts
-from ibsd.students.padding import pad_to_side
+from ibsd.students.layers import check_width, pad_to_side
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import Scale
 
@@ -52,14 +52,17 @@ class ChannelGate(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         hidden = max(1, width // 16)
-        self.conv_du = nn.Sequential(nn.Conv2d(width, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, width, 1), nn.Sigmoid())
+        self.conv_du = nn.Sequential(
+            nn.Conv2d(width, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, width, 1), nn.Sigmoid()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.conv_du(x.mean(dim=(2, 3), keepdim=True))
 
 
 class Bottleneck(nn.Module):
-    """Two 3x3 convolutions through half the width with PReLU between, and the residual, each weighted."""
+    """Two 3x3 convolutions through half the width with PReLU between, and the residual, each
+    weighted."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -73,7 +76,8 @@ class Bottleneck(nn.Module):
 
 
 class AdaptiveBlock(nn.Module):
-    """ARFB: two bottlenecks, their joined outputs reduced, gated and convolved, and the residual. `weight1` is in the files and never used."""
+    """ARFB: two bottlenecks, their joined outputs reduced, gated and convolved, and the residual.
+    `weight1` is in the files and never used."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -81,7 +85,9 @@ class AdaptiveBlock(nn.Module):
         self.layer4 = RectifiedConv(width, width, 3)
         self.alise = RectifiedConv(2 * width, width, 1)
         self.atten = ChannelGate(width)
-        self.weight1, self.weight2, self.weight3, self.weight4, self.weight5 = (Factor() for _ in range(5))
+        self.weight1, self.weight2, self.weight3, self.weight4, self.weight5 = (
+            Factor() for _ in range(5)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.layer1(x)
@@ -95,11 +101,16 @@ def enlarged(x: Tensor, like: Tensor) -> Tensor:
 
 
 class HighPreservingBlock(nn.Module):
-    """HPB: the average-pooled part goes five times through one shared module, the rest, high frequencies, once through its own."""
+    """HPB: the average-pooled part goes five times through one shared module, the rest, high
+    frequencies, once through its own."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.encoder, self.decoder_low, self.decoder_high = AdaptiveBlock(width), AdaptiveBlock(width), AdaptiveBlock(width)
+        self.encoder, self.decoder_low, self.decoder_high = (
+            AdaptiveBlock(width),
+            AdaptiveBlock(width),
+            AdaptiveBlock(width),
+        )
         self.alise = AdaptiveBlock(width)
         self.alise2 = RectifiedConv(2 * width, width, 1)
         self.att = ChannelGate(width)
@@ -114,9 +125,11 @@ class HighPreservingBlock(nn.Module):
 
 
 class SegmentAttention(nn.Module):
-    """Multi-head attention of [N, L, C] at half the width, among the tokens of each quarter of the sequence.
+    """Multi-head attention of [N, L, C] at half the width, among the tokens of each quarter of the
+    sequence.
 
-    Up to three tokens that are left over where L is no multiple of 4 attend to each other, as in the published code.
+    Up to three tokens that are left over where L is no multiple of 4 attend to each other, as in
+    the published code.
     """
 
     def __init__(self, dim: int) -> None:
@@ -131,9 +144,17 @@ class SegmentAttention(nn.Module):
         count, length, channels = qkv.shape
         segment = length // SEGMENTS
         if length == SEGMENTS * segment:
-            return self.proj(self.attend(qkv.reshape(count * SEGMENTS, segment, channels)).reshape(count, length, channels // 3))
+            return self.proj(
+                self.attend(qkv.reshape(count * SEGMENTS, segment, channels)).reshape(
+                    count, length, channels // 3
+                )
+            )
         whole = qkv[:, : SEGMENTS * segment].reshape(count * SEGMENTS, segment, channels)
-        parts = [self.attend(whole).reshape(count, SEGMENTS * segment, channels // 3)] if segment else []
+        parts = (
+            [self.attend(whole).reshape(count, SEGMENTS * segment, channels // 3)]
+            if segment
+            else []
+        )
         return self.proj(torch.cat((*parts, self.attend(qkv[:, SEGMENTS * segment :])), dim=1))
 
     def attend(self, qkv: Tensor) -> Tensor:
@@ -151,7 +172,8 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """ET: [N, C, H, W] unfolded to one token of 9 C values per pixel; gives tokens [N, H W, 9 C]."""
+    """ET: [N, C, H, W] unfolded to one token of 9 C values per pixel; gives tokens [N, H W, 9
+    C]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -188,7 +210,9 @@ class Body(nn.Module):
 
 def upsampler(width: int, scale: Scale) -> nn.Sequential:
     steps = (2, 2) if scale == 4 else (scale,)
-    pairs = [(nn.Conv2d(width, width * step**2, 3, padding=1), nn.PixelShuffle(step)) for step in steps]
+    pairs = [
+        (nn.Conv2d(width, width * step**2, 3, padding=1), nn.PixelShuffle(step)) for step in steps
+    ]
     return nn.Sequential(*(part for pair in pairs for part in pair))
 
 
@@ -199,11 +223,17 @@ class ESRT(Student):
         scale: 2, 3 or 4.
         width: channels, a multiple of 16 (eight heads at half of nine times the width).
 
-    Nodes: first convolution, high-preserving blocks 1 and 3, and the transformer's sum with the first convolution; ours.
+    Nodes: first convolution, high-preserving blocks 1 and 3, and the transformer's sum with the
+    first convolution; ours.
     """
 
     name: ClassVar[str] = "esrt"
-    facts: ClassVar[Facts] = Facts("Lu et al., CVPRW 2022", "github.com/luissen/ESRT", exported_minimum_px=4, tile_multiple_px=2)
+    facts: ClassVar[Facts] = Facts(
+        "Lu et al., CVPRW 2022",
+        "github.com/luissen/ESRT",
+        exported_minimum_px=4,
+        tile_multiple_px=2,
+    )
 
     def __init__(self, scale: Scale = 4, width: int = 32) -> None:
         super().__init__()
@@ -215,7 +245,9 @@ class ESRT(Student):
             channels=width,
             num_nodes=4,
             minimum_size_px=1,
-            receptive_field_px=64,  # a practical overlap: through the module at half resolution it sees nearly 200 pixels far
+            # a practical overlap: through the module at half resolution it sees nearly 200 pixels
+            # far
+            receptive_field_px=64,
             pools_globally=True,
             options={"width": width},
         )

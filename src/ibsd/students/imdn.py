@@ -1,4 +1,5 @@
-"""IMDN: information multi-distillation network (Hui et al., ACM MM 2019), state-dict keys as published."""
+"""IMDN: information multi-distillation network (Hui et al., ACM MM 2019), state-dict keys as
+published."""
 
 from __future__ import annotations
 
@@ -20,19 +21,23 @@ def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
 
 
 class ContrastAwareAttention(nn.Module):
-    """Scales channels by a gate computed from their contrast (standard deviation) plus mean over the whole image."""
+    """Scales channels by a gate computed from their contrast (standard deviation) plus mean over
+    the whole image."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
-        self.conv_du = nn.Sequential(conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1), nn.Sigmoid())
+        self.conv_du = nn.Sequential(
+            conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1), nn.Sigmoid()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.conv_du(spatial_std(x) + x.mean(dim=(2, 3), keepdim=True))
 
 
 class DistillationBlock(nn.Module):
-    """IMDB: three times a quarter of the channels is kept and the rest refined; attention, fusion, residual."""
+    """IMDB: three times a quarter of the channels is kept and the rest refined; attention, fusion,
+    residual."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -53,31 +58,47 @@ class DistillationBlock(nn.Module):
 
 
 class IMDN(Student):
-    """IMDN. x2, x3, x4 have 694,404 / 703,059 / 715,176 parameters at the published width 64 with 6 blocks.
+    """IMDN. x2, x3, x4 have 694,404 / 703,059 / 715,176 parameters at the published width 64 with 6
+    blocks.
 
     Args:
         scale: 2, 3 or 4.
         width: channels of every block, a multiple of 4.
         num_blocks: distillation blocks.
-        node_blocks: blocks (from 1) whose outputs are F1, F2, ... of the chain; F0 is the first convolution's output.
-            Default: at a third, two thirds and the end, which for 6 blocks is the published 2, 4, 6.
+        node_blocks: blocks (from 1) whose outputs are F1, F2, ... of the chain; F0 is the first
+            convolution's output. Default: at a third, two thirds and the end, which for 6 blocks is
+            the published 2, 4, 6.
 
     Source: Hui et al. 2019; nodes as IBSD's published networks place them (METHOD 1).
     """
 
     name: ClassVar[str] = "imdn"
 
-    def __init__(self, scale: Scale = 4, width: int = 64, num_blocks: int = 6, node_blocks: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        scale: Scale = 4,
+        width: int = 64,
+        num_blocks: int = 6,
+        node_blocks: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
         check_scale(scale)
         if width < 4 or width % 4:
             raise InputError(f"imdn: width is {width}; it must be a multiple of 4")
         if num_blocks < 3 and node_blocks is None:
-            raise InputError(f"imdn: num_blocks is {num_blocks}; a chain of four nodes needs at least 3")
+            raise InputError(
+                f"imdn: num_blocks is {num_blocks}; a chain of four nodes needs at least 3"
+            )
         default = tuple(round(num_blocks * k / 3) for k in (1, 2, 3))
         node_blocks = default if node_blocks is None else tuple(node_blocks)
-        if not node_blocks or list(node_blocks) != sorted(set(node_blocks)) or not 1 <= node_blocks[0] <= node_blocks[-1] <= num_blocks:
-            raise InputError(f"imdn: node_blocks is {list(node_blocks)}; it must rise within 1 to {num_blocks}")
+        if (
+            not node_blocks
+            or list(node_blocks) != sorted(set(node_blocks))
+            or not 1 <= node_blocks[0] <= node_blocks[-1] <= num_blocks
+        ):
+            raise InputError(
+                f"imdn: node_blocks is {list(node_blocks)}; it must rise within 1 to {num_blocks}"
+            )
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
@@ -86,7 +107,8 @@ class IMDN(Student):
             minimum_size_px=1,
             receptive_field_px=1 + 4 * num_blocks + 2,
             pools_globally=True,
-            options={"width": width, "num_blocks": num_blocks} | ({} if node_blocks == default else {"node_blocks": list(node_blocks)}),
+            options={"width": width, "num_blocks": num_blocks}
+            | ({} if node_blocks == default else {"node_blocks": list(node_blocks)}),
         )
         self.node_blocks = node_blocks
         self.fea_conv = conv(3, width)
@@ -107,7 +129,9 @@ class IMDN(Student):
 
     @staticmethod
     def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        blocks = {int(match[1]) for key in shapes if (match := re.match(r"IMDB(\d+)\.c5\.weight$", key))}
+        blocks = {
+            int(match[1]) for key in shapes if (match := re.match(r"IMDB(\d+)\.c5\.weight$", key))
+        }
         first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
         if not blocks or not first or not last or blocks != set(range(1, len(blocks) + 1)):
             return None

@@ -1,7 +1,9 @@
-"""Omni-SR: omni-dimensional attention (Wang et al., CVPR 2023), state-dict keys as published, attention through one fused operator.
+"""Omni-SR: omni-dimensional attention (Wang et al., CVPR 2023), state-dict keys as published,
+attention through one fused operator.
 
-A group holds a block of five residual stages twice over: attention among the pixels of a window and among the channels, first on windows
-of neighbouring pixels, then on grids of pixels that lie far apart.
+A group holds a block of five residual stages twice over: attention among the pixels of a window and
+among the channels, first on windows of neighbouring pixels, then on grids of pixels that lie far
+apart.
 """
 
 from __future__ import annotations
@@ -13,20 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.chain_nodes import check_width
-from ibsd.students.esa import EnhancedSpatialAttention
 from ibsd.students.facts import Facts
-from ibsd.students.padding import pad_to_multiple
+from ibsd.students.layers import EnhancedSpatialAttention, check_width, pad_to_multiple
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import InputError, Scale
 
 WINDOW = 8
 HEADS = 4
 Partition = Literal["window", "grid"]
-"""What belongs together. Pixels attend to the 8x8 of their window, or to 8x8 that lie an eighth of the image apart; channels are compared over
-the 8x8 of a window, or over all pixels that have the same place in their windows."""
+"""What belongs together. Pixels attend to the 8x8 of their window, or to 8x8 that lie an eighth of
+the image apart; channels are compared over the 8x8 of a window, or over all pixels that have the
+same place in their windows."""
 
-# Feature maps are [N, H, W, C] within a block: pointwise convolutions are then matrix products without copies, and windows are long runs.
+# Feature maps are [N, H, W, C] within a block: pointwise convolutions are then matrix products
+# without copies, and windows are long runs.
 
 
 class Pointwise(nn.Conv2d):
@@ -56,19 +58,24 @@ class SqueezeExcitation(nn.Module):
         super().__init__()
         hidden = width // 4
         first, last = nn.Linear(width, hidden, bias=False), nn.Linear(hidden, width, bias=False)
-        self.gate = nn.Sequential(nn.Identity(), first, nn.SiLU(), last, nn.Sigmoid())  # published place 0 takes the mean
+        self.gate = nn.Sequential(
+            nn.Identity(), first, nn.SiLU(), last, nn.Sigmoid()
+        )  # published place 0 takes the mean
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(x.mean(dim=(1, 2), keepdim=True))
 
 
 class LocalConvolution(nn.Module):
-    """MBConv with expansion 1: pointwise, depthwise, squeeze and excitation, pointwise; residual."""
+    """MBConv with expansion 1: pointwise, depthwise, squeeze and excitation, pointwise;
+    residual."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         first, last = Pointwise(width, width), Pointwise(width, width)
-        self.fn = nn.Sequential(first, nn.GELU(), Depthwise(width), nn.GELU(), SqueezeExcitation(width), last)
+        self.fn = nn.Sequential(
+            first, nn.GELU(), Depthwise(width), nn.GELU(), SqueezeExcitation(width), last
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.fn(x)
@@ -76,13 +83,16 @@ class LocalConvolution(nn.Module):
 
 def relative_positions() -> Tensor:
     """[64, 64]: row of the bias table for every pair of places in a window."""
-    place = torch.stack(torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing="ij")).flatten(1)
+    place = torch.stack(
+        torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing="ij")
+    ).flatten(1)
     difference = place[:, :, None] - place[:, None, :] + WINDOW - 1
     return difference[0] * (2 * WINDOW - 1) + difference[1]
 
 
 class PixelAttention(nn.Module):
-    """Multi-head attention among the 64 pixels of a window or grid, with a learned bias for their relative position."""
+    """Multi-head attention among the 64 pixels of a window or grid, with a learned bias for their
+    relative position."""
 
     def __init__(self, width: int, partition: Partition) -> None:
         super().__init__()
@@ -96,22 +106,41 @@ class PixelAttention(nn.Module):
         count, height, width, channels = x.shape
         rows, columns = height // WINDOW, width // WINDOW
         if self.partition == "window":
-            split, order, back = (count, rows, WINDOW, columns, WINDOW, channels), (0, 1, 3, 2, 4, 5), (0, 1, 3, 2, 4, 5)
+            split, order, back = (
+                (count, rows, WINDOW, columns, WINDOW, channels),
+                (0, 1, 3, 2, 4, 5),
+                (0, 1, 3, 2, 4, 5),
+            )
         else:
-            split, order, back = (count, WINDOW, rows, WINDOW, columns, channels), (0, 2, 4, 1, 3, 5), (0, 3, 1, 4, 2, 5)
+            split, order, back = (
+                (count, WINDOW, rows, WINDOW, columns, channels),
+                (0, 2, 4, 1, 3, 5),
+                (0, 3, 1, 4, 2, 5),
+            )
         windows = x.view(split).permute(order).reshape(count * rows * columns, WINDOW**2, channels)
-        q, k, v = self.to_qkv(windows).unflatten(-1, (3, HEADS, channels // HEADS)).permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = (
+            self.to_qkv(windows)
+            .unflatten(-1, (3, HEADS, channels // HEADS))
+            .permute(2, 0, 3, 1, 4)
+            .unbind(0)
+        )
         bias = self.rel_pos_bias(self.positions).permute(2, 0, 1)[None]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype)).transpose(1, 2).flatten(2)
+        mixed = (
+            F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+            .transpose(1, 2)
+            .flatten(2)
+        )
         mixed = self.to_out(mixed).view(count, rows, columns, WINDOW, WINDOW, channels)
         return mixed.permute(back).reshape(count, height, width, channels)
 
 
 class ChannelAttention(nn.Module):
-    """Attention among the channels of a head, their likeness being the cosine over the pixels of a group.
+    """Attention among the channels of a head, their likeness being the cosine over the pixels of a
+    group.
 
-    softmax(temperature * cos(q_c, k_d)) v_d as two matrix products per group over all pairs of channels, of which those of different heads
-    are left out; the norms divide after. That is four times the multiplications that heads need, and no copy of q, k and v.
+    softmax(temperature * cos(q_c, k_d)) v_d as two matrix products per group over all pairs of
+    channels, of which those of different heads are left out; the norms divide after. That is four
+    times the multiplications that heads need, and no copy of q, k and v.
     """
 
     def __init__(self, width: int, partition: Partition) -> None:
@@ -126,15 +155,38 @@ class ChannelAttention(nn.Module):
         count, height, width, channels = x.shape
         rows, columns = height // WINDOW, width // WINDOW
         if self.partition == "window":
-            order, back, groups, pixels = (0, 1, 3, 2, 4, 5), (0, 1, 3, 2, 4, 5), (rows, columns), (WINDOW, WINDOW)
+            order, back, groups, pixels = (
+                (0, 1, 3, 2, 4, 5),
+                (0, 1, 3, 2, 4, 5),
+                (rows, columns),
+                (WINDOW, WINDOW),
+            )
         else:
-            order, back, groups, pixels = (0, 2, 4, 1, 3, 5), (0, 3, 1, 4, 2, 5), (WINDOW, WINDOW), (rows, columns)
-        qkv = self.qkv_dwconv(self.qkv(x)).view(count, rows, WINDOW, columns, WINDOW, 3 * channels).permute(order)
-        q, k, v = qkv.reshape(count * groups[0] * groups[1], pixels[0] * pixels[1], 3 * channels).chunk(3, dim=-1)
-        norm_q, norm_k = q.square().sum(1).sqrt().clamp_min(1e-12), k.square().sum(1).sqrt().clamp_min(1e-12)
+            order, back, groups, pixels = (
+                (0, 2, 4, 1, 3, 5),
+                (0, 3, 1, 4, 2, 5),
+                (WINDOW, WINDOW),
+                (rows, columns),
+            )
+        qkv = (
+            self.qkv_dwconv(self.qkv(x))
+            .view(count, rows, WINDOW, columns, WINDOW, 3 * channels)
+            .permute(order)
+        )
+        q, k, v = qkv.reshape(
+            count * groups[0] * groups[1], pixels[0] * pixels[1], 3 * channels
+        ).chunk(3, dim=-1)
+        norm_q, norm_k = (
+            q.square().sum(1).sqrt().clamp_min(1e-12),
+            k.square().sum(1).sqrt().clamp_min(1e-12),
+        )
         products = torch.bmm(q.transpose(1, 2), k) / (norm_q[:, :, None] * norm_k[:, None, :])
-        heads = products.unflatten(1, (HEADS, -1)).unflatten(3, (HEADS, -1)).diagonal(dim1=1, dim2=3)  # [groups, d, d, HEADS]
-        weights = torch.diag_embed((heads * self.temperature.flatten()).softmax(dim=2), dim1=1, dim2=3).reshape_as(products)
+        heads = (
+            products.unflatten(1, (HEADS, -1)).unflatten(3, (HEADS, -1)).diagonal(dim1=1, dim2=3)
+        )  # [groups, d, d, HEADS]
+        weights = torch.diag_embed(
+            (heads * self.temperature.flatten()).softmax(dim=2), dim1=1, dim2=3
+        ).reshape_as(products)
         mixed = torch.bmm(v, weights.transpose(1, 2)).view(count, *groups, *pixels, channels)
         mixed = mixed.permute(back).reshape(count, height, width, channels)
         return self.project_out(mixed)
@@ -166,9 +218,11 @@ class PreNorm(nn.Module):
 
 
 class OmniAttentionBlock(nn.Module):
-    """OSA: local convolution, then pixel attention, feed-forward, channel attention, feed-forward on windows, and the four again on grids.
+    """OSA: local convolution, then pixel attention, feed-forward, channel attention, feed-forward
+    on windows, and the four again on grids.
 
-    `layer` is numbered as published, where places 1, 3, 7 and 9 rearrange pixels. Takes and gives [N, C, H, W].
+    `layer` is numbered as published, where places 1, 3, 7 and 9 rearrange pixels. Takes and gives
+    [N, C, H, W].
     """
 
     def __init__(self, width: int) -> None:
@@ -193,7 +247,9 @@ class OmniGroup(nn.Module):
 
     def __init__(self, width: int, num_blocks: int) -> None:
         super().__init__()
-        self.residual_layer = nn.Sequential(*(OmniAttentionBlock(width) for _ in range(num_blocks)), nn.Conv2d(width, width, 1))
+        self.residual_layer = nn.Sequential(
+            *(OmniAttentionBlock(width) for _ in range(num_blocks)), nn.Conv2d(width, width, 1)
+        )
         self.esa = EnhancedSpatialAttention(width, max(width // 4, 16), deep=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -203,7 +259,8 @@ class OmniGroup(nn.Module):
 class OmniSR(Student):
     """Omni-SR. x4 has 805,376 parameters at the published width 64 with 5 groups of one block.
 
-    Takes any size: it pads with zeros at the bottom and right to multiples of 8 as published, and where the published network fails,
+    Takes any size: it pads with zeros at the bottom and right to multiples of 8 as published, and
+    where the published network fails,
     at 8 pixels, its spatial attention continues by replication. The nodes have the padded size.
 
     Args:
@@ -211,12 +268,17 @@ class OmniSR(Student):
         width: channels, a multiple of 4.
         num_groups: groups, at least 3.
 
-    Source: Wang et al. 2023; nodes as IBSD's published networks place them (METHOD 1): first convolution, first, middle and last group.
+    Source: Wang et al. 2023; nodes as IBSD's published networks place them (METHOD 1): first
+    convolution, first, middle and last group.
     """
 
     name: ClassVar[str] = "omnisr"
     facts: ClassVar[Facts] = Facts(
-        "Wang et al., CVPR 2023", "github.com/Francis0625/Omni-SR", exported_minimum_px=3 * WINDOW, tile_multiple_px=WINDOW, pads_zeros=True
+        "Wang et al., CVPR 2023",
+        "github.com/Francis0625/Omni-SR",
+        exported_minimum_px=3 * WINDOW,
+        tile_multiple_px=WINDOW,
+        pads_zeros=True,
     )
 
     def __init__(self, scale: Scale = 4, width: int = 64, num_groups: int = 5) -> None:
@@ -224,21 +286,26 @@ class OmniSR(Student):
         check_scale(scale)
         check_width(self.name, width, 4)
         if num_groups < 3:
-            raise InputError(f"omnisr: num_groups is {num_groups}; a chain of four nodes needs at least 3")
+            raise InputError(
+                f"omnisr: num_groups is {num_groups}; a chain of four nodes needs at least 3"
+            )
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
             channels=width,
             num_nodes=4,
             minimum_size_px=1,
-            receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW) * WINDOW,  # of the convolutions, in whole windows
+            receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW)
+            * WINDOW,  # of the convolutions, in whole windows
             pools_globally=True,
             options={"width": width, "num_groups": num_groups},
         )
         self.input = nn.Conv2d(3, width, 3, padding=1)
         self.residual_layer = nn.Sequential(*(OmniGroup(width, 1) for _ in range(num_groups)))
         self.output = nn.Conv2d(width, width, 3, padding=1)
-        self.up = nn.Sequential(nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        self.up = nn.Sequential(
+            nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+        )
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         height, width = lr.shape[-2:]
@@ -247,12 +314,23 @@ class OmniSR(Student):
         for group in self.residual_layer:
             x = group(x)
             outputs.append(x)
-        sr = self.up(self.output(x) + first)[..., : height * self.spec.scale, : width * self.spec.scale]
-        return sr, (first, outputs[0], outputs[len(outputs) // 2], outputs[-1]) if keep_nodes else ()
+        sr = self.up(self.output(x) + first)[
+            ..., : height * self.spec.scale, : width * self.spec.scale
+        ]
+        return sr, (
+            first,
+            outputs[0],
+            outputs[len(outputs) // 2],
+            outputs[-1],
+        ) if keep_nodes else ()
 
     @staticmethod
     def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        groups = {int(match[1]) for key in shapes if (match := re.match(r"residual_layer\.(\d+)\.esa\.conv1\.weight$", key))}
+        groups = {
+            int(match[1])
+            for key in shapes
+            if (match := re.match(r"residual_layer\.(\d+)\.esa\.conv1\.weight$", key))
+        }
         first, last = shapes.get("input.weight"), shapes.get("up.0.weight")
         if not first or not last or not groups or groups != set(range(len(groups))):
             return None

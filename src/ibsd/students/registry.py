@@ -1,4 +1,5 @@
-"""Students by name, and from weight files: published `.pth` or safetensors, the network recognised by its keys and shapes."""
+"""Students by name, and from weight files: published `.pth` or safetensors, the network recognised
+by its keys and shapes."""
 
 from __future__ import annotations
 
@@ -26,9 +27,12 @@ HOMES = {
     "shufflemixer": "shufflemixer:ShuffleMixer",
     "span": "span:SPAN",
 }
-"""Networks, a line each: the name in a config, and where the class is. Nothing else knows them all."""
+"""Networks, a line each: the name in a config, and where the class is. Nothing else knows them
+all."""
 
-STUDENTS: dict[str, type[Student]] = {name: resolve_name(f"ibsd.students.{home}") for name, home in HOMES.items()}
+STUDENTS: dict[str, type[Student]] = {
+    name: resolve_name(f"ibsd.students.{home}") for name, home in HOMES.items()
+}
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net", "generator")
 """Keys under which published files nest the state dict, best first."""
@@ -51,21 +55,29 @@ def create_student(name: str, scale: Scale = 4, **options: Any) -> Student:
     try:
         return STUDENTS[name](scale=scale, **options)  # type: ignore[call-arg]
     except TypeError as error:
-        raise InputError(f"network {name!r} does not take these options: {', '.join(options)} ({error})") from None
+        raise InputError(
+            f"network {name!r} does not take these options: {', '.join(options)} ({error})"
+        ) from None
 
 
 def load_student(path: str | Path) -> Student:
-    """The student that a weight file holds, or shipped weights by their name ("imdn-x4"), in fp32, in eval mode.
+    """The student that a weight file holds, or shipped weights by their name ("imdn-x4"), in fp32,
+    in eval mode.
 
-    Reads safetensors (ours or anyone's) and `.pth`/`.pt` files (never executing code from them); strips `module.` prefixes, looks into nested
-    dicts, and detects network, scale and width from keys and shapes. Half-precision weights are widened.
+    Reads safetensors (ours or anyone's) and `.pth`/`.pt` files (never executing code from them);
+    strips `module.` prefixes, looks into nested dicts, and detects network, scale and width from
+    keys and shapes. Half-precision weights are widened.
 
     Errors: InputError naming the file if it is missing, damaged, or holds no network that we know.
     """
     path = named_or_file(path)
     state, metadata = read_state_dict(path)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    found = [(network, options) for network in STUDENTS.values() if (options := network.detect(shapes)) is not None]
+    found = [
+        (network, options)
+        for network in STUDENTS.values()
+        if (options := network.detect(shapes)) is not None
+    ]
     if not found:
         raise InputError(
             f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); its first keys are {', '.join(list(state)[:3])}"
@@ -76,7 +88,11 @@ def load_student(path: str | Path) -> Student:
             options |= json.loads(metadata["student"]).get("options", {})
         with torch.device("meta"):  # sizes first: nothing is allocated by the file's word
             sized = create_student(network.name, **options)
-    except (TypeError, ValueError, AttributeError) as error:  # notes that are no notes, or sizes that no network has
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # notes that are no notes, or sizes that no network has
         raise InputError(
             f"{path}: looks like {network.name} but cannot be built ({error}); use weights of an unmodified {network.name}"
         ) from None
@@ -93,7 +109,8 @@ def load_student(path: str | Path) -> Student:
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by key (without `module.`) and the safetensors metadata ({} for `.pth`). Errors: InputError naming the file."""
+    """Tensors by key (without `module.`) and the safetensors metadata ({} for `.pth`). Errors:
+    InputError naming the file."""
     if not path.is_file():
         raise no_such_file(path)
     try:
@@ -105,15 +122,28 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
-    except Exception as error:  # on a broken file the readers raise nearly anything, struct.error and AssertionError included
+    # on a broken file the readers raise nearly anything, struct.error and AssertionError included
+    except Exception as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise InputError(f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})") from None
-    while isinstance(content, dict) and (nested := next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)):
+        raise InputError(
+            f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})"
+        ) from None
+    while isinstance(content, dict) and (
+        nested := next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
+    ):
         content = content[nested]
     tensors = content.items() if isinstance(content, dict) else ()
-    state = {str(key).removeprefix("module."): value for key, value in tensors if isinstance(value, Tensor)}
+    state = {
+        str(key).removeprefix("module."): value
+        for key, value in tensors
+        if isinstance(value, Tensor)
+    }
     if not state:
         raise InputError(f"{path}: holds no tensors by name; a state dict of a network is needed")
-    if any(tensor.numel() > path.stat().st_size for tensor in state.values()):  # views that repeat a small storage
-        raise InputError(f"{path}: holds tensors larger than itself, as no weight file does; use weights of an unmodified network")
+    if any(
+        tensor.numel() > path.stat().st_size for tensor in state.values()
+    ):  # views that repeat a small storage
+        raise InputError(
+            f"{path}: holds tensors larger than itself, as no weight file does; use weights of an unmodified network"
+        )
     return state, {}

@@ -1,4 +1,5 @@
-"""RFDN as published with IBSD: residual feature distillation (Liu et al., ECCV Workshops 2020) with contrast-aware attention."""
+"""RFDN as published with IBSD: residual feature distillation (Liu et al., ECCV Workshops 2020) with
+contrast-aware attention."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.chain_nodes import check_width
 from ibsd.students.facts import Facts
 from ibsd.students.imdn import SLOPE, ContrastAwareAttention, conv
+from ibsd.students.layers import check_width
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import Scale
 
@@ -19,7 +20,8 @@ RUN = (1, 2, 3, 4, 4, 4)
 
 
 class ResidualDistillationBlock(nn.Module):
-    """RFDB: three times half the channels are distilled by a 1x1 convolution and the rest refined residually; fusion, attention."""
+    """RFDB: three times half the channels are distilled by a 1x1 convolution and the rest refined
+    residually; fusion, attention."""
 
     def __init__(self, width: int, attention: nn.Module) -> None:
         super().__init__()
@@ -32,25 +34,33 @@ class ResidualDistillationBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept = []
-        for distil, refine in ((self.c1_d, self.c1_r), (self.c2_d, self.c2_r), (self.c3_d, self.c3_r)):
+        for distil, refine in (
+            (self.c1_d, self.c1_r),
+            (self.c2_d, self.c2_r),
+            (self.c3_d, self.c3_r),
+        ):
             kept.append(F.leaky_relu(distil(x), SLOPE))
             x = F.leaky_relu(refine(x) + x, SLOPE)
         return self.esa(self.c5(torch.cat((*kept, F.leaky_relu(self.c4(x), SLOPE)), dim=1)))
 
 
 class RFDN(Student):
-    """RFDN of IBSD. 544,386 parameters in the state dict at x4; 162,534 of them, in blocks 5 and 6, never run.
+    """RFDN of IBSD. 544,386 parameters in the state dict at x4; 162,534 of them, in blocks 5 and 6,
+    never run.
 
     Args:
         scale: 2, 3 or 4.
         width: channels of every block, a multiple of 2.
 
-    Source: IBSD's published network: block 4 runs three times, contrast-aware attention stands where the original has ESA.
+    Source: IBSD's published network: block 4 runs three times, contrast-aware attention stands
+    where the original has ESA.
     Nodes: first convolution and the outputs in places 2, 4 and 6. `rfdn-aim` is the original.
     """
 
     name: ClassVar[str] = "rfdn"
-    facts: ClassVar[Facts] = Facts("Liu et al., ECCVW 2020; Zhu et al., TCSVT 2024", "the authors of IBSD")
+    facts: ClassVar[Facts] = Facts(
+        "Liu et al., ECCVW 2020; Zhu et al., TCSVT 2024", "the authors of IBSD"
+    )
 
     def __init__(self, scale: Scale = 4, width: int = 48) -> None:
         super().__init__()
@@ -68,7 +78,9 @@ class RFDN(Student):
         )
         self.fea_conv = conv(3, width)
         for k in range(1, len(RUN) + 1):
-            self.add_module(f"B{k}", ResidualDistillationBlock(width, ContrastAwareAttention(width)))
+            self.add_module(
+                f"B{k}", ResidualDistillationBlock(width, ContrastAwareAttention(width))
+            )
         self.c = nn.Sequential(conv(len(RUN) * width, width, 1), nn.LeakyReLU(SLOPE))
         self.LR_conv = conv(width, width)
         self.upsampler = nn.Sequential(conv(width, 3 * scale**2), nn.PixelShuffle(scale))

@@ -1,4 +1,5 @@
-"""RFDN as its authors entered it in the AIM 2020 challenge, with ESA (Liu et al., ECCV Workshops 2020), state-dict keys as published."""
+"""RFDN as its authors entered it in the AIM 2020 challenge, with ESA (Liu et al., ECCV Workshops
+2020), state-dict keys as published."""
 
 from __future__ import annotations
 
@@ -8,10 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ibsd.students.chain_nodes import check_width, thirds
-from ibsd.students.esa import EXPORTED_SMALLEST_PX, EnhancedSpatialAttention
 from ibsd.students.facts import Facts
 from ibsd.students.imdn import SLOPE, conv
+from ibsd.students.layers import EXPORTED_SMALLEST_PX, EnhancedSpatialAttention, check_width, thirds
 from ibsd.students.rfdn import ResidualDistillationBlock
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import Scale
@@ -25,12 +25,16 @@ class RFDNAIM(Student):
         width: channels of every block, a multiple of 2.
         num_blocks: distillation blocks; the paper's own tables are of width 48 with 6.
 
-    Nodes: first convolution, and the blocks at a third, two thirds and the end (of 4: 1, 3 and 4); ours, as IBSD published none for it.
-    The gates see about 30 pixels far each, on a grid that depends on the size of the image: tiles never equal the whole exactly.
+    Nodes: first convolution, and the blocks at a third, two thirds and the end (of 4: 1, 3 and 4);
+    ours, as IBSD published none for it.
+    The gates see about 30 pixels far each, on a grid that depends on the size of the image: tiles
+    never equal the whole exactly.
     """
 
     name: ClassVar[str] = "rfdn-aim"
-    facts: ClassVar[Facts] = Facts("Liu et al., ECCVW 2020", "github.com/njulj/RFDN", exported_minimum_px=EXPORTED_SMALLEST_PX)
+    facts: ClassVar[Facts] = Facts(
+        "Liu et al., ECCVW 2020", "github.com/njulj/RFDN", exported_minimum_px=EXPORTED_SMALLEST_PX
+    )
 
     def __init__(self, scale: Scale = 4, width: int = 50, num_blocks: int = 4) -> None:
         super().__init__()
@@ -66,7 +70,11 @@ class RFDNAIM(Student):
 
     @staticmethod
     def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        blocks = {int(match[1]) for key in shapes if (match := re.match(r"B(\d+)\.esa\.conv_max\.weight$", key))}
+        blocks = {
+            int(match[1])
+            for key in shapes
+            if (match := re.match(r"B(\d+)\.esa\.conv_max\.weight$", key))
+        }
         first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
         if not first or not last or not blocks or blocks != set(range(1, len(blocks) + 1)):
             return None

@@ -1,4 +1,5 @@
-"""ShuffleMixer: large depthwise kernels, channel splitting and shuffling (Sun et al., NeurIPS 2022), state-dict keys as published."""
+"""ShuffleMixer: large depthwise kernels, channel splitting and shuffling (Sun et al., NeurIPS
+2022), state-dict keys as published."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.chain_nodes import check_width, thirds
 from ibsd.students.facts import Facts
+from ibsd.students.layers import check_width, thirds
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import InputError, Scale
 
@@ -18,7 +19,8 @@ GROUPS = 8
 
 
 class ChannelNorm(nn.Module):
-    """[N, C, H, W]: mean 0 and variance 1 over the channels of each pixel, times a weight per channel."""
+    """[N, C, H, W]: mean 0 and variance 1 over the channels of each pixel, times a weight per
+    channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -34,11 +36,18 @@ class SplitMixing(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         half = width // 2
-        self.fc = nn.Sequential(nn.Conv2d(half, 2 * half, 1), nn.SiLU(), nn.Conv2d(2 * half, half, 1))
+        self.fc = nn.Sequential(
+            nn.Conv2d(half, 2 * half, 1), nn.SiLU(), nn.Conv2d(2 * half, half, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         first, rest = x.chunk(2, dim=1)
-        return torch.cat((self.fc(first), rest), dim=1).unflatten(1, (GROUPS, -1)).transpose(1, 2).flatten(1, 2)
+        return (
+            torch.cat((self.fc(first), rest), dim=1)
+            .unflatten(1, (GROUPS, -1))
+            .transpose(1, 2)
+            .flatten(1, 2)
+        )
 
 
 class ShuffleLayer(nn.Module):
@@ -59,7 +68,9 @@ class MixingBlock(nn.Module):
     def __init__(self, width: int, kernel_size: int) -> None:
         super().__init__()
         self.net = nn.Sequential(ShuffleLayer(width, kernel_size), ShuffleLayer(width, kernel_size))
-        self.conv = nn.Sequential(nn.Conv2d(width, width + 16, 3, padding=1), nn.SiLU(), nn.Conv2d(width + 16, width, 1))
+        self.conv = nn.Sequential(
+            nn.Conv2d(width, width + 16, 3, padding=1), nn.SiLU(), nn.Conv2d(width + 16, width, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.net(x) + x
@@ -67,7 +78,8 @@ class MixingBlock(nn.Module):
 
 
 class ShuffleMixer(Student):
-    """ShuffleMixer. The paper's base network is width 64, kernel 7; its tiny one width 32, kernel 3; both have 5 blocks.
+    """ShuffleMixer. The paper's base network is width 64, kernel 7; its tiny one width 32, kernel
+    3; both have 5 blocks.
 
     Args:
         scale: 2, 3 or 4.
@@ -75,13 +87,16 @@ class ShuffleMixer(Student):
         kernel_size: of the depthwise convolutions, odd.
         num_blocks: mixing blocks.
 
-    Nodes: first convolution, and the blocks at a third, two thirds and the end (of 5: 2, 3 and 5); ours.
+    Nodes: first convolution, and the blocks at a third, two thirds and the end (of 5: 2, 3 and 5);
+    ours.
     """
 
     name: ClassVar[str] = "shufflemixer"
     facts: ClassVar[Facts] = Facts("Sun et al., NeurIPS 2022", "github.com/sunny2109/ShuffleMixer")
 
-    def __init__(self, scale: Scale = 4, width: int = 64, kernel_size: int = 7, num_blocks: int = 5) -> None:
+    def __init__(
+        self, scale: Scale = 4, width: int = 64, kernel_size: int = 7, num_blocks: int = 5
+    ) -> None:
         super().__init__()
         check_scale(scale)
         check_width(self.name, width, 2 * GROUPS)
@@ -101,7 +116,10 @@ class ShuffleMixer(Student):
         )
         self.to_feat = nn.Conv2d(3, width, 3, padding=1, bias=False)
         self.blocks = nn.Sequential(*(MixingBlock(width, kernel_size) for _ in range(num_blocks)))
-        enlarge = [(nn.Conv2d(width, width * step**2, 1), nn.PixelShuffle(step), nn.SiLU()) for step in steps]
+        enlarge = [
+            (nn.Conv2d(width, width * step**2, 1), nn.PixelShuffle(step), nn.SiLU())
+            for step in steps
+        ]
         self.upsapling = nn.Sequential(*(part for parts in enlarge for part in parts))
         self.tail = nn.Conv2d(width, 3, 3, padding=1)
 
@@ -111,15 +129,29 @@ class ShuffleMixer(Student):
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
-        base = F.interpolate(lr, scale_factor=float(self.spec.scale), mode="bilinear", align_corners=False)
+        base = F.interpolate(
+            lr, scale_factor=float(self.spec.scale), mode="bilinear", align_corners=False
+        )
         sr = self.tail(self.upsapling(x)) + base
         return sr, (first, *(outputs[k - 1] for k in self.node_blocks)) if keep_nodes else ()
 
     @staticmethod
     def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        blocks = {int(match[1]) for key in shapes if (match := re.match(r"blocks\.(\d+)\.net\.0\.spatial\.weight$", key))}
-        enlarged, kernel = shapes.get("upsapling.0.weight"), shapes.get("blocks.0.net.0.spatial.weight")
+        blocks = {
+            int(match[1])
+            for key in shapes
+            if (match := re.match(r"blocks\.(\d+)\.net\.0\.spatial\.weight$", key))
+        }
+        enlarged, kernel = (
+            shapes.get("upsapling.0.weight"),
+            shapes.get("blocks.0.net.0.spatial.weight"),
+        )
         if not enlarged or not kernel or blocks != set(range(len(blocks))):
             return None
         scale = 4 if "upsapling.3.weight" in shapes else round((enlarged[0] / enlarged[1]) ** 0.5)
-        return {"scale": scale, "width": kernel[0], "kernel_size": kernel[-1], "num_blocks": len(blocks)}
+        return {
+            "scale": scale,
+            "width": kernel[0],
+            "kernel_size": kernel[-1],
+            "num_blocks": len(blocks),
+        }

@@ -1,6 +1,8 @@
-"""SPAN: swift parameter-free attention (Wan et al., CVPR Workshops 2024), state-dict keys as published.
+"""SPAN: swift parameter-free attention (Wan et al., CVPR Workshops 2024), state-dict keys as
+published.
 
-A network of plain 3x3 convolutions. The authors train each as the sum of two branches and merge them for inference; `branches` chooses.
+A network of plain 3x3 convolutions. The authors train each as the sum of two branches and merge
+them for inference; `branches` chooses.
 """
 
 from __future__ import annotations
@@ -11,22 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.chain_nodes import check_width
 from ibsd.students.facts import Facts
+from ibsd.students.layers import check_width
 from ibsd.students.student import Student, StudentSpec, check_scale
 from ibsd.types import Scale
 
 NUM_BLOCKS = 6
 RANGE = 255.0
 MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K, in [0, 1]. The network sees (lr - MEAN) * RANGE and gives SR in [0, 1], as published."""
+"""Of DIV2K, in [0, 1]. The network sees (lr - MEAN) * RANGE and gives SR in [0, 1], as
+published."""
 
 
 class MergeableConv(nn.Module):
-    """A 3x3 convolution `eval_conv`, or with `branches` the sum of a 1x1 convolution and a chain of 1x1, 3x3 and 1x1 ones.
+    """A 3x3 convolution `eval_conv`, or with `branches` the sum of a 1x1 convolution and a chain of
+    1x1, 3x3 and 1x1 ones.
 
-    The branches are linear, so forward merges them into one kernel, through which their gradients flow, and convolves once. `eval_conv` is
-    then their copy for whoever reads the file: it is brought up to date whenever the state dict is taken, and has no gradient.
+    The branches are linear, so forward merges them into one kernel, through which their gradients
+    flow, and convolves once. `eval_conv` is then their copy for whoever reads the file: it is
+    brought up to date whenever the state dict is taken, and has no gradient.
     """
 
     def __init__(self, inputs: int, outputs: int, branches: bool) -> None:
@@ -36,7 +41,11 @@ class MergeableConv(nn.Module):
         if branches:
             self.sk = nn.Conv2d(inputs, outputs, 1)
             wide_in, wide_out = 2 * inputs, 2 * outputs
-            self.conv = nn.Sequential(nn.Conv2d(inputs, wide_in, 1), nn.Conv2d(wide_in, wide_out, 3), nn.Conv2d(wide_out, outputs, 1))
+            self.conv = nn.Sequential(
+                nn.Conv2d(inputs, wide_in, 1),
+                nn.Conv2d(wide_in, wide_out, 3),
+                nn.Conv2d(wide_out, outputs, 1),
+            )
             self.eval_conv.requires_grad_(False)
             self.register_state_dict_pre_hook(bring_up_to_date)
 
@@ -59,7 +68,8 @@ def bring_up_to_date(module: MergeableConv, prefix: str, keep_vars: bool) -> Non
 
 
 class AttentionBlock(nn.Module):
-    """SPAB: three convolutions; the gate is a symmetric function of their result, without parameters."""
+    """SPAB: three convolutions; the gate is a symmetric function of their result, without
+    parameters."""
 
     def __init__(self, width: int, branches: bool) -> None:
         super().__init__()
@@ -73,13 +83,14 @@ class AttentionBlock(nn.Module):
 
 
 class SPAN(Student):
-    """SPAN. x4 has 498,208 parameters at the paper's width 52, merged; the authors' files are of 48 and 52 channels with branches.
+    """SPAN. x4 has 498,208 parameters at the paper's width 52, merged; the authors' files are of 48
+    and 52 channels with branches.
 
     Args:
         scale: 2, 3 or 4.
         width: channels.
-        branches: train as the authors do, with two branches to each convolution (2,621,964 parameters at x4 while training);
-            `merged` then gives the network that ships.
+        branches: train as the authors do, with two branches to each convolution (2,621,964
+            parameters at x4 while training); `merged` then gives the network that ships.
 
     Nodes: first convolution and blocks 2, 4 and 6; ours.
     """
@@ -108,7 +119,9 @@ class SPAN(Student):
             self.add_module(f"block_{k}", AttentionBlock(width, branches))
         self.conv_cat = nn.Conv2d(4 * width, width, 1)
         self.conv_2 = MergeableConv(width, width, branches)
-        self.upsampler = nn.Sequential(nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        self.upsampler = nn.Sequential(
+            nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+        )
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         first = x = self.conv_1((lr - self.mean) * RANGE)
@@ -116,13 +129,17 @@ class SPAN(Student):
         for k in range(1, NUM_BLOCKS + 1):
             x, early = self.get_submodule(f"block_{k}")(x)
             outputs.append(x)
-        sr = self.upsampler(self.conv_cat(torch.cat((first, self.conv_2(x), outputs[0], early), dim=1)))
+        sr = self.upsampler(
+            self.conv_cat(torch.cat((first, self.conv_2(x), outputs[0], early), dim=1))
+        )
         return sr, (first, outputs[1], outputs[3], outputs[5]) if keep_nodes else ()
 
     def merged(self) -> SPAN:
         """The same function without branches, in eval mode."""
         plain = SPAN(self.spec.scale, self.spec.options["width"])
-        plain.load_state_dict({key: value for key, value in self.state_dict().items() if key in plain.state_dict()})
+        plain.load_state_dict(
+            {key: value for key, value in self.state_dict().items() if key in plain.state_dict()}
+        )
         return plain.to(self.conv_cat.weight).eval()
 
     @staticmethod
@@ -130,4 +147,8 @@ class SPAN(Student):
         first, last = shapes.get("conv_1.eval_conv.weight"), shapes.get("upsampler.0.weight")
         if not first or not last or "block_1.c1_r.eval_conv.weight" not in shapes:
             return None
-        return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "branches": "conv_1.sk.weight" in shapes}
+        return {
+            "scale": round((last[0] / 3) ** 0.5),
+            "width": first[0],
+            "branches": "conv_1.sk.weight" in shapes,
+        }

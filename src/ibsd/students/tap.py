@@ -1,4 +1,5 @@
-"""Any network as a student: the outputs of submodules, by name, are the nodes of its Markov chain."""
+"""Any network as a student: the outputs of submodules, by name, are the nodes of its Markov
+chain."""
 
 from __future__ import annotations
 
@@ -25,21 +26,26 @@ def tap(
     minimum_size_px: int = 1,
     receptive_field_px: int = 32,
 ) -> Tapped:
-    """`module` as a student, for every objective, the trainer, `ibsd.upscale` and `ibsd.evaluation.evaluate`.
+    """`module` as a student, for every objective, the trainer, `ibsd.upscale` and
+    `ibsd.evaluation.evaluate`.
 
     Args:
-        module: any network [N, 3, H, W] in [0, 1] -> [N, 3, sH, sW]. It is not changed, and trained in place: after training its weights are
-            the last step's, and `trainer.average.student.module` is a copy with the averaged ones.
-        nodes: submodule names as `module.named_modules()` gives them, earliest first, such as ["head", "body.3", "body.7"]: their outputs are
-            F0, F1, ..., feature maps of one shape [N, C, h, w]; of a tuple the first. Each must run once in a forward pass. Where a later
+        module: any network [N, 3, H, W] in [0, 1] -> [N, 3, sH, sW]. It is not changed, and trained
+            in place: after training its weights are the last step's, and
+            `trainer.average.student.module` is a copy with the averaged ones.
+        nodes: submodule names as `module.named_modules()` gives them, earliest first, such as
+            ["head", "body.3", "body.7"]: their outputs are F0, F1, ..., feature maps of one shape
+            [N, C, h, w]; of a tuple the first. Each must run once in a forward pass. Where a later
             module works in place on a node's output, the node is what that leaves.
         scale: 2, 3 or 4; found out if not given.
         minimum_size_px: smallest LR side the network takes; smaller inputs are padded and cropped.
         receptive_field_px: how far tiles overlap when large pictures are upscaled.
 
-    The network runs once, in eval mode without gradients, on a grey picture. The keys of the state dict are the module's own.
+    The network runs once, in eval mode without gradients, on a grey picture. The keys of the state
+    dict are the module's own.
 
-    Errors: InputError (a ValueError) for names that are not there (with near ones), nodes of unequal shape (all named), out of order, or that do not
+    Errors: InputError (a ValueError) for names that are not there (with near ones), nodes of
+    unequal shape (all named), out of order, or that do not
     run once each, and for a network that gives no picture of `scale` times the size.
 
     Example: `ibsd.tap(net, ["head", "body.3", "body.7"]).trace(lr).nodes` are three feature maps.
@@ -53,7 +59,12 @@ class Tapped(Student):
     name: ClassVar[str] = "tapped"
 
     def __init__(
-        self, module: nn.Module, nodes: tuple[str, ...], scale: Scale | None, minimum_size_px: int, receptive_field_px: int
+        self,
+        module: nn.Module,
+        nodes: tuple[str, ...],
+        scale: Scale | None,
+        minimum_size_px: int,
+        receptive_field_px: int,
     ) -> None:
         super().__init__()
         check_names(module, nodes)
@@ -69,9 +80,15 @@ class Tapped(Student):
                     "it must take RGB of any size from minimum_size_px"
                 ) from error
         found = sr.shape[-1] // lr.shape[-1]
-        if sr.dim() != 4 or sr.shape != (1, 3, found * lr.shape[-2], found * lr.shape[-1]) or scale not in (None, found):
+        if (
+            sr.dim() != 4
+            or sr.shape != (1, 3, found * lr.shape[-2], found * lr.shape[-1])
+            or scale not in (None, found)
+        ):
             wanted = f"{scale} times" if scale else "2, 3 or 4 times"
-            raise InputError(f"tap: {called(module)} turns {list(lr.shape)} into {list(sr.shape)}, which is not RGB of {wanted} the size")
+            raise InputError(
+                f"tap: {called(module)} turns {list(lr.shape)} into {list(sr.shape)}, which is not RGB of {wanted} the size"
+            )
         self.spec = StudentSpec(
             name=self.name,
             scale=check_scale(found),
@@ -86,7 +103,10 @@ class Tapped(Student):
         if not keep_nodes:
             return self.checked_picture(self.module(lr)), ()
         seen: list[tuple[str, Any]] = []
-        handles = [self.module.get_submodule(name).register_forward_hook(keeper(name, seen)) for name in self.node_names]
+        handles = [
+            self.module.get_submodule(name).register_forward_hook(keeper(name, seen))
+            for name in self.node_names
+        ]
         try:
             sr = self.module(lr)
         finally:
@@ -105,8 +125,9 @@ class Tapped(Student):
     def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
         return None  # only its author's code can build it
 
-    # The keys are the module's own, so that files load into the network without ibsd. A running average of weights averages every value there
-    # is, so whole numbers (counters of batch norm, tables of positions) travel as float64, which holds them exactly and loads into them again.
+    # The keys are the module's own, so that files load into the network without ibsd. A running
+    # average of weights averages every value there is, so whole numbers (counters of batch norm,
+    # tables of positions) travel as float64, which holds them exactly and loads into them again.
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state = self.module.state_dict(*args, **kwargs)
@@ -133,10 +154,16 @@ def check_names(module: nn.Module, nodes: Sequence[str]) -> None:
     for name in nodes:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are: {', '.join(known[:12])}"
+            hint = (
+                f"did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else f"there are: {', '.join(known[:12])}"
+            )
             raise InputError(f"tap: {called(module)} has no submodule {name!r}; {hint}")
     if len(set(nodes)) < 2 or len(set(nodes)) < len(nodes):
-        raise InputError(f"tap: nodes is {list(nodes)}; name at least two different submodules, earliest first")
+        raise InputError(
+            f"tap: nodes is {list(nodes)}; name at least two different submodules, earliest first"
+        )
 
 
 def checked_nodes(names: Sequence[str], seen: Sequence[tuple[str, Any]]) -> tuple[Tensor, ...]:
@@ -144,12 +171,16 @@ def checked_nodes(names: Sequence[str], seen: Sequence[tuple[str, Any]]) -> tupl
     order = [name for name, _ in seen]
     for name in names:
         if order.count(name) != 1:
-            raise InputError(f"tap: {name!r} runs {order.count(name)} times in a forward pass; name a submodule that runs once")
+            raise InputError(
+                f"tap: {name!r} runs {order.count(name)} times in a forward pass; name a submodule that runs once"
+            )
     if order != list(names):
         raise InputError(f"tap: nodes run in the order {order}; name them so")
     for name, output in seen:
         if not isinstance(output, Tensor) or output.dim() != 4:
-            what = list(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+            what = (
+                list(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+            )
             raise InputError(f"tap: {name!r} gives {what}; a node is a feature map [N, C, h, w]")
     if len({output.shape for _, output in seen}) > 1:
         shapes = ", ".join(f"{name!r} {list(output.shape)}" for name, output in seen)
@@ -159,7 +190,10 @@ def checked_nodes(names: Sequence[str], seen: Sequence[tuple[str, Any]]) -> tupl
 
 def picture_for(module: nn.Module, size_px: int) -> Tensor:
     """A grey picture where the module's parameters are, of their type."""
-    like = next((parameter for parameter in module.parameters() if parameter.is_floating_point()), torch.zeros(()))
+    like = next(
+        (parameter for parameter in module.parameters() if parameter.is_floating_point()),
+        torch.zeros(()),
+    )
     return torch.full((1, 3, size_px, size_px), 0.5, dtype=like.dtype, device=like.device)
 
 

@@ -1,7 +1,9 @@
-"""What a weight file claims, checked against the size that it has, before anything is allocated by its word.
+"""What a weight file claims, checked against the size that it has, before anything is allocated by
+its word.
 
-Both kinds of file begin by announcing sizes. A safetensors header is JSON with shapes and byte ranges; a `.pth` is a zip archive (before torch
-1.6 a pickle stream) whose storages are allocated as announced. Nothing here executes or unpickles: opcodes are only looked at.
+Both kinds of file begin by announcing sizes. A safetensors header is JSON with shapes and byte
+ranges; a `.pth` is a zip archive (before torch 1.6 a pickle stream) whose storages are allocated as
+announced. Nothing here executes or unpickles: opcodes are only looked at.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ _INTEGERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG")
 
 
 def check_weight_file(path: Path) -> None:
-    """Errors: InputError for a file that is cut short, or that claims more than it holds; other faults are for its reader."""
+    """Errors: InputError for a file that is cut short, or that claims more than it holds; other
+    faults are for its reader."""
     if path.suffix == ".safetensors":
         check_safetensors(path)
     elif zipfile.is_zipfile(path):
@@ -36,27 +39,38 @@ def check_weight_file(path: Path) -> None:
 
 
 def check_safetensors(path: Path) -> None:
-    """The header is of a sane size, and every tensor's bytes lie in the file, as many as its shape needs."""
+    """The header is of a sane size, and every tensor's bytes lie in the file, as many as its shape
+    needs."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, LARGEST_HEADER_BYTES):
-            raise refused(path, f"its header is said to have {length:,} bytes, and the file has {size:,}")
+            raise refused(
+                path, f"its header is said to have {length:,} bytes, and the file has {size:,}"
+            )
         header = file.read(length)
     try:
-        tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+        tensors = {
+            name: entry for name, entry in json.loads(header).items() if name != "__metadata__"
+        }
         for name, entry in tensors.items():
             shape, (begin, end) = entry["shape"], entry["data_offsets"]
-            if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)) or entry["dtype"] not in WIDTHS:
+            if (
+                not all(type(number) is int and number >= 0 for number in (*shape, begin, end))
+                or entry["dtype"] not in WIDTHS
+            ):
                 raise refused(path, f"its entry {name[:60]!r} is no tensor")
             if end > size - 8 - length or math.prod(shape) * WIDTHS[entry["dtype"]] != end - begin:
                 raise refused(
-                    path, f"its tensor {name[:60]!r} is said to be {shape} in bytes {begin:,} to {end:,} of {size - 8 - length:,}"
+                    path,
+                    f"its tensor {name[:60]!r} is said to be {shape} in bytes {begin:,} to {end:,} of {size - 8 - length:,}",
                 )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise refused(path, f"its header is no description of tensors ({type(error).__name__})") from None
+        raise refused(
+            path, f"its header is no description of tensors ({type(error).__name__})"
+        ) from None
 
 
 def check_archive(path: Path) -> None:
@@ -79,23 +93,41 @@ def check_stream(path: Path) -> None:
     value: object = None
     try:
         with open(path, "rb") as file:
-            for _ in range(5):  # magic number, version, machine, content, keys; what follows are the storages
+            for _ in range(
+                5
+            ):  # magic number, version, machine, content, keys; what follows are the storages
                 for opcode, argument, _ in pickletools.genops(file):
-                    if opcode.name == "BINPERSID" and (recent[1] != "TUPLE" or type(value) is not int or value > size):
-                        raise refused(path, f"a storage is said to have {value} elements, and the file has {size:,} bytes")
+                    if opcode.name == "BINPERSID" and (
+                        recent[1] != "TUPLE" or type(value) is not int or value > size
+                    ):
+                        raise refused(
+                            path,
+                            f"a storage is said to have {value} elements, and the file has {size:,} bytes",
+                        )
                     if opcode.name in _INTEGERS:
                         value = argument
-                    elif opcode.name not in ("TUPLE", "NONE", "BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
-                        value = None  # whatever is pushed last is the number of elements, or the file is refused
+                    elif opcode.name not in (
+                        "TUPLE",
+                        "NONE",
+                        "BINPUT",
+                        "LONG_BINPUT",
+                        "PUT",
+                        "MEMOIZE",
+                    ):
+                        # whatever is pushed last is the number of elements, or the file is refused
+                        value = None
                     if opcode.name not in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
                         recent = [recent[1], opcode.name]
     except InputError:
         raise
     except Exception as error:  # pickletools raises nearly anything on what is no pickle
         raise refused(
-            path, f"no weight file, or cut short: {str(error).splitlines()[0][:100] if str(error) else type(error).__name__}"
+            path,
+            f"no weight file, or cut short: {str(error).splitlines()[0][:100] if str(error) else type(error).__name__}",
         ) from None
 
 
 def refused(path: Path, reason: str) -> InputError:
-    return InputError(f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})")
+    return InputError(
+        f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})"
+    )

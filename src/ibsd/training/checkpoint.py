@@ -1,7 +1,9 @@
-"""Checkpoints: directories of safetensors parts plus one JSON, written atomically, checked when read, never holding code.
+"""Checkpoints: directories of safetensors parts plus one JSON, written atomically, checked when
+read, never holding code.
 
-`state` may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB, everything else into `checkpoint.json`, which
-also holds each part's SHA-256; its own stands beside it. A directory gets its final name only when all of it is on the disk.
+`state` may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB,
+everything else into `checkpoint.json`, which also holds each part's SHA-256; its own stands beside
+it. A directory gets its final name only when all of it is on the disk.
 """
 
 from __future__ import annotations
@@ -23,14 +25,18 @@ from torch import Tensor
 from ibsd.types import InputError
 
 FORMAT = 2
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda state: {"processes": 1} | state}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda state: {"processes": 1} | state
+}
 """What makes the state of each earlier format one of the next."""
 PART_BYTES = 15 * 10**6
-"""Tensors per part, so that a part with its header stays under 16 MB; a larger single tensor is flattened and split."""
+"""Tensors per part, so that a part with its header stays under 16 MB; a larger single tensor is
+flattened and split."""
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep`. On failure everything that was there stays."""
+    """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep`. On failure everything
+    that was there stays."""
     tensors: dict[str, Tensor] = {}
     skeleton = _take_apart(state, tensors, "")
     final = folder / f"step-{step:08d}"
@@ -47,7 +53,10 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
         facts = {"format": FORMAT, "step": step, "parts": parts, "state": skeleton}
         content = json.dumps(facts, allow_nan=True).encode()
         _write(partial / "checkpoint.json", content)
-        _write(partial / "checkpoint.json.sha256", f"{hashlib.sha256(content).hexdigest()}  checkpoint.json\n".encode())
+        _write(
+            partial / "checkpoint.json.sha256",
+            f"{hashlib.sha256(content).hexdigest()}  checkpoint.json\n".encode(),
+        )
         if final.exists():  # the same step saved twice
             os.replace(final, partial.with_suffix(".old.partial"))
         os.replace(partial, final)
@@ -66,15 +75,27 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name) and path.is_dir())
+    return sorted(
+        path
+        for path in folder.glob("step-*")
+        if re.fullmatch(r"step-\d{8,}", path.name) and path.is_dir()
+    )
 
 
 def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
-    """(step, state) with tensors on the CPU. Errors: InputError if anything is missing, changed or of another format."""
+    """(step, state) with tensors on the CPU. Errors: InputError if anything is missing, changed or
+    of another format."""
     try:
-        content, digest_file = (path / "checkpoint.json").read_bytes(), path / "checkpoint.json.sha256"
-        if digest_file.is_file() and digest_file.read_text().split()[:1] != [hashlib.sha256(content).hexdigest()]:
-            raise InputError(f"{path / 'checkpoint.json'}: damaged, its checksum does not match; resume from an earlier checkpoint")
+        content, digest_file = (
+            (path / "checkpoint.json").read_bytes(),
+            path / "checkpoint.json.sha256",
+        )
+        if digest_file.is_file() and digest_file.read_text().split()[:1] != [
+            hashlib.sha256(content).hexdigest()
+        ]:
+            raise InputError(
+                f"{path / 'checkpoint.json'}: damaged, its checksum does not match; resume from an earlier checkpoint"
+            )
         facts = json.loads(content)
         version = facts["format"]
         if version != FORMAT and version not in MIGRATIONS:
@@ -85,7 +106,9 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
         for name, digest in facts["parts"].items():
             content = (path / Path(name).name).read_bytes()
             if hashlib.sha256(content).hexdigest() != digest:
-                raise InputError(f"{path / name}: damaged, its checksum does not match; resume from an earlier checkpoint")
+                raise InputError(
+                    f"{path / name}: damaged, its checksum does not match; resume from an earlier checkpoint"
+                )
             tensors |= load(content)
         state = _put_together(facts["state"], tensors)
         for earlier in range(version, FORMAT):
@@ -93,20 +116,33 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
         return facts["step"], state
     except InputError:
         raise
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {error})") from None
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        raise InputError(
+            f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {error})"
+        ) from None
 
 
-def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[int, dict[str, Any]] | None:
-    """The newest checkpoint that is intact, saying which ones were passed over; None if there is none at all."""
+def load_newest(folder: Path, log: Callable[[str], None]) -> tuple[int, dict[str, Any]] | None:
+    """The newest checkpoint that is intact, saying which ones were passed over; None if there is
+    none at all."""
     found = list_checkpoints(folder)
     for path in reversed(found):
         try:
             return load_checkpoint(path)
         except InputError as error:
-            say(f"{error}; trying the one before")
+            log(f"{error}; trying the one before")
     if found:
-        raise InputError(f"{folder}: none of its {len(found)} checkpoints is intact; start again in another run folder")
+        raise InputError(
+            f"{folder}: none of its {len(found)} checkpoints is intact; start again in another run folder"
+        )
     return None
 
 
@@ -126,19 +162,30 @@ def _sync(folder: Path) -> None:
 
 
 def _take_apart(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
-    """JSON for everything but tensors, which go to `tensors` under a running name. Keys keep their type (optimisers count parameters)."""
+    """JSON for everything but tensors, which go to `tensors` under a running name. Keys keep their
+    type (optimisers count parameters)."""
     if isinstance(value, Tensor):
         key = f"{len(tensors):05d}{name}"
         data = value.detach().cpu().contiguous()
-        pieces = [data] if data.nbytes <= PART_BYTES else list(data.flatten().split(PART_BYTES // data.element_size()))
+        pieces = (
+            [data]
+            if data.nbytes <= PART_BYTES
+            else list(data.flatten().split(PART_BYTES // data.element_size()))
+        )
         tensors.update({f"{key}#{k}": piece.clone() for k, piece in enumerate(pieces)})
         keys = [f"{key}#{k}" for k in range(len(pieces))]
         return {"tensor": keys} if len(keys) == 1 else {"pieces": [list(data.shape), keys]}
     if isinstance(value, dict):
-        return {"dict": [[key, _take_apart(item, tensors, f"{name}.{key}")] for key, item in value.items()]}
+        return {
+            "dict": [
+                [key, _take_apart(item, tensors, f"{name}.{key}")] for key, item in value.items()
+            ]
+        }
     if isinstance(value, list | tuple):
         return {"list": [_take_apart(item, tensors, f"{name}.{k}") for k, item in enumerate(value)]}
-    assert value is None or isinstance(value, bool | int | float | str), f"{name}: {type(value)} does not go into a checkpoint"
+    assert value is None or isinstance(value, bool | int | float | str), (
+        f"{name}: {type(value)} does not go into a checkpoint"
+    )
     return {"value": value}
 
 

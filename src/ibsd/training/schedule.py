@@ -14,8 +14,9 @@ from ibsd.types import InputError
 class Schedule:
     """Factor of the learning rate at each update.
 
-    `constant`; `step`: times `gamma` at each of `milestones` (published: halved at 100k, 200k, 300k, 400k); `cosine`: from 1 to
-    `final_factor` over the run. The first `warm_up` updates rise linearly to it.
+    `constant`; `step`: times `gamma` at each of `milestones` (published: halved at 100k, 200k,
+    300k, 400k); `cosine`: from 1 to `final_factor` over the run. The first `warm_up` updates rise
+    linearly to it.
     """
 
     kind: Literal["constant", "step", "cosine"] = "cosine"
@@ -26,7 +27,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.kind not in ("constant", "step", "cosine"):
-            raise InputError(f"schedule: kind is {self.kind!r}; it must be constant, step or cosine")
+            raise InputError(
+                f"schedule: kind is {self.kind!r}; it must be constant, step or cosine"
+            )
 
     def factor(self, step: int, num_steps: int) -> float:
         """For update `step`, counted from 0."""
@@ -34,5 +37,8 @@ class Schedule:
         if self.kind == "step":
             return rise * self.gamma ** sum(step >= milestone for milestone in self.milestones)
         if self.kind == "cosine":
-            return rise * (self.final_factor + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * step / num_steps)))
+            return rise * (
+                self.final_factor
+                + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * step / num_steps))
+            )
         return rise

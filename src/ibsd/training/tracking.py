@@ -1,4 +1,5 @@
-"""Where a run's figures go: JSON lines always, tensorboard events where tensorboardX is installed."""
+"""Where a run's figures go: JSON lines always, tensorboard events where tensorboardX is
+installed."""
 
 from __future__ import annotations
 
@@ -19,12 +20,17 @@ class Tracker(Protocol):
 
 
 class JsonLines:
-    """One JSON object per line: {"step": ..., figures}. Opened at `resumed_step`, lines of later steps are dropped: they will come again."""
+    """One JSON object per line: {"step": ..., figures}. Opened at `resumed_step`, lines of later
+    steps are dropped: they will come again."""
 
     def __init__(self, path: Path, resumed_step: int = 0) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in read_json_lines(path) if line["step"] <= resumed_step] if resumed_step and path.is_file() else []
+        kept = (
+            [line for line in read_json_lines(path) if line["step"] <= resumed_step]
+            if resumed_step and path.is_file()
+            else []
+        )
         partial = path.with_suffix(".partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         os.replace(partial, path)
@@ -53,7 +59,8 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 class TensorBoard:
     """Scalars as tensorboard events, through tensorboardX.
 
-    Not through its SummaryWriter: that one writes in a thread, which dies when the disk is full, whereupon the training waits for it for ever.
+    Not through its SummaryWriter: that one writes in a thread, which dies when the disk is full,
+    whereupon the training waits for it for ever.
     """
 
     SECONDS_BETWEEN_FLUSHES = 30.0
@@ -62,17 +69,24 @@ class TensorBoard:
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto import event_pb2, summary_pb2
 
-        self.events: Any = event_pb2  # made by protobuf when imported, so that no type checker knows what is in them
+        # made by protobuf when imported, so that no type checker knows what is in them
+        self.events: Any = event_pb2
         self.summaries: Any = summary_pb2
         folder.mkdir(parents=True, exist_ok=True)
         self.writer = EventsWriter(str(folder / "events"))
         self.flushed = time.monotonic()
         self.closed = False
         if resumed_step:  # hides what the last session wrote beyond it
-            self.event(resumed_step + 1, session_log=self.events.SessionLog(status=self.events.SessionLog.START))
+            self.event(
+                resumed_step + 1,
+                session_log=self.events.SessionLog(status=self.events.SessionLog.START),
+            )
 
     def write(self, step: int, figures: dict[str, float]) -> None:
-        values = [self.summaries.Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
+        values = [
+            self.summaries.Summary.Value(tag=name, simple_value=value)
+            for name, value in figures.items()
+        ]
         self.event(step, summary=self.summaries.Summary(value=values))
         if time.monotonic() - self.flushed > self.SECONDS_BETWEEN_FLUSHES:
             self.writer.flush()

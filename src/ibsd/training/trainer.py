@@ -1,8 +1,10 @@
-"""The training loop: an objective, a source of patches, and everything that makes a run safe to leave alone.
+"""The training loop: an objective, a source of patches, and everything that makes a run safe to
+leave alone.
 
-One update is `begin_step`, loss, backward, guard, the student's optimiser, the running average, the auxiliary step, `end_step`. After it, in
-this order where due: log, health figures, validation, checkpoint. A checkpoint therefore stands for all that came before it, and a run resumed from
-it goes on bit for bit on the CPU as if it had never stopped.
+One update is `begin_step`, loss, backward, guard, the student's optimiser, the running average, the
+auxiliary step, `end_step`. After it, in this order where due: log, health figures, validation,
+checkpoint. A checkpoint therefore stands for all that came before it, and a run resumed from it
+goes on bit for bit on the CPU as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ import torch
 from torch import Tensor
 
 from ibsd.data.patches import PatchSource
-from ibsd.distillation.masked_steps import skip_where_refused, with_fused
 from ibsd.distillation.objective import Objective
-from ibsd.processes import ALONE, Processes
+from ibsd.distillation.optimizers import skip_where_refused, with_fused
+from ibsd.distributed import ALONE, Processes
 from ibsd.students.ema import WeightAverage
 from ibsd.students.student import Student
 from ibsd.training.checkpoint import load_newest, save_checkpoint
@@ -62,22 +64,29 @@ class Trainer:
         clip_norm: largest norm of the student's gradient; 0 for no clipping.
         precision: `bf16` runs the student under autocast; losses and estimators stay in fp32.
         channels_last: memory format of the student and its inputs.
-        compile_mode: of `torch.compile` for the student: `default`, or `reduce-overhead` with CUDA graphs; empty for none.
-        deferred: the host never waits for the device within a step: a step that the guard refuses is computed and then not taken, by masks on
-            the device, and counted when word of it arrives. Needs an objective that can do so (`Objective.deferrable`) and torch's fused
-            Adam, which differs from the other one in rounding. Default: on CUDA where the objective can; on the CPU there is nothing to wait for.
-        skip_threshold: a step whose loss exceeds this many times the running mean, or is not finite, is skipped and counted.
+        compile_mode: of `torch.compile` for the student: `default`, or `reduce-overhead` with CUDA
+            graphs; empty for none.
+        deferred: the host never waits for the device within a step: a step that the guard refuses
+            is computed and then not taken, by masks on the device, and counted when word of it
+            arrives. Needs an objective that can do so (`Objective.deferrable`) and torch's fused
+            Adam, which differs from the other one in rounding. Default: on CUDA where the objective
+            can; on the CPU there is nothing to wait for.
+        skip_threshold: a step whose loss exceeds this many times the running mean, or is not
+            finite, is skipped and counted.
         max_consecutive_skips: after so many in a row the run stops with a reason.
         checkpoints: folder for checkpoints, or None for none; `keep` newest stay.
-        log_every, figures_every, validate_every, checkpoint_every: in updates; 0 for never (the end always validates and saves).
-        validate: (averaged student, step) -> figures; `primary` among them is the score whose best step is remembered.
+        log_every, diagnostics_every, validate_every, checkpoint_every: in updates; 0 for never (the
+            end always validates and saves).
+        validate: (averaged student, step) -> figures; `primary` among them is the score whose best
+            step is remembered.
         on_best: called with the averaged student and the step when the score is the best so far.
         trackers: where figures go.
-        say: takes sentences for the user: alarms, skips, resumes.
+        log: takes sentences for the user: alarms, skips, resumes.
         on_step: called after every update with (step, latest logged terms); for progress bars.
         stop_requested: asked after every update; a reason ends the run after saving.
-        processes: those that train together, each on its part of every batch (`PatchSource`): gradients, verdicts and figures are averaged, the
-            first one writes checkpoints, `validate` shares the work out itself.
+        processes: those that train together, each on its part of every batch (`PatchSource`):
+            gradients, verdicts and figures are averaged, the first one writes checkpoints,
+            `validate` shares the work out itself.
     """
 
     def __init__(
@@ -100,41 +109,59 @@ class Trainer:
         checkpoints: Path | None = None,
         keep: int = 2,
         log_every: int = 100,
-        figures_every: int = 500,
+        diagnostics_every: int = 500,
         validate_every: int = 1000,
         checkpoint_every: int = 1000,
         validate: Callable[[Student, int], dict[str, float]] | None = None,
         primary: str = "",
         on_best: Callable[[Student, int], None] | None = None,
         trackers: Sequence[Tracker] = (),
-        say: Callable[[str], None] = lambda sentence: None,
+        log: Callable[[str], None] = lambda sentence: None,
         on_step: Callable[[int, dict[str, float]], None] | None = None,
         stop_requested: Callable[[], str | None] = lambda: None,
         processes: Processes = ALONE,
     ) -> None:
         if processes.size > 1 and not objective.joint:
-            raise InputError(f"{type(objective).__name__} cannot be trained by several processes; start one, or take another objective")
+            raise InputError(
+                f"{type(objective).__name__} cannot be trained by several processes; start one, or take another objective"
+            )
         self.processes = objective.processes = processes
         self.objective, self.source, self.num_steps = objective, source, num_steps
         self.learning_rate, self.schedule, self.clip_norm = learning_rate, schedule, clip_norm
-        self.precision, self.compile_mode, self.max_consecutive_skips = precision, compile_mode, max_consecutive_skips
+        self.precision, self.compile_mode, self.max_consecutive_skips = (
+            precision,
+            compile_mode,
+            max_consecutive_skips,
+        )
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.checkpoints, self.keep = checkpoints, keep
-        self.log_every, self.figures_every = log_every, figures_every
+        self.log_every, self.diagnostics_every = log_every, diagnostics_every
         self.validate_every, self.checkpoint_every = validate_every, checkpoint_every
         self.validate, self.primary, self.on_best = validate, primary, on_best
-        self.trackers, self.say, self.on_step, self.stop_requested = trackers, say, on_step, stop_requested
+        self.trackers, self.log, self.on_step, self.stop_requested = (
+            trackers,
+            log,
+            on_step,
+            stop_requested,
+        )
 
         self.student = objective.student.to(memory_format=self.memory_format).train()  # type: ignore[call-overload]
         self.average = WeightAverage(self.student, ema_decay)
         family = torch.optim.AdamW if weight_decay else torch.optim.Adam
-        self.deferred = source.device.type == "cuda" and objective.deferrable if deferred is None else deferred
-        self.optimizer = family(self.student.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=self.deferred or None)
+        self.deferred = (
+            source.device.type == "cuda" and objective.deferrable if deferred is None else deferred
+        )
+        self.optimizer = family(
+            self.student.parameters(),
+            lr=learning_rate,
+            weight_decay=weight_decay,
+            fused=self.deferred or None,
+        )
         if self.deferred:
             objective.defer()
         if compile_mode:  # `run` of this student alone: copies of it drop that
             self.student.run = torch.compile(self.student.run, mode=compile_mode)
-        self.guard = Guard(source.device, skip_threshold, lambda sentence: self.say(sentence))
+        self.guard = Guard(source.device, skip_threshold, lambda sentence: self.log(sentence))
         self.step = 0
         self.best_score, self.best_step = -math.inf, 0
         self.window: dict[str, Tensor] = {}
@@ -142,7 +169,8 @@ class Trainer:
         self.latest: dict[str, float] = {}
         objective.prepare(source)
 
-    # -- one update ---------------------------------------------------------------------------------------------------------
+    # -- one update
+    # ---------------------------------------------------------------------------------------------------------
 
     def update(self) -> Batch:
         """One step: the student learns, then the auxiliary parts. Returns the batch."""
@@ -159,7 +187,9 @@ class Trainer:
         if self.deferred or bool(accepted):
             report.total.backward()
             self.processes.average_gradients(self.student.parameters())
-            norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.clip_norm or math.inf)
+            norm = torch.nn.utils.clip_grad_norm_(
+                self.student.parameters(), self.clip_norm or math.inf
+            )
             accepted = accepted & torch.isfinite(norm)
             if self.deferred or bool(accepted):
                 self.learn(report, accepted)
@@ -180,10 +210,13 @@ class Trainer:
         self.remember(report.terms | auxiliary, mask)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.source.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(
+            self.source.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        )
 
     def remember(self, terms: dict[str, Tensor], mask: Tensor | None) -> None:
-        """Adds to the sums that the next log line divides; on the device, so that nothing waits for the host."""
+        """Adds to the sums that the next log line divides; on the device, so that nothing waits for
+        the host."""
         for name, value in terms.items():
             value = value if mask is None else torch.where(mask, value, 0)
             self.window[name] = self.window[name] + value if name in self.window else value.clone()
@@ -202,21 +235,33 @@ class Trainer:
     def consecutive_skips(self) -> int:
         return self.guard.consecutive
 
-    # -- the run ------------------------------------------------------------------------------------------------------------
+    # -- the run
+    # ------------------------------------------------------------------------------------------------------------
 
     def run(self) -> TrainingResult:
-        """Trains to the end, or until stopped; saves either way. Can be called on a resumed trainer."""
+        """Trains to the end, or until stopped; saves either way. Can be called on a resumed
+        trainer."""
         started = time.perf_counter()
         try:
             reason = self.run_steps()
             self.guard.wait()
-            if self.consecutive_skips < self.max_consecutive_skips:  # a ruined state must not replace a good one
+            if (
+                self.consecutive_skips < self.max_consecutive_skips
+            ):  # a ruined state must not replace a good one
                 self.save()
         finally:
             for tracker in self.trackers:
                 tracker.close()
         seconds = time.perf_counter() - started
-        return TrainingResult(self.step, reason == "finished", reason, self.best_score, self.best_step, self.skipped, seconds)
+        return TrainingResult(
+            self.step,
+            reason == "finished",
+            reason,
+            self.best_score,
+            self.best_step,
+            self.skipped,
+            seconds,
+        )
 
     def run_steps(self) -> str:
         """Updates until the end or a reason to stop, which it returns; "finished" at the end."""
@@ -238,20 +283,26 @@ class Trainer:
         """Log, figures, validation and checkpoint, each where due."""
         ends = self.step == self.num_steps
         if (_due(self.step, self.log_every) or ends) and (steps := int(self.window_steps)):
-            self.latest = self.processes.means({name: float(value) / steps for name, value in self.window.items()})
+            self.latest = self.processes.means(
+                {name: float(value) / steps for name, value in self.window.items()}
+            )
             self.window, self.window_steps = {}, 0
             self.track(
-                {f"term/{name}": value for name, value in self.latest.items()} | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+                {f"term/{name}": value for name, value in self.latest.items()}
+                | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
             )
-        if _due(self.step, self.figures_every):
+        if _due(self.step, self.diagnostics_every):
             with self.autocast():
                 figures = self.processes.means(self.objective.figures(batch))
             sentences = self.objective.alarms(figures)
             self.track(figures | {"alarms": float(len(sentences))})
             for sentence in sentences:
-                self.say(f"step {self.step}: {sentence}")
+                self.log(f"step {self.step}: {sentence}")
         if self.validate and (_due(self.step, self.validate_every) or ends):
-            scores = {name: float(score) for name, score in self.validate(self.average.student, self.step).items()}  # NumPy's too
+            scores = {
+                name: float(score)
+                for name, score in self.validate(self.average.student, self.step).items()
+            }  # NumPy's too
             self.track({f"val/{name}": value for name, value in scores.items()})
             if self.primary and scores[self.primary] > self.best_score:
                 self.best_score, self.best_step = scores[self.primary], self.step
@@ -268,21 +319,24 @@ class Trainer:
         for tracker in self.trackers:
             tracker.write(self.step, figures)
 
-    # -- checkpoints --------------------------------------------------------------------------------------------------------
+    # -- checkpoints
+    # --------------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        if self.checkpoints is not None and self.processes.first:
+        if self.checkpoints is not None and self.processes.is_main:
             save_checkpoint(self.checkpoints, self.step, self.state(), self.keep)
 
     def resume(self) -> bool:
         """Takes up the newest intact checkpoint, if there is one."""
         assert self.checkpoints is not None
-        found = load_newest(self.checkpoints, self.say)
+        found = load_newest(self.checkpoints, self.log)
         if found is None:
             return False
         step, state = found
         if step > self.num_steps:
-            raise InputError(f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.num_steps}; raise num_steps")
+            raise InputError(
+                f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.num_steps}; raise num_steps"
+            )
         if (wrote := state["processes"]) != self.processes.size:
             raise InputError(
                 f"{self.checkpoints}: written by {wrote} processes, and this is a run of {self.processes.size}, which rounds differently; "

@@ -1,4 +1,5 @@
-"""Transparency: opacity made larger, and colours that nobody saw kept from bleeding into those that are seen."""
+"""Transparency: opacity made larger, and colours that nobody saw kept from bleeding into those that
+are seen."""
 
 from __future__ import annotations
 
@@ -8,16 +9,19 @@ from ibsd.types import Scale
 
 LEVELS = 5
 GRID_PX = 2**LEVELS
-"""The filling of a region is that of the whole image only if the region begins at a multiple of this."""
+"""The filling of a region is that of the whole image only if the region begins at a multiple of
+this."""
 REACH_PX = 3 * GRID_PX
 """How far away, at most, a pixel can influence the filling."""
 
 
 def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """[h, w, 3] with the colours where alpha [h, w] is 0 replaced by an average of visible ones near by; all others stay. Float32.
+    """[h, w, 3] with the colours where alpha [h, w] is 0 replaced by an average of visible ones
+    near by; all others stay. Float32.
 
-    Averages over 2x2, 4x4, ... pixels, weighted by alpha, fill what the finer ones leave open (the pull-push of Gortler et al., SIGGRAPH
-    1996), up to `GRID_PX`. What lies farther from anything visible becomes mid-grey, which no network carries that far.
+    Averages over 2x2, 4x4, ... pixels, weighted by alpha, fill what the finer ones leave open (the
+    pull-push of Gortler et al., SIGGRAPH 1996), up to `GRID_PX`. What lies farther from anything
+    visible becomes mid-grey, which no network carries that far.
     """
     hidden = alpha == 0
     if not hidden.any():
@@ -38,17 +42,24 @@ def _filled(rgb: np.ndarray, weight: np.ndarray, levels: int) -> np.ndarray:
 
 
 def _halved(array: np.ndarray) -> np.ndarray:
-    """Means of 2x2 pixels [ceil(h/2), ceil(w/2), c]; those at an odd edge are of the pixels that exist."""
+    """Means of 2x2 pixels [ceil(h/2), ceil(w/2), c]; those at an odd edge are of the pixels that
+    exist."""
     height, width = array.shape[:2]
     padded = np.pad(array, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return (padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2]) * np.float32(0.25)
+    return (
+        padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2]
+    ) * np.float32(0.25)
 
 
 def _doubled(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear interpolation (half-pixel centres, edges repeated) to twice the size, cut to [height, width]."""
+    """Bilinear interpolation (half-pixel centres, edges repeated) to twice the size, cut to
+    [height, width]."""
     for axis, size in ((0, height), (1, width)):
         array = np.moveaxis(array, axis, 0)
-        before, after = np.concatenate((array[:1], array[:-1])), np.concatenate((array[1:], array[-1:]))
+        before, after = (
+            np.concatenate((array[:1], array[:-1])),
+            np.concatenate((array[1:], array[-1:])),
+        )
         near = np.float32(0.75) * array
         out = np.stack((near + np.float32(0.25) * before, near + np.float32(0.25) * after), axis=1)
         array = np.moveaxis(out.reshape(-1, *array.shape[1:])[:size], 0, axis)
@@ -56,7 +67,8 @@ def _doubled(array: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def bicubic_plane(plane: np.ndarray, scale: Scale) -> np.ndarray:
-    """[h, w] -> [sh, sw] float32 by bicubic interpolation as in `ibsd.images.bicubic` (a = -0.75, edges repeated), clamped to [0, 1]."""
+    """[h, w] -> [sh, sw] float32 by bicubic interpolation as in `ibsd.images.rgb.bicubic` (a =
+    -0.75, edges repeated), clamped to [0, 1]."""
     for _ in range(2):
         plane = _cubic_rows(plane, scale).T
     return np.clip(plane, 0, 1)
@@ -69,7 +81,9 @@ def _cubic_rows(plane: np.ndarray, scale: Scale) -> np.ndarray:
         position = (phase + 0.5) / scale - 0.5
         first = int(np.floor(position)) - 1
         out[:, phase] = sum(
-            np.float32(_cubic(position - (first + k))) * padded[3 + first + k : 3 + first + k + len(plane)] for k in range(4)
+            np.float32(_cubic(position - (first + k)))
+            * padded[3 + first + k : 3 + first + k + len(plane)]
+            for k in range(4)
         )
     return out.reshape(-1, plane.shape[1])
 

@@ -1,4 +1,5 @@
-"""A photograph of any size through a network: rows in, rows out, with one row of tiles in memory."""
+"""A photograph of any size through a network: rows in, rows out, with one row of tiles in
+memory."""
 
 from __future__ import annotations
 
@@ -8,14 +9,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ibsd.photographs import Photograph
+from ibsd.images import Photograph
+from ibsd.inference.network import Network
 from ibsd.types import InputError
 from ibsd.upscaling.alpha import GRID_PX, REACH_PX, bicubic_plane, fill_hidden
-from ibsd.upscaling.network import Network
 from ibsd.upscaling.tiling import Mosaic, inner, run_tile, spans
 
 TileSize = int | Literal["auto", "whole"]
-"""Side of a tile in LR pixels. "auto" is the network's own on every machine, so that no result depends on memory; "whole" is no tiles."""
+"""Side of a tile in LR pixels. "auto" is the network's own on every machine, so that no result
+depends on memory; "whole" is no tiles."""
 
 UNKNOWN_REACH_PX = 32
 """Overlap for networks that do not say how far they see."""
@@ -23,8 +25,9 @@ OPACITY_REACH_PX = 2
 """How far bicubic interpolation sees: the least overlap."""
 SMALLEST_TILE_PX = 16
 SMALLEST_PHOTOGRAPH_PX = 8
-"""A photograph with a shorter side is continued by its edges up to this: zeros beyond the border, which a network's convolutions see, would
-outweigh it. A single pixel through the shipped `imdn-x4` came out 57 of 255 levels off (median of 12), continued so 0.2."""
+"""A photograph with a shorter side is continued by its edges up to this: zeros beyond the border,
+which a network's convolutions see, would outweigh it. A single pixel through the shipped `imdn-x4`
+came out 57 of 255 levels off (median of 12), continued so 0.2."""
 
 
 class Tiles(NamedTuple):
@@ -36,15 +39,21 @@ class Tiles(NamedTuple):
 
 
 def tiles_for(tile: TileSize, network: Network) -> Tiles:
-    """The overlap is how far the network sees. One that pools over its input is blended within two thirds of it, and so costs no further
-    tiles: what lies nearer to a tile's edge, where the zeros beyond begin to show, gets no weight.
+    """The overlap is how far the network sees. One that pools over its input is blended within two
+    thirds of it, and so costs no further tiles: what lies nearer to a tile's edge, where the zeros
+    beyond begin to show, gets no weight.
 
-    InputError for an unknown word and for a tile that two overlaps and `SMALLEST_TILE_PX` do not fit into.
+    InputError for an unknown word and for a tile that two overlaps and `SMALLEST_TILE_PX` do not
+    fit into.
     """
     tile_px, overlap_px = _tile_and_overlap(tile, network.receptive_field_px, network.tile_px)
     if not network.pools_globally:
         return Tiles(tile_px, overlap_px, 0)
-    return Tiles(tile_px, overlap_px, min(2 * overlap_px // 3, overlap_px - OPACITY_REACH_PX, (tile_px - 2 * overlap_px) // 2))
+    return Tiles(
+        tile_px,
+        overlap_px,
+        min(2 * overlap_px // 3, overlap_px - OPACITY_REACH_PX, (tile_px - 2 * overlap_px) // 2),
+    )
 
 
 def _tile_and_overlap(tile: TileSize, reach: int | None, own_tile_px: int) -> tuple[int, int]:
@@ -56,7 +65,9 @@ def _tile_and_overlap(tile: TileSize, reach: int | None, own_tile_px: int) -> tu
         overlap = UNKNOWN_REACH_PX if reach is None else reach
         return max(own_tile_px, SMALLEST_TILE_PX + 2 * overlap), overlap
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < SMALLEST_TILE_PX:
-        raise InputError(f'tile is {tile!r}: choose "auto", "whole" or a number of pixels from {SMALLEST_TILE_PX}.')
+        raise InputError(
+            f'tile is {tile!r}: choose "auto", "whole" or a number of pixels from {SMALLEST_TILE_PX}.'
+        )
     if reach is None:
         return tile, min(UNKNOWN_REACH_PX, tile // 4)
     if tile < SMALLEST_TILE_PX + 2 * reach:
@@ -67,24 +78,35 @@ def _tile_and_overlap(tile: TileSize, reach: int | None, own_tile_px: int) -> tu
 
 
 def upscaled_strips(
-    photograph: Photograph, network: Network, tile: TileSize = "auto", on_tile: Callable[[int, int], None] | None = None
+    photograph: Photograph,
+    network: Network,
+    tile: TileSize = "auto",
+    on_tile: Callable[[int, int], None] | None = None,
 ) -> Iterator[np.ndarray]:
-    """The result's rows from the top down, [n, sW, channels] of the photograph's own depth and channels, a row of tiles at a time.
+    """The result's rows from the top down, [n, sW, channels] of the photograph's own depth and
+    channels, a row of tiles at a time.
 
-    A grey photograph stays grey (mean of the result's channels). Opacity goes through bicubic interpolation; before the network sees the
-    colours, those under fully transparent pixels are replaced from visible neighbours, so that they cannot bleed into the visible edge.
-    Values are clamped and rounded, halves to even. `on_tile(done, all)` is called after each tile. InputError as `tiles_for` and
-    `Photograph.read`, and when the network gives another shape than it should, or what is no number.
+    A grey photograph stays grey (mean of the result's channels). Opacity goes through bicubic
+    interpolation; before the network sees the colours, those under fully transparent pixels are
+    replaced from visible neighbours, so that they cannot bleed into the visible edge. Values are
+    clamped and rounded, halves to even. `on_tile(done, all)` is called after each tile. InputError
+    as `tiles_for` and `Photograph.read`, and when the network gives another shape than it should,
+    or what is no number.
     """
     facts, scale = photograph.facts, network.scale
     tile_px, overlap_px, blend_px = tiles_for(tile, network)
-    rows, columns = spans(facts.height, tile_px, overlap_px), spans(facts.width, tile_px, overlap_px)
+    rows, columns = (
+        spans(facts.height, tile_px, overlap_px),
+        spans(facts.width, tile_px, overlap_px),
+    )
     window, mosaic = _Window(photograph), Mosaic(facts.height, facts.width, scale, blend_px)
     done = 0
     for row in rows:
         height, down = min(tile_px, facts.height), mosaic.finished(row, facts.height)
         window.move(row.start, row.start + height)
-        strip = np.empty(((down.stop - down.start) * scale, facts.width * scale, facts.channels), facts.dtype)
+        strip = np.empty(
+            ((down.stop - down.start) * scale, facts.width * scale, facts.channels), facts.dtype
+        )
         for column in columns:
             across = mosaic.finished(column, facts.width)
             lr, alpha = window.tile(row.start, column.start, height, min(tile_px, facts.width))
@@ -99,7 +121,9 @@ def upscaled_strips(
             colours = sr.mean(axis=0, keepdims=True) if facts.grey else sr
             target[..., : len(colours)] = _levels(colours, facts.bits).transpose(1, 2, 0)
             if alpha is not None:
-                target[..., -1] = _levels(inner(bicubic_plane(alpha, scale), down, across, row, column, scale), facts.bits)
+                target[..., -1] = _levels(
+                    inner(bicubic_plane(alpha, scale), down, across, row, column, scale), facts.bits
+                )
             done += 1
             if on_tile:
                 on_tile(done, len(rows) * len(columns))
@@ -115,12 +139,16 @@ def _run(network: Network, lr: np.ndarray) -> np.ndarray:
     top, left = (count // 2 for count in missing)
     around = ((0, 0), (0, 0), (top, missing[0] - top), (left, missing[1] - left))
     sr = run_tile(network, np.pad(lr, around, mode="edge"), network.scale)
-    return sr[..., top * network.scale :, left * network.scale :][..., : height * network.scale, : width * network.scale]
+    return sr[..., top * network.scale :, left * network.scale :][
+        ..., : height * network.scale, : width * network.scale
+    ]
 
 
 def _levels(values: np.ndarray, bits: int) -> np.ndarray:
     """[0, 1] -> whole numbers as float32, clamped, rounded to even."""
-    levels = values.clip(-1, 2) * np.float32(2**bits - 1)  # within what float32 holds; the ends are cut below
+    levels = values.clip(-1, 2) * np.float32(
+        2**bits - 1
+    )  # within what float32 holds; the ends are cut below
     np.rint(levels, out=levels)
     return np.clip(levels, 0, 2**bits - 1, out=levels)
 
@@ -138,11 +166,16 @@ class _Window:
         """Reads and forgets, so that all that the tiles of rows [top, bottom) need is there."""
         first, end = _aligned(top - self.margin_px), min(self.facts.height, bottom + self.margin_px)
         kept = self.rows[first - self.first :]
-        self.rows = np.concatenate((kept, self.photograph.read(end - self.end))) if end > self.end else kept
+        self.rows = (
+            np.concatenate((kept, self.photograph.read(end - self.end))) if end > self.end else kept
+        )
         self.first, self.end = first, end
 
-    def tile(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Colours [1, 3, height, width] and opacity [height, width] in [0, 1]; None for a photograph without."""
+    def tile(
+        self, top: int, left: int, height: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Colours [1, 3, height, width] and opacity [height, width] in [0, 1]; None for a
+        photograph without."""
         part = self._part(top, left, height, width)
         if not self.facts.alpha:
             return self._colours(part), None
@@ -150,9 +183,16 @@ class _Window:
         if alpha.all():
             return self._colours(part), alpha
         above, before = _aligned(top - self.margin_px), _aligned(left - self.margin_px)
-        around = self._part(above, before, top + height + self.margin_px - above, left + width + self.margin_px - before)
+        around = self._part(
+            above,
+            before,
+            top + height + self.margin_px - above,
+            left + width + self.margin_px - before,
+        )
         around = around.astype(np.float32) / np.float32(2**self.facts.bits - 1)
-        filled = fill_hidden(around[..., :-1], around[..., -1])[top - above :, left - before :][:height, :width]
+        filled = fill_hidden(around[..., :-1], around[..., -1])[top - above :, left - before :][
+            :height, :width
+        ]
         return _planes(filled), alpha
 
     def _part(self, top: int, left: int, height: int, width: int) -> np.ndarray:

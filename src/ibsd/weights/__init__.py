@@ -1,4 +1,5 @@
-"""Weights that come with the package: NAME.safetensors beside its model card NAME.md and NAME.json for OpenModelDB. Imports no torch."""
+"""Weights that come with the package: NAME.safetensors beside its model card NAME.md and NAME.json
+for OpenModelDB. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,13 +19,20 @@ SHIPPED = {
 
 
 def named_or_file(weights: str | Path) -> Path:
-    """The file of shipped weights by their name, such as "imdn-x4"; anything else is a path. A file of that name goes first."""
-    return weights_file(str(weights)) if str(weights) in SHIPPED and not Path(weights).exists() else Path(weights)
+    """The file of shipped weights by their name, such as "imdn-x4"; anything else is a path. A file
+    of that name goes first."""
+    return (
+        weights_file(str(weights))
+        if str(weights) in SHIPPED and not Path(weights).exists()
+        else Path(weights)
+    )
 
 
 def no_such_file(path: Path) -> InputError:
     """The error for a weight file that is not there."""
-    return InputError(f"{path}: no such weight file: check the name, or take one that ibsd brings: {', '.join(SHIPPED)}")
+    return InputError(
+        f"{path}: no such weight file: check the name, or take one that ibsd brings: {', '.join(SHIPPED)}"
+    )
 
 
 def weights_file(name: str) -> Path:
@@ -36,5 +44,9 @@ def default_weights(scale: Scale = 4) -> Path:
     for name in SHIPPED:
         if name.endswith(f"-x{scale}"):
             return weights_file(name)
-    there = ", ".join(f"x{one}" for one in sorted({int(name.rpartition("-x")[2]) for name in SHIPPED}))
-    raise InputError(f"ibsd brings no weights for x{scale}, only for {there}: name a file with --weights")
+    there = ", ".join(
+        f"x{one}" for one in sorted({int(name.rpartition("-x")[2]) for name in SHIPPED})
+    )
+    raise InputError(
+        f"ibsd brings no weights for x{scale}, only for {there}: name a file with --weights"
+    )

@@ -1,7 +1,9 @@
-"""The pairwise mean and its gradients by `bound.c`, for fp32 on the CPU, compiled once per machine by whatever C compiler it has.
+"""The pairwise mean and its gradients by `bound.c`, for fp32 on the CPU, compiled once per machine
+by whatever C compiler it has.
 
-The library is kept in the user's cache folder under a name that changes with the source, the compiler and the processor, as it is built for
-exactly the processor that it runs on. Without a compiler, or where compiling fails, `why_not` says so and the eager form stands in.
+The library is kept in the user's cache folder under a name that changes with the source, the
+compiler and the processor, as it is built for exactly the processor that it runs on. Without a
+compiler, or where compiling fails, `why_not` says so and the eager form stands in.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_name("bound.c")
 SOURCE_DIGEST = "5ed4235efdf5c068"
-"""First digits of the source's SHA-256: so the code fingerprint of a run, which reads Python only, changes with it."""
+"""First digits of the source's SHA-256: so the code fingerprint of a run, which reads Python only,
+changes with it."""
 
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
 TIMEOUT_S = 60
@@ -37,7 +40,8 @@ PAIRS_A_THREAD = 1 << 20
 
 
 def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """See `form.pairwise_gain`; fp32 on the CPU, contiguous. The result does not depend on the number of threads.
+    """See `form.pairwise_gain`; fp32 on the CPU, contiguous. The result does not depend on the
+    number of threads.
 
     Extra memory: the gradients, 8 bytes a tile, and 2 kB a thread and sample.
     """
@@ -54,10 +58,13 @@ def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
         pointers = [x.data_ptr() for x in (f, mu, b, *gradients, values, scratch)]
         bound_tiles(*pointers, batch, positions, first, last, scale)
 
-    threads = max(1, min(torch.get_num_threads(), tiles, batch * batch * positions // PAIRS_A_THREAD))
+    threads = max(
+        1, min(torch.get_num_threads(), tiles, batch * batch * positions // PAIRS_A_THREAD)
+    )
     cuts = [tiles * k // threads for k in range(threads + 1)]
     others = [threading.Thread(target=work, args=cuts[k : k + 2]) for k in range(1, threads)]
-    for thread in others:  # ctypes lets go of the interpreter's lock; OpenMP's pool would be a second one beside torch's
+    # ctypes lets go of the interpreter's lock; OpenMP's pool would be a second one beside torch's
+    for thread in others:
         thread.start()
     work(*cuts[:2])
     for thread in others:
@@ -71,13 +78,21 @@ def why_not() -> str:
 
 
 def function() -> Callable[..., None] | None:
-    """`bound_tiles` of the library, compiled where that has not been done yet; None if that is impossible."""
+    """`bound_tiles` of the library, compiled where that has not been done yet; None if that is
+    impossible."""
     return _load()[0]
 
 
 @cache
 def _load() -> tuple[Callable[..., None] | None, str]:
-    compiler = next((path for name in (os.environ.get("CC", ""), "cc", "gcc", "clang") if name and (path := shutil.which(name))), None)
+    compiler = next(
+        (
+            path
+            for name in (os.environ.get("CC", ""), "cc", "gcc", "clang")
+            if name and (path := shutil.which(name))
+        ),
+        None,
+    )
     if compiler is None:
         return None, "there is no C compiler (cc, gcc or clang)"
     try:
@@ -85,7 +100,9 @@ def _load() -> tuple[Callable[..., None] | None, str]:
         path = folder / f"bound-{_key(compiler)}.so"
         with suppress(OSError):  # not there yet, or damaged
             return _declared(ctypes.CDLL(str(path))), ""
-        with tempfile.TemporaryDirectory(dir=folder) as partial:  # several processes may do this at once: the last one's stays
+        with tempfile.TemporaryDirectory(
+            dir=folder
+        ) as partial:  # several processes may do this at once: the last one's stays
             build(compiler, Path(partial) / path.name)
             os.replace(Path(partial) / path.name, path)
         return _declared(ctypes.CDLL(str(path))), ""
@@ -96,24 +113,38 @@ def _load() -> tuple[Callable[..., None] | None, str]:
 
 
 def build(compiler: str, path: Path) -> None:
-    """Compiles the source into `path`. Errors: CalledProcessError with the compiler's words, OSError, TimeoutExpired."""
-    subprocess.run([compiler, *FLAGS, "-o", str(path), str(SOURCE)], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+    """Compiles the source into `path`. Errors: CalledProcessError with the compiler's words,
+    OSError, TimeoutExpired."""
+    subprocess.run(
+        [compiler, *FLAGS, "-o", str(path), str(SOURCE)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
 
 
 def cache_folder() -> Path:
-    """A folder of the user's own, made if need be. It is never a shared temporary one: what lies there gets executed."""
+    """A folder of the user's own, made if need be. It is never a shared temporary one: what lies
+    there gets executed."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ibsd"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def _key(compiler: str) -> str:
-    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S).stdout
+    version = subprocess.run(
+        [compiler, "--version"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+    ).stdout
     processor = [platform.machine(), platform.processor()]
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
-    return hashlib.sha256("\n".join([SOURCE.read_text(), *FLAGS, version, *processor]).encode()).hexdigest()[:16]
+        processor += sorted(
+            {line for line in lines if line.startswith(("flags", "Features", "model name"))}
+        )
+    return hashlib.sha256(
+        "\n".join([SOURCE.read_text(), *FLAGS, version, *processor]).encode()
+    ).hexdigest()[:16]
 
 
 def _declared(library: ctypes.CDLL) -> Callable[..., None]:

@@ -1,4 +1,5 @@
-"""The pairwise mean and its gradients in plain torch operations, chunk by chunk of positions: any device and dtype, no compiler."""
+"""The pairwise mean and its gradients in plain torch operations, chunk by chunk of positions: any
+device and dtype, no compiler."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import torch
 from torch import Tensor
 
 CHUNK_ELEMENTS = 1 << 17
-"""Pairwise differences held at a time: fp32 chunks of half a mebibyte stay in a core's cache, and memory stays linear in the batch
-(to N = 362, where the pairs of one position fill a chunk)."""
+"""Pairwise differences held at a time: fp32 chunks of half a mebibyte stay in a core's cache, and
+memory stays linear in the batch (to N = 362, where the pairs of one position fill a chunk)."""
 
 
 def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:

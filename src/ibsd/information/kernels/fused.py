@@ -1,8 +1,11 @@
-"""The pairwise mean and its gradients as one Triton kernel: every input is read once from memory, every gradient written once.
+"""The pairwise mean and its gradients as one Triton kernel: every input is read once from memory,
+every gradient written once.
 
-A program takes BLOCK positions and keeps ROWS samples of mu and 1/b in registers, one position a lane, while all samples of f pass by; f comes
-from memory once and then from the cache. So sums over samples need no exchange between lanes. More samples than ROWS are taken in turns; each turn
-adds to the gradient of f where the one before, of the same program, has left it. Sums run in a fixed order: no atomics, equal runs repeat.
+A program takes BLOCK positions and keeps ROWS samples of mu and 1/b in registers, one position a
+lane, while all samples of f pass by; f comes from memory once and then from the cache. So sums over
+samples need no exchange between lanes. More samples than ROWS are taken in turns; each turn adds to
+the gradient of f where the one before, of the same program, has left it. Sums run in a fixed order:
+no atomics, equal runs repeat.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ def bound_kernel(
         at = rows[:, None].to(tl.int64) * positions + columns[None, :]
         held = (rows[:, None] < n) & inside[None, :]
         mu = tl.load(mu_at + at, mask=held, other=0.0).to(tl.float32)
-        precision = tl.where(held, 1.0 / tl.load(b_at + at, mask=held, other=1.0).to(tl.float32), 0.0)
+        precision = tl.where(
+            held, 1.0 / tl.load(b_at + at, mask=held, other=1.0).to(tl.float32), 0.0
+        )
         distance = tl.zeros([ROWS, BLOCK], tl.float32)
         signs = tl.zeros([ROWS, BLOCK], tl.float32)
         own = tl.zeros([ROWS, BLOCK], tl.float32)  # mu_n - f_n
@@ -62,7 +67,8 @@ def bound_kernel(
 
 
 def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """See `form.pairwise_gain`; fp32, bf16 or fp16 on CUDA (anywhere under Triton's interpreter), sums in fp32."""
+    """See `form.pairwise_gain`; fp32, bf16 or fp16 on CUDA (anywhere under Triton's interpreter),
+    sums in fp32."""
     batch, positions = f.shape
     gradients = tuple(torch.empty(f.shape, dtype=torch.float32, device=f.device) for _ in range(3))
     programs = triton.cdiv(positions, BLOCK)
@@ -71,7 +77,18 @@ def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
     scale = 1.0 / f.numel()
     kernel: Any = bound_kernel  # no type checker knows what the decorator makes
     kernel[(programs,)](
-        f, mu, b, *gradients, values, batch, positions, scale, ROWS=rows, TURNS=triton.cdiv(batch, rows), BLOCK=BLOCK, num_warps=4
+        f,
+        mu,
+        b,
+        *gradients,
+        values,
+        batch,
+        positions,
+        scale,
+        ROWS=rows,
+        TURNS=triton.cdiv(batch, rows),
+        BLOCK=BLOCK,
+        num_warps=4,
     )
     g_f, g_mu, g_b = gradients
     return values.sum() * scale, (g_f, g_mu, g_b)

@@ -1,0 +1,1 @@
+"""What a student's features still tell: of the degradation, and of each other."""

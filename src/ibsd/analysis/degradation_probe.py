@@ -1,0 +1,370 @@
+"""The degradation probe: can a classifier tell from a student's features by which camera (or
+degradation) a picture was made?
+
+Features that forgot the degradation leave the guess at chance. For each node F0, F1, ...:
+per-channel mean and standard deviation of each crop are standardised, and a linear classifier and a
+small MLP guess the class. Photographs are split into train, val and test, crops of one photograph
+always together; the strength of the L2 penalty is chosen on val, the classifier fitted again on
+train and val with it, and its accuracy read on test (METHOD 8). With few photographs one split says
+little, so every photograph is tested once in a round of folds, and rounds are repeated with other
+splits; the interval allows for their overlap.
+
+    images, labels, groups = ...
+    result = probe({"lr": pixel_statistics(images)} | node_statistics(student, images), labels,
+    groups) result.accuracy["F3"]["linear"].mean
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ibsd.students import Student, create_student
+from ibsd.types import InputError
+
+STRENGTHS = {"linear": (1e-4, 1e-3, 1e-2, 1e-1, 1.0), "mlp": (1e-4, 1e-3, 1e-2)}
+"""L2 penalties that validation chooses from: times half the sum of squared weights, beside the mean
+cross-entropy."""
+
+HIDDEN = 16
+MLP_STEPS = 150
+MLP_LEARNING_RATE = 0.02
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over folds of all rounds with its 95 % interval (corrected resampled t: Nadeau and
+    Bengio, 2003)."""
+
+    mean: float
+    low: float
+    high: float
+    folds: tuple[float, ...]
+    """One figure per fold, rounds one after the other."""
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Accuracies by node and classifier."""
+
+    accuracy: dict[str, dict[str, Estimate]]
+    chance: float
+    """Share of the largest class: what guessing without looking reaches."""
+    num_classes: int
+    num_samples: int
+    num_groups: int
+    folds: int
+    rounds: int
+    seed: int
+
+    def as_table(self) -> dict[str, Any]:
+        """Plain nested dict, for JSON."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def node_statistics(
+    student: Student, images: Tensor | Sequence[Tensor], chunk: int = 16
+) -> dict[str, Tensor]:
+    """Mean and standard deviation of every channel of every node: {"F0": [n, 2C], ...} in fp64.
+
+    Args:
+        student: any; runs in eval mode and in fp32, and is left in the mode it came in.
+        images: [n, 3, h, w] in [0, 1], or n images [3, h, w] of any sizes.
+        chunk: images at a time, where they have one size.
+    """
+    device = next(student.parameters()).device
+    batches = (
+        images.split(chunk)
+        if isinstance(images, Tensor)
+        else [image.unsqueeze(0) for image in images]
+    )
+    found: dict[str, list[Tensor]] = defaultdict(list)
+    training = student.training
+    student.eval()
+    for batch in batches:
+        for k, node in enumerate(student.trace(batch.to(device)).nodes):
+            found[f"F{k}"].append(_moments(node))
+    student.train(training)
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def pixel_statistics(images: Tensor | Sequence[Tensor]) -> Tensor:
+    """The same of the pixels alone, [n, 18] in fp64: mean and deviation of R, G, B and of the sizes
+    of their differences across and down."""
+    rows = []
+    for image in images:
+        across, down = image.diff(dim=-1).abs(), image.diff(dim=-2).abs()
+        rows.append(
+            torch.cat([_moments(part.unsqueeze(0)) for part in (image, across, down)], dim=1)
+        )
+    return torch.cat(rows)
+
+
+def random_student(student: Student, seed: int) -> Student:
+    """The same network with fresh random weights: what the architecture alone gives away."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = create_student(student.spec.name, student.spec.scale, **student.spec.options)
+    return fresh.to(next(student.parameters()).device).eval()
+
+
+def probe_students(
+    students: Mapping[str, Student],
+    images: Tensor,
+    labels: Sequence[int] | Tensor,
+    groups: Sequence[int] | Tensor,
+    seed: int = 0,
+    **options: Any,
+) -> dict[str, ProbeResult]:
+    """`probe` of every student, of the first one's network with random weights ("random"), and of
+    the pixels ("pixels"), on the same folds."""
+    if taken := {"random", "pixels"} & students.keys():
+        raise InputError(
+            f"probe: {', '.join(sorted(taken))} always stands in the result; give the student another name"
+        )
+    everyone = {**students, "random": random_student(next(iter(students.values())), seed)}
+    results = {
+        name: probe(node_statistics(student, images), labels, groups, seed, **options)
+        for name, student in everyone.items()
+    }
+    return results | {
+        "pixels": probe({"lr": pixel_statistics(images)}, labels, groups, seed, **options)
+    }
+
+
+def probe(
+    features: Mapping[str, Tensor],
+    labels: Sequence[int] | Tensor,
+    groups: Sequence[int] | Tensor,
+    seed: int = 0,
+    folds: int = 5,
+    rounds: int = 4,
+    classifiers: Sequence[str] = ("linear", "mlp"),
+) -> ProbeResult:
+    """How well the class is guessed from each set of features.
+
+    Args:
+        features: [n, d] by name, finite.
+        labels: n classes, 0 to K - 1.
+        groups: n photographs; those of one photograph never straddle train, val and test.
+        seed: of splits and of the MLP's initial weights. Equal seeds, groups and labels give equal
+            folds, so results can be paired.
+        folds: parts of the photographs per round: one tests, one validates, the rest train.
+        rounds: how often all photographs are dealt anew.
+        classifiers: of `linear` and `mlp`.
+
+    Errors: InputError for fewer than two classes, fewer groups than folds, or features that do not
+    fit or are not finite.
+    """
+    label, group = torch.as_tensor(labels).long(), torch.as_tensor(groups).long()
+    num_classes = int(label.max()) + 1 if len(label) else 0
+    if len(label.unique()) < 2:
+        raise InputError("probe: there is one class only; a guess needs at least two")
+    if folds < 3 or rounds < 1:
+        raise InputError(
+            f"probe: folds is {folds} and rounds {rounds}; at least 3 and 1 are needed"
+        )
+    for name, values in features.items():
+        if (
+            values.shape[:1] != label.shape
+            or label.shape != group.shape
+            or not bool(values.isfinite().all())
+        ):
+            raise InputError(
+                f"probe: {name} must hold a finite row for each of the {len(label)} labels and {len(group)} groups"
+            )
+    part = torch.cat(
+        [deal(label, group, folds, seed + 1000 * k) for k in range(rounds)]
+    )  # [J, n]: which part each sample is in, per split
+    test = part == 0
+    val = part == 1
+    accuracy: dict[str, dict[str, Estimate]] = {}
+    for name, values in features.items():
+        accuracy[name] = {}
+        for classifier in classifiers:
+            guess = guesses(classifier, values.double(), label, num_classes, test, val, seed)
+            hits = ((guess == label) & test).sum(dim=1) / test.sum(dim=1)
+            accuracy[name][classifier] = estimate(hits.tolist(), 1 / (folds - 1))
+    chance = float(label.bincount().max()) / len(label)
+    return ProbeResult(
+        accuracy, chance, num_classes, len(label), len(group.unique()), folds, rounds, seed
+    )
+
+
+def difference(first: Estimate, second: Estimate, folds: int) -> Estimate:
+    """first - second, paired fold by fold; both from the same photographs, seed, folds and
+    rounds."""
+    return estimate(
+        [a - b for a, b in zip(first.folds, second.folds, strict=True)], 1 / (folds - 1)
+    )
+
+
+def deal(label: Tensor, group: Tensor, folds: int, seed: int) -> Tensor:
+    """[folds, n] of part numbers: row f is the deal turned by f, so every group is tested (part 0)
+    once and validated (part 1) once.
+
+    Groups are shuffled among those with the same classes, so that every part has its share of each
+    class.
+    """
+    signature: dict[int, tuple[int, ...]] = {}
+    for which in group.unique().tolist():
+        signature[which] = tuple(sorted(label[group == which].unique().tolist()))
+    if len(signature) < folds:
+        raise InputError(
+            f"probe: {len(signature)} photographs cannot be dealt into {folds} folds; give more, or lower folds"
+        )
+    shuffled = [
+        list(signature)[k]
+        for k in torch.randperm(
+            len(signature), generator=torch.Generator().manual_seed(seed)
+        ).tolist()
+    ]
+    in_turn = sorted(
+        shuffled, key=lambda which: signature[which]
+    )  # stable: stays shuffled within equal classes
+    part_of = {which: position % folds for position, which in enumerate(in_turn)}
+    part = torch.tensor([part_of[which] for which in group.tolist()])
+    return (part + torch.arange(folds).unsqueeze(1)) % folds
+
+
+def guesses(
+    classifier: str,
+    values: Tensor,
+    label: Tensor,
+    num_classes: int,
+    test: Tensor,
+    val: Tensor,
+    seed: int,
+) -> Tensor:
+    """[J, n] classes guessed in each of J splits, by a classifier whose penalty was chosen on that
+    split's val."""
+    if classifier not in STRENGTHS:
+        raise InputError(
+            f"probe: there is no classifier {classifier!r}; there are: {', '.join(STRENGTHS)}"
+        )
+    fit = {"linear": fit_linear, "mlp": fit_mlp}[classifier]
+    train = ~(test | val)
+    x = standardised(values, train)
+    losses = []
+    for strength in STRENGTHS[classifier]:
+        logits = fit(x, label, num_classes, train, values.new_full((len(test),), strength), seed)
+        losses.append(cross_entropy(logits, label, val))
+    chosen = values.new_tensor(STRENGTHS[classifier])[torch.stack(losses).argmin(dim=0)]
+    return fit(standardised(values, ~test), label, num_classes, ~test, chosen, seed).argmax(dim=-1)
+
+
+def standardised(values: Tensor, known: Tensor) -> Tensor:
+    """[J, n, d]: `values` less their mean and over their deviation among the samples known in each
+    of J splits ([J, n])."""
+    weight = known.to(values.dtype) / known.sum(dim=1, keepdim=True)
+    mean = weight @ values
+    variance = (weight @ values.square() - mean.square()).clamp_min(0)
+    return (values - mean.unsqueeze(1)) / (variance + 1e-12 * (1 + mean.square())).sqrt().unsqueeze(
+        1
+    )
+
+
+def cross_entropy(logits: Tensor, label: Tensor, among: Tensor) -> Tensor:
+    """[J]: mean over the samples `among` ([J, n]) of each of J problems."""
+    loss = F.cross_entropy(logits.transpose(1, 2), label.expand(len(logits), -1), reduction="none")
+    return (loss * among).sum(dim=1) / among.sum(dim=1)
+
+
+def fit_linear(
+    values: Tensor, label: Tensor, num_classes: int, among: Tensor, strength: Tensor, seed: int
+) -> Tensor:
+    """Logits [J, n, K] of J multinomial logistic regressions. The joint problem is convex, so
+    solving all at once changes none of them."""
+    num_problems, _, num_features = values.shape
+    weight = values.new_zeros(num_problems, num_features, num_classes, requires_grad=True)
+    bias = values.new_zeros(num_problems, 1, num_classes, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=150,
+        history_size=20,
+        tolerance_grad=1e-5,
+        tolerance_change=1e-10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = (
+            cross_entropy(values @ weight + bias, label, among)
+            + strength / 2 * weight.square().sum(dim=(1, 2))
+        ).sum()
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[arg-type]
+    return (values @ weight + bias).detach()
+
+
+def fit_mlp(
+    values: Tensor, label: Tensor, num_classes: int, among: Tensor, strength: Tensor, seed: int
+) -> Tensor:
+    """Logits [J, n, K] of J networks with one hidden layer of `HIDDEN` tanh units: full-batch Adam,
+    which keeps the problems apart."""
+    values, strength = values.float(), strength.float()
+    num_problems, _, num_features = values.shape
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randn(num_features, HIDDEN, generator=generator) / math.sqrt(num_features)
+    second = torch.randn(HIDDEN, num_classes, generator=generator) / math.sqrt(HIDDEN)
+    parameters = [
+        start.expand(num_problems, *start.shape).clone().requires_grad_()
+        for start in (first, torch.zeros(1, HIDDEN), second, torch.zeros(1, num_classes))
+    ]
+    optimizer = torch.optim.Adam(parameters, lr=MLP_LEARNING_RATE)
+
+    def logits() -> Tensor:
+        w1, b1, w2, b2 = parameters
+        return torch.tanh(values @ w1 + b1) @ w2 + b2
+
+    with torch.enable_grad():
+        for _ in range(MLP_STEPS):
+            optimizer.zero_grad()
+            penalty = parameters[0].square().sum(dim=(1, 2)) + parameters[2].square().sum(
+                dim=(1, 2)
+            )
+            (cross_entropy(logits(), label, among) + strength / 2 * penalty).sum().backward()
+            optimizer.step()
+    return logits().detach().to(torch.float64)
+
+
+def estimate(figures: Sequence[float], test_to_train: float) -> Estimate:
+    """Mean and 95 % interval of figures from overlapping splits: the variance is raised by n_test /
+    n_train (Nadeau and Bengio)."""
+    values = torch.tensor(figures, dtype=torch.float64)
+    mean = float(values.mean())
+    spread = float(values.std()) * math.sqrt(1 / len(values) + test_to_train)
+    margin = t_quantile(0.975, len(values) - 1) * spread
+    return Estimate(mean, mean - margin, mean + margin, tuple(figures))
+
+
+def t_quantile(probability: float, degrees: int) -> float:
+    """Quantile of Student's t, from the normal's by Hill's expansion: right to 1 % from three
+    degrees of freedom up."""
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / degrees**power for power, term in enumerate(terms))
+
+
+def _moments(node: Tensor) -> Tensor:
+    """[N, C, h, w] -> [N, 2C] on the CPU: means, then population deviations."""
+    node = node.double()
+    return torch.cat((node.mean(dim=(2, 3)), node.std(dim=(2, 3), correction=0)), dim=1).cpu()

@@ -1,0 +1,181 @@
+"""The composition root of `ibsd compare --examine`: from a finished run's work folder to what its
+features give away."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ibsd
+from ibsd.analysis.crops import cut_crops
+from ibsd.analysis.information_probe import cut_patches
+from ibsd.assembly import as_pairs, build_objective, build_student, find_sets
+from ibsd.commands.plan import Comparison
+from ibsd.comparison.code_fingerprint import code_fingerprint
+from ibsd.comparison.examination import Crowd, Examination, examine, probe_all
+from ibsd.comparison.outline import RunName
+from ibsd.comparison.records import RunRecord
+from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS
+from ibsd.comparison.run import AVERAGED, WEIGHT_FILES
+from ibsd.config.comparison import ExamineOptions
+from ibsd.config.run import DataConfig
+from ibsd.data.degraded_patches import find_photographs
+from ibsd.data.families import family
+from ibsd.data.layouts import find_data
+from ibsd.data.pairs import Pair, fingerprint
+from ibsd.data.patches import ImageStack, resident_stacks
+from ibsd.distillation import IBSD
+from ibsd.evaluation.matrix import degraded_pairs
+from ibsd.images.rgb import to_tensor
+from ibsd.inference.torch_backend import chosen_device
+from ibsd.students import load_student
+from ibsd.training.checkpoint import load_newest
+from ibsd.types import InputError, Scale
+
+ROOTS = ("ibsd.analysis.degradation_probe", "ibsd.analysis.information_probe")
+
+
+class Examiner:
+    """Examines the runs of one setting of a comparison."""
+
+    def __init__(self, comparison: Comparison, name: RunName) -> None:
+        self.comparison, self.name = comparison, name
+        self.options = comparison.config.options.examine
+
+    @cached_property
+    def asked(self) -> dict[str, Any]:
+        """What an examination depends on besides the run."""
+        options = {
+            name: value
+            for name, value in asdict(self.options).items()
+            if name not in ("watch", "pairs", "photographs")
+        }
+        code = code_fingerprint(Path(ibsd.__file__).parent, ROOTS)
+        shown = (
+            as_pairs(self.options.photographs)
+            if self.options.photographs
+            else list(self.classes)
+            if self.options.classes
+            else ()
+        )
+        pictures = fingerprint(shown) if self.options.classes else ""
+        ours = {
+            module: digest
+            for module, digest in code.items()
+            if module.startswith("ibsd.evaluation.")
+        }  # the rest is in the run's key
+        return json.loads(json.dumps({"options": options, "pictures": pictures, "code": ours}))
+
+    @cached_property
+    def classes(self) -> dict[Pair, int]:
+        """The pictures of the probe and the class of each."""
+        options, where = self.options, f"{self.comparison.config.path}: compare.examine"
+        config = self.comparison.run_config(self.name)
+        sets = find_data(options.pairs or config.data.pairs, config.student.scale).sets
+        found: dict[Pair, int] = {}
+        for pair in (pair for split in options.splits for pair in getattr(sets, split)):
+            if matching := [
+                k for k, pattern in enumerate(options.classes) if fnmatchcase(pair.name, pattern)
+            ]:
+                if len(matching) > 1:
+                    raise InputError(
+                        f"{where}: {pair.name} matches several of classes; give patterns that exclude each other"
+                    )
+                found[pair] = matching[0]
+        if missing := [
+            pattern for k, pattern in enumerate(options.classes) if k not in found.values()
+        ]:
+            raise InputError(
+                f"{where}: no pair of {' and '.join(options.splits)} is named {missing[0]}; change classes or splits"
+            )
+        return found
+
+    def crowd(self) -> Crowd:
+        """Crops of every pair; of photographs the centre, under every family: pictures that only
+        the degradation tells apart."""
+        if self.options.photographs:
+            return degraded_crowd(self.options, self.comparison.run_config(self.name).student.scale)
+        crops = cut_crops(
+            resident_stacks(list(self.classes))[0], self.options.crops, self.options.crop_px, seed=0
+        )
+        return Crowd(crops.lr, torch.tensor(list(self.classes.values()))[crops.image], crops.image)
+
+    def examine(self, record: RunRecord) -> Examination | None:
+        """None where the run's last checkpoint or weights are no longer in the work folder."""
+        torch.set_num_threads(1)
+        folder = Path(self.comparison.config.options.work) / record.identity.training_key[:16]
+        weights = folder / WEIGHT_FILES[AVERAGED]
+        found = (
+            load_newest(folder / "checkpoints", lambda sentence: None)
+            if weights.is_file()
+            else None
+        )
+        if found is None or found[0] != record.pairing["num_steps"]:
+            return None
+        config, state = self.comparison.run_config(self.name), found[1]
+        device = chosen_device(config.run.device, "run.device")
+        student = build_student(config).to(device)
+        objective = build_objective(config, student)
+        probes = {}
+        if self.options.classes:
+            controls = (
+                {RANDOM_WEIGHTS: build_student(config), PIXELS: None}
+                if self.name.arm == self.comparison.config.options.baseline
+                else {}
+            )
+            probes = probe_all(
+                {"student": load_student(weights).to(device), **controls},
+                self.crowd(),
+                self.options.rounds,
+            )
+        student.load_state_dict(state["student"])
+        if isinstance(objective, IBSD):
+            objective.chain.load_state_dict(state["objective"]["estimators"])
+        if pairs := find_sets(config).train:
+            lr, _ = resident_stacks(pairs)
+        else:
+            lr = degraded_stack(config.data, config.student.scale)
+        patches = cut_patches(lr, self.options.patch_px, self.options.patches)
+        return examine(
+            record.identity.key, self.asked, objective, patches, self.options.fit_steps, probes
+        )
+
+
+def degraded_crowd(options: ExamineOptions, scale: Scale) -> Crowd:
+    photographs = find_photographs(options.photographs)
+    rows = [
+        degraded_pairs(photographs, family(name), scale, options.crop_px * scale)
+        for name in options.classes
+    ]
+    images = torch.cat([to_tensor(lr) for row in rows for _, lr, _ in row])
+    return Crowd(
+        images,
+        torch.arange(len(rows)).repeat_interleave(len(photographs)),
+        torch.arange(len(photographs)).repeat(len(rows)),
+    )
+
+
+def degraded_stack(data: DataConfig, scale: Scale) -> ImageStack:
+    """LR of the training photographs' centres, each under one degradation of the training
+    mixture."""
+    photographs, shares = (
+        find_photographs(data.photographs),
+        torch.tensor(list(data.degradations.values()), dtype=torch.float64),
+    )
+    chosen = torch.multinomial(
+        shares, len(photographs), replacement=True, generator=torch.Generator().manual_seed(0)
+    ).tolist()
+    names = [list(data.degradations)[which] for which in chosen]
+    crops = [
+        to_tensor(degraded_pairs([path], family(name), scale)[0][1])
+        for path, name in zip(photographs, names, strict=True)
+    ]
+    return ImageStack(
+        torch.cat([lr.flatten() for lr in crops]), [(lr.shape[-2], lr.shape[-1]) for lr in crops]
+    )

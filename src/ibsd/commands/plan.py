@@ -1,0 +1,362 @@
+"""The composition root of `ibsd compare`: from a comparison's config to runs that can be made, and
+from their records to results."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import ibsd
+from ibsd.assembly import (
+    as_pairs,
+    build_objective,
+    build_source,
+    build_student,
+    data_seed,
+    find_sets,
+)
+from ibsd.commands.run_record import flat, versions
+from ibsd.comparison.code_fingerprint import code_fingerprint
+from ibsd.comparison.identity import Identity
+from ibsd.comparison.outline import ArmOutline, Outline, RunName, SettingOutline
+from ibsd.comparison.run import Run, TestSet
+from ibsd.comparison.store import Wanted
+from ibsd.config.comparison import CompareConfig
+from ibsd.config.run import Config, ObjectiveConfig, StudentConfig
+from ibsd.data.families import family
+from ibsd.data.layouts import find_data
+from ibsd.data.pairs import (
+    Digests,
+    Pair,
+    PairSets,
+    check_disjoint,
+    check_pairs,
+    digest_pairs,
+    fingerprint,
+)
+from ibsd.distillation.registry import OBJECTIVES
+from ibsd.evaluation.matrix import degraded_pairs
+from ibsd.inference.torch_backend import chosen_device
+from ibsd.students import STUDENTS
+from ibsd.training.schedule import Schedule
+from ibsd.training.trainer import Trainer
+from ibsd.types import InputError
+from ibsd.weights import named_or_file
+
+CADENCE = ("log_every", "diagnostics_every", "validate_every", "checkpoint_every", "keep")
+"""Options of training that move no figure."""
+
+NO_FIGURE = (
+    "ibsd.images.rgb",
+    "ibsd.data.pairs",
+    "ibsd.training.checkpoint",
+    "ibsd.training.tracking",
+    "ibsd.distillation.diagnostics",
+)
+"""Modules that a run passes through and that move no figure: what they read is fingerprinted by its
+pixels, and resuming is exact."""
+
+Log = Callable[[str], None]
+
+
+class Comparison:
+    """A comparison's runs, by name: what each of them is, and how to make it."""
+
+    def __init__(self, config: CompareConfig) -> None:
+        self.config = config
+        self.digests: dict[tuple[Pair, int], Digests] = {}
+        self.built: set[tuple[str, str]] = set()
+        self.names = [
+            RunName(setting, arm, seed)
+            for setting in config.settings
+            for arm in config.arms
+            for seed in config.seeds(setting, arm)
+        ]
+
+    def run_config(self, name: RunName) -> Config:
+        """The config of one run; what an objective draws for itself follows the run's seed."""
+        config = self.config.run_config(*name)
+        if (
+            config.objective.name in OBJECTIVES
+            and "seed" in inspect.signature(OBJECTIVES[config.objective.name]).parameters
+        ):
+            objective = dataclasses.replace(
+                config.objective, options={"seed": name.seed} | config.objective.options
+            )
+            config = dataclasses.replace(config, objective=objective)
+        return config
+
+    def pairs(self, name: RunName) -> tuple[tuple[Pair, ...], dict[str, tuple[Pair, ...]]]:
+        """(pairs to train on, {test set: pairs}), found but not read. A photograph that is yet to
+        be degraded stands for both sides of a pair."""
+        config = self.run_config(name)
+        data = config.data
+        tests = {}
+        for test, content in self.config.tests[name.setting].items():
+            where = f"{self.config.path}: settings.{name.setting}.tests.{test}"
+            if content.photographs:
+                tests[test] = as_pairs(content.photographs)
+                continue
+            if not (folder := content.pairs or data.pairs):
+                raise InputError(f"{where} has no pairs; name a folder in the published layout")
+            sets = find_data(folder, config.student.scale).sets.select(content.select)
+            tests[test] = tuple(pair for split in content.splits for pair in getattr(sets, split))
+            if not tests[test]:
+                what = f"{' and '.join(content.splits)} of {folder} has no pairs named {content.select or '*'}"
+                raise InputError(f"{where}: {what}; change select, splits or pairs")
+        return find_sets(config).train, tests
+
+    def photographs(self, name: RunName) -> tuple[Pair, ...]:
+        """What is degraded to train on."""
+        folder = self.run_config(name).data.photographs
+        return as_pairs(folder) if folder else ()
+
+    def fingerprints(self, name: RunName) -> dict[str, Any]:
+        """Of the pictures, all of which are read and checked: usable, and none of them both trained
+        and scored on."""
+        config = self.run_config(name)
+        (train, tests), photographs = self.pairs(name), self.photographs(name)
+        scored = tuple(dict.fromkeys(pair for pairs in tests.values() for pair in pairs))
+        digests = self.checked(train, config.student.scale, config.data.patch_px) | self.checked(
+            scored, config.student.scale
+        )
+        digests |= self.checked(photographs, config.student.scale)
+        check_disjoint(PairSets((*train, *photographs), (), scored), digests)
+        found: dict[str, Any] = {"train": fingerprint(train, digests), "tests": {}}
+        for test, pairs in tests.items():
+            content, digest = self.config.tests[name.setting][test], fingerprint(pairs, digests)
+            rows = {
+                row: f"{each} at {content.crop_px} px of {digest}"
+                for row, each in content.rows(test).items()
+            }
+            found["tests"] |= rows | {test: json.dumps(list(rows.values())) if rows else digest}
+        if photographs:
+            found["train"] = [found["train"], fingerprint(photographs, digests)]
+        return found
+
+    def checked(self, pairs: Sequence[Pair], scale: int, *smallest: int) -> dict[Pair, Digests]:
+        """Digests of the pairs, each read once. Photographs that stand for both sides of a pair are
+        of no scale."""
+        new = [pair for pair in pairs if (pair, scale) not in self.digests]
+        photographs = [pair for pair in new if pair.lr == pair.hr]
+        found = check_pairs(
+            [pair for pair in new if pair.lr != pair.hr], scale, *smallest
+        ) | digest_pairs(photographs)
+        self.digests |= {(pair, scale): digests for pair, digests in found.items()}
+        return {pair: self.digests[pair, scale] for pair in pairs}
+
+    def check_objective(self, name: RunName) -> None:
+        """Builds the run's network and objective once for each setting and arm, so that whatever
+        they refuse is said before any run."""
+        if (name.setting, name.arm) not in self.built:
+            config = self.run_config(name)
+            try:
+                build_objective(config, build_student(config))
+            except InputError as error:
+                raise InputError(
+                    f"{self.config.path}: setting {name.setting}, arm {name.arm}: {error}"
+                ) from None
+            self.built.add((name.setting, name.arm))
+
+    def wanted(self, name: RunName, with_data: bool = True) -> Wanted:
+        """What the run is, and the defaults of its options; without data where no picture shall be
+        looked at."""
+        self.check_objective(name)
+        config, lpips = self.run_config(name), self.config.options.lpips
+        facts = {"training": training_facts(config), "scoring": {"lpips": lpips}}
+        kinds = (
+            bool(config.data.photographs),
+            any(content.photographs for content in self.config.tests[name.setting].values()),
+        )
+        default = Config(
+            student=StudentConfig(config.student.name, config.student.scale),
+            objective=ObjectiveConfig(config.objective.name),
+        )
+        data = self.fingerprints(name) if with_data else None
+        identity = Identity(
+            *name,
+            config=facts,
+            code=run_code(config.student.name, config.objective.name, lpips, *kinds),
+            data=data,
+        )
+        return Wanted(identity, training_facts(default) | {"lpips": False})
+
+    def run(self, name: RunName, identity: Identity) -> Run:
+        """The run, ready to be made."""
+        config = self.run_config(name)
+        train, tests = self.pairs(name)
+        sets: dict[str, TestSet] = {}
+        for test, pairs in tests.items():
+            content = self.config.tests[name.setting][test]
+            photographs = [pair.hr for pair in pairs]
+            rows = {
+                row: TestSet(
+                    content.role,
+                    tuple(
+                        degraded_pairs(
+                            photographs, family(each), config.student.scale, content.crop_px
+                        )
+                    ),
+                )
+                for row, each in content.rows(test).items()
+            }
+            sets |= rows | {
+                test: TestSet(content.role, parts=tuple(rows))
+                if rows
+                else TestSet(content.role, pairs)
+            }
+        return Run(
+            identity=identity,
+            factory=partial(build_trainer, config, train, self.marks(name.setting)),
+            tests=sets,
+            lpips=self.config.options.lpips,
+            facts=versions(),
+            threads=config.run.threads or 1,
+        )
+
+    def marks(self, setting: str) -> tuple[int, ...]:
+        """Lengths of all arms' schedules: where the batches of a longer one are compared with those
+        of a shorter."""
+        seed = self.config.options.seeds[0]
+        return tuple(
+            sorted(
+                {
+                    self.config.run_config(setting, arm, seed).training.num_steps
+                    for arm in self.config.arms
+                }
+            )
+        )
+
+    def outline(self) -> Outline:
+        config, options = self.config, self.config.options
+        settings = {}
+        for name, setting in config.settings.items():
+            parts = {
+                row: test
+                for test, content in config.tests[name].items()
+                for row in content.rows(test)
+            }
+            roles = {test: content.role for test, content in config.tests[name].items()}
+            roles |= {part: roles[test] for part, test in parts.items()}
+            settings[name] = SettingOutline(setting.title or name, setting.note, roles, parts)
+        arms = {
+            name: ArmOutline(arm.title or name, arm.role, self.what(name))
+            for name, arm in config.arms.items()
+        }
+        pictures = "photographs" if "photographs" in config.base.get("data", {}) else "pairs"
+        command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.{pictures}=FOLDER"
+        return Outline(
+            options.title,
+            command,
+            options.baseline,
+            options.primary,
+            tuple(self.names),
+            settings,
+            arms,
+        )
+
+    def what(self, arm: str) -> str:
+        """The options of an arm, as text."""
+        overrides = {
+            key.removeprefix("objective.options."): value
+            for key, value in flat(self.config.arm_overrides(arm)).items()
+        }
+        if (factor := self.config.arms[arm].steps_factor) != 1:
+            overrides["training.num_steps"] = f"{factor:g} times as many"
+        if offset := self.config.arms[arm].data_seed_offset:
+            overrides["run.data_seed"] = f"seed + {offset}"
+        return ", ".join(f"{key}={value}" for key, value in overrides.items())
+
+
+def build_trainer(
+    config: Config, pairs: Sequence[Pair], marks: Sequence[int], checkpoints: Path
+) -> Trainer:
+    """The trainer of a run, at its first step."""
+    device = chosen_device(config.run.device, "run.device")
+    student = build_student(config).to(device)
+    objective = build_objective(config, student)
+    source = build_source(config, pairs, device, marks)
+    training = {key: value for key, value in vars(config.training).items() if key != "schedule"}
+    return Trainer(
+        objective,
+        source,
+        checkpoints=checkpoints,
+        schedule=Schedule(**vars(config.training.schedule)),
+        **training,
+    )
+
+
+def training_facts(config: Config) -> dict[str, Any]:
+    """{dotted key: value} of every option that training depends on, defaults included: no paths,
+    pictures or cadences."""
+    student, data, objective, run = config.student, config.data, config.objective, config.run
+    weights = (
+        hashlib.sha256(named_or_file(student.weights).read_bytes()).hexdigest()
+        if student.weights
+        else ""
+    )
+    facts: dict[str, Any] = {
+        "student": {
+            "name": student.name,
+            "scale": student.scale,
+            "options": option_defaults(STUDENTS[student.name]) | student.options,
+            "weights": weights,
+        },
+        "data": {"batch_size": data.batch_size, "patch_px": data.patch_px, "augment": data.augment},
+        "objective": {
+            "name": objective.name,
+            "options": option_defaults(OBJECTIVES[objective.name]) | objective.options,
+        },
+        "training": {
+            key: value
+            for key, value in dataclasses.asdict(config.training).items()
+            if key not in CADENCE
+        },
+        "run": {"seed": run.seed, "data_seed": data_seed(config)},
+    }
+    if data.photographs:
+        shares = [[name, share] for name, share in data.degradations.items()]
+        facts["data"] |= {
+            "degradations": shares,
+            "softness": data.softness,
+            "photograph_share": data.photograph_share if data.pairs else 1,
+        }
+    return json.loads(json.dumps(flat(facts)))
+
+
+def option_defaults(target: type[Any]) -> dict[str, Any]:
+    """{keyword: default} of a class."""
+    parameters = inspect.signature(target).parameters.items()
+    return {
+        name: each.default
+        for name, each in parameters
+        if each.default is not inspect.Parameter.empty and name != "scale"
+    }
+
+
+@cache
+def run_code(
+    student: str, objective: str, lpips: bool, on_photographs: bool, matrix: bool
+) -> dict[str, dict[str, str]]:
+    """Fingerprints of the modules behind a run's training and scoring; of those that degrade
+    photographs where any are."""
+    package = Path(ibsd.__file__).parent
+    training = ("ibsd.training.trainer", "ibsd.training.schedule", "ibsd.data.patches")
+    roots = (
+        STUDENTS[student].__module__,
+        OBJECTIVES[objective].__module__,
+        *training,
+        *["ibsd.data.degraded_patches"] * on_photographs,
+    )
+    scoring = ["ibsd.evaluation.scores", *["ibsd.evaluation.matrix"] * matrix]
+    unused = () if lpips else ("ibsd.metrics.perceptual",)
+    return {
+        "training": code_fingerprint(package, roots, NO_FIGURE),
+        "scoring": code_fingerprint(package, scoring, (*NO_FIGURE, *unused)),
+    }

@@ -1,0 +1,1 @@
+"""Configs: TOML files as frozen dataclasses."""

@@ -1,0 +1,332 @@
+"""A comparison, described in TOML: a base run, settings (which pictures), arms (which objective)
+and seeds.
+
+    [compare]                  # where results go, seeds, baseline, primary figure
+    [base.*]                   # a run config as for `ibsd train`
+    [settings.NAME]            # title, note, overrides of base
+    [settings.NAME.tests.SET]  # pictures to score on
+    [arms.NAME]                # title, role, overrides of base; `like` takes another arm's first
+
+Every combination of setting, arm and seed is one run. A setting's and an arm's overrides are tables
+of a run config: `objective.name`, `training.num_steps` and so on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from ibsd.config.run import Config, build, check, read_table
+from ibsd.data.families import family
+from ibsd.types import InputError
+
+SECTIONS = tuple(each.name for each in fields(Config))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+@dataclass(frozen=True)
+class ExamineOptions:
+    """What `--examine` asks of the features of finished runs. Moves no figure of a run and is part
+    of none's key."""
+
+    watch: tuple[str, ...] = ()
+    """Arms with lambda_mi 0 whose estimators only watch: plain's account. With several, each run
+    takes the first one of its own view."""
+    patch_px: int = 24
+    patches: int = 16
+    """Of each training photograph, for fresh estimators."""
+    fit_steps: int = 3000
+    """Most steps of a fresh fit."""
+    classes: tuple[str, ...] = ()
+    """Patterns of names, one per class that the probe tells apart, such as "Canon*"; no probe below
+    two."""
+    photographs: str = ""
+    """Folder of sharp photographs: `classes` are then families of degradations, under each of which
+    the probe sees every photograph."""
+    pairs: str = ""
+    """Default: the setting's `data.pairs`."""
+    splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
+    """Many photographs tell more than clean ones: see docs/decisions/0013."""
+    crop_px: int = 64
+    crops: int = 2
+    """Of each photograph."""
+    rounds: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("patch_px", "patches", "fit_steps", "crop_px", "crops", "rounds"):
+            value = getattr(self, name)
+            check(f"compare.examine.{name}", value, value > 0, "above 0")
+        check(
+            "compare.examine.classes",
+            list(self.classes),
+            len(self.classes) != 1,
+            "two patterns or more, or none",
+        )
+        for name in self.classes if self.photographs else ():
+            family(name)
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What the comparison is about and where it lies."""
+
+    folder: str
+    """Takes one JSON a run, and the results: to be committed."""
+    work: str = "runs/compare"
+    """Takes checkpoints, logs and weights; may be shared by several comparisons."""
+    title: str = "Comparison"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    baseline: str = "plain"
+    primary: str = "basicsr-y.psnr_y"
+    """Figure named before any test is opened, as protocol.metric, of the averaged weights at the
+    last step."""
+    lpips: bool = False
+    accept_code: tuple[str, ...] = ()
+    """Earlier code declared to give the same figures, as "module@hash"."""
+    page: str = ""
+    """Markdown page to write, with its plot beside it; default results.md in the folder."""
+    remarks: str = ""
+    """Markdown file that the page takes in as it is, for what figures alone do not say."""
+    examine: ExamineOptions = ExamineOptions()
+
+    def __post_init__(self) -> None:
+        check(
+            "compare.seeds",
+            list(self.seeds),
+            bool(self.seeds) and are_seeds(self.seeds),
+            "a list of different whole numbers from 0",
+        )
+        check(
+            "compare.primary",
+            self.primary,
+            self.primary.count(".") == 1,
+            'protocol.metric, such as "basicsr-y.psnr_y"',
+        )
+
+
+def are_seeds(values: Any) -> bool:
+    whole = isinstance(values, list | tuple) and all(
+        type(value) is int and value >= 0 for value in values
+    )
+    return whole and len(set(values)) == len(values)
+
+
+@dataclass(frozen=True)
+class TestConfig:
+    """Pictures to score on: some splits of a folder in the published layout, or photographs under
+    families of degradations."""
+
+    pairs: str = ""
+    """Default: the setting's `data.pairs`."""
+    select: str = ""
+    splits: tuple[Literal["train", "val", "test"], ...] = ("test",)
+    role: Literal["seen", "unseen"] = "unseen"
+    photographs: str = ""
+    """Folder of sharp photographs, in place of pairs: the centre of each is degraded under each
+    family. A row of the degradation matrix each, and a set of their means per photograph."""
+    families: tuple[str, ...] = ()
+    """Of `data/families.py`."""
+    crop_px: int = 256
+
+    def __post_init__(self) -> None:
+        check(
+            "photographs",
+            self.photographs,
+            bool(self.photographs) == bool(self.families),
+            "given together with families",
+        )
+        for name in self.families:
+            family(name)
+        check("crop_px", self.crop_px, self.crop_px >= 64, "at least 64")
+
+    def rows(self, test: str) -> dict[str, str]:
+        """{test set of one family: family}, of the test set called `test`."""
+        return {f"{test}/{name}": name for name in self.families}
+
+
+@dataclass(frozen=True)
+class SettingConfig:
+    """Which pictures are trained and scored on."""
+
+    title: str = ""
+    note: str = ""
+    more_seeds: dict[str, Any] = field(default_factory=dict)
+    """{arm: seeds besides `compare.seeds`}"""
+    tests: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ArmConfig:
+    """What is compared with the baseline."""
+
+    title: str = ""
+    like: str = ""
+    """Another arm whose overrides come first."""
+    role: Literal["treatment", "a/a", "unpaired"] = "treatment"
+    data_seed_offset: int = 0
+    """Added to the seed of the data order: with an A/A arm, another order for each seed."""
+    steps_factor: float = 1.0
+    """Of `training.num_steps`: with a control of equal compute, the measured ratio."""
+
+    def __post_init__(self) -> None:
+        check("steps_factor", self.steps_factor, self.steps_factor > 0, "above 0")
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """A whole comparison."""
+
+    path: Path
+    options: CompareOptions
+    base: dict[str, Any]
+    settings: dict[str, SettingConfig]
+    tests: dict[str, dict[str, TestConfig]]
+    """{setting: {test set: what it holds}}"""
+    arms: dict[str, ArmConfig]
+    overrides: dict[tuple[str, str], dict[str, Any]]
+    """{("settings" or "arms", name): tables of a run config}"""
+
+    def seeds(self, setting: str, arm: str) -> tuple[int, ...]:
+        """Of one arm in one setting."""
+        return (*self.options.seeds, *self.settings[setting].more_seeds.get(arm, ()))
+
+    def run_config(self, setting: str, arm: str, seed: int) -> Config:
+        """The run of one combination. InputError naming setting and arm for whatever a run config
+        refuses."""
+        table = merged(
+            self.base,
+            self.overrides["settings", setting],
+            self.arm_overrides(arm),
+            {"run": {"seed": seed}},
+        )
+        table["run"].pop("folder", None)
+        training, offset = table.setdefault("training", {}), self.arms[arm].data_seed_offset
+        if offset:
+            table["run"]["data_seed"] = seed + offset
+        try:
+            if self.arms[arm].steps_factor != 1:
+                training["num_steps"] = round(
+                    build(Config, table).training.num_steps * self.arms[arm].steps_factor
+                )
+            return build(Config, table)
+        except InputError as error:
+            raise InputError(f"{self.path}: setting {setting}, arm {arm}: {error}") from None
+
+    def arm_overrides(self, arm: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+        """An arm's tables, after those of the arm that it is like."""
+        like = self.arms[arm].like
+        if arm in seen or (like and like not in self.arms):
+            raise InputError(
+                f"{self.path}: arms.{(*seen, arm)[0]}.like leads to {like!r}, which is no arm or leads back; name another"
+            )
+        inherited = self.arm_overrides(like, (*seen, arm)) if like else {}
+        own = self.overrides["arms", arm]
+        if "name" in own.get("objective", {}) and own["objective"]["name"] != inherited.get(
+            "objective", {}
+        ).get("name"):
+            inherited = {
+                key: value for key, value in inherited.items() if key != "objective"
+            }  # options of another objective
+        return merged(inherited, own)
+
+
+def load_compare_config(path: str | Path, overrides: Sequence[str] = ()) -> CompareConfig:
+    """A comparison from a TOML file, with overrides like "compare.seeds=[0]" or
+    "base.data.pairs=FOLDER".
+
+    Errors: InputError naming file and key for bad TOML, unknown keys, wrong types, or a combination
+    that is no run config.
+    """
+    path = Path(path)
+    table = read_table(path, overrides)
+    try:
+        return _checked(path, table)
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+
+
+def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
+    for key in table:
+        if key not in ("compare", "base", "settings", "arms"):
+            raise InputError(
+                f"unknown section {key!r}; a comparison has compare, base, settings and arms"
+            )
+    if "folder" not in table.get("compare", {}):
+        raise InputError("compare.folder is missing; name a folder for the results")
+    options: CompareOptions = build(CompareOptions, table["compare"], "compare")
+    parsed: dict[str, dict[str, Any]] = {"settings": {}, "arms": {}}
+    overrides: dict[tuple[str, str], dict[str, Any]] = {}
+    for kind, target in (("settings", SettingConfig), ("arms", ArmConfig)):
+        if not isinstance(table.get(kind), dict) or not table[kind]:
+            raise InputError(f"there are no {kind}; add a section [{kind}.NAME]")
+        for name, content in table[kind].items():
+            if not _NAME.fullmatch(name) or not isinstance(content, dict):
+                raise InputError(
+                    f"{kind}.{name} must be a section whose name has only letters, digits and . _ + -"
+                )
+            overrides[kind, name] = {
+                key: value for key, value in content.items() if key in SECTIONS
+            }
+            parsed[kind][name] = build(
+                target,
+                {key: value for key, value in content.items() if key not in SECTIONS},
+                f"{kind}.{name}",
+            )
+    tests = {
+        name: {
+            test: build(TestConfig, content, f"settings.{name}.tests.{test}")
+            for test, content in setting.tests.items()
+        }
+        for name, setting in parsed["settings"].items()
+    }
+    for name, sets in tests.items():
+        if not sets:
+            raise InputError(
+                f"settings.{name} has nothing to score on; add a section [settings.{name}.tests.NAME]"
+            )
+    if options.baseline not in parsed["arms"]:
+        raise InputError(
+            f"compare.baseline is {options.baseline!r}, which is no arm; there are: {', '.join(parsed['arms'])}"
+        )
+    if unknown := [arm for arm in options.examine.watch if arm not in parsed["arms"]]:
+        raise InputError(
+            f"compare.examine.watch names {unknown[0]!r}, which is no arm; there are: {', '.join(parsed['arms'])}"
+        )
+    for name, setting in parsed["settings"].items():
+        for arm, seeds in setting.more_seeds.items():
+            if arm not in parsed["arms"]:
+                raise InputError(
+                    f"settings.{name}.more_seeds.{arm} is no arm; there are: {', '.join(parsed['arms'])}"
+                )
+            fits = are_seeds(seeds) and not set(seeds) & set(options.seeds)
+            check(
+                f"settings.{name}.more_seeds.{arm}",
+                seeds,
+                fits,
+                "a list of different whole numbers that compare.seeds does not have",
+            )
+    config = CompareConfig(
+        path, options, table.get("base", {}), parsed["settings"], tests, parsed["arms"], overrides
+    )
+    for setting in config.settings:
+        for arm in config.arms:
+            config.run_config(setting, arm, options.seeds[0])
+    return config
+
+
+def merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables joined; where two have a value, the later one's stands."""
+    result: dict[str, Any] = {}
+    for table in tables:
+        for key, value in table.items():
+            before = result.get(key, {})
+            result[key] = (
+                merged(before, value)
+                if isinstance(value, Mapping) and isinstance(before, Mapping)
+                else value
+            )
+    return result

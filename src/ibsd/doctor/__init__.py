@@ -1,0 +1,1 @@
+"""Pairs examined before anyone trains on them."""

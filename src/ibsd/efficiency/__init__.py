@@ -1,0 +1,1 @@
+"""What a network costs at inference: counted and measured."""

@@ -1,0 +1,1 @@
+"""Running a finished network, whatever file it is in: torch, OpenVINO or ONNX Runtime."""

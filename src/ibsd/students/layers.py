@@ -1,0 +1,96 @@
+"""Parts that several networks share: where a chain's nodes stand, padding, and enhanced spatial
+attention."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ibsd.types import InputError
+
+
+def thirds(network: str, num_blocks: int) -> tuple[int, int, int]:
+    """Blocks, counted from 1, at a third, two thirds and the end: 6 -> (2, 4, 6), 5 -> (2, 3, 5), 4
+    -> (1, 3, 4).
+
+    Errors: InputError for fewer than three blocks, since F1, F2 and F3 need one each.
+    """
+    if num_blocks < 3:
+        raise InputError(
+            f"{network}: num_blocks is {num_blocks}; a chain of four nodes needs at least 3"
+        )
+    return round(num_blocks / 3), round(num_blocks * 2 / 3), num_blocks
+
+
+def check_width(network: str, width: int, multiple: int) -> None:
+    """InputError unless `width` is a positive multiple of `multiple`."""
+    if width < multiple or width % multiple:
+        raise InputError(f"{network}: width is {width}; it must be a multiple of {multiple}")
+
+
+def pad_to_multiple(x: Tensor, multiple: int, mode: str) -> Tensor:
+    """[N, C, H, W] padded to the next multiples of `multiple`; `mode` as in `F.pad`: "constant"
+    (zeros) or "replicate"."""
+    height, width = x.shape[-2:]
+    wanted = (
+        (height + multiple - 1) // multiple * multiple,
+        (width + multiple - 1) // multiple * multiple,
+    )
+    return F.pad(x, (0, wanted[1] - width, 0, wanted[0] - height), mode=mode)
+
+
+def pad_to_side(x: Tensor, side: int) -> Tensor:
+    """[N, C, H, W] padded to at least `side` pixels both ways, by replication; a larger one comes
+    back as it is."""
+    height, width = x.shape[-2:]
+    if height >= side and width >= side:
+        return x
+    return F.pad(x, (0, max(0, side - width), 0, max(0, side - height)), mode="replicate")
+
+
+SMALLEST_PX = 15
+"""What the strided convolution and the 7x7 pool need to leave one pixel."""
+
+EXPORTED_SMALLEST_PX = 21
+"""What they need to leave two: torch.export tells sizes of one from all others."""
+
+
+class EnhancedSpatialAttention(nn.Module):
+    """Multiplies [N, C, H, W] by a gate of the same shape.
+
+    A map smaller than 15 pixels, at which the published module fails, is continued by replication
+    for the gate's low-resolution branch.
+
+    Args:
+        width: C.
+        hidden: channels inside.
+        deep: with the two further convolutions and the ReLUs of the original; without, as later
+            networks use it (RLFN, Omni-SR).
+    """
+
+    def __init__(self, width: int, hidden: int, deep: bool) -> None:
+        super().__init__()
+        self.deep = deep
+        self.conv1 = nn.Conv2d(width, hidden, 1)
+        self.conv_f = nn.Conv2d(hidden, hidden, 1)
+        if deep:
+            self.conv_max = nn.Conv2d(hidden, hidden, 3, padding=1)
+            self.conv3_ = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.conv2 = nn.Conv2d(hidden, hidden, 3, stride=2)
+        self.conv3 = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.conv4 = nn.Conv2d(hidden, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        reduced = self.conv1(x)
+        height, width = reduced.shape[-2:]
+        grown = pad_to_side(reduced, SMALLEST_PX)
+        low = F.max_pool2d(self.conv2(grown), 7, 3)
+        low = (
+            self.conv3_(F.relu(self.conv3(F.relu(self.conv_max(low)))))
+            if self.deep
+            else self.conv3(low)
+        )
+        high = F.interpolate(low, grown.shape[-2:], mode="bilinear", align_corners=False)[
+            ..., :height, :width
+        ]
+        return x * self.conv4(high + self.conv_f(reduced)).sigmoid()

@@ -1,0 +1,243 @@
+"""`ibsd compare` from config to table: exact however often it is killed, in however many processes,
+and nothing made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comparison.two_cameras import set_up, write_crops
+from ibsd.cli.main import main
+from ibsd.commands.compare import compare
+from ibsd.commands.plan import Comparison
+from ibsd.config.comparison import load_compare_config
+from ibsd.types import InputError
+
+LONGER = ["base.training.num_steps=30"]
+"""So that a kill meets training, and not only the start of a process."""
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_crops(tmp_path_factory.mktemp("data") / "pairs")
+
+
+@pytest.fixture
+def place(tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with the comparison's config."""
+    return set_up(tmp_path, pairs, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> dict[str, Any]:
+    """All runs, made without a break in this process."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = set_up(tmp_path_factory.mktemp("reference"), pairs, monkeypatch)
+        compare("compare.toml", LONGER)
+        return figures(folder)
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """Every run without time and machine, and the results without cost."""
+    found = {
+        str(path.relative_to(folder)): json.loads(path.read_text())
+        for path in sorted((folder / "results").glob("*/*/*.json"))
+    }
+    for record in found.values():
+        del record["cost"], record["machine"]
+    results = json.loads((folder / "results" / "results.json").read_text())
+    return found | {
+        "differences": results["differences"],
+        "levels": results["levels"],
+        "courses": results["courses"],
+    }
+
+
+def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
+    runs = [name for name in reference if name.endswith(".json")]
+    assert sorted(name.rsplit("-", 1)[0] for name in runs) == [
+        f"results/one/{arm}/seed-{seed}" for arm in ("ibsd", "plain") for seed in (0, 1)
+    ]
+    difference = next(each for each in reference["differences"] if each["primary"])
+    assert (difference["arm"], difference["num_seeds"], difference["num_images"]) == ("ibsd", 2, 4)
+    assert difference["mean"] != 0
+    text = json.dumps(reference)
+    assert "/pairs" not in text
+    assert str(Path.home()) not in text
+
+
+@pytest.mark.slow
+def test_killed_twice_with_all_its_processes_gives_the_same_figures(
+    place: Path, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill -9` of the whole process group, when a random number of checkpoints and runs are on the
+    disk."""
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    moments = [random.randint(1, 12), random.randint(13, 30)]
+    command = [sys.executable, "-m", "ibsd", "compare", "compare.toml", *LONGER, "--jobs", "2"]
+    for moment in moments:
+        process = subprocess.Popen(
+            command, env=environment(), stderr=subprocess.PIPE, start_new_session=True
+        )
+        while process.poll() is None and written(place) < moment:
+            time.sleep(0.01)
+        assert process.poll() is None, process.communicate()[
+            1
+        ].decode()  # or it was done too soon to be killed
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    compare("compare.toml", LONGER, jobs=2)
+    assert figures(place) == reference, f"killed at {moments}"
+
+
+def written(place: Path) -> int:
+    """Steps that checkpoints stand for, in twos, and finished runs."""
+    newest = [
+        max((int(path.name[5:]) for path in folder.glob("step-*")), default=0)
+        for folder in place.glob("work/*/checkpoints")
+    ]
+    return sum(newest) // 2 + len(list(place.glob("results/*/*/seed-*.json")))
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def test_committed_runs_are_found_and_not_made_again(
+    place: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compare("compare.toml", only=["*/plain/0"])
+    first = figures(place)
+    committed = (place / "results" / "one").rename(tmp_path / "committed")
+    elsewhere = set_up(tmp_path / "elsewhere", pairs, monkeypatch)
+    (elsewhere / "results").mkdir()
+    committed.rename(elsewhere / "results" / "one")
+    said: list[str] = []
+    results = compare("compare.toml", only=["*/plain/0"], log=said.append)
+    assert said == ["1 runs: 1 are done, 0 to make"]
+    assert figures(elsewhere) == first
+    assert results.missing == ("one/plain/1", "one/ibsd/0", "one/ibsd/1")
+
+
+def test_a_new_test_set_is_scored_without_training_again(place: Path) -> None:
+    compare("compare.toml", only=["*/plain/0"])
+    overrides = ['settings.one.tests.seen={select = "a*", role = "seen"}']
+    said: list[str] = []
+    results = compare("compare.toml", overrides, only=["*/plain/0"], log=said.append)
+    assert said[0] == "1 runs: 0 are done, 1 to make"
+    assert {level.test for level in results.levels} == {"new", "seen"}
+    assert results.costs[0].num_steps == 6
+    assert len(list((place / "work").iterdir())) == 1  # the same training
+    cost = json.loads(next((place / "work").glob("*/cost.json")).read_text())
+    assert cost["timed_steps"] == 6
+
+
+def test_a_table_alone_needs_no_pictures_and_makes_no_run(place: Path) -> None:
+    compare("compare.toml", only=["*/plain/0"])
+    before = figures(place)
+    (place / "pairs").unlink()
+    (place / "results" / "results.md").unlink()
+    (place / "remarks.md").write_text("What the figures do not say.")
+    results = compare("compare.toml", ["compare.remarks=remarks.md"], table_only=True)
+    assert "\nWhat the figures do not say.\n" in (place / "results" / "results.md").read_text()
+    assert figures(place) == before
+    assert len(results.missing) == 3
+    assert (place / "results" / "results.md").is_file()
+
+
+def test_a_training_picture_is_not_scored_on(place: Path) -> None:
+    with pytest.raises(InputError, match="same picture"):
+        compare("compare.toml", ['settings.one.tests.new={splits = ["train"]}'])
+    assert not (place / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "only", "sentence"),
+    [
+        (["settings.one.tests.new.select=c*"], [], "has no pairs named"),
+        (["settings.one.data.select=c*"], [], "no training pairs named c"),
+        (["arms.ibsd.objective.name=none"], [], "objective.name is 'none'"),
+        (["arms.ibsd.objective.options.lambda_mu=1"], [], "lambda_mu"),
+        ([], ["one/plain/*", "two/*"], "--only two/* matches no run"),
+        (["base.data.pairs=nowhere"], [], "nowhere"),
+    ],
+)
+@pytest.mark.usefixtures("place")
+def test_what_is_wrong_is_said_before_any_run(
+    overrides: list[str], only: list[str], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence.replace("*", r"\*")):
+        compare("compare.toml", overrides, only)
+    assert not Path("results").exists()
+
+
+@pytest.mark.usefixtures("place")
+def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "compare.toml", "--only", "*/plain/0", "--only", "*/ibsd/0"]) == 0
+    shown = capsys.readouterr()
+    assert "one, scored on new (unseen)" in shown.out
+    assert "no interval" in shown.out
+    assert "2 runs are not made yet" in shown.out
+    assert "2 runs: 0 are done, 2 to make" in shown.err
+    assert main(["compare", "compare.toml", "--table", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["missing"] == ["one/plain/1", "one/ibsd/1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--jobs", "0"], "--jobs is 0"),
+        (["compare.remarks=none.md"], "no such file"),
+        (["compare.seeds=3"], "must be a list"),
+    ],
+)
+@pytest.mark.usefixtures("place")
+def test_the_command_says_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert main(["compare", "compare.toml", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("place")
+def test_the_key_follows_what_moves_figures_and_nothing_else() -> None:
+    def keys(*overrides: str) -> tuple[str, str]:
+        comparison = Comparison(load_compare_config("compare.toml", overrides))
+        identity = comparison.wanted(comparison.names[-1]).identity
+        return identity.training_key, identity.key
+
+    training, whole = keys()
+    for same in (
+        "compare.folder=other",
+        "base.run.threads=2",
+        "base.training.log_every=1",
+        "base.training.checkpoint_every=5",
+        "compare.work=w",
+    ):
+        assert keys(same) == (training, whole), same
+    Path("moved").symlink_to(Path("pairs").resolve())
+    assert keys("base.data.pairs=moved") == (training, whole)
+    for other in (
+        "base.training.num_steps=7",
+        "base.training.clip_norm=1.0",
+        "arms.ibsd.objective.options.pool=2",
+        "base.data.patch_px=10",
+    ):
+        assert keys(other)[0] != training, other
+    assert keys('settings.one.data.select="a_b*"')[0] != training
+    assert keys("compare.lpips=true")[0] == training
+    assert keys("compare.lpips=true")[1] != whole
+    assert keys('settings.one.tests.new.splits=["test"]')[0] == training
+    assert keys('settings.one.tests.new.splits=["test"]')[1] != whole

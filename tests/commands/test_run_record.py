@@ -1,0 +1,104 @@
+"""What a run writes down about itself: who goes on with other pairs, code or versions hears it; the
+same bits come again on demand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cli.conftest import Call, config, ibsd, pairs  # noqa: F401  (fixtures)
+from ibsd.images.rgb import read_rgb, write_rgb
+
+HALF = ("training.num_steps=4",)
+
+
+def other_pixels(tmp_path: Path) -> None:
+    folder = tmp_path / "pairs"
+    for side in ("LR", "HR"):
+        path = folder / f"train_{side}" / "a.png"
+        write_rgb(path, np.ascontiguousarray(255 - read_rgb(path)))
+
+
+def in_run_json(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def changed(tmp_path: Path) -> None:
+        path = tmp_path / "runs" / "tiny" / "run.json"
+        facts = json.loads(path.read_text())
+        change(facts)
+        path.write_text(json.dumps(facts))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (other_pixels, "the training or validation pairs have changed since this run was started"),
+        (
+            in_run_json(lambda facts: facts.update(code="0123456789ab")),
+            "the code of network, objective or training has changed since this run was",
+        ),
+        (
+            in_run_json(lambda facts: facts["versions"].update(torch="2.0.0")),
+            "this run was started with torch 2.0.0, now",
+        ),
+        (lambda tmp_path: None, None),
+    ],
+)
+def test_a_resume_that_meets_something_else_says_so(
+    change: Callable[[Path], None],
+    sentence: str | None,
+    ibsd: Call,  # noqa: F811
+    config: Path,  # noqa: F811
+    pairs: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Through the whole command; what the run was made with before stays in run.json and in the
+    weights."""
+    shutil.copytree(pairs, tmp_path / "pairs")
+    command = ("train", config, "data.pairs=pairs")
+    assert ibsd(*command, *HALF).code == 0
+    change(tmp_path)
+    said = ibsd(*command, "--resume")
+    assert said.code == 0, said.err
+    facts = json.loads((tmp_path / "runs" / "tiny" / "run.json").read_text())
+    assert facts.keys() >= {"config", "data", "versions", "code", "processes", "before", "result"}
+    assert facts["versions"].keys() >= {"ibsd", "torch", "python", "commit"}
+    if sentence is None:
+        assert "changed since" not in said.err
+        assert facts["before"] == []
+    else:
+        assert sentence in said.err
+        assert len(facts["before"]) == 1
+    header = (tmp_path / "runs" / "tiny" / "last.safetensors").read_bytes()
+    stored = json.loads(
+        json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])["__metadata__"]["run"]
+    )
+    assert stored["before"] == facts["before"]
+    assert stored["data"] == facts["data"]
+
+
+def test_deterministic_gives_the_same_bits_twice(ibsd: Call, config: Path, tmp_path: Path) -> None:  # noqa: F811
+    """On this machine's CPU; of CUDA it says to torch and cuBLAS what they ask for, and they do the
+    rest."""
+    for name in ("one", "two"):
+        said = ibsd("train", config, f"run.folder={name}", "--deterministic")
+        assert said.code == 0, said.err
+        assert (
+            json.loads((tmp_path / name / "run.json").read_text())["config"]["run"]["deterministic"]
+            is True
+        )
+    assert not torch.are_deterministic_algorithms_enabled()
+    for weights in ("last", "last-raw", "best"):
+        one, two = (
+            (tmp_path / name / f"{weights}.safetensors").read_bytes() for name in ("one", "two")
+        )
+        assert [each[8 + int.from_bytes(each[:8], "little") :] for each in (one,)] == [
+            two[8 + int.from_bytes(two[:8], "little") :]
+        ]

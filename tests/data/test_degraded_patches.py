@@ -1,0 +1,120 @@
+"""Patches from photographs: the same again from the same seed, also after a resume, and HR is what
+the photograph shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ibsd.data.degraded_patches import (
+    MixedPatches,
+    PhotographPatches,
+    find_photographs,
+    photograph_stack,
+)
+from ibsd.data.patches import PatchSource
+from ibsd.data.samples import sample_pair
+from ibsd.images.rgb import bicubic, write_rgb
+from ibsd.types import InputError
+
+MIXTURE = {"camera": 2.0, "clean": 1.0, "web": 1.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in ("chelsea", "coffee"):
+        write_rgb(
+            folder / f"{name}.png", sample_pair(name, 4)[1][:141, :203]
+        )  # sides that 4 does not divide
+    (folder / "notes.txt").write_text("no photograph")
+    return folder
+
+
+def patches(
+    folder: Path, seed: int = 0, softness: tuple[float, float] = (0.0, 0.0)
+) -> PhotographPatches:
+    return PhotographPatches(
+        photograph_stack(find_photographs(folder), 4), MIXTURE, 4, 16, 5, seed, softness=softness
+    )
+
+
+def test_batches_are_pairs_of_one_place(folder: Path) -> None:
+    source = patches(folder)
+    for _ in range(5):
+        batch = source.next_batch()
+        assert batch.lr.shape == (5, 3, 16, 16) and batch.hr.shape == (5, 3, 64, 64)
+        errors = (bicubic(batch.lr, 4) - batch.hr).square().mean((1, 2, 3))
+        others = (bicubic(batch.lr, 4) - batch.hr.roll(1, 0)).square().mean((1, 2, 3))
+        assert bool((errors < others).all())
+
+
+def test_hr_is_cut_from_the_photograph(folder: Path) -> None:
+    source = patches(folder)
+    source.augment = False
+    batch = source.next_batch()
+    for k in range(5):
+        whole = source.hr.image(int(batch.origin.image[k]))
+        top, left = (4 * (int(side[k]) + 4) for side in (batch.origin.top, batch.origin.left))
+        assert torch.equal(batch.hr[k], whole[0, :, top : top + 64, left : left + 64])
+
+
+def test_equal_seeds_give_equal_batches_also_after_a_resume(folder: Path) -> None:
+    first, second, other = patches(folder), patches(folder), patches(folder, seed=1)
+    for _ in range(3):
+        a, b = first.next_batch(), second.next_batch()
+        assert torch.equal(a.lr, b.lr) and torch.equal(a.hr, b.hr)
+        assert not torch.equal(a.lr, other.next_batch().lr)
+    resumed = patches(folder)
+    resumed.load_state(first.state())
+    a, b = first.next_batch(), resumed.next_batch()
+    assert torch.equal(a.lr, b.lr) and torch.equal(a.hr, b.hr) and first.digest == resumed.digest
+
+
+def test_softness_reaches_hr_and_draws_the_same_places(folder: Path) -> None:
+    sharp, soft = patches(folder).next_batch(), patches(folder, softness=(1.0, 1.0)).next_batch()
+    assert torch.equal(sharp.origin.top, soft.origin.top)
+    assert float(soft.hr.diff(dim=-1).abs().mean()) < 0.9 * float(
+        sharp.hr.diff(dim=-1).abs().mean()
+    )
+
+
+def test_mixed_batches_hold_both_and_resume(folder: Path) -> None:
+    def mixed() -> MixedPatches:
+        hr = photograph_stack(find_photographs(folder), 4)
+        lr = photograph_stack(find_photographs(folder), 4)
+        lr.flat, lr.sizes = (
+            torch.zeros_like(lr.flat),
+            [(height // 4, width // 4) for height, width in lr.sizes],
+        )
+        return MixedPatches(PatchSource(lr, hr, 4, 16, 2, seed=0), patches(folder))
+
+    one, two = mixed(), mixed()
+    one.next_batch()
+    two.load_state(one.state())
+    a, b = one.next_batch(), two.next_batch()
+    assert a.lr.shape == (7, 3, 16, 16) and torch.equal(a.lr, b.lr) and torch.equal(a.hr, b.hr)
+    assert float(a.lr[:2].max()) == 0 < float(a.lr[2:].min(0).values.max())
+
+
+def test_a_folder_without_photographs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no images"):
+        find_photographs(tmp_path)
+    with pytest.raises(InputError, match="is no folder"):
+        find_photographs(tmp_path / "absent")
+
+
+def test_two_processes_cut_what_one_would(folder: Path) -> None:
+    def source(part: tuple[int, int]) -> PhotographPatches:
+        return PhotographPatches(
+            photograph_stack(find_photographs(folder), 4), MIXTURE, 4, 16, 4, 0, part=part
+        )
+
+    whole, first, second = (source(part) for part in ((0, 1), (0, 2), (1, 2)))
+    for _ in range(2):
+        batch, halves = whole.next_batch(), [half.next_batch() for half in (first, second)]
+        assert torch.equal(batch.lr, torch.cat([half.lr for half in halves]))
+        assert torch.equal(batch.hr, torch.cat([half.hr for half in halves]))
+    assert whole.digest == first.digest == second.digest
