@@ -14,6 +14,21 @@ Scale = int
 
 SCALES: tuple[Scale, ...] = (2, 3, 4)
 
+NUMERICS: dict[str, int] = {
+    "students": 1,
+    "information": 1,
+    "distillation": 1,
+    "data": 1,
+    "training": 1,
+    "metrics": 1,
+}
+"""The version of each concept's arithmetic. It is part of the key of every stored run of a
+comparison, so that runs made by different arithmetic are never mixed.
+
+Raise a number by hand when a change moves a figure; leave it alone otherwise. `tests/test_numerics`
+compares the first losses of every objective on every student with committed figures.
+"""
+
 
 class InputError(ValueError):
     """The user's input is wrong. The message is one sentence that says what, where, and what to do;
@@ -22,7 +37,7 @@ class InputError(ValueError):
 
 class Trace(NamedTuple):
     """What a student computed on its way to the picture: the Markov chain X -> F0 -> F1 -> F2 -> F3
-    -> Y of METHOD 1."""
+    -> Y of docs/method.md 1."""
 
     sr: Tensor
     """[N, 3, sH, sW], RGB, about [0, 1] (a network's output is not clamped)."""
