@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from images.nasty import JPEG, NASTY, bomb_png, saved
 from PIL import Image
 
 from app.pages import Page, Served, png, waited
 from ibsd.app.routes import plain_name, result_ending
+from images.nasty import JPEG, NASTY, bomb_png, saved
 
 OWN = {"host": "127.0.0.1:8000"}
 

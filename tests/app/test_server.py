@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from images.oracles import camera_notes, srgb_profile
 from PIL import Image
 
 from app.pages import ENVIRONMENT, Page, Served, png, waited
+from images.oracles import camera_notes, srgb_profile
 
 pytestmark = pytest.mark.slow
 

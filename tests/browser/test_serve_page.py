@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from images.oracles import camera_notes, srgb_profile
 from PIL import Image
 
 from app.pages import Served, png, waited
 from browser.conftest import DESKTOP, PHONE, Watched
+from images.oracles import camera_notes, srgb_profile
 
 pytestmark = pytest.mark.slow
 

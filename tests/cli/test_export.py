@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibsd.export import export as exporting, save_student
+from ibsd.export import export as exporting
+from ibsd.export import save_student
 from ibsd.images.rgb import write_rgb
 from ibsd.inference.exported import sha256_of
 from ibsd.students import create_student
@@ -69,7 +70,7 @@ def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
     def other(student, facts, metadata, path, int8):
         save_student(create_student("imdn", SCALE, width=8, num_blocks=3), path)
 
-    monkeypatch.setitem(export._WRITERS, "safetensors", other)
+    monkeypatch.setitem(exporting._WRITERS, "safetensors", other)
     said = ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors")
     assert said.code == 1
     assert "differs from torch" in said.err and "Traceback" not in said.err

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import tifffile
+from PIL import Image, ImageCms
+
 from images.oracles import (
     camera_notes,
     chunk,
@@ -21,7 +23,6 @@ from images.oracles import (
     srgb_profile,
     write_png,
 )
-from PIL import Image, ImageCms
 
 
 class Nasty(NamedTuple):

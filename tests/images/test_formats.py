@@ -15,16 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from images.oracles import (
-    camera_notes,
-    noise,
-    notes_in,
-    odd_profile,
-    read_png,
-    smooth,
-    srgb_profile,
-    write_png,
-)
 from PIL import Image, ImageCms, features
 
 from ibsd.images import (
@@ -37,6 +27,16 @@ from ibsd.images import (
 )
 from ibsd.images.tiff_exif import add_exif_to_tiff
 from ibsd.types import InputError
+from images.oracles import (
+    camera_notes,
+    noise,
+    notes_in,
+    odd_profile,
+    read_png,
+    smooth,
+    srgb_profile,
+    write_png,
+)
 
 pytest.importorskip("pyvips")
 

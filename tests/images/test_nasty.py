@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from images.nasty import NASTY, Nasty
-from images.oracles import odd_profile
 from PIL import Image
 
 from ibsd.export.weights import save_student
@@ -20,6 +18,8 @@ from ibsd.images import open_photograph
 from ibsd.images.vips_reader import vips_reason
 from ibsd.students import create_student
 from ibsd.upscaling import upscale_files
+from images.nasty import NASTY, Nasty
+from images.oracles import odd_profile
 from upscaling.fakes import Nearest
 
 pytest.importorskip("pyvips")

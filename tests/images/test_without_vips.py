@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from images.oracles import camera_notes, noise, odd_profile, smooth, write_png
 from PIL import Image
 
 from ibsd.images import Facts, formats, open_photograph, write_photograph
 from ibsd.types import InputError
 from ibsd.upscaling import upscale_files
+from images.oracles import camera_notes, noise, odd_profile, smooth, write_png
 from upscaling.fakes import Nearest
 
 REAL_HAS_VIPS = formats.has_vips
