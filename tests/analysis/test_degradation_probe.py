@@ -19,7 +19,6 @@ from ibsd.analysis.degradation_probe import (
     probe,
     probe_students,
     standardised,
-    t_quantile,
 )
 from ibsd.types import InputError
 
@@ -117,11 +116,6 @@ def test_interval_is_the_corrected_one() -> None:
     margin = 3.182 * (0.02 / 3 * (1 / 4 + 0.25)) ** 0.5
     assert result.mean == pytest.approx(0.5)
     assert result.high - result.mean == pytest.approx(margin, rel=0.01)
-
-
-@pytest.mark.parametrize(("degrees", "quantile"), [(3, 3.182), (4, 2.776), (9, 2.262), (24, 2.064)])
-def test_t_quantile_against_the_table(degrees: int, quantile: float) -> None:
-    assert t_quantile(0.975, degrees) == pytest.approx(quantile, rel=0.01)
 
 
 def test_node_statistics_are_moments_of_the_nodes_whatever_the_chunk() -> None:

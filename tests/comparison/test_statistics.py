@@ -12,41 +12,8 @@ from ibsd.comparison.statistics import (
     bootstrap_interval,
     noise_floor,
     paired_difference,
-    t_distribution,
     t_interval,
-    t_quantile,
 )
-
-
-@pytest.mark.parametrize(
-    ("degrees", "quantile"),
-    [
-        (1, 12.7062),
-        (2, 4.302653),
-        (3, 3.182446),
-        (4, 2.776445),
-        (5, 2.570582),
-        (9, 2.262157),
-        (10, 2.228139),
-        (30, 2.042272),
-        (199, 1.971957),
-    ],
-)
-def test_t_quantiles_are_those_of_the_tables(degrees: int, quantile: float) -> None:
-    assert t_quantile(0.975, degrees) == pytest.approx(quantile, rel=1e-5)
-
-
-def test_t_quantile_undoes_the_distribution() -> None:
-    for degrees in (1, 2, 3, 8, 15):
-        for t in (0.0, 0.3, 1.0, 4.0):
-            assert t_quantile(t_distribution(t, degrees), degrees) == pytest.approx(t, abs=1e-9)
-    assert t_distribution(1.0, 1) == pytest.approx(0.75)  # Cauchy: 1/2 + atan(1) / pi
-
-
-@pytest.mark.parametrize(("probability", "degrees"), [(0.975, 0), (1.0, 3), (0.2, 3)])
-def test_t_quantile_refuses_what_it_cannot_do(probability: float, degrees: int) -> None:
-    with pytest.raises(ValueError, match="t_quantile"):
-        t_quantile(probability, degrees)
 
 
 def test_t_interval_by_hand() -> None:

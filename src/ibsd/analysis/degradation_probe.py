@@ -20,13 +20,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ibsd.metrics.student_t import t_quantile
 from ibsd.students import Student, create_student
 from ibsd.types import InputError
 
@@ -349,19 +349,6 @@ def estimate(figures: Sequence[float], test_to_train: float) -> Estimate:
     spread = float(values.std()) * math.sqrt(1 / len(values) + test_to_train)
     margin = t_quantile(0.975, len(values) - 1) * spread
     return Estimate(mean, mean - margin, mean + margin, tuple(figures))
-
-
-def t_quantile(probability: float, degrees: int) -> float:
-    """Quantile of Student's t, from the normal's by Hill's expansion: right to 1 % from three
-    degrees of freedom up."""
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return sum(term / degrees**power for power, term in enumerate(terms))
 
 
 def _moments(node: Tensor) -> Tensor:

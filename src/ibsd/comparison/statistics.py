@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ibsd.metrics.student_t import t_quantile
+
 MIN_SEEDS = 3
 """Below this many seeds there is no interval, and so no claim."""
 CONFIDENCE = 0.95
@@ -116,39 +118,3 @@ def noise_floor(seed_means: np.ndarray, num_seeds: int, confidence: float = CONF
     return t_quantile(0.5 + confidence / 2, len(seed_means)) * math.sqrt(
         float(np.square(seed_means).mean()) / num_seeds
     )
-
-
-def t_quantile(probability: float, degrees: int) -> float:
-    """Quantile of Student's t distribution, for whole degrees of freedom, by bisection of the exact
-    distribution function.
-
-    Check by hand: 0.975 at 2 degrees is 4.303, at 1 degree 12.706.
-    """
-    if not 0.5 <= probability < 1 or degrees < 1:
-        raise ValueError(
-            f"t_quantile: probability {probability} must lie in 0.5 to 1, and degrees {degrees} be at least 1"
-        )
-    low, high = 0.0, 1.0
-    while t_distribution(high, degrees) < probability:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (
-            (middle, high) if t_distribution(middle, degrees) < probability else (low, middle)
-        )
-    return (low + high) / 2
-
-
-def t_distribution(t: float, degrees: int) -> float:
-    """P(T <= t) for t >= 0: the finite sums of Abramowitz and Stegun 26.7.3 (odd degrees) and
-    26.7.4 (even)."""
-    angle = math.atan2(t, math.sqrt(degrees))
-    sine, square = math.sin(angle), math.cos(angle) ** 2
-    odd = degrees % 2
-    term = math.cos(angle) if odd else 1.0
-    total = 0.0
-    for k in range(1 if odd else 0, degrees - 1, 2):
-        total += term
-        term *= square * (k + 1) / (k + 2)
-    inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
-    return 0.5 + inside / 2
