@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ibsd.students import Student, create_student
-from ibsd.students.layers import pad_to_multiple
+from ibsd.students.layers import pad_to
 from ibsd.students.omnisr import (
     HEADS,
     WINDOW,
@@ -116,7 +116,7 @@ def block(self: OmniAttentionBlock, x: Tensor) -> Tensor:
 
 def network(self: OmniSR, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
     height, width = lr.shape[-2:]
-    first = self.input(pad_to_multiple(lr, WINDOW, "constant"))
+    first = self.input(pad_to(lr, multiple=WINDOW, mode="constant"))
     sr = self.up(self.output(self.residual_layer(first)) + first)
     return sr[..., : height * self.spec.scale, : width * self.spec.scale], ()
 

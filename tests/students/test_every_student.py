@@ -16,7 +16,6 @@ import tiny
 from ibsd.distillation import IBSD
 from ibsd.export.weights import save_student
 from ibsd.students import STUDENTS, Student, create_student, load_student
-from ibsd.students.facts import facts_of, tiling_advice
 from ibsd.types import InputError
 from ibsd.upscaling.tiling import tiled
 
@@ -133,8 +132,8 @@ def test_what_the_spec_says_of_its_reach(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tiles_give_the_whole_exactly_where_the_advice_says_so(name: str):
-    student, facts = small(name).double(), facts_of(STUDENTS[name])
-    exact = "exactly" in tiling_advice(student.spec, facts)
+    student = small(name).double()
+    exact = "exactly" in student.tiling_advice()
     overlap = student.spec.receptive_field_px if exact else 8
     lr = picture(1, 3, 2 * overlap + 24, 3 * overlap + 24).double()
 
@@ -166,8 +165,8 @@ def test_bfloat16_autocast_is_finite_and_near_fp32(name: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_export_with_dynamic_size_equals_eager(name: str):
-    student, facts = small(name).eval(), facts_of(STUDENTS[name])
-    multiple, smallest = facts.tile_multiple_px, facts.exported_minimum_px
+    student = small(name).eval()
+    multiple, smallest = student.card.tile_multiple_px, student.card.exported_minimum_px
 
     def side(wanted: int) -> int:
         return max(smallest, wanted + -wanted % multiple)

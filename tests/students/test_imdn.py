@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tiny
 from ibsd.students import create_student
-from ibsd.students.student import spatial_std
+from ibsd.students.layers import spatial_std
 from ibsd.types import InputError
 
 

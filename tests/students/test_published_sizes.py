@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ibsd.students import STUDENTS, create_student
-from ibsd.students.facts import Facts, facts_of
+from ibsd.students.student import NetworkCard
 
 EXACT: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("imdn", {}, (694_404, 703_059, 715_176)),
@@ -44,7 +44,7 @@ def parameters(name: str, scale: int, options: dict[str, Any]) -> int:
 
 def test_every_network_of_a_paper_is_counted():
     assert {name for name, *_ in EXACT} == {
-        name for name, network in STUDENTS.items() if facts_of(network).paper != Facts().paper
+        name for name, network in STUDENTS.items() if network.card.paper != NetworkCard().paper
     }
 
 

@@ -85,13 +85,12 @@ def figures(name: str, scale: int, timing: tuple[int, int, int] | None) -> dict[
     import torch
 
     from ibsd.efficiency.count import count_cost
-    from ibsd.students import STUDENTS, create_student
-    from ibsd.students.facts import facts_of, tiling_advice
+    from ibsd.students import create_student
 
     lr_size = -(-OUTPUT[0] // scale), -(-OUTPUT[1] // scale)
     with torch.device("meta"):
-        spec = create_student(name, scale).spec
-    facts = facts_of(STUDENTS[name])
+        student = create_student(name, scale)
+    spec, card = student.spec, student.card
     row: dict[str, Any] = {"name": name} | dataclasses.asdict(count_cost(name, scale, lr_size))
     if timing:
         done = subprocess.run(
@@ -108,9 +107,9 @@ def figures(name: str, scale: int, timing: tuple[int, int, int] | None) -> dict[
         "receptive_field_px": spec.receptive_field_px,
         "minimum_size_px": spec.minimum_size_px,
         "pools_globally": spec.pools_globally,
-        "tiling": tiling_advice(spec, facts),
-        "paper": facts.paper,
-        "weights": facts.weights,
+        "tiling": student.tiling_advice(),
+        "paper": card.paper,
+        "weights": card.weights,
     }
 
 

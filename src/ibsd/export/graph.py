@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from ibsd.inference.exported import NetworkFacts
 from ibsd.students import Student
-from ibsd.students.facts import facts_of
 from ibsd.students.imdn import SLOPE, ContrastAwareAttention, DistillationBlock
 
 LARGEST_PX = 4096
@@ -88,16 +87,16 @@ def _outputs(conv: nn.Conv2d, channels: slice) -> nn.Conv2d:
 def exported_facts(student: Student) -> NetworkFacts:
     """The facts of what `picture_of` gives. Tiles are whole multiples of what the network asks
     for."""
-    spec, facts = student.spec, facts_of(student)
-    smallest = max(spec.minimum_size_px, facts.exported_minimum_px)
+    spec, card = student.spec, student.card
+    smallest = max(spec.minimum_size_px, card.exported_minimum_px)
     return NetworkFacts(
         spec.name,
         spec.scale,
         spec.receptive_field_px,
         spec.pools_globally,
         smallest,
-        facts.tile_multiple_px,
-        pads_zeros=facts.pads_zeros,
+        card.tile_multiple_px,
+        pads_zeros=card.pads_zeros,
     )
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from torch import Tensor
 
 from ibsd.students import STUDENTS, Student, create_student
-from ibsd.students.facts import facts_of
 from ibsd.types import InputError
 
 
@@ -81,7 +80,7 @@ def _architecture(spandrel: Any, network: type[Student]) -> Any:
                 output_channels=3,
                 size_requirements=spandrel.SizeRequirements(
                     minimum=student.spec.minimum_size_px,
-                    multiple_of=facts_of(student).tile_multiple_px,
+                    multiple_of=student.card.tile_multiple_px,
                 ),
                 tiling=tiling,
             )

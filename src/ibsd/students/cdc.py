@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.facts import Facts
-from ibsd.students.layers import check_width, pad_to_multiple
-from ibsd.students.student import Student, StudentSpec, check_scale
+from ibsd.students.layers import check_width, pad_to
+from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
 from ibsd.types import InputError, Scale
 
 SLOPE = 0.2
@@ -159,7 +158,7 @@ class CDC(Student):
     """
 
     name: ClassVar[str] = "cdc"
-    facts: ClassVar[Facts] = Facts(
+    card: ClassVar[NetworkCard] = NetworkCard(
         "Wei et al., ECCV 2020",
         "github.com/xiezw5 (CDC)",
         exported_minimum_px=2 * MULTIPLE,
@@ -203,7 +202,7 @@ class CDC(Student):
         return components.sr, nodes if keep_nodes else ()
 
     def divide_and_conquer(self, lr: Tensor) -> tuple[Components, tuple[Tensor, ...]]:
-        first = x = self.conv_in(pad_to_multiple(lr, MULTIPLE, "replicate"))
+        first = x = self.conv_in(pad_to(lr, multiple=MULTIPLE))
         features, nodes = [], [first]
         for k in range(self.spec.options["num_hourglasses"]):
             x, before_tail = self.get_submodule(f"HG_{k}")(x)

@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.facts import Facts
-from ibsd.students.layers import check_width, pad_to_side
-from ibsd.students.student import Student, StudentSpec, check_scale
+from ibsd.students.layers import check_width, pad_to
+from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
 from ibsd.types import Scale
 
 HEADS = 8
@@ -117,7 +116,7 @@ class HighPreservingBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         encoded = self.encoder(x)
-        low = F.avg_pool2d(pad_to_side(encoded, 2), 2)
+        low = F.avg_pool2d(pad_to(encoded, minimum_px=2), 2)
         high = self.decoder_high(encoded - enlarged(low, x))
         for _ in range(REPEATS):
             low = self.decoder_low(low)
@@ -228,7 +227,7 @@ class ESRT(Student):
     """
 
     name: ClassVar[str] = "esrt"
-    facts: ClassVar[Facts] = Facts(
+    card: ClassVar[NetworkCard] = NetworkCard(
         "Lu et al., CVPRW 2022",
         "github.com/luissen/ESRT",
         exported_minimum_px=4,

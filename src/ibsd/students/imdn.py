@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.student import Student, StudentSpec, check_scale, spatial_std
+from ibsd.students.layers import spatial_std
+from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
 from ibsd.types import InputError, Scale
 
 SLOPE = 0.05
@@ -73,6 +74,7 @@ class IMDN(Student):
     """
 
     name: ClassVar[str] = "imdn"
+    card: ClassVar[NetworkCard] = NetworkCard("Hui et al., ACM MM 2019", "github.com/Zheng222/IMDN")
 
     def __init__(
         self,

@@ -3,6 +3,9 @@ attention."""
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -28,24 +31,45 @@ def check_width(network: str, width: int, multiple: int) -> None:
         raise InputError(f"{network}: width is {width}; it must be a multiple of {multiple}")
 
 
-def pad_to_multiple(x: Tensor, multiple: int, mode: str) -> Tensor:
-    """[N, C, H, W] padded to the next multiples of `multiple`; `mode` as in `F.pad`: "constant"
-    (zeros) or "replicate"."""
-    height, width = x.shape[-2:]
-    wanted = (
-        (height + multiple - 1) // multiple * multiple,
-        (width + multiple - 1) // multiple * multiple,
-    )
-    return F.pad(x, (0, wanted[1] - width, 0, wanted[0] - height), mode=mode)
+def pad_to(
+    x: Tensor,
+    *,
+    multiple: int = 1,
+    minimum_px: int = 1,
+    mode: Literal["constant", "replicate"] = "replicate",
+) -> Tensor:
+    """[N, C, H, W] padded at the bottom and right: to multiples of `multiple` by `mode` ("constant"
+    is zeros), then to at least `minimum_px` on both sides by replication.
+
+    An input that is large enough comes back as it is where `multiple` is 1. The NumPy counterpart
+    for exported networks is in `inference/`.
+    """
+    if multiple > 1:
+        height, width = x.shape[-2:]
+        wanted = (
+            (height + multiple - 1) // multiple * multiple,
+            (width + multiple - 1) // multiple * multiple,
+        )
+        x = F.pad(x, (0, wanted[1] - width, 0, wanted[0] - height), mode=mode)
+    if minimum_px > 1:
+        height, width = x.shape[-2:]
+        if height < minimum_px or width < minimum_px:
+            right, bottom = max(0, minimum_px - width), max(0, minimum_px - height)
+            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+    return x
 
 
-def pad_to_side(x: Tensor, side: int) -> Tensor:
-    """[N, C, H, W] padded to at least `side` pixels both ways, by replication; a larger one comes
-    back as it is."""
-    height, width = x.shape[-2:]
-    if height >= side and width >= side:
-        return x
-    return F.pad(x, (0, max(0, side - width), 0, max(0, side - height)), mode="replicate")
+def spatial_std(x: Tensor) -> Tensor:
+    """Population standard deviation of each channel over the image, [N, C, H, W] -> [N, C, 1, 1],
+    with gradient 0 where it is 0.
+
+    The square root's gradient is infinite at 0; a flat or single-pixel image would otherwise turn
+    the whole step into NaN. Half-precision inputs are summed in fp32.
+    """
+    exact = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    variance = exact.var(dim=(2, 3), keepdim=True, correction=0)
+    positive = variance > 0
+    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0).to(x.dtype)
 
 
 SMALLEST_PX = 15
@@ -83,7 +107,7 @@ class EnhancedSpatialAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         reduced = self.conv1(x)
         height, width = reduced.shape[-2:]
-        grown = pad_to_side(reduced, SMALLEST_PX)
+        grown = pad_to(reduced, minimum_px=SMALLEST_PX)
         low = F.max_pool2d(self.conv2(grown), 7, 3)
         low = (
             self.conv3_(F.relu(self.conv3(F.relu(self.conv_max(low)))))

@@ -15,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.facts import Facts
-from ibsd.students.layers import EnhancedSpatialAttention, check_width, pad_to_multiple
-from ibsd.students.student import Student, StudentSpec, check_scale
+from ibsd.students.layers import EnhancedSpatialAttention, check_width, pad_to
+from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
 from ibsd.types import InputError, Scale
 
 WINDOW = 8
@@ -273,7 +272,7 @@ class OmniSR(Student):
     """
 
     name: ClassVar[str] = "omnisr"
-    facts: ClassVar[Facts] = Facts(
+    card: ClassVar[NetworkCard] = NetworkCard(
         "Wang et al., CVPR 2023",
         "github.com/Francis0625/Omni-SR",
         exported_minimum_px=3 * WINDOW,
@@ -309,7 +308,7 @@ class OmniSR(Student):
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         height, width = lr.shape[-2:]
-        first = x = self.input(pad_to_multiple(lr, WINDOW, "constant"))
+        first = x = self.input(pad_to(lr, multiple=WINDOW, mode="constant"))
         outputs = []
         for group in self.residual_layer:
             x = group(x)

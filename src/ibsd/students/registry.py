@@ -20,7 +20,7 @@ from ibsd.weights import named_or_file, no_such_file
 HOMES = {
     "imdn": "imdn:IMDN",
     "rfdn": "rfdn:RFDN",
-    "rfdn-aim": "rfdn_aim:RFDNAIM",
+    "rfdn-aim": "rfdn:RFDNAIM",
     "omnisr": "omnisr:OmniSR",
     "cdc": "cdc:CDC",
     "esrt": "esrt:ESRT",

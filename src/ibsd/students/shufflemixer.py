@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.facts import Facts
 from ibsd.students.layers import check_width, thirds
-from ibsd.students.student import Student, StudentSpec, check_scale
+from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
 from ibsd.types import InputError, Scale
 
 GROUPS = 8
@@ -92,7 +91,9 @@ class ShuffleMixer(Student):
     """
 
     name: ClassVar[str] = "shufflemixer"
-    facts: ClassVar[Facts] = Facts("Sun et al., NeurIPS 2022", "github.com/sunny2109/ShuffleMixer")
+    card: ClassVar[NetworkCard] = NetworkCard(
+        "Sun et al., NeurIPS 2022", "github.com/sunny2109/ShuffleMixer"
+    )
 
     def __init__(
         self, scale: Scale = 4, width: int = 64, kernel_size: int = 7, num_blocks: int = 5

@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.facts import Facts
 from ibsd.students.layers import check_width
-from ibsd.students.student import Student, StudentSpec, check_scale
+from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
 from ibsd.types import Scale
 
 NUM_BLOCKS = 6
@@ -96,7 +95,9 @@ class SPAN(Student):
     """
 
     name: ClassVar[str] = "span"
-    facts: ClassVar[Facts] = Facts("Wan et al., CVPRW 2024", "github.com/hongyuanyu/SPAN")
+    card: ClassVar[NetworkCard] = NetworkCard(
+        "Wan et al., CVPRW 2024", "github.com/hongyuanyu/SPAN"
+    )
 
     def __init__(self, scale: Scale = 4, width: int = 52, branches: bool = False) -> None:
         super().__init__()

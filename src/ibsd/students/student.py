@@ -11,10 +11,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ibsd.students.layers import pad_to
 from ibsd.types import SCALES, InputError, Scale, Trace
 
 
@@ -43,11 +42,31 @@ class StudentSpec:
     **options)` rebuilds it."""
 
 
+@dataclass(frozen=True)
+class NetworkCard:
+    """What holds for every student of one network, whatever its scale and width: its origin, and
+    the sizes that fit it."""
+
+    paper: str = "none"
+    weights: str = "none published"
+    """Whose weight files `load_student` reads."""
+    exported_minimum_px: int = 1
+    """Smallest LR side that a program from `torch.export` with dynamic sizes takes. The network
+    itself takes any."""
+    tile_multiple_px: int = 1
+    """The network works on windows or pools of this many LR pixels. It pads other sizes to a
+    multiple; an exported program takes multiples only. Tiles should start and end at multiples, so
+    that they meet the same windows as the whole image does."""
+    pads_zeros: bool = False
+    """Whether the network pads to the multiple by zeros; otherwise by replication."""
+
+
 class Student(nn.Module, ABC):
     """Base of all students. Subclasses compute features; this class pads, crops and keeps the
     chain's shape law."""
 
     name: ClassVar[str]
+    card: ClassVar[NetworkCard] = NetworkCard()
     spec: StudentSpec
 
     @abstractmethod
@@ -65,18 +84,10 @@ class Student(nn.Module, ABC):
         """[N, 3, H, W] in [0, 1] -> [N, 3, sH, sW], about [0, 1] and not clamped. Gradients reach
         `lr` and all parameters."""
         check_rgb(lr)
-        smallest = self.spec.minimum_size_px
-        if (
-            smallest <= 1
-        ):  # decided without looking at the input's size, so that torch.export keeps it dynamic
+        minimum_px = self.spec.minimum_size_px
+        if minimum_px <= 1:  # torch.export keeps the size dynamic where nothing depends on it
             return self.run(lr, keep_nodes=False)[0]
-        height, width = lr.shape[-2:]
-        padded = F.pad(
-            lr, (0, max(0, smallest - width), 0, max(0, smallest - height)), mode="replicate"
-        )
-        return self.run(padded, keep_nodes=False)[0][
-            ..., : height * self.spec.scale, : width * self.spec.scale
-        ]
+        return self.cropped(self.run(pad_to(lr, minimum_px=minimum_px), keep_nodes=False)[0], lr)
 
     def trace(self, lr: Tensor) -> Trace:
         """The same `sr` as `forward`, and the chain's nodes F0, F1, ... [N, C, H, W] with their
@@ -85,14 +96,25 @@ class Student(nn.Module, ABC):
         The nodes of an input below the minimum size keep the padded size.
         """
         check_rgb(lr)
-        smallest = self.spec.minimum_size_px
+        sr, nodes = self.run(pad_to(lr, minimum_px=self.spec.minimum_size_px), keep_nodes=True)
+        return Trace(self.cropped(sr, lr), nodes)
+
+    def cropped(self, sr: Tensor, lr: Tensor) -> Tensor:
+        """`sr` without what padding has added to `lr`."""
         height, width = lr.shape[-2:]
-        if min(height, width) < smallest:
-            lr = F.pad(
-                lr, (0, max(0, smallest - width), 0, max(0, smallest - height)), mode="replicate"
-            )
-        sr, nodes = self.run(lr, keep_nodes=True)
-        return Trace(sr[..., : height * self.spec.scale, : width * self.spec.scale], nodes)
+        return sr[..., : height * self.spec.scale, : width * self.spec.scale]
+
+    def tiling_advice(self) -> str:
+        """One sentence on upscaling with this student tile by tile."""
+        multiple_px = self.card.tile_multiple_px
+        aligned = f" that start at multiples of {multiple_px} px" if multiple_px > 1 else ""
+        overlap = f"tiles{aligned}, overlapping by {self.spec.receptive_field_px} px"
+        if not self.spec.pools_globally:
+            return f"{overlap}: exactly what the whole image gives"
+        return (
+            f"{overlap}, as large as fit: what it computes depends on the whole tile, "
+            "so that none equals the whole image"
+        )
 
 
 def check_rgb(lr: Tensor) -> None:
@@ -105,16 +127,3 @@ def check_scale(scale: Scale) -> Scale:
     if scale not in SCALES:
         raise InputError(f"scale is {scale!r}; it must be one of {', '.join(map(str, SCALES))}")
     return scale
-
-
-def spatial_std(x: Tensor) -> Tensor:
-    """Population standard deviation of each channel over the image, [N, C, H, W] -> [N, C, 1, 1],
-    with gradient 0 where it is 0.
-
-    The square root's gradient is infinite at 0; a flat or single-pixel image would otherwise turn
-    the whole step into NaN. Half-precision inputs are summed in fp32.
-    """
-    exact = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    variance = exact.var(dim=(2, 3), keepdim=True, correction=0)
-    positive = variance > 0
-    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0).to(x.dtype)
