@@ -5,7 +5,6 @@ benchmarks/compare-cameras; with `--check` only compares.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ibsd.comparison.results import Results, results_from_table
+from ibsd.commands.compare import stored_results
+from ibsd.comparison.results import Results
 from ibsd.data.samples import UPSCALING_SAMPLE, sample_pair
 from ibsd.images.rgb import bicubic, read_rgb, to_array, to_tensor, write_rgb
 from ibsd.reporting.curves import Series
@@ -41,11 +41,8 @@ MATRIX_ARMS = (
 
 
 def main() -> int:
-    results = results_from_table(
-        json.loads(
-            (ROOT / "benchmarks" / "compare-cameras" / "results.json").read_text(encoding="utf-8")
-        )
-    )
+    runs = ROOT / "benchmarks" / "compare-cameras"
+    results = stored_results(ROOT / "configs/compare-cameras.toml", [f'compare.folder="{runs}"'])
     drawings = {"cameras.svg": cameras(results), "bound.svg": bound(results)}
     picture = upscaled()
     if "--check" in sys.argv:
@@ -91,7 +88,7 @@ def cameras(results: Results) -> str:
     ]
     columns = [
         f"{test} by {setting.split('-to-')[0]}"
-        for setting, content in results.outline.settings.items()
+        for setting, content in results.design.settings.items()
         for test in content.tests
     ]
     title = "PSNR-Y in dB above bicubic: scored on ... by networks trained on ..."
@@ -111,9 +108,11 @@ def bound(results: Results) -> str:
     series = []
     for name, arm in ARMS.items():
         [course] = [
-            course for course in results.courses if (course.setting, course.arm) == (SETTING, arm)
+            course for course in results.histories if (course.setting, course.arm) == (SETTING, arm)
         ]
-        links = [values for figure, values in course.figures.items() if figure.startswith("bound/")]
+        links = [
+            values for figure, values in course.diagnostics.items() if figure.startswith("bound/")
+        ]
         means = [float(np.mean([values[k] for values in links])) for k in range(len(course.steps))]
         series.append(Series(name, list(zip(course.steps, means, strict=True))))
     return panels_svg(

@@ -11,7 +11,7 @@ import pytest
 
 from browser.conftest import DESKTOP, PHONE, Watched
 from browser.test_serve_page import assert_accessible, assert_fits, contrast, pixels
-from comparison.made_up import by_name, outline, record
+from comparison.made_up import by_name, design, record
 from ibsd.comparison.summary import summarise
 from ibsd.reporting import html
 from ibsd.reporting.comparison_report import comparison_report
@@ -55,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folded = html.section("Settings", html.details("All of them", html.paragraph("folded away")))
     text = comparison_report(
-        summarise(outline(ibsd="treatment"), by_name(*runs)),
+        summarise(design(ibsd="treatment"), by_name(*runs)),
         scenes=scenes_section([scene]) + curves + many + folded,
     )
     path = tmp_path_factory.mktemp("report") / "report.html"

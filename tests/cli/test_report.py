@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from comparison.made_up import by_name, outline, record
+from comparison.made_up import by_name, design, record
 from ibsd.comparison.records import to_text
 from ibsd.comparison.summary import summarise
 from reporting.test_pages import assert_stands_alone
@@ -67,7 +67,7 @@ def test_from_trainings_to_one_page(ibsd: Call, config: Path, pairs: Path) -> No
 
 def test_a_comparison_and_a_matrix(ibsd: Call) -> None:
     results = summarise(
-        outline(ibsd="treatment"),
+        design(ibsd="treatment"),
         by_name(*(record(arm, seed) for arm in ("plain", "ibsd") for seed in (0, 1, 2))),
     )
     matrix = {

@@ -137,7 +137,7 @@ def test_a_new_test_set_is_scored_without_training_again(place: Path) -> None:
     said: list[str] = []
     results = compare("compare.toml", overrides, only=["*/plain/0"], log=said.append)
     assert said[0] == "1 runs: 0 are done, 1 to make"
-    assert {level.test for level in results.levels} == {"new", "seen"}
+    assert {level.test for level in results.mean_scores} == {"new", "seen"}
     assert results.costs[0].num_steps == 6
     assert len(list((place / "work").iterdir())) == 1  # the same training
     cost = json.loads(next((place / "work").glob("*/cost.json")).read_text())

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from comparison.made_up import by_name, outline, record
+from comparison.made_up import by_name, design, record
 from comparison.two_cameras import TOML, set_up, write_crops
 from ibsd.cli.main import main
 from ibsd.commands.compare import compare
+from ibsd.comparison.design import Role, RunName
 from ibsd.comparison.examination import Examination
-from ibsd.comparison.examined import account_lines, probe_lines
-from ibsd.comparison.outline import Role, RunName
+from ibsd.comparison.examined import decomposition_lines, probe_lines
 from ibsd.comparison.pairing import weights_hash
-from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, AccountLine
+from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, DecompositionLine
 from ibsd.comparison.summary import summarise
 from ibsd.reporting.account_section import account_section
 from ibsd.reporting.probe_section import probe_reading, probe_section
@@ -85,7 +85,7 @@ def test_examines_every_finished_run_once(
         if (line.arm, line.node, line.classifier) == ("watch", "all", "all")
     )
     assert same.difference == 0
-    accounts = {line.arm: line for line in results.accounts}
+    accounts = {line.arm: line for line in results.decompositions}
     assert accounts["ibsd"].against == "watch"
     assert accounts["ibsd"].own is not None
     assert accounts["watch"].against == "plain"
@@ -164,8 +164,8 @@ def test_a_lower_accuracy_counts_only_at_no_lower_psnr(
     examinations |= {
         RunName("north", "good", seed): probed(value) for seed, value in enumerate(accuracies)
     }
-    results = summarise(outline(good="treatment"), records)
-    results = replace(results, probes=tuple(probe_lines(results.outline, examinations)))
+    results = summarise(design(good="treatment"), records)
+    results = replace(results, probes=tuple(probe_lines(results.design, examinations)))
     whole = next(
         line
         for line in results.probes
@@ -179,7 +179,7 @@ def test_a_lower_accuracy_counts_only_at_no_lower_psnr(
 def test_other_questions_are_not_compared() -> None:
     other = replace(probed(0.7), asked={"folds": 4})
     examinations = {RunName("north", "plain", 0): probed(0.8), RunName("north", "good", 0): other}
-    assert {line.arm for line in probe_lines(outline(good="treatment"), examinations)} == {"plain"}
+    assert {line.arm for line in probe_lines(design(good="treatment"), examinations)} == {"plain"}
 
 
 def read(own: float | None, fresh: float, **view: Any) -> Examination:
@@ -207,11 +207,11 @@ def read(own: float | None, fresh: float, **view: Any) -> Examination:
     return Examination("key", {}, {"normalise": False, "pool": 0} | view, reading)
 
 
-def lines(*watch: str, **examinations: Examination) -> dict[str, AccountLine]:
+def lines(*watch: str, **examinations: Examination) -> dict[str, DecompositionLine]:
     arms = {name.replace("_", "-"): each for name, each in examinations.items()}
     roles: dict[str, Role] = {arm: "treatment" for arm in arms if arm != "plain"}
-    found = account_lines(
-        outline(**roles), {RunName("north", arm, 0): each for arm, each in arms.items()}, watch
+    found = decomposition_lines(
+        design(**roles), {RunName("north", arm, 0): each for arm, each in arms.items()}, watch
     )
     return {line.arm: line for line in found}
 
@@ -231,7 +231,7 @@ def test_an_account_is_held_against_the_watching_arm_of_its_view() -> None:
     assert (told["ibsd"].own, told["ibsd"].gain) == ((8.0, 4.0), (5.0, 1.0))
     assert told["hiding"].counts == 0
     assert told["frozen"].own is None
-    results = replace(summarise(outline(), by_name(record())), accounts=tuple(told.values()))
+    results = replace(summarise(design(), by_name(record())), decompositions=tuple(told.values()))
     page = account_section(results)
     assert (
         "| ibsd | watch | 1 | 5.000 to 1.000 | 5.000 to 1.000 | 8.000 to 4.000 | +0.000 (0%) | +0.000 (0%) | +4.000 (100%) | yes |"

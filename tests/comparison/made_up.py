@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ibsd.comparison.design import ArmDesign, Design, Role, RunName, SettingDesign
 from ibsd.comparison.identity import Identity
-from ibsd.comparison.outline import ArmOutline, Outline, Role, RunName, SettingOutline
 from ibsd.comparison.records import FINISHED, RunRecord, TestScores
 
 METRIC = "basicsr-y.psnr_y"
@@ -82,13 +82,13 @@ def record(
     return replace(base, **changes)
 
 
-def outline(**roles: Role) -> Outline:
+def design(**roles: Role) -> Design:
     """One setting, three seeds, plain and the arms given by role."""
-    arms = {"plain": ArmOutline("plain", "treatment", "objective.name=plain")}
-    arms |= {name: ArmOutline(name, role, f"objective.name={name}") for name, role in roles.items()}
+    arms = {"plain": ArmDesign("plain", "treatment", "objective.name=plain")}
+    arms |= {name: ArmDesign(name, role, f"objective.name={name}") for name, role in roles.items()}
     names = tuple(RunName("north", arm, seed) for arm in arms for seed in (0, 1, 2))
-    settings = {"north": SettingOutline("North to south", "", {"new": "unseen"})}
-    return Outline("Made up", "ibsd compare made-up.toml", "plain", METRIC, names, settings, arms)
+    settings = {"north": SettingDesign("North to south", "", {"new": "unseen"})}
+    return Design("Made up", "ibsd compare made-up.toml", "plain", METRIC, names, settings, arms)
 
 
 def by_name(*records: RunRecord) -> dict[RunName, RunRecord]:

@@ -163,4 +163,4 @@ def test_the_probe_sees_the_same_photographs_under_every_family(place: Path) -> 
         "LR pixels",
     }
     assert {line.chance for line in results.probes} == {0.5}
-    assert "ibsd" in [line.arm for line in results.accounts]
+    assert "ibsd" in [line.arm for line in results.decompositions]

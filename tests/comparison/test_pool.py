@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.comparison.outline import RunName
+from ibsd.comparison.design import RunName
 from ibsd.comparison.pool import Outcome, TimeLeft, in_processes, make_all, one_by_one
 from ibsd.comparison.run import claimed, now_and_then
 

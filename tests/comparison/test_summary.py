@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import tiny
-from comparison.made_up import METRIC, by_name, outline, record
+from comparison.made_up import METRIC, by_name, design, record
 from ibsd.comparison.pairing import layout_hash, obstacles, weights_hash
 from ibsd.comparison.records import RunRecord
 from ibsd.comparison.results import Difference, Results
@@ -41,7 +41,7 @@ def test_a_steady_gain_is_better_and_stands_beside_its_noise_floor() -> None:
         *runs("good", 0.1, 0.11, 0.12),
         *runs("again", 0.02, -0.02, 0.01, batches="other"),
     )
-    results = summarise(outline(good="treatment", again="a/a"), everything)
+    results = summarise(design(good="treatment", again="a/a"), everything)
     good = primary(results, "good")
     assert good.verdict == "better"
     assert good.kind == "treatment"
@@ -63,7 +63,7 @@ def test_a_steady_gain_is_better_and_stands_beside_its_noise_floor() -> None:
 
 def test_two_seeds_are_no_interval() -> None:
     results = summarise(
-        outline(good="treatment"), by_name(*runs("plain", 0, 0), *runs("good", 0.1, 0.1))
+        design(good="treatment"), by_name(*runs("plain", 0, 0), *runs("good", 0.1, 0.1))
     )
     assert primary(results, "good").verdict == "no interval"
     assert results.missing == ("north/plain/2", "north/good/2")
@@ -75,7 +75,7 @@ def test_another_data_order_is_refused_but_for_the_roles_that_say_so() -> None:
         *runs("other", 1, 1, 1, batches="other"),
         *runs("marked", 1, 1, 1, batches="other"),
     )
-    results = summarise(outline(other="treatment", marked="unpaired"), everything)
+    results = summarise(design(other="treatment", marked="unpaired"), everything)
     assert [each.arm for each in results.differences if each.primary] == ["marked"]
     assert primary(results, "marked").kind == "unpaired"
     assert len(results.refused) == 3
@@ -87,7 +87,7 @@ def test_another_data_order_is_refused_but_for_the_roles_that_say_so() -> None:
 
 def test_an_aa_pair_must_have_another_order() -> None:
     results = summarise(
-        outline(again="a/a"), by_name(*runs("plain", 0, 0, 0), *runs("again", 0, 0, 0))
+        design(again="a/a"), by_name(*runs("plain", 0, 0, 0), *runs("again", 0, 0, 0))
     )
     assert not results.differences
     assert "no A/A pair" in results.refused[0]
@@ -97,7 +97,7 @@ def test_other_initial_weights_are_refused() -> None:
     plain, good = record("plain"), record("good")
     good = replace(good, pairing={**good.pairing, "initial_weights": "elsewhere"})
     assert obstacles(good, plain) == ["their initial weights differ"]
-    results = summarise(outline(good="treatment"), by_name(plain, good))
+    results = summarise(design(good="treatment"), by_name(plain, good))
     assert not results.differences
     assert "initial weights" in results.refused[0]
 
@@ -121,7 +121,7 @@ def test_a_longer_schedule_is_compared_on_the_batches_of_the_shorter() -> None:
 
 def test_a_run_that_was_given_up_has_no_difference_but_a_cost() -> None:
     failed = replace(record("bad"), outcome="100 steps in a row had to be skipped", tests={})
-    results = summarise(outline(bad="treatment"), by_name(record("plain"), failed))
+    results = summarise(design(bad="treatment"), by_name(record("plain"), failed))
     assert not results.differences
     assert "given up" in results.refused[0]
     assert [cost.given_up for cost in results.costs] == [0, 1]
@@ -129,7 +129,7 @@ def test_a_run_that_was_given_up_has_no_difference_but_a_cost() -> None:
 
 def test_a_different_network_at_inference_is_seen() -> None:
     wide = replace(record("wide"), inference={"parameters": 200, "layout": "other", "weights": "y"})
-    results = summarise(outline(wide="treatment"), by_name(record("plain"), wide))
+    results = summarise(design(wide="treatment"), by_name(record("plain"), wide))
     assert [cost.same_inference for cost in results.costs] == [True, False]
 
 
@@ -144,7 +144,7 @@ def test_patches_weigh_images_under_realsr_testm() -> None:
         return replace(base, tests={"new": test})
 
     results = summarise(
-        outline(good="treatment"),
+        design(good="treatment"),
         by_name(weighted("plain", (30.0, 30.0)), weighted("good", (30.0, 31.0))),
     )
     assert {each.metric: each.mean for each in results.differences} == {
@@ -171,7 +171,7 @@ def test_a_page_says_what_there_is() -> None:
         *runs("good", 0.1, 0.11, 0.12),
         *runs("again", 0.02, -0.02, 0.01, batches="other"),
     )
-    results = summarise(outline(good="treatment", again="a/a", absent="treatment"), everything)
+    results = summarise(design(good="treatment", again="a/a", absent="treatment"), everything)
     text = page(results, {"differences": "plot.svg"}, "Our reading.")
     assert "**better**: good (+0.11" in text
     assert "Our reading." in text
@@ -188,13 +188,13 @@ def test_a_page_says_what_there_is() -> None:
 
 def test_a_plot_is_svg_with_a_row_for_each_arm() -> None:
     results = summarise(
-        outline(good="treatment"), by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12))
+        design(good="treatment"), by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12))
     )
     import xml.etree.ElementTree as ElementTree
 
     root = ElementTree.fromstring(difference_plot(results))
     assert len([each for each in root.iter() if each.tag.endswith("circle")]) == 1
-    assert "no differences yet" in difference_plot(summarise(outline(), {}))
+    assert "no differences yet" in difference_plot(summarise(design(), {}))
 
 
 def test_ticks_are_round_and_hold_zero() -> None:

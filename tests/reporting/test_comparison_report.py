@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from comparison.made_up import by_name, outline, record
+from comparison.made_up import by_name, design, record
+from ibsd.commands.compare import stored_results
 from ibsd.comparison.records import to_text
 from ibsd.comparison.results import Results, results_from_table
 from ibsd.comparison.summary import summarise
@@ -18,7 +19,7 @@ from ibsd.reporting.comparison_report import comparison_report
 from ibsd.reporting.markdown import sections
 from reporting.test_pages import assert_stands_alone
 
-COMMITTED = sorted((Path(__file__).parents[2] / "benchmarks").glob("*/results.json"))
+ROOT = Path(__file__).parents[2]
 
 
 def made_up() -> Results:
@@ -27,30 +28,33 @@ def made_up() -> Results:
         for arm in ("plain", "ibsd")
         for seed in (0, 1, 2)
     ]
-    return summarise(outline(ibsd="treatment"), by_name(*runs))
+    return summarise(design(ibsd="treatment"), by_name(*runs))
 
 
 def test_results_come_back_from_their_json() -> None:
     results = made_up()
-    results = replace(results, levels=(*results.levels, replace(results.levels[0], mean=math.inf)))
+    results = replace(
+        results, mean_scores=(*results.mean_scores, replace(results.mean_scores[0], mean=math.inf))
+    )
     assert repr(results_from_table(json.loads(to_text(results.as_table())))) == repr(results)
 
 
 def test_results_of_another_kind_are_refused() -> None:
     table = json.loads(to_text(made_up().as_table()))
-    table["levels"][0]["arm"] = [1]
+    table["mean_scores"][0]["arm"] = [1]
     with pytest.raises(TypeError):
         results_from_table(table)
 
 
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
-def test_committed_comparisons_have_a_page(path: Path) -> None:
-    results = results_from_table(json.loads(path.read_text()))
-    assert json.loads(to_text(results.as_table())) == json.loads(path.read_text())
+@pytest.mark.parametrize("name", ["compare-cameras-pretrained", "compare-methods"])
+def test_committed_comparisons_have_a_page(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    results = stored_results(f"configs/{name}.toml")
+    assert repr(results_from_table(json.loads(to_text(results.as_table())))) == repr(results)
     text = comparison_report(results, "## Remarks\n\nSaid **so**.", "<p>scenes</p>")
     assert_stands_alone(text)
     for words in (
-        results.outline.title.split("&")[0].split("'")[0],
+        results.design.title.split("&")[0].split("'")[0],
         "Primary figure",
         "<strong>so</strong>",
         "Cost",
@@ -60,7 +64,7 @@ def test_committed_comparisons_have_a_page(path: Path) -> None:
     ):
         assert words in text
     for arm in {
-        level.arm for level in results.levels
+        level.arm for level in results.mean_scores
     }:  # an arm that is named and not yet run has no row
         assert f'<th scope="row">{arm}</th>' in text
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from comparison.made_up import by_name, outline, record
+from comparison.made_up import by_name, design, record
 from ibsd.comparison.summary import summarise
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting.matrix import (
@@ -106,7 +106,7 @@ def test_the_camera_matrix_is_gain_over_bicubic() -> None:
     runs = [record("plain", seed, scores=(30.0, 31.0)) for seed in (0, 1)] + [
         record("ibsd", 0, scores=(32.0, 33.0))
     ]
-    matrix = camera_matrix(summarise(outline(ibsd="treatment"), by_name(*runs)))
+    matrix = camera_matrix(summarise(design(ibsd="treatment"), by_name(*runs)))
     assert (list(matrix.rows), list(matrix.columns)) == (["plain", "ibsd"], ["new (unseen)"])
     assert [row[0] for row in matrix.cells] == pytest.approx([1.5, 3.5])
     assert list(matrix.levels[BICUBIC]) == [29.0]
@@ -116,7 +116,7 @@ def test_an_arm_that_equals_the_baseline_gains_as_much_whatever_its_seeds() -> N
     runs = [record("plain", seed, scores=(30.0 + seed, 31.0 + seed)) for seed in (0, 1)] + [
         record("watch", 0, scores=(30.0, 31.0))
     ]
-    matrix = camera_matrix(summarise(outline(watch="treatment"), by_name(*runs)))
+    matrix = camera_matrix(summarise(design(watch="treatment"), by_name(*runs)))
     assert [row[0] for row in matrix.cells] == pytest.approx([2.0, 2.0])
 
 

@@ -100,10 +100,10 @@ def show(results: Results, console: Console) -> None:
     from ibsd.comparison.run import AVERAGED
     from ibsd.reporting.comparison_rows import cost_table, difference_table
 
-    outline = results.outline
-    for name, setting in outline.settings.items():
+    design = results.design
+    for name, setting in design.settings.items():
         for test, role in setting.whole_tests().items():
-            header, lines = difference_table(results, name, test, AVERAGED, outline.primary)
+            header, lines = difference_table(results, name, test, AVERAGED, design.primary)
             if lines:
                 print_table(console, f"{name}, scored on {test} ({role})", header, lines)
     header, lines = cost_table(results)

@@ -20,8 +20,8 @@ import numpy as np
 from ibsd.commands.examine import Examiner
 from ibsd.commands.plan import Comparison
 from ibsd.commands.report_runs import loaded, scenes, spread
+from ibsd.comparison.design import RunName
 from ibsd.comparison.examination import read_examination, write_examination
-from ibsd.comparison.outline import RunName
 from ibsd.comparison.pool import (
     EXIT_CODES,
     Outcome,
@@ -107,23 +107,39 @@ def compare(
             make_folder(Path(folder))
         outcomes = do_all(task, comparison, to_do, jobs, log, stop_requested)
         library = open_library(config)
+    results, records = summarised(comparison, library, wanted)
+    stopped = stop_requested() is not None
+    write_results(config, results, "" if stopped else before_and_after(comparison, records))
+    raise_for(outcomes, log)
+    return results
+
+
+def stored_results(path: str | Path, overrides: Sequence[str] = ()) -> Results:
+    """What the runs in the folder of a comparison say, whatever their code; no picture is looked
+    at and nothing is written."""
+    config = load_compare_config(path, overrides)
+    return summarised(Comparison(config), open_library(config), {})[0]
+
+
+def summarised(
+    comparison: Comparison, library: Library, wanted: Mapping[RunName, Wanted]
+) -> tuple[Results, dict[RunName, RunRecord]]:
+    """(results, the runs they rest on): runs in `wanted` by config, data and code, the others by
+    their config alone."""
     found = {
-        name: library.find_of_any_code(comparison.wanted(name, with_data=False))
+        name: library.find(wanted[name])
+        if name in wanted
+        else library.find_of_any_code(comparison.wanted(name, with_data=False))
         for name in comparison.names
-        if name not in wanted
     }
-    found |= {name: library.find(each) for name, each in wanted.items()}
     records = {name: record for name in comparison.names if (record := found[name]) is not None}
     examinations = {
         name: each
         for name, record in records.items()
         if (each := read_examination(library.folder, record.identity))
     }
-    results = summarise(comparison.outline(), records, examinations, config.options.examine.watch)
-    stopped = stop_requested() is not None
-    write_results(config, results, "" if stopped else before_and_after(comparison, records))
-    raise_for(outcomes, log)
-    return results
+    watch = comparison.config.options.examine.watch
+    return summarise(comparison.design(), records, examinations, watch), records
 
 
 def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
@@ -266,7 +282,7 @@ def make_one(
         library.add(record)
     shown = [
         test
-        for test in comparison.outline().settings[name.setting].whole_tests()
+        for test in comparison.design().settings[name.setting].whole_tests()
         if test in record.tests
     ]
     levels = [
@@ -331,20 +347,20 @@ def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord
     seed, as far as weights and pictures are still there. They are shown after everything is scored
     and choose nothing.
     """
-    outline = comparison.outline()
-    for setting, content in outline.settings.items():
+    design = comparison.design()
+    for setting, content in design.settings.items():
         test = next(
             (test for test, role in content.whole_tests().items() if role == "unseen"), None
         )
         arms = [
-            outline.baseline,
+            design.baseline,
             *(
                 arm
-                for arm, each in outline.arms.items()
-                if each.role == "treatment" and arm != outline.baseline
+                for arm, each in design.arms.items()
+                if each.role == "treatment" and arm != design.baseline
             ),
         ]
-        names = [RunName(setting, arm, outline.seeds[0]) for arm in arms]
+        names = [RunName(setting, arm, design.seeds[0]) for arm in arms]
         files = {
             name.arm: weights_of(comparison, records[name]) for name in names if name in records
         }
@@ -356,7 +372,7 @@ def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord
         except InputError:  # moved or removed since
             continue
         students = {arm: load_student(path) for arm, path in list(shown.items())[:MOST_ARMS]}
-        about = f"{content.title}: pictures of {test}, which no run has seen; the averaged weights of seed {outline.seeds[0]}."
+        about = f"{content.title}: pictures of {test}, which no run has seen; the averaged weights of seed {design.seeds[0]}."
         return scenes_section(scenes(students, pictures), about=about)
     return ""
 

@@ -18,8 +18,8 @@ from ibsd.analysis.information_probe import cut_patches
 from ibsd.assembly import as_pairs, build_objective, build_student, find_sets
 from ibsd.commands.plan import Comparison
 from ibsd.comparison.code_fingerprint import code_fingerprint
+from ibsd.comparison.design import RunName
 from ibsd.comparison.examination import Crowd, Examination, examine, probe_all
-from ibsd.comparison.outline import RunName
 from ibsd.comparison.records import RunRecord
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS
 from ibsd.comparison.run import AVERAGED, WEIGHT_FILES

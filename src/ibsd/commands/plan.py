@@ -23,8 +23,8 @@ from ibsd.assembly import (
 )
 from ibsd.commands.run_record import flat, versions
 from ibsd.comparison.code_fingerprint import code_fingerprint
+from ibsd.comparison.design import ArmDesign, Design, RunName, SettingDesign
 from ibsd.comparison.identity import Identity
-from ibsd.comparison.outline import ArmOutline, Outline, RunName, SettingOutline
 from ibsd.comparison.run import Run, TestSet
 from ibsd.comparison.store import Wanted
 from ibsd.config.comparison import CompareConfig
@@ -233,7 +233,7 @@ class Comparison:
             )
         )
 
-    def outline(self) -> Outline:
+    def design(self) -> Design:
         config, options = self.config, self.config.options
         settings = {}
         for name, setting in config.settings.items():
@@ -244,14 +244,14 @@ class Comparison:
             }
             roles = {test: content.role for test, content in config.tests[name].items()}
             roles |= {part: roles[test] for part, test in parts.items()}
-            settings[name] = SettingOutline(setting.title or name, setting.note, roles, parts)
+            settings[name] = SettingDesign(setting.title or name, setting.note, roles, parts)
         arms = {
-            name: ArmOutline(arm.title or name, arm.role, self.what(name))
+            name: ArmDesign(arm.title or name, arm.role, self.what(name))
             for name, arm in config.arms.items()
         }
         pictures = "photographs" if "photographs" in config.base.get("data", {}) else "pairs"
         command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.{pictures}=FOLDER"
-        return Outline(
+        return Design(
             options.title,
             command,
             options.baseline,

@@ -1,7 +1,7 @@
 """Fair comparisons of ways to train: paired runs, made once, and what their differences say (METHOD
 8).
 
-Read in this order: `outline` (what is compared), `identity` (what makes two runs the same run),
+Read in this order: `design` (what is compared), `identity` (what makes two runs the same run),
 `runs` (making one), `records` and `library` (its JSON, and finding it again), `pool` (making many),
 `pairing` (whether two runs are a pair), `statistics`, and `summary` (from records to `results`).
 """

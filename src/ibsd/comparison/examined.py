@@ -10,26 +10,26 @@ import numpy as np
 
 from ibsd.analysis.decomposition import PARTS, account
 from ibsd.analysis.information_probe import Reading
+from ibsd.comparison.design import Design, RunName
 from ibsd.comparison.examination import Examination
-from ibsd.comparison.outline import Outline, RunName
-from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, AccountLine, ProbeLine
+from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, DecompositionLine, ProbeLine
 from ibsd.comparison.statistics import MIN_SEEDS, t_interval
 
 ALL = "all"
 Examinations = Mapping[RunName, Examination]
 
 
-def probe_lines(outline: Outline, examinations: Examinations) -> list[ProbeLine]:
+def probe_lines(design: Design, examinations: Examinations) -> list[ProbeLine]:
     """Of every arm, node and classifier, and of random weights and pixels, where the same was asked
     as of the baseline."""
     found = []
-    for setting in outline.settings:
+    for setting in design.settings:
         baseline = {
             name.seed: each
             for name, each in examinations.items()
-            if (name.setting, name.arm) == (setting, outline.baseline) and each.probes
+            if (name.setting, name.arm) == (setting, design.baseline) and each.probes
         }
-        for arm in (*outline.arms, RANDOM_WEIGHTS, PIXELS):
+        for arm in (*design.arms, RANDOM_WEIGHTS, PIXELS):
             tables: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
             for seed, plain in baseline.items():
                 inside = arm in plain.probes
@@ -41,7 +41,7 @@ def probe_lines(outline: Outline, examinations: Examinations) -> list[ProbeLine]
                     setting,
                     arm,
                     [tables[seed] for seed in sorted(tables)],
-                    is_baseline=arm == outline.baseline,
+                    is_baseline=arm == design.baseline,
                 )
     return found
 
@@ -83,26 +83,26 @@ def _accuracies(table: dict[str, Any]) -> dict[tuple[str, str], float]:
     return found
 
 
-def account_lines(
-    outline: Outline, examinations: Examinations, watch: Sequence[str]
-) -> list[AccountLine]:
+def decomposition_lines(
+    design: Design, examinations: Examinations, watch: Sequence[str]
+) -> list[DecompositionLine]:
     """Of every arm but the baseline; each run is held against the first watching arm of its view,
     else against the baseline."""
     found = []
-    for setting in outline.settings:
-        for arm in outline.arms:
-            if arm == outline.baseline:
+    for setting in design.settings:
+        for arm in design.arms:
+            if arm == design.baseline:
                 continue
-            for against in (*(other for other in watch if other != arm), outline.baseline):
+            for against in (*(other for other in watch if other != arm), design.baseline):
                 pairs = {}
-                for seed in outline.seeds:
+                for seed in design.seeds:
                     run, plain = (
                         examinations.get(RunName(setting, each, seed)) for each in (arm, against)
                     )
                     if (
                         run is not None
                         and plain is not None
-                        and _comparable(run, plain, with_own=against != outline.baseline)
+                        and _comparable(run, plain, with_own=against != design.baseline)
                     ):
                         pairs[seed] = (
                             Reading.from_table(plain.reading),
@@ -123,7 +123,7 @@ def _comparable(run: Examination, plain: Examination, with_own: bool) -> bool:
 
 def _account_line(
     setting: str, arm: str, against: str, pairs: Mapping[int, tuple[Reading, Reading]]
-) -> AccountLine:
+) -> DecompositionLine:
     def mean_sums(kind: str, figure: str) -> tuple[float, float]:
         plain, ours = (
             float(
@@ -137,7 +137,7 @@ def _account_line(
 
     with_own = all(reading.trained is not None for pair in pairs.values() for reading in pair)
     told = {seed: account(*pair) for seed, pair in pairs.items()} if with_own else {}
-    return AccountLine(
+    return DecompositionLine(
         setting, arm, against, len(pairs),
         gain=mean_sums("standardised", "gain"),
         fresh=mean_sums("standardised", "bound"),

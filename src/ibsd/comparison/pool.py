@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Literal
 
-from ibsd.comparison.outline import RunName
+from ibsd.comparison.design import RunName
 from ibsd.system import exhausted
 
 Outcome = Literal["made", "busy", "stopped", "wrong", "broken", "crashed"]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ibsd.comparison.outline import Outline, Role
+from ibsd.comparison.design import Design, Role
 from ibsd.comparison.statistics import Interval
 
 RANDOM_WEIGHTS, PIXELS = "random weights", "LR pixels"
@@ -51,7 +51,7 @@ class Difference:
     verdict: str
     """`better`, `worse`, `no difference shown`, or `no interval` with fewer than three seeds."""
     kind: Role
-    """`treatment`: a paired difference; `a/a` and `unpaired` as in `outline`."""
+    """`treatment`: a paired difference; `a/a` and `unpaired` as in `design`."""
     primary: bool
     """Whether this is the primary figure: the primary metric of the averaged weights on an unseen
     set."""
@@ -87,7 +87,7 @@ class History:
     setting: str
     arm: str
     steps: tuple[int, ...]
-    figures: dict[str, tuple[float | None, ...]]
+    diagnostics: dict[str, tuple[float | None, ...]]
     """{name: one figure per step}; None where no seed has one."""
 
 
@@ -111,7 +111,7 @@ class ProbeLine:
 
 
 @dataclass(frozen=True)
-class AccountLine:
+class DecompositionLine:
     """What estimators see in one arm and in the one it is held against; means over the seeds of
     sums over the links, nats per element."""
 
@@ -139,21 +139,21 @@ class AccountLine:
 class Results:
     """All that tables, pages and plots show."""
 
-    outline: Outline
-    levels: tuple[MeanScore, ...]
+    design: Design
+    mean_scores: tuple[MeanScore, ...]
     differences: tuple[Difference, ...]
     costs: tuple[Cost, ...]
-    courses: tuple[History, ...]
+    histories: tuple[History, ...]
     refused: tuple[str, ...]
     missing: tuple[str, ...]
     machines: dict[str, int]
     """{machine: runs}"""
-    mixed_code: tuple[str, ...]
+    mixed_numerics: tuple[str, ...]
     """Modules of which the runs used more than one version."""
     runs: dict[str, str] = field(default_factory=dict)
     """{setting/arm/seed: key}"""
     probes: tuple[ProbeLine, ...] = ()
-    accounts: tuple[AccountLine, ...] = ()
+    decompositions: tuple[DecompositionLine, ...] = ()
 
     def as_table(self) -> dict[str, Any]:
         return asdict(self)

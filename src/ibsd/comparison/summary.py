@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ibsd.comparison.examined import Examinations, account_lines, probe_lines
+from ibsd.comparison.design import Design, Role, RunName
+from ibsd.comparison.examined import Examinations, decomposition_lines, probe_lines
 from ibsd.comparison.identity import joined
-from ibsd.comparison.outline import Outline, Role, RunName
 from ibsd.comparison.pairing import obstacles, other_scores
 from ibsd.comparison.records import RunRecord
 from ibsd.comparison.results import Cost, Difference, History, MeanScore, Results
@@ -23,7 +23,7 @@ LOWER_IS_BETTER = ("lpips",)
 
 
 def summarise(
-    outline: Outline,
+    design: Design,
     records: Mapping[RunName, RunRecord],
     examinations: Examinations | None = None,
     watch: Sequence[str] = (),
@@ -32,39 +32,39 @@ def summarise(
     `config_compare.ExamineOptions`."""
     refused: list[str] = []
     differences: list[Difference] = []
-    for setting in outline.settings:
+    for setting in design.settings:
         pairs = {
-            arm: _pairs(outline, records, setting, arm, refused)
-            for arm in outline.arms
-            if arm != outline.baseline
+            arm: _pairs(design, records, setting, arm, refused)
+            for arm in design.arms
+            if arm != design.baseline
         }
-        for test in outline.settings[setting].tests:
-            differences += _differences(outline, setting, test, pairs)
+        for test in design.settings[setting].tests:
+            differences += _differences(design, setting, test, pairs)
     machines = Counter(_machine(record) for record in records.values())
     versions: dict[str, set[str]] = {}
     for record in records.values():
         for module, digest in joined(record.identity.code).items():
             versions.setdefault(module, set()).add(digest)
     return Results(
-        outline=outline,
-        levels=tuple(_levels(outline, records)),
+        design=design,
+        mean_scores=tuple(_mean_scores(design, records)),
         differences=tuple(differences),
-        costs=tuple(_costs(outline, records)),
-        courses=tuple(_courses(outline, records)),
+        costs=tuple(_costs(design, records)),
+        histories=tuple(_histories(design, records)),
         refused=tuple(refused),
-        missing=tuple("/".join(map(str, name)) for name in outline.names if name not in records),
+        missing=tuple("/".join(map(str, name)) for name in design.names if name not in records),
         machines=dict(machines.most_common()),
-        mixed_code=tuple(
+        mixed_numerics=tuple(
             sorted(module for module, digests in versions.items() if len(digests) > 1)
         ),
         runs={record.identity.name: record.identity.key for record in records.values()},
-        probes=tuple(probe_lines(outline, examinations or {})),
-        accounts=tuple(account_lines(outline, examinations or {}, watch)),
+        probes=tuple(probe_lines(design, examinations or {})),
+        decompositions=tuple(decomposition_lines(design, examinations or {}, watch)),
     )
 
 
 def _pairs(
-    outline: Outline,
+    design: Design,
     records: Mapping[RunName, RunRecord],
     setting: str,
     arm: str,
@@ -73,14 +73,14 @@ def _pairs(
     """(run, baseline) of each seed that may be compared; the others go to `refused` with the
     reason."""
     found = []
-    for seed in outline.seeds:
+    for seed in design.seeds:
         run, baseline = (
             records.get(RunName(setting, arm, seed)),
-            records.get(RunName(setting, outline.baseline, seed)),
+            records.get(RunName(setting, design.baseline, seed)),
         )
         if run is None or baseline is None:
             continue
-        if reasons := _refusal(run, baseline, outline.arms[arm].role):
+        if reasons := _refusal(run, baseline, design.arms[arm].role):
             refused.append(
                 f"{run.identity.name} is not compared with {baseline.identity.name}: {', '.join(reasons)}"
             )
@@ -109,7 +109,7 @@ def _refusal(run: RunRecord, baseline: RunRecord, role: Role) -> list[str]:
 
 
 def _differences(
-    outline: Outline,
+    design: Design,
     setting: str,
     test: str,
     pairs: Mapping[str, list[tuple[RunRecord, RunRecord]]],
@@ -136,13 +136,13 @@ def _differences(
                     )
     by_chance: dict[tuple[str, str], np.ndarray] = {}
     for (weights, metric, arm), (array, image_weights) in arrays.items():
-        if outline.arms[arm].role == "a/a" and len(array) > 1:
+        if design.arms[arm].role == "a/a" and len(array) > 1:
             by_chance[weights, metric] = array @ image_weights / image_weights.sum()
     found = []
     for (weights, metric, arm), (array, image_weights) in arrays.items():
         lower = metric.endswith(LOWER_IS_BETTER)
         statistics = paired_difference(array, image_weights, lower)
-        role = outline.settings[setting].tests[test]
+        role = design.settings[setting].tests[test]
         chance = by_chance.get((weights, metric))
         found.append(
             Difference(
@@ -155,8 +155,8 @@ def _differences(
                 losses=statistics.losses,
                 noise_floor=None if chance is None else noise_floor(chance, len(array)),
                 verdict=_verdict(statistics.t_interval is not None, statistics.excludes_zero, (statistics.mean < 0) == lower),
-                kind=_kind(outline.arms[arm].role, pairs[arm]),
-                primary=weights == AVERAGED and metric == outline.primary and role == "unseen" and test not in outline.settings[setting].parts,
+                kind=_kind(design.arms[arm].role, pairs[arm]),
+                primary=weights == AVERAGED and metric == design.primary and role == "unseen" and test not in design.settings[setting].parts,
             )
         )  # fmt: skip
     return found
@@ -197,14 +197,14 @@ def _verdict(has_interval: bool, excludes_zero: bool, is_better: bool) -> str:
     return ("better" if is_better else "worse") if excludes_zero else "no difference shown"
 
 
-def _levels(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[MeanScore]:
+def _mean_scores(design: Design, records: Mapping[RunName, RunRecord]) -> list[MeanScore]:
     found = []
-    for setting in outline.settings:
-        for test in outline.settings[setting].tests:
-            for arm in outline.arms:
+    for setting in design.settings:
+        for test in design.settings[setting].tests:
+            for arm in design.arms:
                 runs = [
                     records[name]
-                    for seed in outline.seeds
+                    for seed in design.seeds
                     if (name := RunName(setting, arm, seed)) in records
                 ]
                 runs = [run for run in runs if test in run.tests]
@@ -222,7 +222,7 @@ def _levels(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Mean
                                 len(runs),
                             )
                         )
-                if runs and arm == outline.baseline:
+                if runs and arm == design.baseline:
                     bicubic = runs[0].tests[test].bicubic.items()
                     found += [
                         MeanScore(setting, test, BICUBIC, metric, BICUBIC, mean, 1)
@@ -231,12 +231,12 @@ def _levels(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Mean
     return found
 
 
-def _costs(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Cost]:
+def _costs(design: Design, records: Mapping[RunName, RunRecord]) -> list[Cost]:
     found = []
-    for setting in outline.settings:
+    for setting in design.settings:
         compute: dict[str, float | None] = {}
         layout = ""
-        for arm in sorted(outline.arms, key=lambda arm: arm != outline.baseline):
+        for arm in sorted(design.arms, key=lambda arm: arm != design.baseline):
             runs = [
                 record
                 for name, record in records.items()
@@ -249,7 +249,7 @@ def _costs(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Cost]
             )
             num_steps = max(run.pairing["num_steps"] for run in runs)
             compute[arm] = cpu * num_steps if cpu else None
-            whole, base = compute[arm], compute.get(outline.baseline)
+            whole, base = compute[arm], compute.get(design.baseline)
             layout = layout or runs[0].inference["layout"]
             found.append(
                 Cost(
@@ -262,16 +262,16 @@ def _costs(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[Cost]
                     alarms=sum(run.final["alarms"] for run in runs),
                 )
             )  # fmt: skip
-    order = list(outline.arms)
+    order = list(design.arms)
     return sorted(
-        found, key=lambda cost: (list(outline.settings).index(cost.setting), order.index(cost.arm))
+        found, key=lambda cost: (list(design.settings).index(cost.setting), order.index(cost.arm))
     )
 
 
-def _courses(outline: Outline, records: Mapping[RunName, RunRecord]) -> list[History]:
+def _histories(design: Design, records: Mapping[RunName, RunRecord]) -> list[History]:
     found = []
-    for setting in outline.settings:
-        for arm in outline.arms:
+    for setting in design.settings:
+        for arm in design.arms:
             logs = [
                 record.log["figures"]
                 for name, record in records.items()

@@ -4,7 +4,7 @@ forgetting."""
 from __future__ import annotations
 
 from ibsd.analysis.decomposition import LEAST_DROP, LEAST_FALL, LEAST_FORGETTING, PARTS
-from ibsd.comparison.results import AccountLine, Results
+from ibsd.comparison.results import DecompositionLine, Results
 from ibsd.reporting.comparison_rows import Table, markdown
 
 ABOUT = f"""Read on held-out training photographs from the last step's weights, summed over the links, nats per element, averaged over the seeds;
@@ -17,8 +17,8 @@ the best change of units, *hiding* only with new estimators, *forgetting* not at
 
 def account_section(results: Results) -> str:
     parts = [f"{ABOUT}\n"]
-    for setting in results.outline.settings:
-        lines = [line for line in results.accounts if line.setting == setting]
+    for setting in results.design.settings:
+        lines = [line for line in results.decompositions if line.setting == setting]
         if lines:
             parts.append(f"`{setting}`:\n\n{markdown(account_table(lines))}")
             parts.append(
@@ -31,7 +31,7 @@ def account_section(results: Results) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def account_table(lines: list[AccountLine]) -> Table:
+def account_table(lines: list[DecompositionLine]) -> Table:
     """One line per arm."""
     header = [
         "arm",
@@ -61,7 +61,7 @@ def account_table(lines: list[AccountLine]) -> Table:
     return header, rows
 
 
-def _part(line: AccountLine, name: str) -> str:
+def _part(line: DecompositionLine, name: str) -> str:
     if line.parts is None or line.own is None:
         return ""
     drop = line.own[0] - line.own[1]
@@ -69,7 +69,7 @@ def _part(line: AccountLine, name: str) -> str:
     return f"{line.parts[name]:+.3f}{share}"
 
 
-def _counts(line: AccountLine) -> str:
+def _counts(line: DecompositionLine) -> str:
     if line.own is None:
         return "no estimators that follow"
     return {0: "no", line.num_seeds: "yes"}.get(

@@ -45,22 +45,22 @@ COST = "Processor time of training; compute is that of the whole schedule over t
 def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
     """Markdown; `plots` are the addresses of the SVG files that there are (`differences`, `plane`,
     `course`, `matrix-1`, ...), `remarks` text to take in."""
-    outline = results.outline
+    design = results.design
     parts = [
-        f"# {outline.title}\n",
-        f"<!-- Generated from {len(results.runs)} runs by `{outline.command} --table`; do not edit. -->\n",
+        f"# {design.title}\n",
+        f"<!-- Generated from {len(results.runs)} runs by `{design.command} --table`; do not edit. -->\n",
         f"## Primary figure\n\n{primary_figure(results)}\n",
-        f"![Differences to {outline.baseline}, with intervals]({plots['differences']})\n",
+        f"![Differences to {design.baseline}, with intervals]({plots['differences']})\n",
         READING,
         *([remarks.strip() + "\n"] if remarks.strip() else []),
     ]
-    for name, setting in outline.settings.items():
+    for name, setting in design.settings.items():
         parts.append(f"## {setting.title}\n" + (f"\n{setting.note}\n" if setting.note else ""))
         for test, role in setting.whole_tests().items():
-            table = difference_table(results, name, test, AVERAGED, outline.primary)
+            table = difference_table(results, name, test, AVERAGED, design.primary)
             if table[1]:
                 parts.append(f"### `{name}`, scored on `{test}` ({role})\n\n{markdown(table)}")
-            if (rows := row_table(results, name, test, AVERAGED, outline.primary))[1]:
+            if (rows := row_table(results, name, test, AVERAGED, design.primary))[1]:
                 parts.append(f"Each degradation of `{test}` by itself:\n\n{markdown(rows)}")
     if matrices := [
         f"![Degradation matrix {k}]({address})\n"
@@ -68,12 +68,12 @@ def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
         if k.startswith("matrix")
     ]:
         parts.append("## Degradation matrix\n\n" + "\n".join(matrices))
-    arms = [[name, arm.role, arm.what] for name, arm in outline.arms.items()]
+    arms = [[name, arm.role, arm.options] for name, arm in design.arms.items()]
     parts.append(f"## Arms\n\n{markdown((['arm', 'role', 'options'], arms))}")
     parts.append(f"## Cost\n\n{COST}\n\n{markdown(cost_table(results))}")
     if results.probes:
         parts.append(f"## Camera probe\n\n{probe_section(results)}")
-    if results.accounts:
+    if results.decompositions:
         parts.append(f"## What estimators see\n\n{account_section(results)}")
     if "plane" in plots:
         parts.append(
@@ -86,7 +86,7 @@ def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
         )
     parts.append(f"## What is not known\n\n{not_known(results)}")
     parts.append(
-        f"## Every metric, averaged and raw weights\n\nMean differences to {outline.baseline}.\n\n{every_metric(results)}"
+        f"## Every metric, averaged and raw weights\n\nMean differences to {design.baseline}.\n\n{every_metric(results)}"
     )
     parts.append(f"## How to make it again\n\n{how_to_reproduce(results)}")
     return "\n".join(parts)
@@ -94,16 +94,16 @@ def page(results: Results, plots: Mapping[str, str], remarks: str = "") -> str:
 
 def primary_figure(results: Results) -> str:
     """One paragraph per unseen test set: which arms differ from the baseline, and by how much."""
-    outline = results.outline
-    figure = f"`{outline.primary}` of the averaged weights at the last step"
+    design = results.design
+    figure = f"`{design.primary}` of the averaged weights at the last step"
     both = any(
-        role == "seen" for setting in outline.settings.values() for role in setting.tests.values()
+        role == "seen" for setting in design.settings.values() for role in setting.tests.values()
     )
     which = "of a kind that was" if both else "that were"
     lines = [f"Named before any test was opened: {figure}, on pictures {which} not trained on.\n"]
-    for name, setting in outline.settings.items():
+    for name, setting in design.settings.items():
         for test in (test for test, role in setting.whole_tests().items() if role == "unseen"):
-            groups = grouped_by_verdict(select(results, name, test, AVERAGED, outline.primary))
+            groups = grouped_by_verdict(select(results, name, test, AVERAGED, design.primary))
             if not groups:
                 continue
             said = [
@@ -116,14 +116,14 @@ def primary_figure(results: Results) -> str:
             facts = f"{some.num_images} images, {' or '.join(map(str, seeds))} seeds"
             floor = f", noise floor {some.noise_floor:.3f}" if some.noise_floor is not None else ""
             lines.append(
-                f"- {setting.title} (`{name}`, scored on `{test}`; {facts}{floor}), against {outline.baseline}: {'; '.join(said)}."
+                f"- {setting.title} (`{name}`, scored on `{test}`; {facts}{floor}), against {design.baseline}: {'; '.join(said)}."
             )
     return "\n".join(lines) + "\n"
 
 
 def health(results: Results) -> str:
     parts = []
-    for name in results.outline.settings:
+    for name in results.design.settings:
         table = health_table(results, name)
         if table[1]:
             parts.append(f"`{name}`:\n\n{markdown(table)}")
@@ -132,7 +132,7 @@ def health(results: Results) -> str:
 
 def every_metric(results: Results) -> str:
     parts = []
-    for name, setting in results.outline.settings.items():
+    for name, setting in results.design.settings.items():
         for test in setting.whole_tests():
             table = other_metrics_table(results, name, test)
             if table[1]:
@@ -161,15 +161,15 @@ def not_known(results: Results) -> str:
             f"{len(results.missing)} runs are not made yet: {', '.join(results.missing[:12])}{more}."
         )
     lines += [f"Refused: {sentence}." for sentence in results.refused]
-    if results.mixed_code:
+    if results.mixed_numerics:
         lines.append(
-            f"Runs were made with more than one version of {', '.join(results.mixed_code)}."
+            f"Runs were made with more than one version of {', '.join(results.mixed_numerics)}."
         )
     if len(results.machines) > 1:
         lines.append(
             "Runs come from more than one kind of machine: the pairs are the same, the last digits are not."
         )
-    baselines = [cost for cost in results.costs if cost.arm == results.outline.baseline]
+    baselines = [cost for cost in results.costs if cost.arm == results.design.baseline]
     if sizes := sorted(
         {f"{cost.parameters:,} parameters and {cost.num_steps:,} steps" for cost in baselines}
     ):
@@ -180,14 +180,12 @@ def not_known(results: Results) -> str:
 
 
 def how_to_reproduce(results: Results) -> str:
-    outline = results.outline
-    text = f"`{outline.command}` makes every run that is missing and this page; `--table` makes the page alone. One row:\n\n```\n"
-    for setting in outline.settings:
-        baseline = f"--only '{setting}/{outline.baseline}/*'"
-        arms = [arm for arm in outline.arms if arm != outline.baseline]
-        text += "".join(
-            f"{outline.command} {baseline} --only '{setting}/{arm}/*'\n" for arm in arms
-        )
+    design = results.design
+    text = f"`{design.command}` makes every run that is missing and this page; `--table` makes the page alone. One row:\n\n```\n"
+    for setting in design.settings:
+        baseline = f"--only '{setting}/{design.baseline}/*'"
+        arms = [arm for arm in design.arms if arm != design.baseline]
+        text += "".join(f"{design.command} {baseline} --only '{setting}/{arm}/*'\n" for arm in arms)
     text += "```\n\nRuns by machine:\n\n" + "".join(
         f"- {count} on {machine}\n" for machine, count in results.machines.items()
     )

@@ -31,7 +31,7 @@ def comparison_report(
     drawings = {
         "differences": html.drawing(
             difference_plot(results),
-            f"Differences to {results.outline.baseline} with intervals; the tables say the same",
+            f"Differences to {results.design.baseline} with intervals; the tables say the same",
         ),
         "plane": panels(plane_panels(results)),
         "course": panels(course_panels(results)),
@@ -43,12 +43,12 @@ def comparison_report(
         for matrix in (camera_matrix(results), *family_matrices(results), *matrices)
         if matrix.rows
     ]
-    outline = results.outline
+    design = results.design
     facts = [
-        ("runs", f"{len(results.runs)}" + (f" of {len(outline.names)}" if results.missing else "")),
-        ("arms", f"{len(outline.arms)}, held against {outline.baseline}"),
-        ("seeds", ", ".join(map(str, outline.seeds))),
-        ("primary figure", outline.primary),
+        ("runs", f"{len(results.runs)}" + (f" of {len(design.names)}" if results.missing else "")),
+        ("arms", f"{len(design.arms)}, held against {design.baseline}"),
+        ("seeds", ", ".join(map(str, design.seeds))),
+        ("primary figure", design.primary),
         ("skipped steps", str(sum(cost.skipped for cost in results.costs))),
         ("alarms", str(sum(cost.alarms for cost in results.costs))),
     ]
@@ -60,8 +60,8 @@ def comparison_report(
         html.section("Scores", *scores),
         *(html for _, html in others),
     ]
-    lead = f"{'; '.join(setting.title for setting in outline.settings.values())}."
-    return html.page(outline.title, "ibsd compare", lead, parts, f"Made by: {outline.command}")
+    lead = f"{'; '.join(setting.title for setting in design.settings.values())}."
+    return html.page(design.title, "ibsd compare", lead, parts, f"Made by: {design.command}")
 
 
 def panels(drawn: Sequence[Panel]) -> str:

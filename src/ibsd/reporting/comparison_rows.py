@@ -28,7 +28,7 @@ def interval(bounds: tuple[float, float] | None, metric: str) -> str:
 def difference_table(results: Results, setting: str, test: str, weights: str, metric: str) -> Table:
     """One line per arm: level, difference to the baseline with both intervals, noise floor, images
     won and lost, and what it amounts to."""
-    outline = results.outline
+    design = results.design
     header = [
         "arm",
         metric,
@@ -42,18 +42,18 @@ def difference_table(results: Results, setting: str, test: str, weights: str, me
     ]
     here = [
         level
-        for level in results.levels
+        for level in results.mean_scores
         if (level.setting, level.test, level.metric) == (setting, test, metric)
     ]
     levels = {level.arm: level for level in here if level.weights == weights}
     bicubic = [level for level in here if level.weights == BICUBIC]
     found = {each.arm: each for each in select(results, setting, test, weights, metric)}
     lines = [["bicubic", f"{level.mean:.{decimals(metric)}f}", *[""] * 7] for level in bicubic]
-    for arm in outline.arms:
+    for arm in design.arms:
         if arm not in levels:
             continue
         level = f"{levels[arm].mean:.{decimals(metric)}f}"
-        if arm == outline.baseline:
+        if arm == design.baseline:
             lines.append([f"{arm} (baseline)", level, *[""] * 5, str(levels[arm].num_seeds), ""])
         elif arm not in found:
             lines.append([arm, level, *[""] * 5, str(levels[arm].num_seeds), "not compared"])
@@ -66,8 +66,8 @@ def row_table(results: Results, setting: str, whole: str, weights: str, metric: 
     """The degradation matrix behind a test set, one line per degradation: levels of bicubic and the
     baseline, and every arm's mean difference to the baseline, marked where both intervals exclude
     zero."""
-    baseline, parts = results.outline.baseline, results.outline.settings[setting].parts
-    levels = {(each.test, each.arm): each.mean for each in results.levels if (each.setting, each.metric) == (setting, metric)
+    baseline, parts = results.design.baseline, results.design.settings[setting].parts
+    levels = {(each.test, each.arm): each.mean for each in results.mean_scores if (each.setting, each.metric) == (setting, metric)
               and each.weights in (weights, BICUBIC)}  # fmt: skip
     rows = [part for part, mean in parts.items() if mean == whole and (part, baseline) in levels]
     found = {
@@ -144,7 +144,7 @@ def other_metrics_table(results: Results, setting: str, test: str) -> Table:
 def health_table(results: Results, setting: str) -> Table:
     """One line per figure of the training's health, one column per arm: the last logged value,
     averaged over the seeds."""
-    found = {each.arm: last_figures(each) for each in results.courses if each.setting == setting}
+    found = {each.arm: last_figures(each) for each in results.histories if each.setting == setting}
     names = sorted({name for figures in found.values() for name in figures})
     return ["figure", *found], [
         [name, *(_four_digits(figures.get(name)) for figures in found.values())] for name in names
@@ -155,7 +155,7 @@ def last_figures(course: History) -> dict[str, float]:
     """The last of each figure that there is one of."""
     there = {
         name: [value for value in values if value is not None]
-        for name, values in course.figures.items()
+        for name, values in course.diagnostics.items()
     }
     return {name: values[-1] for name, values in there.items() if values}
 

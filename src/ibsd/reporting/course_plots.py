@@ -28,9 +28,9 @@ def plane_panels(results: Results) -> list[Panel]:
     """One panel per setting and arm whose runs had estimators that were logged, one path per
     link."""
     panels = []
-    for course in results.courses:
+    for course in results.histories:
         rows = [
-            {name: values[k] for name, values in course.figures.items()}
+            {name: values[k] for name, values in course.diagnostics.items()}
             for k in range(len(course.steps))
         ]
         panels.append(
@@ -47,18 +47,18 @@ def plane_panels(results: Results) -> list[Panel]:
 def course_panels(results: Results) -> list[Panel]:
     """One panel per setting and figure that was logged, one curve per arm."""
     panels = []
-    for setting in results.outline.settings:
-        courses = [course for course in results.courses if course.setting == setting]
+    for setting in results.design.settings:
+        courses = [course for course in results.histories if course.setting == setting]
         for name in shown(courses):
             curves = [
-                Series(course.arm, list(zip(course.steps, course.figures[name], strict=True)))
+                Series(course.arm, list(zip(course.steps, course.diagnostics[name], strict=True)))
                 for course in courses
-                if name in course.figures
+                if name in course.diagnostics
             ]
             panels.append(Panel(f"{name} ({setting})", curves, "step", ""))
     return panels
 
 
 def shown(courses: Sequence[History]) -> list[str]:
-    names = sorted({name for course in courses for name in course.figures})
+    names = sorted({name for course in courses for name in course.diagnostics})
     return [name for beginning in SHOWN for name in names if name.startswith(beginning)]

@@ -23,9 +23,9 @@ COLOURS = {
 def difference_plot(results: Results) -> str:
     """The primary metric of the averaged weights: a dot per arm, the t interval thick, the
     bootstrap's thin, the noise floor grey."""
-    outline, metric = results.outline, results.outline.primary
+    design, metric = results.design, results.design.primary
     panels = []
-    for name, setting in outline.settings.items():
+    for name, setting in design.settings.items():
         for test, role in setting.whole_tests().items():
             if found := select(results, name, test, AVERAGED, metric):
                 panels.append((f"{name}: scored on {test} ({role})", found))
@@ -36,7 +36,7 @@ def difference_plot(results: Results) -> str:
                 title,
                 found,
                 top,
-                f"{metric}, arm less {outline.baseline}" + (" (dB)" if ".psnr" in metric else ""),
+                f"{metric}, arm less {design.baseline}" + (" (dB)" if ".psnr" in metric else ""),
             )
         )
         top += HEAD_PX + ROW_PX * len(found) + FOOT_PX

@@ -121,19 +121,19 @@ Place = tuple[str, str]
 def camera_matrix(results: Results) -> Matrix:
     """Gain over bicubic of every arm, a row each, on every set of pictures, by what was trained on:
     the primary figure, averaged weights."""
-    outline = results.outline
+    design = results.design
     places = [
         (setting, test)
-        for setting, content in outline.settings.items()
+        for setting, content in design.settings.items()
         for test in content.whole_tests()
     ]
     gains, bicubic = paired_gains(results, BICUBIC), primary_levels(results, BICUBIC)
-    rows = [arm for arm in outline.arms if any((place, arm) in gains for place in places)]
+    rows = [arm for arm in design.arms if any((place, arm) in gains for place in places)]
     cells = [[gains.get((place, arm)) for place in places] for arm in rows]
-    metric = outline.primary.split(".")[-1]
-    several = len(outline.settings) > 1
+    metric = design.primary.split(".")[-1]
+    several = len(design.settings) > 1
     columns = [
-        f"{f'{setting}: ' if several else ''}{test} ({outline.settings[setting].tests[test]})"
+        f"{f'{setting}: ' if several else ''}{test} ({design.settings[setting].tests[test]})"
         for setting, test in places
     ]
     levels = {BICUBIC: [bicubic.get((place, BICUBIC)) for place in places]}
@@ -151,17 +151,17 @@ def camera_matrix(results: Results) -> Matrix:
 def family_matrices(results: Results) -> list[Matrix]:
     """Of every test set that is a mean over degradations: a row per degradation, a column per arm,
     against bicubic and against the baseline; the primary figure, averaged weights."""
-    outline = results.outline
-    metric = outline.primary.split(".")[-1]
+    design = results.design
+    metric = design.primary.split(".")[-1]
     matrices = []
-    for setting, content in outline.settings.items():
+    for setting, content in design.settings.items():
         for whole in dict.fromkeys(content.parts.values()):
             rows = [part for part, mean in content.parts.items() if mean == whole]
-            for against in (BICUBIC, outline.baseline):
+            for against in (BICUBIC, design.baseline):
                 gains = paired_gains(results, against)
                 arms = [
                     arm
-                    for arm in outline.arms
+                    for arm in design.arms
                     if any(((setting, row), arm) in gains for row in rows)
                 ]
                 cells = [[gains.get(((setting, row), arm)) for arm in arms] for row in rows]
@@ -180,8 +180,8 @@ def primary_levels(results: Results, weights: str) -> dict[tuple[Place, str], fl
     """{(place, arm): mean} of the primary figure."""
     primary = (
         each
-        for each in results.levels
-        if (each.metric, each.weights) == (results.outline.primary, weights)
+        for each in results.mean_scores
+        if (each.metric, each.weights) == (results.design.primary, weights)
     )
     return {((each.setting, each.test), each.arm): each.mean for each in primary}
 
@@ -191,17 +191,15 @@ def paired_gains(results: Results, against: str) -> dict[tuple[Place, str], floa
     the seeds that both have, on top of the baseline's own gain. Levels of arms with other seeds
     cannot be subtracted: the difference would be the seeds'.
     """
-    outline = results.outline
-    own = {
-        place: 0.0 for place, arm in primary_levels(results, AVERAGED) if arm == outline.baseline
-    }
+    design = results.design
+    own = {place: 0.0 for place, arm in primary_levels(results, AVERAGED) if arm == design.baseline}
     gains: dict[tuple[Place, str], float] = {}
     if against == BICUBIC:
         bicubic, levels = primary_levels(results, BICUBIC), primary_levels(results, AVERAGED)
-        own = {place: levels[place, outline.baseline] - bicubic[place, BICUBIC] for place in own}
-        gains = {(place, outline.baseline): gain for place, gain in own.items()}
+        own = {place: levels[place, design.baseline] - bicubic[place, BICUBIC] for place in own}
+        gains = {(place, design.baseline): gain for place, gain in own.items()}
     for each in results.differences:
-        if (each.metric, each.weights) == (outline.primary, AVERAGED):
+        if (each.metric, each.weights) == (design.primary, AVERAGED):
             gains[(each.setting, each.test), each.arm] = own[each.setting, each.test] + each.mean
     return gains
 

@@ -17,7 +17,7 @@ classifiers, and a lower accuracy counts only at no lower PSNR (the primary figu
 
 def probe_section(results: Results) -> str:
     parts = [f"{ABOUT}\n"]
-    for setting in results.outline.settings:
+    for setting in results.design.settings:
         lines = [line for line in results.probes if line.setting == setting]
         if lines:
             parts.append(
@@ -68,7 +68,7 @@ def probe_table(results: Results, lines: list[ProbeLine]) -> Table:
 
 def probe_reading(results: Results, whole: ProbeLine) -> str:
     """The rule, applied."""
-    if whole.difference is None or whole.arm not in results.outline.arms:
+    if whole.difference is None or whole.arm not in results.design.arms:
         return ""
     if whole.t_interval is None:
         return "no interval"
@@ -76,13 +76,13 @@ def probe_reading(results: Results, whole: ProbeLine) -> str:
         return "higher" if whole.t_interval[0] > 0 else "no fall shown"
     unseen = [
         test
-        for test, role in results.outline.settings[whole.setting].whole_tests().items()
+        for test, role in results.design.settings[whole.setting].whole_tests().items()
         if role == "unseen"
     ]
     compared = [
         each
         for test in unseen
-        for each in select(results, whole.setting, test, AVERAGED, results.outline.primary)
+        for each in select(results, whole.setting, test, AVERAGED, results.design.primary)
         if each.arm == whole.arm
     ]
     if len(compared) < len(unseen):

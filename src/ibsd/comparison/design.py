@@ -18,17 +18,17 @@ class RunName(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ArmOutline:
+class ArmDesign:
     """An arm as the reader shall know it."""
 
     title: str
     role: Role
-    what: str
+    options: str
     """Its options, as text."""
 
 
 @dataclass(frozen=True)
-class SettingOutline:
+class SettingDesign:
     """A setting as the reader shall know it."""
 
     title: str
@@ -44,7 +44,7 @@ class SettingOutline:
 
 
 @dataclass(frozen=True)
-class Outline:
+class Design:
     """What is compared, in order of presentation."""
 
     title: str
@@ -55,8 +55,8 @@ class Outline:
     """`protocol.metric` that was named before any test was opened."""
     names: tuple[RunName, ...]
     """Every run that belongs to it."""
-    settings: dict[str, SettingOutline]
-    arms: dict[str, ArmOutline]
+    settings: dict[str, SettingDesign]
+    arms: dict[str, ArmDesign]
 
     @property
     def seeds(self) -> tuple[int, ...]:
