@@ -32,7 +32,7 @@ from ibsd.data.presets import PRESETS
 from ibsd.distillation import Plain
 from ibsd.images.rgb import read_rgb, to_tensor
 from ibsd.students import create_student
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 
 SCALE, LR_PX, PATCH_PX, BATCH, PAIRS = 4, 128, 48, 16, 16
 
@@ -105,8 +105,7 @@ def main() -> None:
             trainer = Trainer(
                 Plain(create_student("imdn", SCALE).to(device)),
                 resident,
-                num_steps=100,
-                log_every=0,
+                TrainingOptions(num_steps=100, log_every=0),
             )
             step = (
                 in_turn({"step": trainer.update}, 3, clock, device)["step"]["median"]

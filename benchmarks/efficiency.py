@@ -30,14 +30,13 @@ from ibsd.config.run import (
     DataConfig,
     ObjectiveConfig,
     RunConfig,
-    ScheduleConfig,
     StudentConfig,
-    TrainingConfig,
 )
 from ibsd.data.samples import write_sample_pairs
 from ibsd.efficiency.measure import counted, measured
 from ibsd.export.export import export_student
 from ibsd.students import STUDENTS
+from ibsd.training import Schedule, TrainingOptions
 from ibsd.types import Scale
 
 OBJECTIVES = {
@@ -58,9 +57,9 @@ def exported(name: str, scale: Scale, objective: str, num_steps: int, folder: Pa
             StudentConfig(name, scale, {}),
             DataConfig(pairs=str(pairs), batch_size=2, patch_px=PATCH_PX),
             ObjectiveConfig(objective, dict(OBJECTIVES[objective])),
-            TrainingConfig(
+            TrainingOptions(
                 num_steps=num_steps,
-                schedule=ScheduleConfig("cosine", warm_up=1),
+                schedule=Schedule("cosine", warm_up=1),
                 validate_every=0,
                 checkpoint_every=0,
             ),

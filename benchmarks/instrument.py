@@ -42,6 +42,7 @@ from ibsd.reporting.curves import Series
 from ibsd.reporting.panels import Panel, panels_svg
 from ibsd.students import Student, create_student
 from ibsd.system import write_whole
+from ibsd.training.options import TrainingOptions
 from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer
 
@@ -188,12 +189,14 @@ def run_arm(
     trainer = Trainer(
         objective,
         source,
-        num_steps=max(options.points),
-        learning_rate=options.learning_rate,
-        schedule=Schedule("cosine", warm_up=options.warm_up),
+        TrainingOptions(
+            num_steps=max(options.points),
+            learning_rate=options.learning_rate,
+            schedule=Schedule("cosine", warm_up=options.warm_up),
+            checkpoint_every=0,
+            diagnostics_every=0,
+        ),
         checkpoints=options.out / "checkpoints" / path.stem,
-        checkpoint_every=0,
-        diagnostics_every=0,
         stop_requested=lambda: "a point to read at" if trainer.step in options.points else None,
         log=lambda sentence: print(f"lambda {lambda_mi:g}: {sentence}", flush=True),
     )
@@ -211,7 +214,7 @@ def run_arm(
                 f"lambda {lambda_mi:g}: read at step {trainer.step} in {time.perf_counter() - started:.0f} s",
                 flush=True,
             )
-        if trainer.step >= trainer.num_steps:
+        if trainer.step >= trainer.options.num_steps:
             return
         print(
             f"lambda {lambda_mi:g}: trained {trainer.run().seconds:.0f} s to step {trainer.step}",

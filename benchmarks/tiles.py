@@ -33,15 +33,14 @@ from ibsd.config.run import (
     DataConfig,
     ObjectiveConfig,
     RunConfig,
-    ScheduleConfig,
     StudentConfig,
-    TrainingConfig,
 )
 from ibsd.data.samples import sample, sample_names, write_sample_pairs
 from ibsd.export import save_student
 from ibsd.images.rgb import read_rgb
 from ibsd.inference.network import Network, TorchNetwork
 from ibsd.students import STUDENTS, Student, create_student, load_student
+from ibsd.training import Schedule, TrainingOptions
 from ibsd.upscaling.strips import tiles_for
 from ibsd.upscaling.tiling import Span, spans, tiled
 
@@ -63,10 +62,10 @@ def trained(name: str, folder: Path, num_steps: int) -> Path:
         StudentConfig(name, SCALE, {}),
         DataConfig(pairs=str(folder / "pairs"), batch_size=4, patch_px=24),
         ObjectiveConfig("plain", {}),
-        TrainingConfig(
+        TrainingOptions(
             num_steps=num_steps,
             learning_rate=1e-3,
-            schedule=ScheduleConfig("cosine", warm_up=30),
+            schedule=Schedule("cosine", warm_up=30),
             ema_decay=0.99,
             validate_every=num_steps,
             checkpoint_every=0,

@@ -30,7 +30,7 @@ from ibsd.distillation.wavelet import wavelet_loss
 from ibsd.information.chain import sum_of
 from ibsd.information.club import laplace_nll
 from ibsd.students import Student, create_student
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.types import Batch
 
 IMAGES, IMAGE_PX = 8, 128
@@ -122,10 +122,12 @@ def main() -> None:
         trainer = Trainer(
             make(),
             patches,
-            num_steps=10**6,
-            log_every=0,
-            precision=arguments.precision,
-            channels_last=arguments.channels_last,
+            TrainingOptions(
+                num_steps=10**6,
+                log_every=0,
+                precision=arguments.precision,
+                channels_last=arguments.channels_last,
+            ),
         )
         trainer.step = OPTIONS["period"]  # the first step fills the bank, outside what is timed
         works[name] = trainer.update

@@ -21,7 +21,7 @@ from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.data.samples import write_sample_pairs
 from ibsd.evaluation import evaluate
 from ibsd.export import save_student
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 
 
 class MyNetwork(nn.Module):
@@ -50,7 +50,10 @@ def main(pairs: Path, output: Path, num_steps: int) -> None:
     student = ibsd.tap(MyNetwork(), nodes=["head", "body.1", "body.3", "body.5"])
     objective = ibsd.distillation.IBSD(student, period=50, warm_up=20, ramp=50)
     trainer = Trainer(
-        objective, source, num_steps=num_steps, learning_rate=1e-3, log_every=20, log=print
+        objective,
+        source,
+        TrainingOptions(num_steps=num_steps, learning_rate=1e-3, log_every=20),
+        log=print,
     )
 
     print(trainer.run())

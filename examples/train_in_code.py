@@ -17,7 +17,7 @@ from ibsd.data.pairs import find_layout
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.data.samples import write_sample_pairs
 from ibsd.export import save_student
-from ibsd.training import Schedule, Trainer
+from ibsd.training import Schedule, Trainer, TrainingOptions
 
 
 def main(pairs: Path, output: Path, num_steps: int) -> None:
@@ -29,10 +29,12 @@ def main(pairs: Path, output: Path, num_steps: int) -> None:
     trainer = Trainer(
         objective,
         source,
-        num_steps=num_steps,
-        learning_rate=1e-3,
-        schedule=Schedule("cosine", warm_up=20),
-        log_every=20,
+        TrainingOptions(
+            num_steps=num_steps,
+            learning_rate=1e-3,
+            schedule=Schedule("cosine", warm_up=20),
+            log_every=20,
+        ),
         log=print,
         on_step=lambda step, terms: print(step, terms) if step % 20 == 0 else None,
     )

@@ -24,7 +24,7 @@ from ibsd.distillation.registry import OBJECTIVES
 from ibsd.distributed import ALONE, Processes
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.students import create_student
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.types import InputError
 
 BATCH = 4
@@ -194,7 +194,7 @@ def test_dlb_is_refused():
         Trainer(
             OBJECTIVES["dlb"](tiny.student()),
             tiny.source(batch_size=4),
-            num_steps=1,
+            TrainingOptions(num_steps=1),
             processes=Processes(0, 2),
         )
 

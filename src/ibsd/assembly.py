@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ibsd.config.run import Config, checked_arguments
+from ibsd.config.parsing import checked_arguments
+from ibsd.config.run import Config
 from ibsd.data.degraded_patches import (
     MixedPatches,
     PhotographPatches,

@@ -35,6 +35,12 @@ class InputError(ValueError):
     faces print it and exit with 2."""
 
 
+def require(name: str, value: object, fits: bool, must_be: str) -> None:
+    """InputError naming an option and its value unless that value fits."""
+    if not fits:
+        raise InputError(f"{name} is {value!r}; it must be {must_be}")
+
+
 class Trace(NamedTuple):
     """What a student computed on its way to the picture: the Markov chain X -> F0 -> F1 -> F2 -> F3
     -> Y of docs/method.md 1."""

@@ -21,7 +21,8 @@ from torch import nn
 
 import tiny
 from ibsd.cli.main import USAGE, app, main
-from ibsd.config.run import Config, build
+from ibsd.config.parsing import build
+from ibsd.config.run import Config
 from ibsd.data.samples import SPLITS, sample, sample_pair
 from ibsd.export.weights import save_student
 from ibsd.images.rgb import write_rgb

@@ -258,14 +258,15 @@ import torch
 torch.set_num_threads(1)
 import tiny
 from ibsd.distillation import IBSD
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.training.tracking import JsonLines
 import ibsd.metrics, ibsd.evaluation.scores, ibsd.assembly
 from pathlib import Path
 objective = IBSD(tiny.student(), period=2, warm_up=0, ramp=0, soft_target="snapshot")
 folder = Path(sys.argv[1])
 log = JsonLines(folder / "log.jsonl")
-print(Trainer(objective, tiny.source(), num_steps=4, diagnostics_every=2, checkpoints=folder, trackers=[log]).run().reason)
+options = TrainingOptions(num_steps=4, diagnostics_every=2)
+print(Trainer(objective, tiny.source(), options, checkpoints=folder, trackers=[log]).run().reason)
 """
 
 

@@ -11,6 +11,7 @@ import ibsd
 import tiny
 from ibsd.distillation.byot import BYOT
 from ibsd.distillation.plain import Plain
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 from ibsd.types import Batch, InputError
 
@@ -19,11 +20,13 @@ def trained(objective: BYOT | Plain) -> dict[str, torch.Tensor]:
     Trainer(
         objective,
         tiny.source(),
-        num_steps=8,
-        learning_rate=1e-3,
-        diagnostics_every=0,
-        checkpoint_every=0,
-        validate_every=0,
+        TrainingOptions(
+            num_steps=8,
+            learning_rate=1e-3,
+            diagnostics_every=0,
+            checkpoint_every=0,
+            validate_every=0,
+        ),
     ).run()
     return objective.student.state_dict()
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import tiny
 from ibsd.distillation.dlb import DLB
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 
@@ -22,11 +23,13 @@ def watched(objective: DLB, num_steps: int = 5) -> list[tuple[Tensor, Tensor]]:
     trainer = Trainer(
         objective,
         tiny.source(batch_size=4),
-        num_steps=num_steps,
-        learning_rate=1e-2,
-        diagnostics_every=0,
-        checkpoint_every=0,
-        validate_every=0,
+        TrainingOptions(
+            num_steps=num_steps,
+            learning_rate=1e-2,
+            diagnostics_every=0,
+            checkpoint_every=0,
+            validate_every=0,
+        ),
     )
     trainer.run()
     handle.remove()

@@ -10,6 +10,7 @@ import tiny
 from ibsd.data.patches import augment
 from ibsd.distillation.ema_teacher import EMATeacher, turned_back
 from ibsd.distillation.plain import Plain
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 
@@ -18,11 +19,13 @@ def trained(objective: EMATeacher | Plain) -> dict[str, torch.Tensor]:
     Trainer(
         objective,
         tiny.source(),
-        num_steps=12,
-        learning_rate=1e-3,
-        diagnostics_every=0,
-        checkpoint_every=0,
-        validate_every=0,
+        TrainingOptions(
+            num_steps=12,
+            learning_rate=1e-3,
+            diagnostics_every=0,
+            checkpoint_every=0,
+            validate_every=0,
+        ),
     ).run()
     return objective.student.state_dict()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from ibsd.distillation.perceptual import Perceptual
 from ibsd.distillation.registry import OBJECTIVES
 from ibsd.export.weights import save_student
 from ibsd.students import Student, create_student
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 
 SHORT = {"warm_up": 1, "ramp": 2, "period": 3}
@@ -41,17 +44,25 @@ def made(name: str, **options: object) -> Objective:
     )
 
 
-def trainer(objective: Objective, folder: Path | None = None, num_steps: int = 9) -> Trainer:
-    cadences = {"log_every": 2, "diagnostics_every": 4, "validate_every": 0, "checkpoint_every": 0}
+def trainer(
+    objective: Objective, folder: Path | None = None, num_steps: int = 9, **changes: Any
+) -> Trainer:
     # LPIPS looks at no HR patch below 31 pixels.
     source = (
         tiny.source(batch_size=4, patch_px=16, sizes=((17, 16), (16, 20), (16, 16)))
         if isinstance(objective, Perceptual)
         else tiny.source(batch_size=4)
     )
-    return Trainer(
-        objective, source, num_steps=num_steps, learning_rate=1e-3, checkpoints=folder, **cadences
+    options = TrainingOptions(
+        num_steps=num_steps,
+        learning_rate=1e-3,
+        log_every=2,
+        diagnostics_every=4,
+        validate_every=0,
+        checkpoint_every=0,
     )
+    options = dataclasses.replace(options, **changes)
+    return Trainer(objective, source, options, checkpoints=folder)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -110,8 +121,7 @@ def test_making_and_training_it_leaves_the_global_generator_alone(name: str) -> 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_bf16_trains_and_losses_are_fp32(name: str) -> None:
-    run = trainer(made(name), num_steps=5)
-    run.precision = "bf16"
+    run = trainer(made(name), num_steps=5, precision="bf16")
     assert run.run().finished and run.skipped == 0
     assert all(
         value.dtype == torch.float32

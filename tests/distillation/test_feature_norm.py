@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 import tiny
-from ibsd.config.run import checked_arguments
+from ibsd.config.parsing import checked_arguments
 from ibsd.distillation.feature_norm import FeatureNorm, feature_norm
 from ibsd.distillation.plain import Plain
 from ibsd.distillation.registry import OBJECTIVES
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 
@@ -21,12 +22,14 @@ def trained(objective: FeatureNorm | Plain, num_steps: int = 12) -> dict[str, Te
     Trainer(
         objective,
         source,
-        num_steps=num_steps,
-        learning_rate=1e-3,
-        log_every=0,
-        diagnostics_every=0,
-        validate_every=0,
-        checkpoint_every=0,
+        TrainingOptions(
+            num_steps=num_steps,
+            learning_rate=1e-3,
+            log_every=0,
+            diagnostics_every=0,
+            validate_every=0,
+            checkpoint_every=0,
+        ),
     ).run()
     return objective.student.state_dict()
 

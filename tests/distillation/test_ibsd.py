@@ -12,7 +12,7 @@ from ibsd.distillation import IBSD, Objective, Plain, wavelet_loss
 from ibsd.distillation.ibsd import flipped_share
 from ibsd.distillation.objective import held_fixed
 from ibsd.students import create_student
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.types import InputError
 
 
@@ -69,12 +69,14 @@ def trained(make, precision: str) -> tuple[Trainer, Objective]:
     trainer = Trainer(
         objective,
         tiny.source(),
-        num_steps=12,
-        learning_rate=1e-3,
-        precision=precision,
-        clip_norm=1.0,
-        diagnostics_every=4,
-        log_every=5,
+        TrainingOptions(
+            num_steps=12,
+            learning_rate=1e-3,
+            precision=precision,
+            clip_norm=1.0,
+            diagnostics_every=4,
+            log_every=5,
+        ),
     )
     assert trainer.run().skipped == 0
     return trainer, objective
@@ -378,7 +380,9 @@ def test_watching_alone_also_works_with_a_batch_of_one(negatives: str):
     source = tiny.source(batch_size=1)
     objective = IBSD(tiny.student(), lambda_mi=0, negatives=negatives)
     objective.prepare(source)
-    assert Trainer(objective, source, num_steps=2, diagnostics_every=1).run().finished
+    assert (
+        Trainer(objective, source, TrainingOptions(num_steps=2, diagnostics_every=1)).run().finished
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 import tiny
 from ibsd.distillation.plain import Plain
 from ibsd.distillation.ps_kd import PSKD
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 
@@ -16,11 +17,13 @@ def trained(objective: PSKD | Plain) -> dict[str, torch.Tensor]:
     Trainer(
         objective,
         tiny.source(),
-        num_steps=12,
-        learning_rate=1e-3,
-        diagnostics_every=0,
-        checkpoint_every=0,
-        validate_every=0,
+        TrainingOptions(
+            num_steps=12,
+            learning_rate=1e-3,
+            diagnostics_every=0,
+            checkpoint_every=0,
+            validate_every=0,
+        ),
     ).run()
     return objective.student.state_dict()
 

@@ -19,6 +19,7 @@ from ibsd.information.conditional import (
 from ibsd.information.degradation import DegradationChain
 from ibsd.information.estimator import LaplaceEstimator
 from ibsd.information.view import pool, standardise
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 
@@ -209,11 +210,9 @@ def test_frozen_estimators_stay_random_and_raise_no_alarm_about_themselves() -> 
     trainer = Trainer(
         objective,
         tiny.source(),
-        num_steps=6,
-        log_every=2,
-        diagnostics_every=2,
-        validate_every=0,
-        checkpoint_every=0,
+        TrainingOptions(
+            num_steps=6, log_every=2, diagnostics_every=2, validate_every=0, checkpoint_every=0
+        ),
         log=said.append,
     )
     assert trainer.run().finished

@@ -15,6 +15,7 @@ import tiny
 from ibsd.distillation import IBSD
 from ibsd.evaluation import evaluate
 from ibsd.export.weights import save_student
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 
 spandrel = pytest.importorskip(
@@ -48,10 +49,7 @@ def test_a_network_from_a_file_trains_is_evaluated_and_loads_again(
     trainer = Trainer(
         objective,
         tiny.source(),
-        num_steps=4,
-        diagnostics_every=2,
-        validate_every=0,
-        checkpoint_every=0,
+        TrainingOptions(num_steps=4, diagnostics_every=2, validate_every=0, checkpoint_every=0),
     )
     assert trainer.run().finished and trainer.skipped == 0
 

@@ -20,6 +20,7 @@ from ibsd.distillation.registry import OBJECTIVES
 from ibsd.evaluation import evaluate
 from ibsd.export.weights import save_student
 from ibsd.students.ema import WeightAverage
+from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 
@@ -133,12 +134,14 @@ def trained(folder: Path | None, stop: int = 9) -> Trainer:
     trainer = Trainer(
         objective,
         tiny.source(),
-        num_steps=9,
-        learning_rate=1e-3,
+        TrainingOptions(
+            num_steps=9,
+            learning_rate=1e-3,
+            diagnostics_every=4,
+            validate_every=0,
+            checkpoint_every=0,
+        ),
         checkpoints=folder,
-        diagnostics_every=4,
-        validate_every=0,
-        checkpoint_every=0,
     )
     trainer.stop_requested = lambda: "stopped" if trainer.step >= stop else None
     if folder is not None:
@@ -176,10 +179,7 @@ def test_objectives_take_it(name: str) -> None:
     result = Trainer(
         objective,
         tiny.source(batch_size=4),
-        num_steps=2,
-        diagnostics_every=1,
-        validate_every=0,
-        checkpoint_every=0,
+        TrainingOptions(num_steps=2, diagnostics_every=1, validate_every=0, checkpoint_every=0),
     ).run()
     assert result.finished and not result.skipped
 
@@ -259,10 +259,7 @@ def test_without_weights_it_trains_as_plain() -> None:
         Trainer(
             objective,
             tiny.source(),
-            num_steps=4,
-            diagnostics_every=0,
-            validate_every=0,
-            checkpoint_every=0,
+            TrainingOptions(num_steps=4, diagnostics_every=0, validate_every=0, checkpoint_every=0),
         ).run()
         states.append(objective.student.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

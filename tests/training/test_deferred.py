@@ -3,6 +3,7 @@ asks for a value."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ import tiny
 from ibsd.distillation import IBSD, Objective, Plain
 from ibsd.distillation.feature_norm import FeatureNorm
 from ibsd.students import Student
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.types import Batch, InputError
 
 OPTIONS: dict[str, Any] = {
@@ -37,15 +38,24 @@ OBJECTIVES: dict[str, Callable[[Student], Objective]] = {
 NAN, HUGE = {4, 13}, {15, 16}
 
 
-def made(name: str, deferred: bool, **options: Any) -> tuple[Trainer, list[str]]:
+def made(
+    name: str, deferred: bool, checkpoints: Path | None = None, **options: Any
+) -> tuple[Trainer, list[str]]:
     """A run with pictures of NaN at some steps, and with pictures so wrong that the loss explodes
     at others."""
     said: list[str] = []
     source = tiny.source()
+    usual = TrainingOptions(
+        num_steps=20, learning_rate=1e-3, clip_norm=1.0, diagnostics_every=0, log_every=10
+    )
     trainer = Trainer(
-        OBJECTIVES[name](tiny.student()), source, deferred=deferred, log=said.append,
-        **{"num_steps": 20, "learning_rate": 1e-3, "clip_norm": 1.0, "diagnostics_every": 0, "log_every": 10} | options,
-    )  # fmt: skip
+        OBJECTIVES[name](tiny.student()),
+        source,
+        dataclasses.replace(usual, **options),
+        deferred=deferred,
+        checkpoints=checkpoints,
+        log=said.append,
+    )
     cut = source.cut
 
     def broken(origin: Any) -> Batch:
@@ -171,7 +181,7 @@ def test_an_objective_that_cannot_says_so():
         deferrable = False
 
     with pytest.raises(InputError, match="Other"):
-        Trainer(Other(tiny.student()), tiny.source(), num_steps=1, deferred=True)
+        Trainer(Other(tiny.student()), tiny.source(), TrainingOptions(num_steps=1), deferred=True)
 
 
 @pytest.mark.slow
@@ -190,16 +200,13 @@ def test_an_objective_that_cannot_says_so():
 )
 def test_a_compiled_student_gives_the_same_losses_within_rounding(mode: str):
     losses: dict[str, list[float]] = {}
-    for name, options in (("", {}), (mode, {"compile_mode": mode})):
+    options = TrainingOptions(num_steps=6, learning_rate=1e-3, log_every=1, diagnostics_every=0)
+    for name in ("", mode):
         objective = IBSD(tiny.student(), soft_target="snapshot", **OPTIONS | {"period": 2})
         trainer = Trainer(
             objective,
             tiny.source(),
-            num_steps=6,
-            learning_rate=1e-3,
-            log_every=1,
-            diagnostics_every=0,
-            **options,
+            dataclasses.replace(options, compile_mode=name),
         )
         losses[name] = []
         trainer.on_step = lambda step, terms, name=name: losses[name].extend(terms.values())

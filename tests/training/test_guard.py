@@ -16,7 +16,7 @@ from torch import Tensor
 import tiny
 from ibsd.distillation import IBSD, Plain
 from ibsd.students import Student
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.training.checkpoint import load_newest
 from ibsd.training.tracking import JsonLines
 from ibsd.types import Batch
@@ -45,8 +45,8 @@ def run(
     trainer = Trainer(
         Scripted(tiny.student(), factor),
         tiny.source(),
+        TrainingOptions(**{"num_steps": 20, "learning_rate": 1e-3} | options),
         log=said.append,
-        **{"num_steps": 20, "learning_rate": 1e-3} | options,
     )
     trainer.on_step = lambda step, terms: weights.append(
         trainer.student.c[0].weight.detach().clone()
@@ -98,7 +98,10 @@ def test_a_gradient_that_is_not_finite_is_skipped_though_the_loss_is():
 
     said: list[str] = []
     trainer = Trainer(
-        Kinked(tiny.student(), at((), 1)), tiny.source(), num_steps=6, log=said.append
+        Kinked(tiny.student(), at((), 1)),
+        tiny.source(),
+        TrainingOptions(num_steps=6),
+        log=said.append,
     )
     assert trainer.run().skipped == 1
     assert "step 3" in said[0]
@@ -161,7 +164,7 @@ def test_a_loss_below_zero_is_no_explosion():
 def test_estimators_survive_a_batch_that_is_skipped():
     student, source = tiny.student(), tiny.source()
     objective = IBSD(student, warm_up=0, ramp=0, lambda_mi=1e-3)
-    trainer = Trainer(objective, source, num_steps=8, learning_rate=1e-3)
+    trainer = Trainer(objective, source, TrainingOptions(num_steps=8, learning_rate=1e-3))
     cut = source.cut
     source.cut = lambda origin: (
         cut(origin) if trainer.step != 4 else cut(origin)._replace(lr=cut(origin).lr * math.nan)
@@ -175,10 +178,7 @@ def test_estimators_survive_a_batch_that_is_skipped():
 
 
 def test_scores_may_be_numpys(tmp_path: Path):
-    trainer = Trainer(
-        Plain(tiny.student()), tiny.source(), num_steps=2, checkpoints=tmp_path, validate=lambda student, step: {"x": np.float32(3)}, primary="x",
-        trackers=[JsonLines(tmp_path / "log.jsonl")],
-    )  # fmt: skip
+    trainer = Trainer(Plain(tiny.student()), tiny.source(), TrainingOptions(num_steps=2), checkpoints=tmp_path, validate=lambda student, step: {"x": np.float32(3)}, primary="x", trackers=[JsonLines(tmp_path / "log.jsonl")])  # fmt: skip
     assert trainer.run().best_score == 3
     assert load_newest(tmp_path, pytest.fail)[1]["best"] == [3.0, 2]
 
@@ -186,7 +186,9 @@ def test_scores_may_be_numpys(tmp_path: Path):
 def test_clipping_bounds_the_gradient():
     norms: list[float] = []
     for clip in (0.0, 1e-3):
-        trainer = Trainer(Plain(tiny.student()), tiny.source(), num_steps=1, clip_norm=clip)
+        trainer = Trainer(
+            Plain(tiny.student()), tiny.source(), TrainingOptions(num_steps=1, clip_norm=clip)
+        )
         trainer.run()
         norms.append(
             float(

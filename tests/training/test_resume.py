@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,11 +18,21 @@ import tiny
 from ibsd.distillation import IBSD, Objective, Plain
 from ibsd.distillation.feature_norm import FeatureNorm
 from ibsd.students import Student
-from ibsd.training import Trainer, TrainingResult
+from ibsd.training import Trainer, TrainingOptions, TrainingResult
 from ibsd.training.tracking import JsonLines
 from ibsd.types import InputError
 
 NUM_STEPS = 13
+TRAINING = TrainingOptions(
+    num_steps=NUM_STEPS,
+    learning_rate=1e-3,
+    ema_decay=0.9,
+    clip_norm=1.0,
+    log_every=5,
+    diagnostics_every=3,
+    validate_every=4,
+    checkpoint_every=6,
+)
 IBSD_OPTIONS: dict[str, Any] = {
     "lambda_mi": 1e-3,
     "lambda_hf": 0.02,
@@ -57,10 +68,14 @@ def run(
         1234 + stop
     )  # a resumed run must not depend on where the new process's generator stands
     trainer = Trainer(
-        make(tiny.student()), tiny.source(), checkpoints=folder / "checkpoints", validate=validate, primary="score", log=said.append,
-        **{"num_steps": NUM_STEPS, "learning_rate": 1e-3, "ema_decay": 0.9, "clip_norm": 1.0, "log_every": 5, "diagnostics_every": 3}
-        | {"validate_every": 4, "checkpoint_every": 6} | options,
-    )  # fmt: skip
+        make(tiny.student()),
+        tiny.source(),
+        dataclasses.replace(TRAINING, **options),
+        checkpoints=folder / "checkpoints",
+        validate=validate,
+        primary="score",
+        log=said.append,
+    )
     trainer.stop_requested = lambda: "stopped" if trainer.step >= stop else None
     trainer.resume()
     said, trainer.log = (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tiny
 from ibsd.distillation import Plain
-from ibsd.training import Schedule, Trainer
+from ibsd.training import Schedule, Trainer, TrainingOptions
 
 
 @given(step=st.integers(0, 10**6))
@@ -36,7 +36,7 @@ def test_published_steps(step: int, factor: float):
 
 
 def test_own_milestones_and_gamma():
-    schedule = Schedule("step", milestones=[3, 5], gamma=0.1)
+    schedule = Schedule("step", milestones=(3, 5), gamma=0.1)
     assert [schedule.factor(step, 9) for step in range(7)] == pytest.approx(
         [1, 1, 1, 0.1, 0.1, 0.01, 0.01]
     )
@@ -76,7 +76,9 @@ def test_an_unknown_kind_is_not_taken_for_constant():
 def test_the_trainer_uses_it():
     used, schedule = [], Schedule("cosine", warm_up=3)
     trainer = Trainer(
-        Plain(tiny.student()), tiny.source(), num_steps=6, learning_rate=1e-3, schedule=schedule
+        Plain(tiny.student()),
+        tiny.source(),
+        TrainingOptions(num_steps=6, learning_rate=1e-3, schedule=schedule),
     )
     trainer.on_step = lambda step, terms: used.append(trainer.optimizer.param_groups[0]["lr"])
     trainer.run()

@@ -11,7 +11,7 @@ import pytest
 
 import tiny
 from ibsd.distillation import Plain
-from ibsd.training import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.training.tracking import JsonLines, TensorBoard, read_json_lines
 
 
@@ -64,9 +64,7 @@ def test_logged_terms_are_means_over_their_window(tmp_path: Path):
         Trainer(
             Plain(tiny.student()),
             tiny.source(),
-            num_steps=10,
-            log_every=log_every,
-            diagnostics_every=0,
+            TrainingOptions(num_steps=10, log_every=log_every, diagnostics_every=0),
             trackers=trackers,
         ).run()
     losses = [line["term/l1"] for line in read_json_lines(tmp_path / "every.jsonl")]

@@ -25,9 +25,7 @@ from ibsd.config.run import (
     DataConfig,
     ObjectiveConfig,
     RunConfig,
-    ScheduleConfig,
     StudentConfig,
-    TrainingConfig,
 )
 from ibsd.data.samples import SPLITS, UPSCALING_SAMPLE, sample_pair, write_sample_pairs
 from ibsd.evaluation.scores import BICUBIC, ScoreTable, evaluate
@@ -37,7 +35,7 @@ from ibsd.reporting.pictures import before_after, telling_boxes
 from ibsd.reporting.scenes import CROP_PX, Scene
 from ibsd.students import load_student
 from ibsd.system import write_whole
-from ibsd.training import TrainingResult
+from ibsd.training import Schedule, TrainingOptions, TrainingResult
 from ibsd.training.tracking import read_json_lines
 from ibsd.types import InputError
 from ibsd.upscaling import upscale_files
@@ -155,10 +153,10 @@ def demo_config(folder: Path, objective: str, num_steps: int) -> Config:
         StudentConfig("imdn", SCALE, {"width": 24, "num_blocks": 3}),
         DataConfig(pairs=str(folder / "pairs"), batch_size=4, patch_px=24),
         ObjectiveConfig(objective, ibsd if objective == "ibsd" else {}),
-        TrainingConfig(
+        TrainingOptions(
             num_steps=num_steps,
             learning_rate=2e-3,
-            schedule=ScheduleConfig("cosine", warm_up=min(30, num_steps // 4)),
+            schedule=Schedule("cosine", warm_up=min(30, num_steps // 4)),
             ema_decay=0.99,
             log_every=50,
             diagnostics_every=200,

@@ -44,7 +44,6 @@ from ibsd.distillation.registry import OBJECTIVES
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.inference.torch_backend import chosen_device
 from ibsd.students import STUDENTS
-from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 from ibsd.weights import named_or_file
@@ -282,14 +281,7 @@ def build_trainer(
     student = build_student(config).to(device)
     objective = build_objective(config, student)
     source = build_source(config, pairs, device, marks)
-    training = {key: value for key, value in vars(config.training).items() if key != "schedule"}
-    return Trainer(
-        objective,
-        source,
-        checkpoints=checkpoints,
-        schedule=Schedule(**vars(config.training.schedule)),
-        **training,
-    )
+    return Trainer(objective, source, config.training, checkpoints=checkpoints)
 
 
 def training_facts(config: Config) -> dict[str, Any]:

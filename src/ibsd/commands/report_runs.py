@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ibsd.assembly import find_sets
-from ibsd.config.run import Config, build
+from ibsd.config.parsing import build
+from ibsd.config.run import Config
 from ibsd.data.pairs import Pair, load_pair
 from ibsd.data.samples import SPLITS, UPSCALING_SAMPLE, sample_pair
 from ibsd.efficiency.count import count_cost

@@ -37,7 +37,6 @@ from ibsd.reporting.pictures import contact_sheet
 from ibsd.students import Student
 from ibsd.system import make_folder
 from ibsd.training.checkpoint import list_checkpoints
-from ibsd.training.schedule import Schedule
 from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
 from ibsd.training.trainer import Trainer, TrainingResult
 from ibsd.types import InputError
@@ -143,11 +142,10 @@ def train_together(
                 metadata | {"step": str(step), "weights": "ema"},
             )
 
-    training = config.training
     trainer = Trainer(
         objective,
         source,
-        schedule=Schedule(**vars(training.schedule)),
+        config.training,
         checkpoints=checkpoints,
         validate=validate if sets.val else None,
         primary=PRIMARY,
@@ -159,7 +157,6 @@ def train_together(
         on_step=callbacks.on_step,
         stop_requested=callbacks.stop_requested,
         processes=processes,
-        **{name: value for name, value in vars(training).items() if name != "schedule"},
     )
     if going_on is not None and trainer.resume():
         callbacks.log(f"resumed at step {trainer.step}")

@@ -87,7 +87,7 @@ def execute(
     trainer.log, trainer.stop_requested, trainer.on_step = (
         log,
         stop_requested,
-        now_and_then(log, trainer.num_steps),
+        now_and_then(log, trainer.options.num_steps),
     )
     trainer.resume()
     trainer.trackers = [JsonLines(folder / "log.jsonl", trainer.step)]

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ibsd.config.run import Config, build, check, read_table
+from ibsd.config.parsing import build, read_table
+from ibsd.config.run import Config
 from ibsd.data.families import family
-from ibsd.types import InputError
+from ibsd.types import InputError, require
 
 SECTIONS = tuple(each.name for each in fields(Config))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -58,8 +59,8 @@ class ExamineOptions:
     def __post_init__(self) -> None:
         for name in ("patch_px", "patches", "fit_steps", "crop_px", "crops", "rounds"):
             value = getattr(self, name)
-            check(f"compare.examine.{name}", value, value > 0, "above 0")
-        check(
+            require(f"compare.examine.{name}", value, value > 0, "above 0")
+        require(
             "compare.examine.classes",
             list(self.classes),
             len(self.classes) != 1,
@@ -93,13 +94,13 @@ class CompareOptions:
     examine: ExamineOptions = ExamineOptions()
 
     def __post_init__(self) -> None:
-        check(
+        require(
             "compare.seeds",
             list(self.seeds),
             bool(self.seeds) and are_seeds(self.seeds),
             "a list of different whole numbers from 0",
         )
-        check(
+        require(
             "compare.primary",
             self.primary,
             self.primary.count(".") == 1,
@@ -132,7 +133,7 @@ class TestConfig:
     crop_px: int = 256
 
     def __post_init__(self) -> None:
-        check(
+        require(
             "photographs",
             self.photographs,
             bool(self.photographs) == bool(self.families),
@@ -140,7 +141,7 @@ class TestConfig:
         )
         for name in self.families:
             family(name)
-        check("crop_px", self.crop_px, self.crop_px >= 64, "at least 64")
+        require("crop_px", self.crop_px, self.crop_px >= 64, "at least 64")
 
     def rows(self, test: str) -> dict[str, str]:
         """{test set of one family: family}, of the test set called `test`."""
@@ -172,7 +173,7 @@ class ArmConfig:
     """Of `training.num_steps`: with a control of equal compute, the measured ratio."""
 
     def __post_init__(self) -> None:
-        check("steps_factor", self.steps_factor, self.steps_factor > 0, "above 0")
+        require("steps_factor", self.steps_factor, self.steps_factor > 0, "above 0")
 
 
 @dataclass(frozen=True)
@@ -303,7 +304,7 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
                     f"settings.{name}.more_seeds.{arm} is no arm; there are: {', '.join(parsed['arms'])}"
                 )
             fits = are_seeds(seeds) and not set(seeds) & set(options.seeds)
-            check(
+            require(
                 f"settings.{name}.more_seeds.{arm}",
                 seeds,
                 fits,

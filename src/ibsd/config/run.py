@@ -14,19 +14,15 @@ overrides single keys.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import inspect
 import json
-import math
-import tomllib
-import types
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ibsd.types import SCALES, InputError
+from ibsd.config.parsing import build, read_table
+from ibsd.training.options import TrainingOptions
+from ibsd.types import SCALES, InputError, require
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class StudentConfig:
     upsampler."""
 
     def __post_init__(self) -> None:
-        check("student.scale", self.scale, self.scale in SCALES, "2, 3 or 4")
+        require("student.scale", self.scale, self.scale in SCALES, "2, 3 or 4")
 
 
 @dataclass(frozen=True)
@@ -86,9 +82,9 @@ class DataConfig:
     """Of the patches of a batch, where there are pairs as well."""
 
     def __post_init__(self) -> None:
-        check("data.batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
-        check("data.patch_px", self.patch_px, self.patch_px >= 4, "at least 4")
-        check(
+        require("data.batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
+        require("data.patch_px", self.patch_px, self.patch_px >= 4, "at least 4")
+        require(
             "data.memory_limit_mib", self.memory_limit_mib, self.memory_limit_mib >= 0, "0 or more"
         )
         if bool(self.lr) != bool(self.hr) or bool(self.val_lr) != bool(self.val_hr):
@@ -107,20 +103,20 @@ class DataConfig:
                 and all(isinstance(share, int | float) and share >= 0 for share in shares)
                 and sum(shares) > 0
             )
-            check(
+            require(
                 "data.degradations",
                 self.degradations,
                 fits,
                 "a table of presets and their shares, such as { camera = 1.0 }",
             )
             low, high = self.softness if len(self.softness) == 2 else (1, 0)
-            check(
+            require(
                 "data.softness",
                 self.softness,
                 0 <= low <= high,
                 "two numbers from 0 up, the least and the greatest",
             )
-            check(
+            require(
                 "data.photograph_share",
                 self.photograph_share,
                 0 < self.photograph_share < 1,
@@ -135,78 +131,6 @@ class ObjectiveConfig:
 
     name: str = "ibsd"
     options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ScheduleConfig:
-    """Learning rate over the run; see `ibsd.training.Schedule`."""
-
-    kind: Literal["constant", "step", "cosine"] = "cosine"
-    warm_up: int = 0
-    milestones: tuple[int, ...] = (100_000, 200_000, 300_000, 400_000)
-    gamma: float = 0.5
-    final_factor: float = 0.0
-
-    def __post_init__(self) -> None:
-        check("training.schedule.warm_up", self.warm_up, self.warm_up >= 0, "0 or more")
-        check("training.schedule.gamma", self.gamma, 0 < self.gamma <= 1, "above 0 and at most 1")
-        check(
-            "training.schedule.final_factor",
-            self.final_factor,
-            0 <= self.final_factor <= 1,
-            "in 0 to 1",
-        )
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How long and how; see `ibsd.training.Trainer` for what each does."""
-
-    num_steps: int = 100_000
-    learning_rate: float = 2e-4
-    weight_decay: float = 0.0
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    ema_decay: float = 0.999
-    clip_norm: float = 0.0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    channels_last: bool = False
-    compile_mode: Literal["", "default", "reduce-overhead"] = ""
-    skip_threshold: float = 10.0
-    max_consecutive_skips: int = 100
-    log_every: int = 100
-    diagnostics_every: int = 500
-    validate_every: int = 1000
-    checkpoint_every: int = 1000
-    keep: int = 2
-
-    def __post_init__(self) -> None:
-        check("training.num_steps", self.num_steps, self.num_steps >= 1, "at least 1")
-        check(
-            "training.learning_rate",
-            self.learning_rate,
-            0 < self.learning_rate < 1,
-            "above 0 and below 1",
-        )
-        check(
-            "training.weight_decay",
-            self.weight_decay,
-            0 <= self.weight_decay < 1,
-            "0 or more and below 1",
-        )
-        check(
-            "training.ema_decay", self.ema_decay, 0 <= self.ema_decay < 1, "0 or more and below 1"
-        )
-        check("training.clip_norm", self.clip_norm, self.clip_norm >= 0, "0 or more")
-        check("training.skip_threshold", self.skip_threshold, self.skip_threshold > 1, "above 1")
-        for name in ("max_consecutive_skips", "keep"):
-            check(f"training.{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("log_every", "diagnostics_every", "validate_every", "checkpoint_every"):
-            check(
-                f"training.{name}",
-                getattr(self, name),
-                getattr(self, name) >= 0,
-                "0 (never) or more",
-            )
 
 
 @dataclass(frozen=True)
@@ -229,9 +153,9 @@ class RunConfig:
     there, and refused where there is none."""
 
     def __post_init__(self) -> None:
-        check("run.threads", self.threads, 0 <= self.threads <= 1024, "0 to 1024")
-        check("run.seed", self.seed, 0 <= self.seed < 2**63, "0 or more")
-        check(
+        require("run.threads", self.threads, 0 <= self.threads <= 1024, "0 to 1024")
+        require("run.seed", self.seed, 0 <= self.seed < 2**63, "0 or more")
+        require(
             "run.data_seed",
             self.data_seed,
             -1 <= self.data_seed < 2**63,
@@ -246,26 +170,8 @@ class Config:
     student: StudentConfig = field(default_factory=StudentConfig)
     data: DataConfig = field(default_factory=lambda: DataConfig(pairs="pairs"))
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
     run: RunConfig = field(default_factory=RunConfig)
-
-
-def read_table(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """The tables of a TOML file with overrides. Errors: InputError naming a file that is missing,
-    unreadable or no TOML, or the override."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such config file; check the name (ibsd's own are in configs/ of its repository)"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a config ({error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not valid TOML ({error})") from None
-    for override in overrides:
-        apply_override(table, override)
-    return table
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -288,101 +194,3 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def as_table(config: Config) -> dict[str, Any]:
     """Plain nested dict of all values, as stored beside a run."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-def apply_override(table: dict[str, Any], override: str) -> None:
-    """Sets "section.key=value" in a nested table."""
-    name, equals, text = override.partition("=")
-    keys = name.strip().split(".")
-    if not equals or not all(keys):
-        raise InputError(
-            f"override {override!r} must look like section.key=value, for example training.num_steps=100"
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for key in keys[:-1]:
-        table = table.setdefault(key, {})
-        if not isinstance(table, dict):
-            raise InputError(f"override {override!r}: {key} is a value, not a section")
-    table[keys[-1]] = value
-
-
-def build(target: type[Any], table: dict[str, Any], where: str = "") -> Any:
-    """A dataclass from a table, after checking keys and types."""
-    return target(**checked_arguments(target, table, where))
-
-
-def checked_arguments(target: Callable[..., Any], table: Any, where: str) -> dict[str, Any]:
-    """Keyword arguments for `target` out of a table: unknown keys and wrong types are errors that
-    name `where`.key."""
-    if not isinstance(table, dict):
-        raise InputError(f"{where} is {table!r}; it must be a section, [{where}]")
-    hints = typing.get_type_hints(
-        target if inspect.isclass(target) and dataclasses.is_dataclass(target) else target.__init__
-    )
-    allowed = [
-        name
-        for name in inspect.signature(target).parameters
-        if name != "student" or dataclasses.is_dataclass(target)
-    ]
-    arguments = {}
-    for key, value in table.items():
-        name = f"{where}.{key}" if where else key
-        if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(allowed)}"
-            raise InputError(f"unknown key {name!r}; {hint}")
-        arguments[key] = checked_value(hints[key], value, name)
-    return arguments
-
-
-KINDS: dict[type, str] = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-    dict: "a section",
-}
-
-
-def checked_value(hint: Any, value: Any, name: str) -> Any:
-    """`value`, converted where that loses nothing, if it is of the annotated type."""
-    origin, choices = typing.get_origin(hint), typing.get_args(hint)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return build(hint, value, name)
-    if hint is Any:
-        return value
-    if origin is Literal:
-        if value in choices:
-            return value
-        raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}")
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in choices:
-            return None
-        return checked_value(
-            next(choice for choice in choices if choice is not type(None)), value, name
-        )
-    if origin in (tuple, Sequence):
-        if isinstance(value, list | tuple):
-            return tuple(
-                checked_value(choices[0], item, f"{name}[{k}]") for k, item in enumerate(value)
-            )
-        raise InputError(f"{name} is {value!r}; it must be a list")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    expected: type = origin or hint
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        raise InputError(f"{name} is {value!r}; it must be {KINDS[expected]}")
-    if expected is int and not -(2**63) <= value < 2**63:
-        raise InputError(f"{name} is {value}; it must fit into 64 bits")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{name} is {value}; it must be finite")
-    return value
-
-
-def check(name: str, value: object, fits: bool, must_be: str) -> None:
-    """Raises the sentence for a value out of range."""
-    if not fits:
-        raise InputError(f"{name} is {value!r}; it must be {must_be}")

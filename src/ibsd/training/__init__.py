@@ -1,6 +1,23 @@
-"""The training loop and what makes a run safe to leave alone: schedule, checkpoints, tracking."""
+"""The training loop and what makes a run safe to leave alone: schedule, checkpoints, tracking.
 
+The trainer is loaded when first used, so that a config is read without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ibsd.training.options import TrainingOptions
 from ibsd.training.schedule import Schedule
-from ibsd.training.trainer import Trainer, TrainingResult
 
-__all__ = ["Schedule", "Trainer", "TrainingResult"]
+if TYPE_CHECKING:
+    from ibsd.training.trainer import Trainer, TrainingResult
+
+__all__ = ["Schedule", "Trainer", "TrainingOptions", "TrainingResult"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Trainer", "TrainingResult"):
+        return getattr(importlib.import_module("ibsd.training.trainer"), name)
+    raise AttributeError(f"module 'ibsd.training' has no attribute {name!r}")

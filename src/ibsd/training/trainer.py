@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,12 +28,9 @@ from ibsd.students.ema import WeightAverage
 from ibsd.students.student import Student
 from ibsd.training.checkpoint import load_newest, save_checkpoint
 from ibsd.training.guard import Guard
-from ibsd.training.schedule import Schedule
+from ibsd.training.options import TrainingOptions
 from ibsd.training.tracking import Tracker
 from ibsd.types import Batch, InputError, LossReport
-
-Precision = Literal["fp32", "bf16"]
-CompileMode = Literal["", "default", "reduce-overhead"]
 
 
 @dataclass
@@ -57,26 +54,13 @@ class Trainer:
     Args:
         objective: what to minimise, and its auxiliary parts.
         source: where batches come from.
-        num_steps: student updates of the whole run.
-        learning_rate: of Adam, at factor 1 of `schedule`.
-        weight_decay: decoupled (AdamW) where positive.
-        ema_decay: of the running average of weights that is validated and shipped.
-        clip_norm: largest norm of the student's gradient; 0 for no clipping.
-        precision: `bf16` runs the student under autocast; losses and estimators stay in fp32.
-        channels_last: memory format of the student and its inputs.
-        compile_mode: of `torch.compile` for the student: `default`, or `reduce-overhead` with CUDA
-            graphs; empty for none.
+        options: how long and how.
         deferred: the host never waits for the device within a step: a step that the guard refuses
             is computed and then not taken, by masks on the device, and counted when word of it
             arrives. Needs an objective that can do so (`Objective.deferrable`) and torch's fused
             Adam, which differs from the other one in rounding. Default: on CUDA where the objective
             can; on the CPU there is nothing to wait for.
-        skip_threshold: a step whose loss exceeds this many times the running mean, or is not
-            finite, is skipped and counted.
-        max_consecutive_skips: after so many in a row the run stops with a reason.
-        checkpoints: folder for checkpoints, or None for none; `keep` newest stay.
-        log_every, diagnostics_every, validate_every, checkpoint_every: in updates; 0 for never (the
-            end always validates and saves).
+        checkpoints: folder for checkpoints, or None for none.
         validate: (averaged student, step) -> figures; `primary` among them is the score whose best
             step is remembered.
         on_best: called with the averaged student and the step when the score is the best so far.
@@ -93,25 +77,10 @@ class Trainer:
         self,
         objective: Objective,
         source: PatchSource,
+        options: TrainingOptions = TrainingOptions(),  # noqa: B008  (frozen)
         *,
-        num_steps: int,
-        learning_rate: float = 2e-4,
-        weight_decay: float = 0.0,
-        schedule: Schedule = Schedule(),  # noqa: B008  (frozen)
-        ema_decay: float = 0.999,
-        clip_norm: float = 0.0,
-        precision: Precision = "fp32",
-        channels_last: bool = False,
-        compile_mode: CompileMode = "",
         deferred: bool | None = None,
-        skip_threshold: float = 10.0,
-        max_consecutive_skips: int = 100,
         checkpoints: Path | None = None,
-        keep: int = 2,
-        log_every: int = 100,
-        diagnostics_every: int = 500,
-        validate_every: int = 1000,
-        checkpoint_every: int = 1000,
         validate: Callable[[Student, int], dict[str, float]] | None = None,
         primary: str = "",
         on_best: Callable[[Student, int], None] | None = None,
@@ -126,42 +95,40 @@ class Trainer:
                 f"{type(objective).__name__} cannot be trained by several processes; start one, or take another objective"
             )
         self.processes = objective.processes = processes
-        self.objective, self.source, self.num_steps = objective, source, num_steps
-        self.learning_rate, self.schedule, self.clip_norm = learning_rate, schedule, clip_norm
-        self.precision, self.compile_mode, self.max_consecutive_skips = (
-            precision,
-            compile_mode,
-            max_consecutive_skips,
+        self.objective = objective
+        self.source = source
+        self.options = options
+        self.memory_format = (
+            torch.channels_last if options.channels_last else torch.contiguous_format
         )
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.checkpoints, self.keep = checkpoints, keep
-        self.log_every, self.diagnostics_every = log_every, diagnostics_every
-        self.validate_every, self.checkpoint_every = validate_every, checkpoint_every
-        self.validate, self.primary, self.on_best = validate, primary, on_best
-        self.trackers, self.log, self.on_step, self.stop_requested = (
-            trackers,
-            log,
-            on_step,
-            stop_requested,
-        )
+        self.checkpoints = checkpoints
+        self.validate = validate
+        self.primary = primary
+        self.on_best = on_best
+        self.trackers = trackers
+        self.log = log
+        self.on_step = on_step
+        self.stop_requested = stop_requested
 
         self.student = objective.student.to(memory_format=self.memory_format).train()  # type: ignore[call-overload]
-        self.average = WeightAverage(self.student, ema_decay)
-        family = torch.optim.AdamW if weight_decay else torch.optim.Adam
+        self.average = WeightAverage(self.student, options.ema_decay)
+        family = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
         self.deferred = (
             source.device.type == "cuda" and objective.deferrable if deferred is None else deferred
         )
         self.optimizer = family(
             self.student.parameters(),
-            lr=learning_rate,
-            weight_decay=weight_decay,
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
             fused=self.deferred or None,
         )
         if self.deferred:
             objective.defer()
-        if compile_mode:  # `run` of this student alone: copies of it drop that
-            self.student.run = torch.compile(self.student.run, mode=compile_mode)
-        self.guard = Guard(source.device, skip_threshold, lambda sentence: self.log(sentence))
+        if options.compile_mode:  # `run` of this student alone: copies of it drop that
+            self.student.run = torch.compile(self.student.run, mode=options.compile_mode)
+        self.guard = Guard(
+            source.device, options.skip_threshold, lambda sentence: self.log(sentence)
+        )
         self.step = 0
         self.best_score, self.best_step = -math.inf, 0
         self.window: dict[str, Tensor] = {}
@@ -174,12 +141,12 @@ class Trainer:
 
     def update(self) -> Batch:
         """One step: the student learns, then the auxiliary parts. Returns the batch."""
-        factor = self.schedule.factor(self.step, self.num_steps)
+        factor = self.options.schedule.factor(self.step, self.options.num_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * factor
+            group["lr"] = self.options.learning_rate * factor
         batch = self.source.next_batch()
         batch = batch._replace(lr=batch.lr.to(memory_format=self.memory_format))
-        self.objective.begin_step(self.step, self.num_steps)
+        self.objective.begin_step(self.step, self.options.num_steps)
         with self.autocast():
             report = self.objective.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -188,7 +155,7 @@ class Trainer:
             report.total.backward()
             self.processes.average_gradients(self.student.parameters())
             norm = torch.nn.utils.clip_grad_norm_(
-                self.student.parameters(), self.clip_norm or math.inf
+                self.student.parameters(), self.options.clip_norm or math.inf
             )
             accepted = accepted & torch.isfinite(norm)
             if self.deferred or bool(accepted):
@@ -211,7 +178,7 @@ class Trainer:
 
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(
-            self.source.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+            self.source.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"
         )
 
     def remember(self, terms: dict[str, Tensor], mask: Tensor | None) -> None:
@@ -246,7 +213,7 @@ class Trainer:
             reason = self.run_steps()
             self.guard.wait()
             if (
-                self.consecutive_skips < self.max_consecutive_skips
+                self.consecutive_skips < self.options.max_consecutive_skips
             ):  # a ruined state must not replace a good one
                 self.save()
         finally:
@@ -266,14 +233,14 @@ class Trainer:
     def run_steps(self) -> str:
         """Updates until the end or a reason to stop, which it returns; "finished" at the end."""
         reason = "finished"
-        while self.step < self.num_steps and reason == "finished":
+        while self.step < self.options.num_steps and reason == "finished":
             self.report(self.update())
-            if self.consecutive_skips >= self.max_consecutive_skips:
+            if self.consecutive_skips >= self.options.max_consecutive_skips:
                 reason = (
                     f"{self.consecutive_skips} steps in a row had to be skipped; lower training.learning_rate or the weights of the objective, "
                     "and resume from an earlier checkpoint"
                 )
-            elif self.step < self.num_steps:
+            elif self.step < self.options.num_steps:
                 asked = self.stop_requested()
                 if self.processes.any(asked is not None):
                     reason = asked or "stopped with the other processes"
@@ -281,8 +248,8 @@ class Trainer:
 
     def report(self, batch: Batch) -> None:
         """Log, figures, validation and checkpoint, each where due."""
-        ends = self.step == self.num_steps
-        if (_due(self.step, self.log_every) or ends) and (steps := int(self.window_steps)):
+        ends = self.step == self.options.num_steps
+        if (_due(self.step, self.options.log_every) or ends) and (steps := int(self.window_steps)):
             self.latest = self.processes.means(
                 {name: float(value) / steps for name, value in self.window.items()}
             )
@@ -291,14 +258,14 @@ class Trainer:
                 {f"term/{name}": value for name, value in self.latest.items()}
                 | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
             )
-        if _due(self.step, self.diagnostics_every):
+        if _due(self.step, self.options.diagnostics_every):
             with self.autocast():
                 figures = self.processes.means(self.objective.figures(batch))
             sentences = self.objective.alarms(figures)
             self.track(figures | {"alarms": float(len(sentences))})
             for sentence in sentences:
                 self.log(f"step {self.step}: {sentence}")
-        if self.validate and (_due(self.step, self.validate_every) or ends):
+        if self.validate and (_due(self.step, self.options.validate_every) or ends):
             scores = {
                 name: float(score)
                 for name, score in self.validate(self.average.student, self.step).items()
@@ -308,7 +275,7 @@ class Trainer:
                 self.best_score, self.best_step = scores[self.primary], self.step
                 if self.on_best:
                     self.on_best(self.average.student, self.step)
-        if _due(self.step, self.checkpoint_every):
+        if _due(self.step, self.options.checkpoint_every):
             self.guard.wait()
             if not self.consecutive_skips:  # a streak must not push the good ones out
                 self.save()
@@ -324,7 +291,7 @@ class Trainer:
 
     def save(self) -> None:
         if self.checkpoints is not None and self.processes.is_main:
-            save_checkpoint(self.checkpoints, self.step, self.state(), self.keep)
+            save_checkpoint(self.checkpoints, self.step, self.state(), self.options.keep)
 
     def resume(self) -> bool:
         """Takes up the newest intact checkpoint, if there is one."""
@@ -333,9 +300,9 @@ class Trainer:
         if found is None:
             return False
         step, state = found
-        if step > self.num_steps:
+        if step > self.options.num_steps:
             raise InputError(
-                f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.num_steps}; raise num_steps"
+                f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.options.num_steps}; raise num_steps"
             )
         if (wrote := state["processes"]) != self.processes.size:
             raise InputError(
