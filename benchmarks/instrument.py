@@ -32,7 +32,8 @@ from ibsd.analysis.decomposition import account
 from ibsd.analysis.fresh_estimators import RESOLUTION
 from ibsd.analysis.information_probe import Patches, Reading, cut_patches, read_run
 from ibsd.commands.run_record import versions, write_json
-from ibsd.data.pairs import Pair, find_layout, fingerprint, load_pair
+from ibsd.data.integrity import fingerprint
+from ibsd.data.pairs import Pair, find_layout, load_pair
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation import IBSD
 from ibsd.images.rgb import to_tensor

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ibsd.comparison.machine import machine_facts
-from ibsd.data.pairs import check_pairs, find_layout
+from ibsd.data.integrity import check_pairs
+from ibsd.data.pairs import find_layout
 from ibsd.evaluation.scores import evaluate
 from ibsd.students import load_student
 from ibsd.training.tracking import read_json_lines

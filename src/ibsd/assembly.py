@@ -18,15 +18,9 @@ from ibsd.data.degraded_patches import (
     photograph_stack,
 )
 from ibsd.data.drop_list import read_drop_list
+from ibsd.data.integrity import MIN_LR_PX, check_disjoint, check_pairs, fingerprint
 from ibsd.data.layouts import PUBLISHED, find_data
-from ibsd.data.pairs import (
-    Pair,
-    PairSets,
-    check_disjoint,
-    check_pairs,
-    find_pairs,
-    fingerprint,
-)
+from ibsd.data.pairs import Pair, PairSets, find_pairs
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.registry import OBJECTIVES
@@ -110,7 +104,7 @@ def checked_pairs(
     """
     sets = find_sets(config, log)
     digests = check_pairs(sets.train, config.student.scale, config.data.patch_px)
-    digests |= check_pairs((*sets.val, *sets.test), config.student.scale)
+    digests |= check_pairs((*sets.val, *sets.test), config.student.scale, MIN_LR_PX, digests)
     check_disjoint(sets, digests)
     found = {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
     if config.data.photographs:

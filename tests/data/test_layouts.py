@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from ibsd.cli.main import main
+from ibsd.data.integrity import check_pairs, fingerprint
 from ibsd.data.layouts import CITY100_TEST, PUBLISHED, find_data
-from ibsd.data.pairs import check_pairs, find_layout, fingerprint, load_pair
+from ibsd.data.pairs import find_layout, load_pair
 from ibsd.data.samples import write_sample_pairs
 from ibsd.data.scaled_pairs import write_scaled_pairs
 from ibsd.export.weights import save_student

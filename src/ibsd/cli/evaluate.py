@@ -211,7 +211,7 @@ def scored(
     from rich.progress import track
 
     from ibsd.cli.terminal import status_console
-    from ibsd.data.pairs import check_pairs
+    from ibsd.data.integrity import check_pairs
     from ibsd.evaluation.scores import evaluate as evaluate_methods
 
     device = next(next(iter(students.values())).parameters()).device

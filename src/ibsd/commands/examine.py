@@ -27,8 +27,9 @@ from ibsd.config.comparison import ExamineOptions
 from ibsd.config.run import DataConfig
 from ibsd.data.degraded_patches import find_photographs
 from ibsd.data.families import family
+from ibsd.data.integrity import fingerprint
 from ibsd.data.layouts import find_data
-from ibsd.data.pairs import Pair, fingerprint
+from ibsd.data.pairs import Pair
 from ibsd.data.patches import ImageStack, resident_stacks
 from ibsd.distillation import IBSD
 from ibsd.evaluation.matrix import degraded_pairs

@@ -30,16 +30,16 @@ from ibsd.comparison.store import Wanted
 from ibsd.config.comparison import CompareConfig
 from ibsd.config.run import Config, ObjectiveConfig, StudentConfig
 from ibsd.data.families import family
-from ibsd.data.layouts import find_data
-from ibsd.data.pairs import (
-    Digests,
-    Pair,
-    PairSets,
+from ibsd.data.integrity import (
+    MIN_LR_PX,
+    FileDigest,
     check_disjoint,
     check_pairs,
     digest_pairs,
     fingerprint,
 )
+from ibsd.data.layouts import find_data
+from ibsd.data.pairs import Pair, PairSets
 from ibsd.distillation.registry import OBJECTIVES
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.inference.torch_backend import chosen_device
@@ -69,7 +69,7 @@ class Comparison:
 
     def __init__(self, config: CompareConfig) -> None:
         self.config = config
-        self.digests: dict[tuple[Pair, int], Digests] = {}
+        self.digests: dict[Path, FileDigest] = {}
         self.built: set[tuple[str, str]] = set()
         self.names = [
             RunName(setting, arm, seed)
@@ -122,10 +122,12 @@ class Comparison:
         config = self.run_config(name)
         (train, tests), photographs = self.pairs(name), self.photographs(name)
         scored = tuple(dict.fromkeys(pair for pairs in tests.values() for pair in pairs))
-        digests = self.checked(train, config.student.scale, config.data.patch_px) | self.checked(
-            scored, config.student.scale
-        )
-        digests |= self.checked(photographs, config.student.scale)
+        digests = self.digests
+        digests |= check_pairs(train, config.student.scale, config.data.patch_px, digests)
+        # A photograph that stands for both sides of a pair has no scale to check.
+        matched = [pair for pair in scored if pair.lr != pair.hr]
+        digests |= check_pairs(matched, config.student.scale, MIN_LR_PX, digests)
+        digests |= digest_pairs((*scored, *photographs), digests)
         check_disjoint(PairSets((*train, *photographs), (), scored), digests)
         found: dict[str, Any] = {"train": fingerprint(train, digests), "tests": {}}
         for test, pairs in tests.items():
@@ -138,17 +140,6 @@ class Comparison:
         if photographs:
             found["train"] = [found["train"], fingerprint(photographs, digests)]
         return found
-
-    def checked(self, pairs: Sequence[Pair], scale: int, *smallest: int) -> dict[Pair, Digests]:
-        """Digests of the pairs, each read once. Photographs that stand for both sides of a pair are
-        of no scale."""
-        new = [pair for pair in pairs if (pair, scale) not in self.digests]
-        photographs = [pair for pair in new if pair.lr == pair.hr]
-        found = check_pairs(
-            [pair for pair in new if pair.lr != pair.hr], scale, *smallest
-        ) | digest_pairs(photographs)
-        self.digests |= {(pair, scale): digests for pair, digests in found.items()}
-        return {pair: self.digests[pair, scale] for pair in pairs}
 
     def check_objective(self, name: RunName) -> None:
         """Builds the run's network and objective once for each setting and arm, so that whatever

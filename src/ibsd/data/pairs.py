@@ -9,29 +9,20 @@ any training.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ibsd.images.rgb import IMAGE_SUFFIXES, is_image_name, read_photo, read_rgb
-from ibsd.types import InputError, Scale
+from ibsd.images.rgb import IMAGE_SUFFIXES, is_image_name, read_rgb
+from ibsd.types import InputError
 
-MIN_LR_PX = 8
-"""Least shorter side of an LR image by default: every metric is defined (at x2, HR 16 less borders
-of 2 holds SSIM's window of 11)."""
-
-_Result = TypeVar("_Result")
 _LISTED = 20
-_WORKERS = 2  # Pillow and hashlib let go of the interpreter's lock while they work
 # One suffix at the end of a stem: _LR, -HR, .LR4, _LRx4, _LR_x4, or x4, _x4, -x4, .x4. LR and HR
 # want a separator before them, lest "Zephr" lose its end; x4 does not, because Set5 and DIV2K write
 # "babyx4" and "0801x4". Digits from 1, because DRealSR calls its HR images "_x1".
@@ -80,14 +71,6 @@ class UnmatchedError(InputError):
         self.files = tuple(files)
 
 
-class Digests(NamedTuple):
-    """SHA-256 of the decoded pixels of a pair (and their size), so that the same picture in another
-    file format is still the same."""
-
-    lr: str
-    hr: str
-
-
 def find_pairs(
     lr_folder: str | os.PathLike[str],
     hr_folder: str | os.PathLike[str],
@@ -129,16 +112,16 @@ def find_pairs(
         else:
             unclear[key] = lr + hr
     if unclear:
-        what = f"{_count(len(unclear), 'name')} could be matched in several ways"
+        what = f"{counted(len(unclear), 'name')} could be matched in several ways"
         lines = [f'"{key}": ' + ", ".join(map(str, files)) for key, files in unclear.items()]
         raise UnmatchedError(
-            _list(f"{what}; keep one LR and one HR image of each:", lines),
+            listed(f"{what}; keep one LR and one HR image of each:", lines),
             (file for files in unclear.values() for file in files),
         )
     if alone:
-        what = f"{_count(len(alone), 'image')} in {lr_folder} and {hr_folder}"
+        what = f"{counted(len(alone), 'image')} in {lr_folder} and {hr_folder}"
         raise UnmatchedError(
-            _list(
+            listed(
                 f"{what} without a partner of the same name; rename, add or remove:",
                 list(map(str, alone)),
             ),
@@ -180,137 +163,9 @@ def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) 
 
 
 def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """(LR uint8 [h, w, 3], HR uint8 [H, W, 3]) from their files. InputError as `images.read_rgb`;
-    sizes are `check_pairs`' business."""
+    """(LR uint8 [h, w, 3], HR uint8 [H, W, 3]) from their files. Sizes are not compared here.
+    InputError as `images.read_rgb`."""
     return read_rgb(pair.lr), read_rgb(pair.hr)
-
-
-def check_pairs(
-    pairs: Iterable[Pair], scale: Scale, min_lr_px: int = MIN_LR_PX
-) -> dict[Pair, Digests]:
-    """Read every file to its end and refuse what cannot be trained on or scored, in one InputError
-    that lists every bad file.
-
-    Up to 20 are listed, each with its reason. A file is good when it decodes, has 8 bits a channel,
-    is RGB or becomes RGB without loss (grey, palette, an alpha channel that is opaque throughout);
-    a pair when HR is exactly `scale` times as large as LR, and LR at least `min_lr_px` on its
-    shorter side. Returns the digests, for `check_disjoint` and `fingerprint`, so that nothing is
-    decoded twice.
-    """
-    found = _in_threads(lambda pair: inspect_pair(pair, scale, min_lr_px), pairs)
-    wrong = [reason for result in found.values() for reason in result[1]]
-    if wrong:
-        bad = sum(bool(result[1]) for result in found.values())
-        raise InputError(
-            _list(
-                f"{bad} of {_count(len(found), 'pair')} cannot be used at scale {scale}; repair or remove:",
-                wrong,
-            )
-        )
-    return {pair: result[0] for pair, result in found.items() if result[0]}
-
-
-def check_disjoint(sets: PairSets, digests: Mapping[Pair, Digests] | None = None) -> None:
-    """Refuse pictures that are in two of train, val and test: the same file (links followed) or the
-    same pixels. InputError lists them.
-
-    `digests` from `check_pairs` saves reading the files again. Different crops of one photograph
-    are not recognised: splitting by scene is
-    the user's.
-    """
-    digests = digest_pairs(sets.all()) if digests is None else digests
-    first_of: dict[str, tuple[str, Path]] = {}
-    overlaps: list[str] = []
-    for split, pairs in (("train", sets.train), ("val", sets.val), ("test", sets.test)):
-        for pair in pairs:
-            for file, digest in zip((pair.lr, pair.hr), digests[pair], strict=True):
-                earlier = [
-                    first_of[mark]
-                    for mark in (str(file.resolve()), digest)
-                    if mark in first_of and first_of[mark][0] != split
-                ]
-                if earlier:
-                    overlaps.append(
-                        f"{file} ({split}) is the same picture as {earlier[0][1]} ({earlier[0][0]})"
-                    )
-                for mark in (str(file.resolve()), digest):
-                    first_of.setdefault(mark, (split, file))
-    if overlaps:
-        what = f"Train, val and test share {_count(len(overlaps), 'image')}"
-        raise InputError(
-            _list(f"{what}, so that scores would be too good; keep each in one of them:", overlaps)
-        )
-
-
-def fingerprint(pairs: Sequence[Pair], digests: Mapping[Pair, Digests] | None = None) -> str:
-    """SHA-256 in hex of names and pixels, in order: equal exactly when the pairs are, wherever they
-    lie and however they are compressed."""
-    digests = digest_pairs(pairs) if digests is None else digests
-    whole = hashlib.sha256()
-    for pair in pairs:
-        whole.update(f"{pair.name}\0{digests[pair].lr}\0{digests[pair].hr}\n".encode())
-    return whole.hexdigest()
-
-
-def digest_pairs(pairs: Iterable[Pair]) -> dict[Pair, Digests]:
-    """What `check_pairs` returns, without its checks. InputError for the first file that cannot be
-    read."""
-    return _in_threads(lambda pair: Digests(*map(_digest, load_pair(pair))), pairs)
-
-
-def inspect_pair(
-    pair: Pair, scale: Scale, min_lr_px: int = MIN_LR_PX
-) -> tuple[Digests | None, list[str]]:
-    """The digests of a good pair, or what is wrong with it, in sentences: the check of
-    `check_pairs` for one."""
-    images: list[np.ndarray] = []
-    wrong: list[str] = []
-    for file in (pair.lr, pair.hr):
-        try:
-            photo = read_photo(file)
-        except InputError as error:
-            wrong.append(str(error))
-            continue
-        if photo.alpha is not None and photo.alpha.min() < 255:
-            wrong.append(
-                f"{file} is transparent in places, which RGB cannot hold: save it without alpha."
-            )
-        images.append(photo.rgb)
-    if len(images) == 2:
-        lr, hr = images
-        if min(lr.shape[:2]) < min_lr_px:
-            wrong.append(
-                f"{pair.lr} has {_size(lr)} pixels, but its shorter side needs {min_lr_px}: use a larger image."
-            )
-        if hr.shape != (scale * lr.shape[0], scale * lr.shape[1], 3):
-            wrong.append(
-                f"{pair.hr} has {_size(hr)} pixels, which is not {scale} times the {_size(lr)} of {pair.lr}{_hint(lr, hr)}."
-            )
-    return (None, wrong) if wrong else (Digests(_digest(images[0]), _digest(images[1])), wrong)
-
-
-def _hint(lr: np.ndarray, hr: np.ndarray) -> str:
-    """What the sizes of a pair suggest, if they suggest anything."""
-    times = hr.shape[1] // lr.shape[1]
-    if times and hr.shape[:2] == (times * lr.shape[0], times * lr.shape[1]):
-        return f", but {times} times"
-    return " (are LR and HR swapped?)" if lr.size > hr.size else ""
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
-
-
-def _digest(image: np.ndarray) -> str:
-    digest = hashlib.sha256(_size(image).encode())
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
-
-
-def _in_threads(work: Callable[[Pair], _Result], pairs: Iterable[Pair]) -> dict[Pair, _Result]:
-    pairs = tuple(pairs)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return dict(zip(pairs, pool.map(work, pairs), strict=True))
 
 
 def _check_folder(folder: Path) -> None:
@@ -349,10 +204,10 @@ def _grouped(files: Iterable[Path], key: Callable[[str], str]) -> dict[str, list
     return groups
 
 
-def _list(sentence: str, lines: Sequence[str]) -> str:
+def listed(sentence: str, lines: Sequence[str]) -> str:
     more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
     return "\n  ".join([sentence, *lines[:_LISTED], *more])
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

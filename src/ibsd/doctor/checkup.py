@@ -15,8 +15,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from ibsd.data.integrity import pair_problems, read_file
 from ibsd.data.layouts import find_data
-from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_pairs, inspect_pair, load_pair
+from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_pairs, load_pair
 from ibsd.doctor.alignment import Misalignment, displaced, measure
 from ibsd.doctor.duplicates import Likeness, copies, likeness
 from ibsd.images.rgb import image_size, to_tensor
@@ -262,17 +263,14 @@ def examined(
     health: PairHealth, scale: Scale, limits: Limits, done: Callable[[], None]
 ) -> Likeness | None:
     """Reads and measures one pair; what its HR looks like, or None where it cannot be used."""
-    try:
-        _, wrong = inspect_pair(health.pair, scale)
-        health.findings += [Finding("damaged", sentence, True) for sentence in wrong]
-        if wrong:
-            return None
-        lr, hr = load_pair(health.pair)
-    except InputError as error:  # it changed meanwhile
-        health.findings.append(Finding("damaged", str(error), True))
+    lr, lr_digest = read_file(health.pair.lr)
+    hr, hr_digest = read_file(health.pair.hr)
+    digests = {health.pair.lr: lr_digest, health.pair.hr: hr_digest}
+    problems = pair_problems(health.pair, scale, digests)
+    health.findings += [Finding("damaged", sentence, True) for sentence in problems]
+    done()
+    if problems or lr is None or hr is None:
         return None
-    finally:
-        done()
     health.misalignment = measure(lr, hr, scale)
     health.contrast = float(luma(to_tensor(lr)).std(correction=0))
     health.saturated = float(((hr >= NEAR_WHITE) | (hr <= NEAR_BLACK)).any(2).mean())

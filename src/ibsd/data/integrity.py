@@ -1,0 +1,185 @@
+"""The files of pairs, each read to its end once: whether they can be used, and digests of their
+pixels.
+
+`check_pairs` reads, checks and digests. `check_disjoint` and `fingerprint` take those digests and
+read nothing again. Digests are plain values: they can be pickled and handed on to other processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from ibsd.data.pairs import Pair, PairSets, counted, listed
+from ibsd.images.rgb import read_photo
+from ibsd.types import InputError, Scale
+
+MIN_LR_PX = 8
+"""Least shorter side of an LR image by default. Every metric is defined from there on: at x2, HR
+has 16 px, and without borders of 2 px it holds SSIM's window of 11."""
+
+_WORKERS = 2  # Pillow and hashlib release the interpreter's lock while they work
+
+
+class FileDigest(NamedTuple):
+    """What reading one image file to its end gave."""
+
+    pixels: str
+    """SHA-256 in hex of the decoded pixels and their size, equal for the same picture in another
+    file format; empty where the file cannot be decoded."""
+    height_px: int
+    width_px: int
+    problem: str = ""
+    """Why the file cannot be used, in a sentence; empty where it can."""
+
+
+Digests: TypeAlias = Mapping[Path, FileDigest]
+
+
+def check_pairs(
+    pairs: Iterable[Pair],
+    scale: Scale,
+    min_lr_px: int = MIN_LR_PX,
+    digests: Digests | None = None,
+) -> dict[Path, FileDigest]:
+    """Digests of the files of `pairs`, after checking that the pairs can be trained on and scored.
+
+    A file is good when it decodes, has 8 bits a channel, and is RGB or becomes RGB without loss:
+    grey, palette, or an alpha channel that is opaque throughout. A pair is good when HR is exactly
+    `scale` times as large as LR, and LR has at least `min_lr_px` on its shorter side.
+
+    Args:
+        digests: of files that were read before. They are not read again.
+
+    Errors: one InputError that lists up to 20 problems, each with its file and reason.
+    """
+    pairs = tuple(dict.fromkeys(pairs))
+    digests = digest_pairs(pairs, digests)
+    problems = {pair: pair_problems(pair, scale, digests, min_lr_px) for pair in pairs}
+    if bad := [pair for pair in pairs if problems[pair]]:
+        raise InputError(
+            listed(
+                f"{len(bad)} of {counted(len(pairs), 'pair')} cannot be used at scale {scale}; "
+                "repair or remove:",
+                [sentence for pair in bad for sentence in problems[pair]],
+            )
+        )
+    return digests
+
+
+def digest_pairs(pairs: Iterable[Pair], digests: Digests | None = None) -> dict[Path, FileDigest]:
+    """Digests of the files of `pairs`, unchecked. Each file that `digests` lacks is read once, also
+    where several pairs share it."""
+    known = {} if digests is None else digests
+    files = tuple(dict.fromkeys(file for pair in pairs for file in (pair.lr, pair.hr)))
+    unread = [file for file in files if file not in known]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        read = dict(zip(unread, pool.map(_digest_file, unread), strict=True))
+    return {file: read[file] if file in read else known[file] for file in files}
+
+
+def check_disjoint(sets: PairSets, digests: Digests | None = None) -> None:
+    """Refuse pictures that are in two of train, val and test: the same file (links followed) or the
+    same pixels. InputError lists them.
+
+    `digests` are those of `check_pairs`. Different crops of one photograph are not recognised:
+    splitting by scene is the user's task.
+    """
+    digests = digest_pairs(sets.all(), digests)
+    first_of: dict[str, tuple[str, Path]] = {}
+    overlaps: list[str] = []
+    for split, pairs in (("train", sets.train), ("val", sets.val), ("test", sets.test)):
+        for file in (file for pair in pairs for file in (pair.lr, pair.hr)):
+            marks = (str(file.resolve()), _pixels(file, digests))
+            earlier = [
+                first_of[mark] for mark in marks if mark in first_of and first_of[mark][0] != split
+            ]
+            if earlier:
+                overlaps.append(
+                    f"{file} ({split}) is the same picture as {earlier[0][1]} ({earlier[0][0]})"
+                )
+            for mark in marks:
+                first_of.setdefault(mark, (split, file))
+    if overlaps:
+        raise InputError(
+            listed(
+                f"Train, val and test share {counted(len(overlaps), 'image')}, so that scores "
+                "would be too good; keep each in one of them:",
+                overlaps,
+            )
+        )
+
+
+def fingerprint(pairs: Sequence[Pair], digests: Digests | None = None) -> str:
+    """SHA-256 in hex of names and pixels, in order: equal exactly when the pairs are, wherever the
+    files lie and however they are compressed. InputError for a file that cannot be decoded."""
+    digests = digest_pairs(pairs, digests)
+    whole = hashlib.sha256()
+    for pair in pairs:
+        lr, hr = _pixels(pair.lr, digests), _pixels(pair.hr, digests)
+        whole.update(f"{pair.name}\0{lr}\0{hr}\n".encode())
+    return whole.hexdigest()
+
+
+def pair_problems(
+    pair: Pair, scale: Scale, digests: Digests, min_lr_px: int = MIN_LR_PX
+) -> list[str]:
+    """Why a pair cannot be used, in sentences; see `check_pairs`."""
+    lr, hr = digests[pair.lr], digests[pair.hr]
+    problems = [digest.problem for digest in (lr, hr) if digest.problem]
+    if not (lr.pixels and hr.pixels):
+        return problems
+    if min(lr.height_px, lr.width_px) < min_lr_px:
+        problems.append(
+            f"{pair.lr} has {_size(lr)} pixels, but its shorter side needs {min_lr_px}: "
+            "use a larger image."
+        )
+    if (hr.height_px, hr.width_px) != (scale * lr.height_px, scale * lr.width_px):
+        problems.append(
+            f"{pair.hr} has {_size(hr)} pixels, which is not {scale} times the {_size(lr)} "
+            f"of {pair.lr}{_hint(lr, hr)}."
+        )
+    return problems
+
+
+def read_file(file: Path) -> tuple[np.ndarray | None, FileDigest]:
+    """The pixels of a file, uint8 [H, W, 3] or None where it cannot be decoded, and its digest."""
+    try:
+        photo = read_photo(file)
+    except InputError as error:
+        return None, FileDigest("", 0, 0, str(error))
+    problem = ""
+    if photo.alpha is not None and photo.alpha.min() < 255:
+        problem = f"{file} is transparent in places, which RGB cannot hold: save it without alpha."
+    height, width = photo.rgb.shape[:2]
+    pixels = hashlib.sha256(f"{width}x{height}".encode())
+    pixels.update(np.ascontiguousarray(photo.rgb).data)
+    return photo.rgb, FileDigest(pixels.hexdigest(), height, width, problem)
+
+
+def _digest_file(file: Path) -> FileDigest:
+    return read_file(file)[1]
+
+
+def _pixels(file: Path, digests: Digests) -> str:
+    if not digests[file].pixels:
+        raise InputError(digests[file].problem)
+    return digests[file].pixels
+
+
+def _size(image: FileDigest) -> str:
+    return f"{image.width_px}x{image.height_px}"
+
+
+def _hint(lr: FileDigest, hr: FileDigest) -> str:
+    """What the sizes of a pair suggest, if they suggest anything."""
+    times = hr.width_px // lr.width_px
+    if times and (hr.height_px, hr.width_px) == (times * lr.height_px, times * lr.width_px):
+        return f", but {times} times"
+    larger_lr = lr.height_px * lr.width_px > hr.height_px * hr.width_px
+    return " (are LR and HR swapped?)" if larger_lr else ""
