@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,28 @@ from PIL import Image
 from ibsd.data.pairs import Pair
 from ibsd.data.patches import ImageStack, PatchSource
 from ibsd.students import Student, create_student
+
+SMALL: dict[str, list[dict[str, Any]]] = {
+    "imdn": [{"width": 8, "num_blocks": 3}, {"width": 12, "num_blocks": 4}],
+    "rfdn": [{"width": 8}],
+    "rfdn-aim": [{"width": 8, "num_blocks": 3}, {"width": 10, "num_blocks": 5}],
+    "omnisr": [{"width": 8, "num_groups": 3}, {"width": 16, "num_groups": 4}],
+    "cdc": [{"width": 4, "num_hourglasses": 4}, {"width": 6, "num_hourglasses": 5}],
+    "esrt": [{"width": 16}, {"width": 32}],
+    "shufflemixer": [
+        {"width": 16, "kernel_size": 3, "num_blocks": 3},
+        {"width": 32, "kernel_size": 5, "num_blocks": 4},
+    ],
+    "span": [{"width": 8, "branches": False}, {"width": 10, "branches": True}],
+}
+"""Options of every network at small widths; the first of each is the smallest."""
+
+
+def small(name: str, scale: int = 2, choice: int = 0, seed: int = 0) -> Student:
+    """Any network of the registry with `SMALL[name][choice]`; seeded as `student` is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return create_student(name, scale, **SMALL[name][choice])
 
 
 def student(seed: int = 0, scale: int = 2, width: int = 8) -> Student:

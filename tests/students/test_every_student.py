@@ -1,10 +1,9 @@
 """Laws that every student in the registry keeps, at small widths. A new network joins by one entry
-in `SMALL`."""
+in `tiny.SMALL`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,22 +17,7 @@ from ibsd.export.weights import save_student
 from ibsd.students import STUDENTS, Student, create_student, load_student
 from ibsd.types import InputError
 from ibsd.upscaling.tiling import tiled
-
-SMALL: dict[str, list[dict[str, Any]]] = {
-    "imdn": [{"width": 8, "num_blocks": 3}, {"width": 12, "num_blocks": 4}],
-    "rfdn": [{"width": 8}],
-    "rfdn-aim": [{"width": 8, "num_blocks": 3}, {"width": 10, "num_blocks": 5}],
-    "omnisr": [{"width": 8, "num_groups": 3}, {"width": 16, "num_groups": 4}],
-    "cdc": [{"width": 4, "num_hourglasses": 4}, {"width": 6, "num_hourglasses": 5}],
-    "esrt": [{"width": 16}, {"width": 32}],
-    "shufflemixer": [
-        {"width": 16, "kernel_size": 3, "num_blocks": 3},
-        {"width": 32, "kernel_size": 5, "num_blocks": 4},
-    ],
-    "span": [{"width": 8, "branches": False}, {"width": 10, "branches": True}],
-}
-"""Options of every network, each list detected from the bare keys; the first is the one most laws
-are tried on."""
+from tiny import SMALL, small
 
 IDLE: dict[str, tuple[str, ...]] = {
     "rfdn": ("B5.", "B6."),
@@ -45,12 +29,6 @@ IDLE: dict[str, tuple[str, ...]] = {
 
 NAMES = list(STUDENTS)
 CHOICES = [(name, choice) for name, choices in SMALL.items() for choice in range(len(choices))]
-
-
-def small(name: str, scale: int = 2, choice: int = 0, seed: int = 0) -> Student:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return create_student(name, scale, **SMALL[name][choice])
 
 
 def picture(*shape: int, seed: int = 0) -> torch.Tensor:
