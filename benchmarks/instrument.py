@@ -231,7 +231,7 @@ def take(
     val: tuple[Pair, ...],
 ) -> dict[str, Any]:
     reading = read_run(objective, patches, seed=options.seed, max_steps=options.fit_steps)
-    figures = objective.figures(trainer.source.cut(first_origin(trainer.source)))
+    figures = objective.diagnostics(trainer.source.cut(first_origin(trainer.source)))
     psnr_y = scored(trainer.average.student, val, options.val_images)
     return {
         "step": trainer.step,

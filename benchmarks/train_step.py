@@ -183,24 +183,23 @@ def measured_parts(
         sr, nodes = objective.student.trace(batch.lr)
     nodes = [node.detach().float().requires_grad_() for node in nodes]
     sr = sr.detach().requires_grad_()
-    maps = tuple(each.detach() for each in objective.seen(nodes, batch.hr))
+    maps = tuple(each.detach() for each in objective.view(nodes, batch.hr))
     with torch.no_grad():
         links = [
-            tuple(x.detach().requires_grad_() for x in link)
-            for _, link in objective.chain_links(maps)
+            tuple(x.detach().requires_grad_() for x in link) for _, link in objective.links(maps)
         ]
 
     def estimators_and_bound() -> None:
         with held_fixed(objective.chain):
-            seen = objective.seen(nodes, batch.hr)
+            seen = objective.view(nodes, batch.hr)
             torch.autograd.grad(
-                sum_of([objective.bound(link) for _, link in objective.chain_links(seen)]), nodes
+                sum_of([objective.bound(link) for _, link in objective.links(seen)]), nodes
             )
 
     def shared_pass() -> None:
         """What the two passes over the estimators would be as one: exact, as they have not learned
         in between."""
-        links = objective.chain.links(objective.seen(nodes, batch.hr))
+        links = objective.chain.links(objective.view(nodes, batch.hr))
         torch.autograd.grad(
             sum_of([objective.bound(link) for link in links]), nodes, retain_graph=True
         )

@@ -3,7 +3,6 @@ whose rule is pinned; and none is left behind."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import signal
@@ -18,9 +17,10 @@ import pytest
 import torch
 
 import tiny
+from ibsd.config.parsing import parameters_of
 from ibsd.data.patches import PatchSource
 from ibsd.distillation import IBSD, Objective
-from ibsd.distillation.registry import OBJECTIVES
+from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.distributed import ALONE, Processes
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.students import create_student
@@ -72,7 +72,7 @@ def objective(name: str) -> Objective:
         "ema-teacher": options,
         "byot": options,
     }.get(name, {})
-    known = inspect.signature(OBJECTIVES[name]).parameters
+    known = parameters_of(declared_options(OBJECTIVES[name]))
     return OBJECTIVES[name](student, **{key: value for key, value in early.items() if key in known})
 
 

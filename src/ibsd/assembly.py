@@ -3,13 +3,12 @@ Builders only."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
-from ibsd.config.parsing import checked_arguments
+from ibsd.config.parsing import checked_arguments, parameters_of
 from ibsd.config.run import Config
 from ibsd.data.degraded_patches import (
     MixedPatches,
@@ -23,7 +22,7 @@ from ibsd.data.layouts import PUBLISHED, find_data
 from ibsd.data.pairs import Pair, PairSets, find_pairs
 from ibsd.data.patches import PatchSource, resident_stacks
 from ibsd.distillation.objective import Objective
-from ibsd.distillation.registry import OBJECTIVES
+from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.students import STUDENTS, Student, create_student, load_student
 from ibsd.types import InputError
 
@@ -80,16 +79,17 @@ def build_objective(config: Config, student: Student) -> Objective:
     name = config.objective.name
     if name not in OBJECTIVES:
         raise InputError(f"objective.name is {name!r}; there are: {', '.join(OBJECTIVES)}")
-    options = checked_arguments(OBJECTIVES[name], config.objective.options, "objective.options")
-    soft_target = inspect.signature(OBJECTIVES[name]).parameters.get("soft_target")
+    declared = declared_options(OBJECTIVES[name])
+    options = checked_arguments(declared, config.objective.options, "objective.options")
+    soft_target = parameters_of(declared).get("soft_target")
     if (
         config.data.photographs
         and soft_target
         and options.get("soft_target", soft_target.default) == "bank"
     ):
         raise InputError(
-            "objective.options.soft_target is 'bank', outputs for whole LR images, and there are none where photographs are degraded anew for "
-            "every patch; set it to 'snapshot'"
+            "objective.options.soft_target is 'bank', the student's outputs for whole LR images, "
+            "and photographs are degraded anew for every patch; set it to 'snapshot'"
         )
     return OBJECTIVES[name](student, **options)
 

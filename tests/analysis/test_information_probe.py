@@ -241,7 +241,7 @@ def test_reads_a_run_with_its_own_estimators_and_view() -> None:
     assert all(parameter.requires_grad for parameter in objective.chain.parameters())
     assert reading.facts["patch_px"] == 4
     assert reading.trained is not None
-    nodes = objective.seen(trace_nodes(objective.student, patches.held.lr), patches.held.lr)
+    nodes = objective.view(trace_nodes(objective.student, patches.held.lr), patches.held.lr)
     with torch.no_grad():
         links = [
             objective.chain.links([node[start : start + 2] for node in nodes])[0]

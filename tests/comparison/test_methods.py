@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import pytest
 
 from ibsd.commands.compare import compare
+from ibsd.config.parsing import parameters_of
 from ibsd.data.samples import write_sample_pairs
-from ibsd.distillation.registry import OBJECTIVES
+from ibsd.distillation.registry import OBJECTIVES, declared_options
 
 HEAD = """
 [compare]
@@ -52,7 +52,7 @@ def test_every_objective_is_compared_and_dlb_is_marked_unpaired(
         options = [
             f"{key} = {value}"
             for key, value in short.items()
-            if key in inspect.signature(objective).parameters
+            if key in parameters_of(declared_options(objective))
         ]
         arms.append(
             f'[arms.{name}]\nobjective.name = "{name}"\nobjective.options = {{ {", ".join(options)} }}\n'

@@ -138,7 +138,7 @@ def test_weights_of_zero_leave_the_loss_on_the_result():
 
 def test_figures_tell_the_regions_and_what_the_maps_claim_of_them():
     training, batch = objective(), tiny.source(patch_px=8).next_batch()
-    figures = training.figures(batch)
+    figures = training.diagnostics(batch)
     assert sum(figures[f"region/{name}"] for name in ("flat", "edge", "corner")) == pytest.approx(1)
     assert all(0 < figures[f"map/{name}"] < 1 for name in ("flat", "edge", "corner"))
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from ibsd.distillation.diagnostics import alarms
+from ibsd.distillation.diagnostics import information_alarms
 
 HEALTHY = {
     "bound/link1": 4.0, "bound/link2": 3.0, "bound/link3": 2.0, "nll/link1": -2.0, "nll/link2": -1.0, "nll/link3": 0.5,
@@ -33,7 +33,7 @@ HEALTHY = {
     ],
 )
 def test_healthy_figures_raise_none(now: dict[str, float]):
-    assert alarms(HEALTHY, HEALTHY | now, penalised=True) == []
+    assert information_alarms(HEALTHY, HEALTHY | now, penalised=True) == []
 
 
 @pytest.mark.parametrize(
@@ -49,30 +49,30 @@ def test_healthy_figures_raise_none(now: dict[str, float]):
 def test_each_alarm_fires_alone_and_says_what_to_change(
     now: dict[str, float], about: str, advice: str
 ):
-    sentences = alarms(HEALTHY, HEALTHY | now, penalised=True)
+    sentences = information_alarms(HEALTHY, HEALTHY | now, penalised=True)
     assert len(sentences) == 1
     assert about in sentences[0]
     assert advice in sentences[0]
-    assert alarms(HEALTHY, HEALTHY | now, penalised=False) == []
+    assert information_alarms(HEALTHY, HEALTHY | now, penalised=False) == []
 
 
 def test_a_bound_that_was_always_large_has_not_exploded():
     first = HEALTHY | {"bound/link1": 400.0}
-    assert alarms(first, first | {"bound/link1": 800.0}, penalised=True) == []
-    assert len(alarms(first, first | {"bound/link1": 8000.0}, penalised=True)) == 1
+    assert information_alarms(first, first | {"bound/link1": 800.0}, penalised=True) == []
+    assert len(information_alarms(first, first | {"bound/link1": 8000.0}, penalised=True)) == 1
 
 
 def test_several_at_once_and_more_links_than_nine():
     sick = {f"{name}/link{k}": -5.0 for k in range(1, 13) for name in ("bound", "nll")} | {
         f"scale/F{k}": 1.0 for k in range(13)
     }
-    sentences = alarms(sick, sick, penalised=True)
+    sentences = information_alarms(sick, sick, penalised=True)
     assert {sentence.split(":")[0] for sentence in sentences} == {f"link{k}" for k in range(1, 13)}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_figures_that_are_no_numbers_do_not_break_it(value: float):
     for name in HEALTHY:
-        alarms(HEALTHY, HEALTHY | {name: value}, penalised=True)
-        alarms(HEALTHY | {name: value}, HEALTHY, penalised=True)
-    assert alarms(HEALTHY, HEALTHY | {"bound/link1": math.inf}, penalised=True)
+        information_alarms(HEALTHY, HEALTHY | {name: value}, penalised=True)
+        information_alarms(HEALTHY | {name: value}, HEALTHY, penalised=True)
+    assert information_alarms(HEALTHY, HEALTHY | {"bound/link1": math.inf}, penalised=True)

@@ -73,7 +73,7 @@ def test_figures_of_a_batch_do_not_become_its_past() -> None:
     objective.loss(source.next_batch())
     objective.end_step()
     kept = objective.kept
-    figures = objective.figures(source.next_batch())
+    figures = objective.diagnostics(source.next_batch())
     assert objective.kept is kept
     assert figures.keys() == {"gradient_share/last", "gradient_cosine/last"}
 

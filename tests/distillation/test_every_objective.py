@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from safetensors import safe_open
 
 import tiny
 from ibsd.comparison.pairing import layout_hash
+from ibsd.config.parsing import parameters_of
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.perceptual import Perceptual
-from ibsd.distillation.registry import OBJECTIVES
+from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.export.weights import save_student
 from ibsd.students import Student, create_student
 from ibsd.training.options import TrainingOptions
@@ -37,7 +37,7 @@ def student_for(name: str) -> Student:
 
 
 def made(name: str, **options: object) -> Objective:
-    parameters = inspect.signature(OBJECTIVES[name]).parameters
+    parameters = parameters_of(declared_options(OBJECTIVES[name]))
     return OBJECTIVES[name](
         student_for(name),
         **{key: value for key, value in SHORT.items() if key in parameters} | options,

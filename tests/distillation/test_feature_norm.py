@@ -85,7 +85,7 @@ def test_ramp_soft_target_figures_and_state_are_as_of_ibsd() -> None:
     report = control.loss(batch)
     assert set(report.terms) == {"l1", "norm", "wavelet"}
     assert report.nodes == ()
-    figures = control.figures(batch)
+    figures = control.diagnostics(batch)
     assert {
         "gradient_share/norm",
         "gradient_cosine/wavelet",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import tiny
 from ibsd.distillation import IBSD, Objective, Plain, wavelet_loss
-from ibsd.distillation.ibsd import flipped_share
+from ibsd.distillation.diagnostics import flipped_share
 from ibsd.distillation.objective import held_fixed
 from ibsd.students import create_student
 from ibsd.training import Trainer, TrainingOptions
@@ -225,7 +225,7 @@ def test_the_bound_reaches_the_student_through_both_nodes_of_a_link():
     earlier = torch.autograd.grad(terms["bound"], student.get_submodule("IMDB2").c5.bias)[0]
     nodes = student.trace(batch.lr).nodes
     cut = [node.detach().requires_grad_() for node in nodes]
-    objective.bound(objective.chain_links(cut)[2][1]).backward()
+    objective.bound(objective.links(cut)[2][1]).backward()
     assert cut[0].grad is None  # the other links only watch
     assert cut[1].grad is None
     torch.testing.assert_close(last, cut[3].grad.sum(dim=(0, 2, 3)), rtol=1e-4, atol=1e-7)
@@ -262,7 +262,7 @@ def test_figures_change_nothing():
         gradients(objective.chain),
     ]
     generator = torch.get_rng_state()
-    figures = objective.figures(batch)
+    figures = objective.diagnostics(batch)
     after = [
         gradients(objective.student),
         weights(objective.student),
@@ -282,7 +282,7 @@ def test_figures_change_nothing():
 
 def test_figures_say_what_the_gradients_are():
     objective, batch = ready()
-    figures = objective.figures(batch)
+    figures = objective.diagnostics(batch)
     terms, _ = objective.terms(batch)
     parameters = list(objective.student.parameters())
     flat = {}
@@ -326,7 +326,7 @@ def test_the_bound_is_not_computed_while_it_has_no_weight():
 def test_watched_links_are_reported_and_chosen_links_summed():
     everything, batch = ready()
     single, _ = ready(links=[2])
-    figures = single.figures(batch)
+    figures = single.diagnostics(batch)
     assert float(single.loss(batch).terms["bound"]) == pytest.approx(
         figures["bound/link2"], rel=1e-5
     )
@@ -426,5 +426,5 @@ def test_figures_fill_no_bank_where_the_soft_target_has_no_weight():
     for step in range(3):
         objective.begin_step(step, 4)
         objective.end_step()
-    assert "soft_target/flipped" not in objective.figures(source.next_batch())
+    assert "soft_target/flipped" not in objective.diagnostics(source.next_batch())
     assert objective.soft_target.bank is None

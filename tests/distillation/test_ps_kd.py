@@ -65,7 +65,7 @@ def test_target_mixes_the_past_in_as_the_schedule_says(source: str) -> None:
         source == "snapshot"
     ):  # the past is this very student: L1 to the target is 0.6 of L1 to HR, and no sign differs
         torch.testing.assert_close(report.total, 0.6 * report.terms["l1"])
-        assert objective.figures(batch) == {
+        assert objective.diagnostics(batch) == {
             "soft_target/share": pytest.approx(0.4),
             "soft_target/flipped": pytest.approx(0, abs=1e-3),
         }

@@ -3,6 +3,8 @@ estimators as a control."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -116,7 +118,7 @@ def test_every_option_trains_the_estimators_and_separates_gradients(options: dic
     assert not any(seen.requires_grad for seen in report.nodes)
     before = [float(objective.auxiliary_step(report.nodes)["nll"]) for _ in range(30)]
     assert before[-1] < before[0]
-    figures = objective.figures(batch)
+    figures = objective.diagnostics(batch)
     assert {"bound/link1", "nll/link3", "scale/F3", "gradient_share/bound"} <= figures.keys()
     again = at_full_weight(**options)
     again.load_state(objective.state())
@@ -196,9 +198,9 @@ def test_an_estimator_of_the_degradation_that_is_fooled_draws_no_gradient() -> N
     with torch.no_grad():
         for estimator in objective.chain.estimators:
             estimator.correction[-1].bias[:5] = 100.0  # confident of what is not so
-    assert objective.figures(batch)["bound/link1"] < -1
+    assert objective.diagnostics(batch)["bound/link1"] < -1
     assert objective.loss(batch).terms["bound"] == 0
-    assert objective.figures(batch)["gradient_share/bound"] == 0
+    assert objective.diagnostics(batch)["gradient_share/bound"] == 0
 
 
 def test_frozen_estimators_stay_random_and_raise_no_alarm_about_themselves() -> None:
@@ -220,9 +222,9 @@ def test_frozen_estimators_stay_random_and_raise_no_alarm_about_themselves() -> 
         torch.equal(before[name], value) for name, value in objective.chain.state_dict().items()
     )
     assert "nll" not in trainer.latest
-    figures = objective.figures(tiny.source().next_batch())
+    figures = objective.diagnostics(tiny.source().next_batch())
     assert "gradient_share/bound" in figures
-    objective.first_figures = figures | {"bound/link1": 5.0}
+    objective.first_diagnostics = figures | {"bound/link1": 5.0}
     worse = figures | {
         "bound/link1": -1.0,
         "nll/link1": figures["nll/link1"] + 9,
@@ -233,5 +235,5 @@ def test_frozen_estimators_stay_random_and_raise_no_alarm_about_themselves() -> 
         "estimator" in sentence or "likelihood" in sentence for sentence in sentences + said
     )
     assert any("shrank" in sentence for sentence in sentences)
-    objective.inner_steps = 1
+    objective.options = dataclasses.replace(objective.options, inner_steps=1)
     assert any("lags" in sentence for sentence in objective.alarms(worse))

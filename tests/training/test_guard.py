@@ -174,7 +174,7 @@ def test_estimators_survive_a_batch_that_is_skipped():
         bool(parameter.isfinite().all())
         for parameter in [*objective.chain.parameters(), *student.parameters()]
     )
-    assert math.isfinite(objective.figures(source.next_batch())["bound/link1"])
+    assert math.isfinite(objective.diagnostics(source.next_batch())["bound/link1"])
 
 
 def test_scores_may_be_numpys(tmp_path: Path):

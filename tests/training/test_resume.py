@@ -109,8 +109,8 @@ def check_equal(ours: Trainer, theirs: Trainer) -> None:
         {key: value for key, value in state.items() if key != ".generator"} for state in (x, y)
     )  # the global one, which nothing draws from
     assert x.keys() == y.keys()
-    assert getattr(ours.objective, "first_figures", None) == getattr(
-        theirs.objective, "first_figures", None
+    assert getattr(ours.objective, "first_diagnostics", None) == getattr(
+        theirs.objective, "first_diagnostics", None
     )  # alarms compare with them
     for key in x:
         assert (

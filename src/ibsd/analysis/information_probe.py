@@ -157,7 +157,7 @@ def own_chain(objective: Objective) -> MarkovChain | None:
     has_them = (
         isinstance(objective, IBSD)
         and isinstance(objective.chain, MarkovChain)
-        and objective.inner_steps
+        and objective.options.inner_steps
     )
     return objective.chain if has_them else None  # type: ignore[attr-defined]
 
@@ -168,7 +168,7 @@ def read_run(objective: Objective, patches: Patches, **options: Any) -> Reading:
     if (chain := own_chain(objective)) is None:
         return read(objective.student, patches, **options)
     assert isinstance(objective, IBSD)
-    seen = objective.seen
+    seen = objective.view
     return read(
         objective.student, patches, chain, **{"view": lambda nodes: seen(nodes, nodes[0])} | options
     )

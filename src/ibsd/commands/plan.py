@@ -28,6 +28,7 @@ from ibsd.comparison.identity import Identity
 from ibsd.comparison.run import Run, TestSet
 from ibsd.comparison.store import Wanted
 from ibsd.config.comparison import CompareConfig
+from ibsd.config.parsing import parameters_of
 from ibsd.config.run import Config, ObjectiveConfig, StudentConfig
 from ibsd.data.families import family
 from ibsd.data.integrity import (
@@ -40,7 +41,7 @@ from ibsd.data.integrity import (
 )
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import Pair, PairSets
-from ibsd.distillation.registry import OBJECTIVES
+from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.inference.torch_backend import chosen_device
 from ibsd.students import STUDENTS
@@ -81,9 +82,8 @@ class Comparison:
     def run_config(self, name: RunName) -> Config:
         """The config of one run; what an objective draws for itself follows the run's seed."""
         config = self.config.run_config(*name)
-        if (
-            config.objective.name in OBJECTIVES
-            and "seed" in inspect.signature(OBJECTIVES[config.objective.name]).parameters
+        if config.objective.name in OBJECTIVES and "seed" in parameters_of(
+            declared_options(OBJECTIVES[config.objective.name])
         ):
             objective = dataclasses.replace(
                 config.objective, options={"seed": name.seed} | config.objective.options
@@ -294,7 +294,8 @@ def training_facts(config: Config) -> dict[str, Any]:
         "data": {"batch_size": data.batch_size, "patch_px": data.patch_px, "augment": data.augment},
         "objective": {
             "name": objective.name,
-            "options": option_defaults(OBJECTIVES[objective.name]) | objective.options,
+            "options": option_defaults(declared_options(OBJECTIVES[objective.name]))
+            | objective.options,
         },
         "training": {
             key: value
@@ -313,9 +314,9 @@ def training_facts(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(flat(facts)))
 
 
-def option_defaults(target: type[Any]) -> dict[str, Any]:
+def option_defaults(target: Callable[..., Any]) -> dict[str, Any]:
     """{keyword: default} of a class."""
-    parameters = inspect.signature(target).parameters.items()
+    parameters = parameters_of(target).items()
     return {
         name: each.default
         for name, each in parameters

@@ -88,7 +88,11 @@ def view_of(objective: Objective) -> dict[str, Any]:
     first = chain.ibs[0]
     assert isinstance(objective, IBSD)
     assert isinstance(first, LaplaceEstimator)
-    return {"normalise": objective.normalise, "pool": objective.pool, "floor": first.floor}
+    return {
+        "normalise": objective.options.normalise,
+        "pool": objective.options.pool,
+        "floor": first.floor,
+    }
 
 
 def examination_path(folder: Path, identity: Identity) -> Path:

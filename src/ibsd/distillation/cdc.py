@@ -110,18 +110,18 @@ class ComponentLoss(Objective):
         return terms, ()
 
     @torch.no_grad()
-    def figures(self, batch: Batch) -> dict[str, float]:
+    def diagnostics(self, batch: Batch) -> dict[str, float]:
         """Share of the batch's HR pixels that is flat, edge and corner, and the mean of each
         component's map there."""
         maps, masks = (
             self.network.components(batch.lr).maps.float().mean(dim=2, keepdim=True),
             region_masks(batch.hr),
         )
-        figures = {}
+        diagnostics: dict[str, float] = {}
         for k, name in enumerate(COMPONENTS):
             share = masks[:, k].mean()
-            figures[f"region/{name}"] = float(share)
-            figures[f"map/{name}"] = (
+            diagnostics[f"region/{name}"] = float(share)
+            diagnostics[f"map/{name}"] = (
                 float((maps[:, k] * masks[:, k]).mean() / share) if share > 0 else 0.0
             )
-        return figures
+        return diagnostics

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ibsd.data.patches import PatchSource
-from ibsd.distillation.ibsd import flipped_share
+from ibsd.distillation.diagnostics import flipped_share, node_scales
 from ibsd.distillation.objective import Objective, ramp_factor
-from ibsd.distillation.soft_target import SoftTarget, Source
+from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.distillation.wavelet import wavelet_loss
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
@@ -47,7 +47,7 @@ class FeatureNorm(Objective):
         lambda_hf: float = 0.0,
         final_share: float = 0.8,
         period: int = 500,
-        soft_target: Source = "bank",
+        soft_target: PastSource = "bank",
         warm_up: int = 200,
         ramp: int = 1000,
         levels: int = 4,
@@ -80,17 +80,17 @@ class FeatureNorm(Objective):
     def end_step(self) -> None:
         self.soft_target.end_step()
 
-    def figures(self, batch: Batch) -> dict[str, float]:
-        figures = super().figures(batch)
+    def diagnostics(self, batch: Batch) -> dict[str, float]:
+        diagnostics = super().diagnostics(batch)
         with torch.no_grad():
             sr, nodes = self.student.trace(batch.lr)
-            figures |= {f"scale/F{k}": float(node.float().std()) for k, node in enumerate(nodes)}
-            figures["soft_target/share"] = self.soft_target.share
+            diagnostics |= node_scales(nodes)
+            diagnostics["soft_target/share"] = self.soft_target.share
             if self.weights["wavelet"] != 0:
-                figures["soft_target/flipped"] = flipped_share(
+                diagnostics["soft_target/flipped"] = flipped_share(
                     sr.float(), batch.hr, self.soft_target(batch), self.levels
                 )
-        return figures
+        return diagnostics
 
     def state(self) -> dict[str, Any]:
         return {"soft_target": self.soft_target.state()}

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ibsd.data.patches import PatchSource
+from ibsd.distillation.diagnostics import gradient_diagnostics
 from ibsd.distributed import ALONE, Processes
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError, LossReport
@@ -100,37 +100,17 @@ class Objective(ABC):
     def end_step(self) -> None:
         """Called after the student's update."""
 
-    def figures(self, batch: Batch) -> dict[str, float]:
-        """Health of the run on one batch, with an own forward pass: changes nothing, costs several
-        backward passes, called rarely.
-
-        For every term: its weighted gradient's norm as a share of L1's, and the cosine of the angle
-            between the two.
-        """
+    def diagnostics(self, batch: Batch) -> dict[str, float]:
+        """Measurements of the run's health on one batch, by name. Runs the student anew and several
+        backward passes, changes nothing, and is called rarely. See `gradient_diagnostics`."""
         parameters = [
             parameter for parameter in self.student.parameters() if parameter.requires_grad
         ]
         terms, _ = self.terms(batch)
-        gradients = {}
-        for name, term in terms.items():
-            parts = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-            flat = [
-                (torch.zeros_like(p) if part is None else part).flatten()
-                for p, part in zip(parameters, parts, strict=True)
-            ]
-            gradients[name] = self.weights[name] * torch.cat(flat)
-        reference = gradients.pop("l1")
-        figures = {}
-        for name, gradient in gradients.items():
-            figures[f"gradient_share/{name}"] = float(gradient.norm() / reference.norm())
-            if self.weights[name] != 0:
-                figures[f"gradient_cosine/{name}"] = float(
-                    torch.cosine_similarity(gradient, reference, dim=0)
-                )
-        return figures
+        return gradient_diagnostics(terms, self.weights, parameters)
 
-    def alarms(self, figures: dict[str, float]) -> list[str]:
-        """What these figures warn of, each in a sentence that says what to change."""
+    def alarms(self, diagnostics: dict[str, float]) -> list[str]:
+        """What these diagnostics warn of: sentences that say what to change."""
         return []
 
     def state(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.objective import Objective
-from ibsd.distillation.soft_target import SoftTarget, Source
+from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.students.student import Student
 from ibsd.types import Batch
 
@@ -43,7 +43,7 @@ class PSKD(Objective):
         *,
         final_share: float = 0.8,
         period: int = 500,
-        soft_target: Source = "bank",
+        soft_target: PastSource = "bank",
     ) -> None:
         super().__init__(student, {"soft": 1.0, "l1": 0.0})
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
@@ -66,7 +66,7 @@ class PSKD(Objective):
         self.soft_target.end_step()
 
     @torch.no_grad()
-    def figures(self, batch: Batch) -> dict[str, float]:
+    def diagnostics(self, batch: Batch) -> dict[str, float]:
         """The share of the past, and the share of values whose gradient has another sign than
         towards HR: 0 means no effect."""
         sr, target = self.student(batch.lr).float(), self.soft_target(batch)

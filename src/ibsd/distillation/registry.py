@@ -1,10 +1,13 @@
-"""Objectives by name, a line each: the name in a config, and where the class is. Nothing else knows
-them all."""
+"""Objectives by name: the name in a config, and where the class is. Nothing else knows them all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pkgutil import resolve_name
+from typing import Any
 
+from ibsd.distillation.ibsd import IBSD
+from ibsd.distillation.ibsd_options import IBSDOptions
 from ibsd.distillation.objective import Objective
 
 HOMES = {
@@ -22,3 +25,8 @@ HOMES = {
 OBJECTIVES: dict[str, type[Objective]] = {
     name: resolve_name(f"ibsd.distillation.{home}") for name, home in HOMES.items()
 }
+
+
+def declared_options(objective: type[Objective]) -> Callable[..., Any]:
+    """What declares the options of an objective: its dataclass, or else its constructor."""
+    return IBSDOptions if issubclass(objective, IBSD) else objective

@@ -19,7 +19,7 @@ from ibsd.students.ema import WeightAverage, frozen_copy
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
 
-Source = Literal["snapshot", "ema", "bank"]
+PastSource = Literal["snapshot", "ema", "bank"]
 """Who gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: so does a
 running average of it. `bank`: at each period's end the snapshot runs once over every whole training
 image, and a patch's past output is the same crop and augmentation of that image's; it sees the
@@ -40,7 +40,7 @@ class SoftTarget:
     def __init__(
         self,
         student: Student,
-        source: Source,
+        source: PastSource,
         final_share: float,
         period: int,
         decay: float = 0.999,

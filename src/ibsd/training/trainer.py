@@ -260,7 +260,7 @@ class Trainer:
             )
         if _due(self.step, self.options.diagnostics_every):
             with self.autocast():
-                figures = self.processes.means(self.objective.figures(batch))
+                figures = self.processes.means(self.objective.diagnostics(batch))
             sentences = self.objective.alarms(figures)
             self.track(figures | {"alarms": float(len(sentences))})
             for sentence in sentences:

@@ -1,0 +1,85 @@
+"""The options of `IBSD`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ibsd.distillation.soft_target import PastSource
+from ibsd.information.club import Negatives, Reduction, check_negatives, check_reduction
+from ibsd.types import require
+
+Given = Literal["nothing", "hr", "degradation"]
+"""What the information of a link is conditioned on. `nothing`: the bound itself. `hr`: information
+beyond what the HR image explains (`information/conditional.py`). `degradation`: what the nodes'
+statistics tell of the measured degradation, where that is positive
+(`information/degradation.py`)."""
+
+
+@dataclass(frozen=True)
+class IBSDOptions:
+    """Options of `IBSD`. The config section [objective.options].
+
+    The defaults of the weights and of `pool` were chosen on validation images of real cameras
+    (docs/search.md). Errors: InputError naming the option that is out of range.
+    """
+
+    lambda_mi: float = 1e-4
+    """Weight of the bound (nats per element, summed over links, with reduction `mean`)."""
+    lambda_hf: float = 1.0
+    """Weight of the wavelet loss to the soft target."""
+    final_share: float = 0.8
+    """a_T, the share of the student's past in the soft target at the end of training. With 0 the
+    soft target is HR."""
+    period: int = 500
+    """Updates between snapshots of the past."""
+    soft_target: PastSource = "bank"
+    """Where the past output comes from."""
+    warm_up: int = 200
+    """The first updates, in which only the estimators learn and the bound has no weight."""
+    ramp: int = 1000
+    """Updates after `warm_up` over which the bound's weight rises linearly to `lambda_mi`."""
+    estimator_learning_rate: float = 1e-3
+    """Of the estimators' own Adam."""
+    inner_steps: int = 1
+    """Estimator updates per student update. 0 keeps their initial weights, as a control."""
+    spread_floor: float = 1e-3
+    """Smallest spread b. Larger is safer where estimators lag behind the student."""
+    estimator_clip: float = 10.0
+    """Largest norm of the estimators' gradient."""
+    negatives: Negatives = "all"
+    """Which earlier maps of the batch count as unpaired."""
+    gather_negatives: bool = False
+    """With several processes: whether the chain sees the joined batch on each of them, so that
+    everything equals one process. Otherwise each sees its own part, and the bound has fewer
+    negatives (docs/cluster.md)."""
+    reduction: Reduction = "mean"
+    links: tuple[int, ...] | None = None
+    """Numbers, from 1, of the links whose bound is minimised; None for all. The other links are
+    only measured."""
+    normalise: bool = False
+    """Whether the chain sees every channel standardised over the batch, so that smaller features do
+    not lower the bound."""
+    pool: int = 4
+    """The chain sees means over blocks of this many pixels a side; 0 for the pixels themselves."""
+    given: Given = "nothing"
+    levels: int = 4
+    """Of the wavelet transform."""
+    seed: int = 0
+    """Of the estimators' initial weights. The global generator is not used."""
+
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(
+            ("lambda_mi", "lambda_hf", "warm_up", "ramp", "inner_steps", "pool"), 0
+        ) | {"levels": 1, "estimator_learning_rate": 0}
+        for name, minimum in least.items():  # written so that NaN is refused too
+            value = getattr(self, name)
+            require(f"ibsd: {name}", value, value >= minimum, f"at least {minimum}")
+        for name in ("spread_floor", "estimator_clip"):
+            require(f"ibsd: {name}", getattr(self, name), getattr(self, name) > 0, "above 0")
+        check_negatives(self.negatives)
+        check_reduction(self.reduction)
+        known = self.given in ("nothing", "hr", "degradation")
+        require("ibsd: given", self.given, known, "'nothing', 'hr' or 'degradation'")
+        fits = self.given == "nothing" or self.reduction == "mean"
+        require("ibsd: reduction", self.reduction, fits, f"'mean' where given is {self.given!r}")
