@@ -8,7 +8,7 @@ embedded samples, one plain, one with IBSD (estimators, bound, wavelet loss, sof
 exported to OpenVINO, certificate included; then parameters, multiply-adds and activations counted
 in the exported graph, memory and latency measured by running each in turn, every run in a process
 of its own. Exits with 1 unless the counts of the two and the sizes of their files are equal. Prints
-a table for docs/efficiency.md and writes JSON.
+a table for docs/performance.md and writes JSON.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The instrument before the claim: bound against lambda_mi, with the run's own estimators and with
 fresh ones, at several points of training.
 
-    python benchmarks/instrument.py PAIRS --camera Canon --page docs/instrument.md
-    python benchmarks/instrument.py --table --page docs/instrument.md
+    python benchmarks/instrument.py PAIRS --camera Canon --page runs/instrument.md
+    python benchmarks/instrument.py --table --page runs/instrument.md
     python benchmarks/instrument.py PAIRS --smoke --out /tmp/smoke
 
 PAIRS is a folder in the published layout; `--camera Canon` trains on its train pairs whose names
@@ -403,7 +403,7 @@ ABOUT = f"""Narrow IMDN, L1 and the bound alone, everything else alike; lambda_m
 is read on held-out photographs at the step named, summed over the links, in nats per element: by the run's *own estimators*; by the same
 after the best change of *units* of both nodes; by *fresh* estimators fitted to convergence on the frozen student; by fresh ones on
 *standardised* nodes. Fresh estimators see no finer than {RESOLUTION:.0%} of a node's deviation
-([decision 10](decisions/0010-fresh-estimators-have-a-resolution.md)), which the run's own are not bound to: levels of the first two columns and of
+([decision 10](decisions/0010-fresh-estimators.md)), which the run's own are not bound to: levels of the first two columns and of
 the last two are not comparable, falls are. *Gain* is the likelihood that fresh estimators win over knowing nothing. *Scale*, *hiding* and
 *forgetting* are the parts of the fall from lambda_mi 0 under the run's own estimators; an arm *counts* where at least half is forgetting and
 the gain fell too (`ibsd.analysis.decomposition`). PSNR-Y of the averaged weights on `val`.

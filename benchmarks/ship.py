@@ -33,7 +33,7 @@ LIMITS = """\
 - The degradations were tuned with an eye on real crops (docs/weights.md), the 100 of RealSR at x4, though no network was trained on them.
 - Trained for photographs: line art and text are no more than carried along.
 - Contrast-aware attention pools over what it is given, so tiles differ a little from the whole picture and go over into each other
-  (docs/tiling.md): no line passes half a level of 255, but tone or texture can drift over a band of 36 pixels of the photograph.
+  (docs/performance.md): no line passes half a level of 255, but tone or texture can drift over a band of 36 pixels of the photograph.
 """
 FAITHFUL_LIMITS = """\
 - Trained for about an hour on one core of a CPU, batches of 8 patches: a GPU goes much further (benchmarks/GPU.md has the command).

@@ -1,5 +1,5 @@
 """What tiles change: every network of the registry, tiled against whole pictures, as a table for
-docs/tiling.md.
+docs/performance.md.
 
     python benchmarks/tiles.py                              # trains each for --steps on the
     embedded samples first: about 5 minutes a network python benchmarks/tiles.py --weights imdn-x4

@@ -33,6 +33,7 @@ EVERY = sorted(
     for folder in (
         "",
         "docs",
+        "docs/archive",
         "docs/decisions",
         "benchmarks",
         "src/ibsd/weights",

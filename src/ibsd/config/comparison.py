@@ -50,7 +50,7 @@ class ExamineOptions:
     pairs: str = ""
     """Default: the setting's `data.pairs`."""
     splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
-    """Many photographs tell more than clean ones: see docs/decisions/0013."""
+    """Many photographs tell more than clean ones: see docs/decisions/0010-fresh-estimators.md."""
     crop_px: int = 64
     crops: int = 2
     """Of each photograph."""

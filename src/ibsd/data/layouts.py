@@ -9,7 +9,7 @@ files are called.
 each scale in a folder `x4` | | RealSR V1, V2 | as V3, but LR has HR's size | | City100 |
 `City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise `City100_iPhoneX`; LR has HR's size |
 
-The last two are for `scaled_pairs.py`, which brings their LR to its scale (decisions/0032).
+The last two are for `scaled_pairs.py`, which brings their LR to its scale.
 Sources: github.com/csjcai/RealSR,
 github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution,
 github.com/ngchc/CameraSR.

@@ -1,5 +1,4 @@
-"""Pairs whose LR was stored at HR's size, brought to a scale: City100, RealSR V1 and V2
-(decisions/0032)."""
+"""Pairs whose LR was stored at HR's size, brought to a scale: City100, RealSR V1 and V2."""
 
 from __future__ import annotations
 

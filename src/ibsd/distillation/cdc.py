@@ -7,7 +7,7 @@ where HR is flat, an edge or a corner.
 
 Source: Wei et al., ECCV 2020; weights, thresholds and factor as their published trainer has them.
 That the components' losses are gradient-weighted too is our reading
-(docs/decisions/0020-cdc-component-losses.md).
+(docs/decisions/0030-other-objectives.md).
 """
 
 from __future__ import annotations
