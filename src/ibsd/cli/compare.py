@@ -36,8 +36,7 @@ def compare(
 
     $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --jobs 2
 
-    $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --only '*/plain/*' --only
-    '*/ibsd/*'
+    $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --only '*/ibsd/*'
 
     $ ibsd compare configs/compare-pairs.toml base.data.pairs=pairs/ --examine
 
