@@ -37,9 +37,9 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-import test_processes as here
-from ibsd.distributed import joined
-with joined() as processes:
+import test_distributed as here
+from ibsd.distributed import process_group
+with process_group() as processes:
     found = {name: here.gradients(name, processes) for name in here.CASES}
     torch.save(found, Path(sys.argv[1]) / f"{processes.rank}.pt")
     processes.barrier()
@@ -82,7 +82,7 @@ def gradients(name: str, processes: Processes) -> dict[str, torch.Tensor]:
     method = objective(name)
     scale = method.student.spec.scale
     source = tiny.source(scale=scale, batch_size=BATCH, sizes=((16, 17), (18, 16)), patch_px=16)
-    number = (processes.rank, processes.size)
+    number = (processes.rank, processes.world_size)
     source.part = slice(number[0] * BATCH // number[1], (number[0] + 1) * BATCH // number[1])
     method.processes = processes
     method.prepare(source)
@@ -106,7 +106,7 @@ def gradients(name: str, processes: Processes) -> dict[str, torch.Tensor]:
                     for p in parameters
                 ]
             )
-            found[f"{step} {term} value"] = processes.mean(value.detach())
+            found[f"{step} {term} value"] = processes.all_reduce_mean(value.detach())
         method.auxiliary_step(nodes)
         for part in ("chain", "heads"):
             if hasattr(method, part):
@@ -338,7 +338,7 @@ def test_the_slurm_file_on_two_simulated_nodes(config: Path, tmp_path: Path):
         "PORT": port,
         "PATH": f"{tools}:{os.environ['PATH']}",
     }
-    script = Path(__file__).parents[2] / "configs" / "slurm-train.sh"
+    script = Path(__file__).parents[1] / "configs" / "slurm-train.sh"
     done = subprocess.run(
         [str(script), str(config)],
         env=environment(**job),

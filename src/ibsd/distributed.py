@@ -1,9 +1,9 @@
-"""Several processes that train one network: who this one is among them, and what they do together.
+"""Several processes that train one network: which one this is, and what they do together.
 
-Alone (`ALONE`) every function gives back what it was given, so that nothing of training asks how
-many there are. With several, started by torchrun, sums go over `torch.distributed`: gloo between
-CPUs, NCCL between GPUs, in one flat buffer and one order, so that the same processes give the same
-bits again.
+With one process (`ALONE`) every method gives back what it was given, so that training never asks
+how many there are. Several processes, started by torchrun, talk through `torch.distributed`: gloo
+between CPUs, NCCL between GPUs. Sums run over one flat buffer in one order, so that the same
+processes give the same bits again.
 """
 
 from __future__ import annotations
@@ -22,149 +22,162 @@ from torch import Tensor, nn
 from ibsd.types import InputError
 
 TIMEOUT = timedelta(minutes=10)
-"""How long one process may keep the others waiting, validation and checkpoints included. One that
-is killed is noticed at once; this is for a machine that vanished with its network."""
+"""How long one process may keep the others waiting, validation and checkpoints included. A process
+that is killed is noticed at once. This is for a machine that vanished with its network."""
 
 
 class Processes:
-    """Process `rank` of `size`, counted from 0."""
+    """Process `rank` of `world_size`, counted from 0."""
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
+        self.rank = rank
+        self.world_size = world_size
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
+    @property
+    def is_alone(self) -> bool:
+        return self.world_size == 1
+
     def share(self, count: int) -> range:
-        """This process's part of `count` things, in turn of ranks, sizes as equal as can be."""
-        return range(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+        """This process's part of `count` items. Parts follow the ranks and differ by one at
+        most."""
+        return range(
+            self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size
+        )
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Every gradient becomes its mean over the processes; parameters without one count as 0."""
-        if self.size == 1:
+        """Every gradient becomes its mean over the processes. A missing gradient counts as 0."""
+        if self.is_alone:
             return
         parameters = [parameter for parameter in parameters if parameter.requires_grad]
         for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
-            ours = [parameter for parameter in parameters if parameter.dtype == dtype]
+            same = [parameter for parameter in parameters if parameter.dtype == dtype]
             gradients = [
                 torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                for parameter in ours
+                for parameter in same
             ]
-            flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
-            for parameter, part in zip(
-                ours, flat.split([parameter.numel() for parameter in ours]), strict=True
-            ):
+            flat = self.all_reduce_mean(torch.cat([gradient.flatten() for gradient in gradients]))
+            parts = torch.split(flat, [parameter.numel() for parameter in same])
+            for parameter, part in zip(same, parts, strict=True):
                 parameter.grad = part.view_as(parameter)
 
-    def mean(self, tensor: Tensor) -> Tensor:
+    def all_reduce_mean(self, tensor: Tensor) -> Tensor:
         """Mean over the processes, without graph."""
-        return tensor if self.size == 1 else self.sum(tensor) / self.size
+        return tensor if self.is_alone else self.all_reduce_sum(tensor) / self.world_size
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def all_reduce_sum(self, tensor: Tensor) -> Tensor:
         """Sum over the processes, without graph."""
-        if self.size == 1:
+        if self.is_alone:
             return tensor
         total = tensor.detach().clone()
-        with _noticing():
+        with _lost_process_is_input_error():
             dist.all_reduce(total)
         return total
 
-    def means(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """Each figure's mean over the processes; all must name the same ones."""
-        if self.size == 1 or not figures:
-            return dict(figures)
-        values = self.mean(
-            torch.tensor([figures[name] for name in sorted(figures)], dtype=torch.float64)
-        )
-        return dict(zip(sorted(figures), values.tolist(), strict=True))
+    def mean_values(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Mean over the processes of every value. All processes must have the same names."""
+        if self.is_alone or not values:
+            return dict(values)
+        names = sorted(values)
+        tensor = torch.tensor([values[name] for name in names], dtype=torch.float64)
+        means: list[float] = self.all_reduce_mean(tensor).tolist()
+        return dict(zip(names, means, strict=True))
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so for one of them: the same answer for all."""
-        return flag if self.size == 1 else bool(self.sum(torch.tensor(float(flag))) > 0)
+        """Whether `flag` is set in one of them: the same answer for all."""
+        if self.is_alone:
+            return flag
+        return bool(self.all_reduce_sum(torch.tensor(float(flag))) > 0)
 
-    def gather(self, tensor: Tensor) -> Tensor:
-        """[N, ...] -> the joined batch [size N, ...] in order of ranks, N the same everywhere.
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """[N, ...] -> the joined batch [world_size N, ...] in order of ranks; N is the same for
+        all.
 
-        Gradients: every process computes the same function of the joined batch. Its own rows'
-            gradient comes back times `size`, so that the mean
-        over the processes is the gradient of one process with the whole batch.
+        Gradients: every process computes the same function of the joined batch. The gradient of its
+        own rows comes back times `world_size`, so that the mean over the processes is the gradient
+        of one process with the whole batch.
         """
-        return tensor if self.size == 1 else _Gather.apply(tensor, self)  # type: ignore[return-value]
+        return tensor if self.is_alone else _AllGather.apply(tensor, self)  # type: ignore[return-value]
 
-    def agree(self, facts: Mapping[str, str]) -> None:
+    def check_agreement(self, values: Mapping[str, str]) -> None:
         """InputError on every process if one of them has another value under some name."""
-        if self.size == 1:
+        if self.is_alone:
             return
-        for name, value in facts.items():
-            digest = torch.frombuffer(
-                bytearray(hashlib.sha256(value.encode()).digest()), dtype=torch.uint8
-            ).double()
-            if self.any(not torch.equal(self.sum(digest), self.size * digest)):
+        for name, value in values.items():
+            content = bytearray(hashlib.sha256(value.encode()).digest())
+            digest = torch.frombuffer(content, dtype=torch.uint8).double()
+            total = self.all_reduce_sum(digest)
+            if self.any(not torch.equal(total, self.world_size * digest)):
                 raise InputError(
-                    f"the {self.size} processes have different {name}; give all of them the same files, versions and run folder"
+                    f"the {self.world_size} processes have different {name}; "
+                    "give all of them the same files, versions and run folder"
                 )
 
     def barrier(self) -> None:
-        """Until all are here."""
+        """Waits until all processes are here."""
         self.any(False)
 
 
 ALONE = Processes()
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, processes: Processes) -> Tensor:
-        ctx.processes, ctx.rows = processes, tensor.shape[0]
+        ctx.processes = processes
+        ctx.num_rows = tensor.shape[0]
         parts = [
             torch.empty_like(tensor, memory_format=torch.contiguous_format)
-            for _ in range(processes.size)
+            for _ in range(processes.world_size)
         ]
-        with _noticing():
+        with _lost_process_is_input_error():
             dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        processes, rows = ctx.processes, ctx.rows
-        return gradients[0][
-            processes.rank * rows : (processes.rank + 1) * rows
-        ] * processes.size, None
+        start = ctx.processes.rank * ctx.num_rows
+        own = gradients[0][start : start + ctx.num_rows]
+        return own * ctx.processes.world_size, None
 
 
 @contextmanager
-def joined() -> Iterator[Processes]:
-    """The processes that torchrun started, this one among them; alone where there is no torchrun.
-    Errors: InputError if they do not meet."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+def process_group() -> Iterator[Processes]:
+    """The processes that torchrun started, or `ALONE` without torchrun.
+
+    Errors: InputError if they do not meet.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
         yield ALONE
         return
     if not dist.is_available():
         raise InputError(
             "this torch has no torch.distributed: install one that has, or train in one process"
         )
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT
-        )
+        dist.init_process_group(backend, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"the {size} processes do not find each other ({reason}); start them with torchrun, as in docs/cluster.md"
+            f"the {world_size} processes do not find each other ({reason}); "
+            "start them with torchrun, as in docs/cluster.md"
         ) from None
     try:
-        yield Processes(dist.get_rank(), size)
+        yield Processes(dist.get_rank(), world_size)
     finally:
         with suppress(RuntimeError):  # of one that has lost the others
             dist.destroy_process_group()
 
 
-def own_device(device: torch.device, processes: Processes) -> torch.device:
-    """Of several processes on one machine each takes a GPU of its own."""
-    if processes.size == 1 or device.type != "cuda":
+def local_device(device: torch.device, processes: Processes) -> torch.device:
+    """The device of this process: of several on one machine each has a GPU of its own."""
+    if processes.is_alone or device.type != "cuda":
         return device
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     torch.cuda.set_device(device)
@@ -172,12 +185,13 @@ def own_device(device: torch.device, processes: Processes) -> torch.device:
 
 
 @contextmanager
-def _noticing() -> Iterator[None]:
+def _lost_process_is_input_error() -> Iterator[None]:
     """Turns what the backends raise when another process is gone into a sentence."""
     try:
         yield
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise InputError(
-            f"another process of this run has ended or does not answer ({reason}); see what it said, then start all of them again with --resume"
+            f"another process of this run has ended or does not answer ({reason}); "
+            "see what it said, then start all of them again with --resume"
         ) from None

@@ -50,10 +50,10 @@ def train(
     json:
         Print the result as one JSON object.
     """
-    from ibsd.distributed import joined
+    from ibsd.distributed import process_group
 
     overrides = (*overrides, "run.deterministic=true") if deterministic else overrides
-    with joined() as processes:
+    with process_group() as processes:
         return run(config, overrides, resume, json, processes)
 
 
@@ -77,7 +77,7 @@ def run(
             result = train_run(config, resume, Callbacks(stop_requested=stop.reason), processes)
         return 0 if result.finished else 128 + stop.received
     with (
-        StopRequests(patient=processes.size > 1) as stop,
+        StopRequests(patient=processes.world_size > 1) as stop,
         TrainingProgress({name: config.training.num_steps}) as progress,
     ):
         result = train_run(

@@ -27,7 +27,7 @@ from ibsd.data.pairs import (
     Pair,
     load_pair,
 )
-from ibsd.distributed import ALONE, Processes, own_device
+from ibsd.distributed import ALONE, Processes, local_device
 from ibsd.export.weights import save_student
 from ibsd.images.rgb import to_array, to_tensor, write_rgb
 from ibsd.inference.torch_backend import chosen_device
@@ -92,23 +92,23 @@ def train_together(
     """`train`, once the machine is set up."""
     folder = Path(config.run.folder)
     checkpoints = folder / "checkpoints"
-    device = own_device(chosen_device(config.run.device, "run.device"), processes)
+    device = local_device(chosen_device(config.run.device, "run.device"), processes)
     going_on = refuse_or_compare(config, folder, resume, callbacks.log)
     student = build_student(config).to(device)
     objective = build_objective(config, student)
     sets, fingerprints = checked_pairs(config, callbacks.log)
-    source = build_source(config, sets.train, device, part=(processes.rank, processes.size))
+    source = build_source(config, sets.train, device, part=(processes.rank, processes.world_size))
     facts = {
         "config": as_table(config),
         "data": fingerprints,
         "versions": versions(),
         "code": code_of(config),
-        "processes": processes.size,
+        "processes": processes.world_size,
     }
     if going_on is not None:
         facts["before"] = sessions_before(going_on, facts, callbacks.log)
     resumed_step = newest_step(checkpoints) if going_on is not None else 0
-    processes.agree(
+    processes.check_agreement(
         {
             "settings": json.dumps(facts["config"]),
             "pairs": json.dumps(fingerprints),
@@ -240,7 +240,8 @@ def validation(
             pictures / f"step-{step:08d}.png", contact_sheet(rows, ("LR", f"step {step}", "HR"))
         )
     return {
-        name: sum(processes.sum(values).tolist()) / len(pairs) for name, values in scores.items()
+        name: sum(processes.all_reduce_sum(values).tolist()) / len(pairs)
+        for name, values in scores.items()
     }
 
 

@@ -129,9 +129,9 @@ class IBSD(Objective):
         is given comes last."""
         options = self.options
         if options.gather_negatives:
-            nodes = [self.processes.gather(node) for node in nodes]
-            hr = self.processes.gather(hr)
-            lr = None if lr is None else self.processes.gather(lr)
+            nodes = [self.processes.all_gather(node) for node in nodes]
+            hr = self.processes.all_gather(hr)
+            lr = None if lr is None else self.processes.all_gather(lr)
         maps = [standardise(node) for node in nodes] if options.normalise else list(nodes)
         if options.given == "hr":
             maps.append(F.pixel_unshuffle(hr, self.student.spec.scale))

@@ -90,7 +90,7 @@ class Trainer:
         stop_requested: Callable[[], str | None] = lambda: None,
         processes: Processes = ALONE,
     ) -> None:
-        if processes.size > 1 and not objective.joint:
+        if processes.world_size > 1 and not objective.joint:
             raise InputError(
                 f"{type(objective).__name__} cannot be trained by several processes; start one, or take another objective"
             )
@@ -150,7 +150,7 @@ class Trainer:
         with self.autocast():
             report = self.objective.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        accepted = self.guard.judge(self.processes.mean(report.total))
+        accepted = self.guard.judge(self.processes.all_reduce_mean(report.total))
         if self.deferred or bool(accepted):
             report.total.backward()
             self.processes.average_gradients(self.student.parameters())
@@ -250,7 +250,7 @@ class Trainer:
         """Log, figures, validation and checkpoint, each where due."""
         ends = self.step == self.options.num_steps
         if (_due(self.step, self.options.log_every) or ends) and (steps := int(self.window_steps)):
-            self.latest = self.processes.means(
+            self.latest = self.processes.mean_values(
                 {name: float(value) / steps for name, value in self.window.items()}
             )
             self.window, self.window_steps = {}, 0
@@ -260,7 +260,7 @@ class Trainer:
             )
         if _due(self.step, self.options.diagnostics_every):
             with self.autocast():
-                figures = self.processes.means(self.objective.diagnostics(batch))
+                figures = self.processes.mean_values(self.objective.diagnostics(batch))
             sentences = self.objective.alarms(figures)
             self.track(figures | {"alarms": float(len(sentences))})
             for sentence in sentences:
@@ -304,9 +304,9 @@ class Trainer:
             raise InputError(
                 f"{self.checkpoints}: stands at step {step}, beyond training.num_steps = {self.options.num_steps}; raise num_steps"
             )
-        if (wrote := state["processes"]) != self.processes.size:
+        if (wrote := state["processes"]) != self.processes.world_size:
             raise InputError(
-                f"{self.checkpoints}: written by {wrote} processes, and this is a run of {self.processes.size}, which rounds differently; "
+                f"{self.checkpoints}: written by {wrote} processes, and this is a run of {self.processes.world_size}, which rounds differently; "
                 f"resume with {wrote}, or start in another folder"
             )
         try:
@@ -331,7 +331,7 @@ class Trainer:
             "guard": self.guard.state(),
             "best": [self.best_score, self.best_step],
             "window": [self.window, int(self.window_steps), self.latest],
-            "processes": self.processes.size,
+            "processes": self.processes.world_size,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
