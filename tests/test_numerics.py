@@ -11,7 +11,6 @@ After raising a number, write the figures again and commit them:
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ import pytest
 import torch
 
 import tiny
+from ibsd.config.parsing import parameters_of
 from ibsd.data.patches import PatchSource
-from ibsd.distillation.registry import OBJECTIVES
+from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.metrics import score
 from ibsd.students import STUDENTS
-from ibsd.training.trainer import Trainer
+from ibsd.training import Trainer, TrainingOptions
 from ibsd.types import NUMERICS
 
 COMMITTED = Path(__file__).with_suffix(".json")
@@ -63,7 +63,7 @@ def patches(objective: str) -> PatchSource:
 def first_losses(student: str, variant: str) -> list[float]:
     """The student's weighted loss at each step, with all parts at work in between."""
     name, options = VARIANTS[variant]
-    parameters = inspect.signature(OBJECTIVES[name]).parameters
+    parameters = parameters_of(declared_options(OBJECTIVES[name]))
     short = {key: value for key, value in SHORT.items() if key in parameters}
     objective = OBJECTIVES[name](tiny.small(student), **short | options)
     losses: list[float] = []
@@ -78,12 +78,14 @@ def first_losses(student: str, variant: str) -> list[float]:
     Trainer(
         objective,
         patches(name),
-        num_steps=NUM_STEPS,
-        learning_rate=1e-4,
-        log_every=0,
-        diagnostics_every=0,
-        validate_every=0,
-        checkpoint_every=0,
+        TrainingOptions(
+            num_steps=NUM_STEPS,
+            learning_rate=1e-4,
+            log_every=0,
+            diagnostics_every=0,
+            validate_every=0,
+            checkpoint_every=0,
+        ),
     ).run()
     return losses
 
