@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from comparison.made_up import by_name, design, record
-from ibsd.comparison.records import to_text
 from ibsd.comparison.summary import summarise
 from reporting.test_pages import assert_stands_alone
 
@@ -77,7 +76,7 @@ def test_a_comparison_and_a_matrix(ibsd: Call) -> None:
         }
     }
     for folder, name, text in (
-        ("comparison", "results.json", to_text(results.as_table())),
+        ("comparison", "results.json", results.to_json()),
         ("matrix", "matrix.json", json.dumps(matrix)),
     ):
         Path(folder).mkdir()

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from comparison.two_cameras import set_up, write_crops
 from ibsd.cli.main import main
 from ibsd.commands.compare import compare
 from ibsd.commands.plan import Comparison
+from ibsd.comparison.store import FILE, Store
 from ibsd.config.comparison import load_compare_config
 from ibsd.types import InputError
 
@@ -48,25 +50,17 @@ def reference(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> dict[str
 
 def figures(folder: Path) -> dict[str, Any]:
     """Every run without time and machine, and the results without cost."""
-    found = {
-        str(path.relative_to(folder)): json.loads(path.read_text())
-        for path in sorted((folder / "results").glob("*/*/*.json"))
-    }
-    for record in found.values():
+    runs = {record.identity.name: asdict(record) for record in Store(folder / "results").records}
+    for record in runs.values():
         del record["cost"], record["machine"]
     results = json.loads((folder / "results" / "results.json").read_text())
-    return found | {
-        "differences": results["differences"],
-        "levels": results["levels"],
-        "courses": results["courses"],
-    }
+    kept = ("differences", "mean_scores", "histories")
+    return {"runs": runs} | {name: results[name] for name in kept}
 
 
 def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
-    runs = [name for name in reference if name.endswith(".json")]
-    assert sorted(name.rsplit("-", 1)[0] for name in runs) == [
-        f"results/one/{arm}/seed-{seed}" for arm in ("ibsd", "plain") for seed in (0, 1)
-    ]
+    names = [f"one/{arm}/{seed}" for arm in ("ibsd", "plain") for seed in (0, 1)]
+    assert list(reference["runs"]) == names
     difference = next(each for each in reference["differences"] if each["primary"])
     assert (difference["arm"], difference["num_seeds"], difference["num_images"]) == ("ibsd", 2, 4)
     assert difference["mean"] != 0
@@ -105,7 +99,7 @@ def written(place: Path) -> int:
         max((int(path.name[5:]) for path in folder.glob("step-*")), default=0)
         for folder in place.glob("work/*/checkpoints")
     ]
-    return sum(newest) // 2 + len(list(place.glob("results/*/*/seed-*.json")))
+    return sum(newest) // 2 + len(Store(place / "results").records)
 
 
 def environment() -> dict[str, str]:
@@ -120,10 +114,9 @@ def test_committed_runs_are_found_and_not_made_again(
 ) -> None:
     compare("compare.toml", only=["*/plain/0"])
     first = figures(place)
-    committed = (place / "results" / "one").rename(tmp_path / "committed")
     elsewhere = set_up(tmp_path / "elsewhere", pairs, monkeypatch)
     (elsewhere / "results").mkdir()
-    committed.rename(elsewhere / "results" / "one")
+    (place / "results" / FILE).rename(elsewhere / "results" / FILE)
     said: list[str] = []
     results = compare("compare.toml", only=["*/plain/0"], log=said.append)
     assert said == ["1 runs: 1 are done, 0 to make"]
@@ -215,7 +208,7 @@ def test_the_command_says_what_is_wrong(
 def test_the_key_follows_what_moves_figures_and_nothing_else() -> None:
     def keys(*overrides: str) -> tuple[str, str]:
         comparison = Comparison(load_compare_config("compare.toml", overrides))
-        identity = comparison.wanted(comparison.names[-1]).identity
+        identity = comparison.request(comparison.names[-1]).identity
         return identity.training_key, identity.key
 
     training, whole = keys()

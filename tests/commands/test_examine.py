@@ -17,10 +17,10 @@ from comparison.two_cameras import TOML, set_up, write_crops
 from ibsd.cli.main import main
 from ibsd.commands.compare import compare
 from ibsd.comparison.design import Role, RunName
-from ibsd.comparison.examination import Examination
 from ibsd.comparison.examined import decomposition_lines, probe_lines
 from ibsd.comparison.pairing import weights_hash
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, DecompositionLine
+from ibsd.comparison.store import Examination, Store
 from ibsd.comparison.summary import summarise
 from ibsd.reporting.account_section import account_section
 from ibsd.reporting.probe_section import probe_reading, probe_section
@@ -56,14 +56,12 @@ def test_examines_every_finished_run_once(
     )
     only = ["*/0"]
     compare("compare.toml", only=only)
-    before = {path: path.read_text() for path in folder.glob("results/*/*/seed-*.json")}
+    before = Store(folder / "results").records
     assert main(["compare", "compare.toml", "--examine", "--only", "*/0"]) == 0
     assert "3 finished runs: 0 are examined, 3 to examine" in capsys.readouterr().err
-    made = {
-        path: path.read_bytes() for path in folder.glob("results/*/*/examination-seed-0-*.json")
-    }
+    made = Store(folder / "results").examinations
     assert len(made) == 3
-    assert {path: path.read_text() for path in before} == before
+    assert Store(folder / "results").records == before
     raw = [load_file(path) for path in folder.glob("work/*/last-raw.safetensors")]
     assert (
         len({weights_hash(state) for state in raw}) == 2
@@ -108,9 +106,8 @@ def test_examines_every_finished_run_once(
     compare("compare.toml", changed, only=only, examine=True, log=said.append)
     assert said[0] == "3 finished runs: 0 are examined, 3 to examine"
     assert sum("cannot be examined" in sentence for sentence in said) == 1
-    assert (
-        sum(path.read_bytes() == content for path, content in made.items()) == 1
-    )  # what was found before stays
+    now = Store(folder / "results").examinations
+    assert sum(now[key] == examination for key, examination in made.items()) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ibsd.comparison.design import ArmDesign, Design, Role, RunName, SettingDesign
 from ibsd.comparison.identity import Identity
-from ibsd.comparison.records import FINISHED, RunRecord, TestScores
+from ibsd.comparison.store import FINISHED, RunRecord, TestScores
 
 METRIC = "basicsr-y.psnr_y"
 
@@ -23,7 +23,6 @@ def identity(arm: str = "plain", seed: int = 0, **changes: Any) -> Identity:
             "training": {"training.num_steps": 6, "run.seed": seed},
             "scoring": {"lpips": False},
         },
-        code={"training": {"ibsd.a": "aaaa", "ibsd.b": "bbbb"}, "scoring": {"ibsd.m": "mmmm"}},
         data={"train": "t" * 8, "tests": {"new": "n" * 8}},
     )
     return replace(base, **changes)
@@ -59,10 +58,7 @@ def record(
         },
         tests={"new": test},
         final={"terms": {"l1": 0.1}, "skipped": 0, "alarms": 0},
-        log={
-            "terms": {"step": [6], "l1": [0.1]},
-            "figures": {"step": [6], "scale/F0": [1.5], "alarms": [0.0]},
-        },
+        diagnostics={"step": [6], "scale/F0": [1.5], "alarms": [0.0]},
         inference={"parameters": 100, "layout": "same", "weights": "x"},
         cost={
             "timed_steps": 6,

@@ -3,7 +3,6 @@ others under some more."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from comparison.two_cameras import TOML
 from ibsd.commands.compare import compare
 from ibsd.commands.plan import Comparison
+from ibsd.comparison.store import Store
 from ibsd.config.comparison import load_compare_config
 from ibsd.data.samples import SPLITS, sample_pair
 from ibsd.images.rgb import write_rgb
@@ -75,17 +75,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_row_for_each_family_and_their_mean_per_photograph(place: Path) -> None:
     results = compare("compare.toml", only=["*/plain/0", "*/ibsd/0"])
-    record = json.loads(next((place / "results/one/ibsd").glob("seed-0-*.json")).read_text())
-    tests = record["tests"]
+    records = Store(place / "results").records
+    tests = next(record.tests for record in records if record.identity.arm == "ibsd")
     assert list(tests) == ["unseen/blur disc", "unseen/jpeg 50", "unseen"]
-    assert len(tests["unseen"]["images"]) == 5
-    rows = [
-        tests[f"unseen/{family}"]["scores"]["ema"]["basicsr-y.psnr_y"]
-        for family in ("blur disc", "jpeg 50")
-    ]
-    assert np.allclose(
-        np.mean(rows, axis=0), tests["unseen"]["scores"]["ema"]["basicsr-y.psnr_y"], atol=1e-6
-    )
+    assert len(tests["unseen"].images) == 5
+    primary = "basicsr-y.psnr_y"
+    parts = [tests[f"unseen/{family}"] for family in ("blur disc", "jpeg 50")]
+    assert all(
+        part.bicubic.keys() == part.scores["ema"].keys() == {primary} for part in parts
+    )  # all that is shown of a row
+    rows = [part.scores["ema"][primary] for part in parts]
+    assert np.allclose(np.mean(rows, axis=0), tests["unseen"].scores["ema"][primary], atol=1e-6)
+    assert len(tests["unseen"].scores["raw"]) > 3
     assert not np.allclose(rows[0], rows[1])
     primary = [each.test for each in results.differences if each.primary]
     assert primary == ["unseen"]  # a claim is made of the mean alone
@@ -102,28 +103,21 @@ def test_a_row_for_each_family_and_their_mean_per_photograph(place: Path) -> Non
 
 def test_what_degrades_is_part_of_the_run_and_of_no_other(place: Path) -> None:
     comparison = Comparison(load_compare_config("compare.toml"))
-    identity = comparison.wanted(comparison.names[0]).identity
-    assert (
-        "ibsd.data.presets" in identity.code["training"]
-        and "ibsd.evaluation.matrix" in identity.code["scoring"]
-    )
+    identity = comparison.request(comparison.names[0]).identity
     assert identity.config["training"]["data.degradations"] == [
         ["blur gaussian", 1],
         ["jpeg 90", 1],
     ]
     other = (
         Comparison(load_compare_config("compare.toml", ["settings.one.tests.unseen.crop_px=96"]))
-        .wanted(comparison.names[0])
+        .request(comparison.names[0])
         .identity
     )
     assert other.training_key == identity.training_key and other.key != identity.key
     (place / "pairs.toml").write_text(TOML)
     pairs = Comparison(load_compare_config("pairs.toml"))
-    code = pairs.wanted(pairs.names[0], with_data=False).identity.code
-    assert not {"ibsd.data.presets", "ibsd.evaluation.matrix"} & {
-        *code["training"],
-        *code["scoring"],
-    }
+    options = pairs.request(pairs.names[0], with_data=False).identity.config["training"]
+    assert "data.degradations" not in options
 
 
 def test_a_photograph_that_was_trained_on_is_not_scored_on(place: Path) -> None:

@@ -11,8 +11,8 @@ import torch
 import tiny
 from comparison.made_up import METRIC, by_name, design, record
 from ibsd.comparison.pairing import layout_hash, obstacles, weights_hash
-from ibsd.comparison.records import RunRecord
 from ibsd.comparison.results import Difference, Results
+from ibsd.comparison.store import RunRecord
 from ibsd.comparison.summary import summarise
 from ibsd.reporting.comparison_page import page
 from ibsd.reporting.comparison_rows import difference_table, reading

@@ -12,7 +12,6 @@ import pytest
 
 from comparison.made_up import by_name, design, record
 from ibsd.commands.compare import stored_results
-from ibsd.comparison.records import to_text
 from ibsd.comparison.results import Results, results_from_table
 from ibsd.comparison.summary import summarise
 from ibsd.reporting.comparison_report import comparison_report
@@ -36,11 +35,11 @@ def test_results_come_back_from_their_json() -> None:
     results = replace(
         results, mean_scores=(*results.mean_scores, replace(results.mean_scores[0], mean=math.inf))
     )
-    assert repr(results_from_table(json.loads(to_text(results.as_table())))) == repr(results)
+    assert repr(results_from_table(json.loads(results.to_json()))) == repr(results)
 
 
 def test_results_of_another_kind_are_refused() -> None:
-    table = json.loads(to_text(made_up().as_table()))
+    table = json.loads(made_up().to_json())
     table["mean_scores"][0]["arm"] = [1]
     with pytest.raises(TypeError):
         results_from_table(table)
@@ -50,7 +49,7 @@ def test_results_of_another_kind_are_refused() -> None:
 def test_committed_comparisons_have_a_page(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     results = stored_results(f"configs/{name}.toml")
-    assert repr(results_from_table(json.loads(to_text(results.as_table())))) == repr(results)
+    assert repr(results_from_table(json.loads(results.to_json()))) == repr(results)
     text = comparison_report(results, "## Remarks\n\nSaid **so**.", "<p>scenes</p>")
     assert_stands_alone(text)
     for words in (

@@ -42,9 +42,9 @@ def compare(
 
     $ ibsd compare configs/compare-cameras.toml --table
 
-    Every finished run is one JSON file in the comparison's folder and never made again; a run that
-    was ended goes on where it was. Several commands may work on one comparison. Tables, page and
-    plot are made of all runs that there are.
+    Every finished run is one row of a file in the comparison's folder and never made again. A run
+    that was ended goes on where it was. Several commands may work on one comparison. Tables, page
+    and plot are made of all runs that there are.
 
     Parameters
     ----------
@@ -72,7 +72,6 @@ def compare(
     from ibsd.cli.terminal import output_console, status_console
     from ibsd.commands.compare import compare as make_comparison
     from ibsd.commands.compare import report_path
-    from ibsd.comparison.records import to_text
     from ibsd.config.comparison import load_compare_config
 
     status = status_console()
@@ -85,7 +84,7 @@ def compare(
             config, overrides, only or (), jobs, table, examine, log, stop.reason
         )
     if json:
-        print(to_text(results.as_table()), end="")
+        print(results.to_json(), end="")
     else:
         show(results, output_console())
         output_console().print(

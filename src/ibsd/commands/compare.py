@@ -3,7 +3,6 @@ are, in this process or in several, and writes down what all of them say."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import signal
 import sys
@@ -21,7 +20,7 @@ from ibsd.commands.examine import Examiner
 from ibsd.commands.plan import Comparison
 from ibsd.commands.report_runs import loaded, scenes, spread
 from ibsd.comparison.design import RunName
-from ibsd.comparison.examination import read_examination, write_examination
+from ibsd.comparison.identity import RunRequest
 from ibsd.comparison.pool import (
     EXIT_CODES,
     Outcome,
@@ -32,10 +31,9 @@ from ibsd.comparison.pool import (
     parent_is_gone,
     run_by_name,
 )
-from ibsd.comparison.records import RunRecord, to_text
 from ibsd.comparison.results import Results
 from ibsd.comparison.run import AVERAGED, WEIGHT_FILES, claimed, execute
-from ibsd.comparison.store import Library, Wanted
+from ibsd.comparison.store import RunRecord, Store
 from ibsd.comparison.summary import summarise
 from ibsd.config.comparison import CompareConfig, load_compare_config
 from ibsd.data.families import family
@@ -77,7 +75,7 @@ def compare(
             made. Default: all.
         jobs: runs at a time, each on one thread; above 1 each in a process of its own.
         table_only: make no run and look at no picture but those to show, where they are: tables of
-            the runs in the folder, whatever their code.
+            the runs in the folder, whatever their NUMERICS.
         examine: make no run, but examine those there are whose weights are still in the work folder
             (`assembly_examine.py`).
         log: takes sentences for the user.
@@ -92,22 +90,22 @@ def compare(
         raise InputError(
             f"{config.path}: compare.remarks is {config.options.remarks}, and there is no such file; write it or leave it out"
         )
-    comparison, library = Comparison(config), open_library(config)
-    wanted: dict[RunName, Wanted] = {}
+    comparison, store = Comparison(config), open_store(config)
+    requests: dict[RunName, RunRequest] = {}
     outcomes: dict[RunName, Outcome] = {}
     if not table_only:
-        wanted = {name: comparison.wanted(name) for name in chosen(comparison.names, only)}
+        requests = {name: comparison.request(name) for name in chosen(comparison.names, only)}
         task: Task = "examine" if examine else "make"
         to_do = (
-            to_examine(comparison, library, wanted, log)
+            to_examine(comparison, store, requests, log)
             if examine
-            else to_make(library, wanted, log)
+            else to_make(store, requests, log)
         )
         for folder in (config.options.folder, config.options.work):
             make_folder(Path(folder))
         outcomes = do_all(task, comparison, to_do, jobs, log, stop_requested)
-        library = open_library(config)
-    results, records = summarised(comparison, library, wanted)
+        store = open_store(config)
+    results, records = summarised(comparison, store, requests)
     stopped = stop_requested() is not None
     write_results(config, results, "" if stopped else before_and_after(comparison, records))
     raise_for(outcomes, log)
@@ -115,28 +113,28 @@ def compare(
 
 
 def stored_results(path: str | Path, overrides: Sequence[str] = ()) -> Results:
-    """What the runs in the folder of a comparison say, whatever their code; no picture is looked
-    at and nothing is written."""
+    """What the runs in the folder of a comparison say, whatever their NUMERICS; no image is read
+    and nothing is written."""
     config = load_compare_config(path, overrides)
-    return summarised(Comparison(config), open_library(config), {})[0]
+    return summarised(Comparison(config), open_store(config), {})[0]
 
 
 def summarised(
-    comparison: Comparison, library: Library, wanted: Mapping[RunName, Wanted]
+    comparison: Comparison, store: Store, requests: Mapping[RunName, RunRequest]
 ) -> tuple[Results, dict[RunName, RunRecord]]:
-    """(results, the runs they rest on): runs in `wanted` by config, data and code, the others by
-    their config alone."""
+    """(results, the runs they rest on): runs in `requests` by config, data and NUMERICS, the
+    others by their config alone."""
     found = {
-        name: library.find(wanted[name])
-        if name in wanted
-        else library.find_of_any_code(comparison.wanted(name, with_data=False))
+        name: store.find(requests[name])
+        if name in requests
+        else store.find(comparison.request(name, with_data=False), any_numerics=True)
         for name in comparison.names
     }
     records = {name: record for name in comparison.names if (record := found[name]) is not None}
     examinations = {
         name: each
         for name, record in records.items()
-        if (each := read_examination(library.folder, record.identity))
+        if (each := store.examinations.get(record.identity.key))
     }
     watch = comparison.config.options.examine.watch
     return summarise(comparison.design(), records, examinations, watch), records
@@ -157,39 +155,31 @@ def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
     ]
 
 
-def open_library(config: CompareConfig) -> Library:
-    return Library(Path(config.options.folder), config.options.accept_code)
+def open_store(config: CompareConfig) -> Store:
+    return Store(Path(config.options.folder))
 
 
-def to_make(library: Library, wanted: dict[RunName, Wanted], log: Log) -> list[RunName]:
-    """The runs that the library lacks."""
-    missing = [name for name, each in wanted.items() if library.find(each) is None]
-    log(f"{len(wanted)} runs: {len(wanted) - len(missing)} are done, {len(missing)} to make")
-    if hindrances := sorted(
-        {entry for name in missing for entry in library.code_that_hinders(wanted[name])}
-    ):
-        log(
-            f"runs of other code are made again; if it gives the same figures, add to compare.accept_code: {json.dumps(hindrances)}"
-        )
+def to_make(store: Store, requests: dict[RunName, RunRequest], log: Log) -> list[RunName]:
+    """The runs that the store lacks."""
+    missing = [name for name, each in requests.items() if store.find(each) is None]
+    log(f"{len(requests)} runs: {len(requests) - len(missing)} are done, {len(missing)} to make")
     return missing
 
 
 def to_examine(
-    comparison: Comparison, library: Library, wanted: dict[RunName, Wanted], log: Log
+    comparison: Comparison, store: Store, requests: dict[RunName, RunRequest], log: Log
 ) -> list[RunName]:
     """The finished runs of which there is no examination that asked the same."""
     finished = {
         name: record
-        for name, each in wanted.items()
-        if (record := library.find(each)) and record.finished
+        for name, each in requests.items()
+        if (record := store.find(each)) and record.finished
     }
     asked = {
         name.setting: Examiner(comparison, name).asked
         for name in {name.setting: name for name in finished}.values()
     }
-    found = {
-        name: read_examination(library.folder, record.identity) for name, record in finished.items()
-    }
+    found = {name: store.examinations.get(record.identity.key) for name, record in finished.items()}
     missing = [
         name for name, each in found.items() if each is None or each.asked != asked[name.setting]
     ]
@@ -245,8 +235,8 @@ def do_one(
 def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
     """Examines one run and writes it down, unless another process is at it or its weights are
     gone."""
-    label, library = "/".join(map(str, name)), open_library(comparison.config)
-    record = library.find(comparison.wanted(name))
+    label, store = "/".join(map(str, name)), open_store(comparison.config)
+    record = store.find(comparison.request(name))
     assert record is not None, f"{label} was there"
     with claimed(Path(comparison.config.options.work) / record.identity.training_key[:16]) as ours:
         if not ours:
@@ -257,7 +247,7 @@ def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
                 f"{label}: cannot be examined, its weights or its last checkpoint are not in {comparison.config.options.work}"
             )
         else:
-            write_examination(library.folder, record.identity, examination)
+            store.add_examination(record.identity, examination)
             log(f"{label}: examined")
     return "made"
 
@@ -267,19 +257,19 @@ def make_one(
 ) -> Outcome:
     """Makes one run and writes it down, unless another process is at it or has done it."""
     options, label = comparison.config.options, "/".join(map(str, name))
-    wanted = comparison.wanted(name)
-    folder = Path(options.work) / wanted.identity.training_key[:16]
+    request = comparison.request(name)
+    folder = Path(options.work) / request.identity.training_key[:16]
     with claimed(folder) as ours:
         if not ours:
             return "busy"
-        library = open_library(comparison.config)
-        if library.find(wanted) is not None:
+        store = open_store(comparison.config)
+        if store.find(request) is not None:
             return "made"
-        run = comparison.run(name, wanted.identity)
+        run = comparison.run(name, request.identity)
         record = execute(run, folder, lambda sentence: log(f"{label}: {sentence}"), stop_requested)
         if record is None:
             return "stopped"
-        library.add(record)
+        store.add(record)
     shown = [
         test
         for test in comparison.design().settings[name.setting].whole_tests()
@@ -420,7 +410,7 @@ def write_results(config: CompareConfig, results: Results, pictures: str = "") -
     remarks = Path(options.remarks).read_text(encoding="utf-8") if options.remarks else ""
     for made in (folder, target.parent):
         made.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "results.json", to_text(results.as_table()))
+    write_whole(folder / "results.json", results.to_json())
     plots = {
         "differences": ("", difference_plot(results)),
         "plane": ("-plane", plane_plot(results)),

@@ -12,17 +12,15 @@ from typing import Any
 
 import torch
 
-import ibsd
 from ibsd.analysis.crops import cut_crops
 from ibsd.analysis.information_probe import cut_patches
 from ibsd.assembly import as_pairs, build_objective, build_student, find_sets
 from ibsd.commands.plan import Comparison
-from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.comparison.design import RunName
-from ibsd.comparison.examination import Crowd, Examination, examine, probe_all
-from ibsd.comparison.records import RunRecord
+from ibsd.comparison.examination import Crowd, examine, probe_all
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS
 from ibsd.comparison.run import AVERAGED, WEIGHT_FILES
+from ibsd.comparison.store import Examination, RunRecord
 from ibsd.config.comparison import ExamineOptions
 from ibsd.config.run import DataConfig
 from ibsd.data.degraded_patches import find_photographs
@@ -38,8 +36,6 @@ from ibsd.inference.torch_backend import chosen_device
 from ibsd.students import load_student
 from ibsd.training.checkpoint import load_newest
 from ibsd.types import InputError, Scale
-
-ROOTS = ("ibsd.analysis.degradation_probe", "ibsd.analysis.information_probe")
 
 
 class Examiner:
@@ -57,7 +53,6 @@ class Examiner:
             for name, value in asdict(self.options).items()
             if name not in ("watch", "pairs", "photographs")
         }
-        code = code_fingerprint(Path(ibsd.__file__).parent, ROOTS)
         shown = (
             as_pairs(self.options.photographs)
             if self.options.photographs
@@ -66,12 +61,7 @@ class Examiner:
             else ()
         )
         pictures = fingerprint(shown) if self.options.classes else ""
-        ours = {
-            module: digest
-            for module, digest in code.items()
-            if module.startswith("ibsd.evaluation.")
-        }  # the rest is in the run's key
-        return json.loads(json.dumps({"options": options, "pictures": pictures, "code": ours}))
+        return json.loads(json.dumps({"options": options, "pictures": pictures}))
 
     @cached_property
     def classes(self) -> dict[Pair, int]:

@@ -8,11 +8,10 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ibsd
 from ibsd.assembly import (
     as_pairs,
     build_objective,
@@ -22,11 +21,9 @@ from ibsd.assembly import (
     find_sets,
 )
 from ibsd.commands.run_record import flat, versions
-from ibsd.comparison.code_fingerprint import code_fingerprint
 from ibsd.comparison.design import ArmDesign, Design, RunName, SettingDesign
-from ibsd.comparison.identity import Identity
+from ibsd.comparison.identity import Identity, RunRequest
 from ibsd.comparison.run import Run, TestSet
-from ibsd.comparison.store import Wanted
 from ibsd.config.comparison import CompareConfig
 from ibsd.config.parsing import parameters_of
 from ibsd.config.run import Config, ObjectiveConfig, StudentConfig
@@ -51,16 +48,6 @@ from ibsd.weights import named_or_file
 
 CADENCE = ("log_every", "diagnostics_every", "validate_every", "checkpoint_every", "keep")
 """Options of training that move no figure."""
-
-NO_FIGURE = (
-    "ibsd.images.rgb",
-    "ibsd.data.pairs",
-    "ibsd.training.checkpoint",
-    "ibsd.training.tracking",
-    "ibsd.distillation.diagnostics",
-)
-"""Modules that a run passes through and that move no figure: what they read is fingerprinted by its
-pixels, and resuming is exact."""
 
 Log = Callable[[str], None]
 
@@ -154,28 +141,19 @@ class Comparison:
                 ) from None
             self.built.add((name.setting, name.arm))
 
-    def wanted(self, name: RunName, with_data: bool = True) -> Wanted:
+    def request(self, name: RunName, with_data: bool = True) -> RunRequest:
         """What the run is, and the defaults of its options; without data where no picture shall be
         looked at."""
         self.check_objective(name)
         config, lpips = self.run_config(name), self.config.options.lpips
-        facts = {"training": training_facts(config), "scoring": {"lpips": lpips}}
-        kinds = (
-            bool(config.data.photographs),
-            any(content.photographs for content in self.config.tests[name.setting].values()),
-        )
+        options = {"training": training_facts(config), "scoring": {"lpips": lpips}}
         default = Config(
             student=StudentConfig(config.student.name, config.student.scale),
             objective=ObjectiveConfig(config.objective.name),
         )
         data = self.fingerprints(name) if with_data else None
-        identity = Identity(
-            *name,
-            config=facts,
-            code=run_code(config.student.name, config.objective.name, lpips, *kinds),
-            data=data,
-        )
-        return Wanted(identity, training_facts(default) | {"lpips": False})
+        identity = Identity(*name, config=options, data=data)
+        return RunRequest(identity, training_facts(default) | {"lpips": False})
 
     def run(self, name: RunName, identity: Identity) -> Run:
         """The run, ready to be made."""
@@ -206,6 +184,7 @@ class Comparison:
             factory=partial(build_trainer, config, train, self.marks(name.setting)),
             tests=sets,
             lpips=self.config.options.lpips,
+            primary=self.config.options.primary,
             facts=versions(),
             threads=config.run.threads or 1,
         )
@@ -321,26 +300,4 @@ def option_defaults(target: Callable[..., Any]) -> dict[str, Any]:
         name: each.default
         for name, each in parameters
         if each.default is not inspect.Parameter.empty and name != "scale"
-    }
-
-
-@cache
-def run_code(
-    student: str, objective: str, lpips: bool, on_photographs: bool, matrix: bool
-) -> dict[str, dict[str, str]]:
-    """Fingerprints of the modules behind a run's training and scoring; of those that degrade
-    photographs where any are."""
-    package = Path(ibsd.__file__).parent
-    training = ("ibsd.training.trainer", "ibsd.training.schedule", "ibsd.data.patches")
-    roots = (
-        STUDENTS[student].__module__,
-        OBJECTIVES[objective].__module__,
-        *training,
-        *["ibsd.data.degraded_patches"] * on_photographs,
-    )
-    scoring = ["ibsd.evaluation.scores", *["ibsd.evaluation.matrix"] * matrix]
-    unused = () if lpips else ("ibsd.metrics.perceptual",)
-    return {
-        "training": code_fingerprint(package, roots, NO_FIGURE),
-        "scoring": code_fingerprint(package, scoring, (*NO_FIGURE, *unused)),
     }

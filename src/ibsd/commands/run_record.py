@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -14,12 +13,10 @@ from typing import Any
 import torch
 
 import ibsd
-from ibsd.comparison.code_fingerprint import code_fingerprint
+from ibsd.comparison.identity import changed_numerics
 from ibsd.config.run import Config, as_table
-from ibsd.distillation.registry import OBJECTIVES
 from ibsd.inference.torch_backend import chosen_device
 from ibsd.information import bound_form
-from ibsd.students import STUDENTS
 from ibsd.system import write_whole
 from ibsd.types import InputError
 
@@ -71,16 +68,16 @@ def sessions_before(
 ) -> list[dict[str, Any]]:
     """With what the run was made so far, where that was something else; `log` hears what has
     changed and what follows."""
-    keys = ("data", "versions", "code", "processes")
+    keys = ("data", "versions", "numerics", "processes")
     earlier = {key: going_on[key] for key in keys if key in going_on}
     if earlier.get("data") != now["data"]:
         log(
             "the training or validation pairs have changed since this run was started: it goes on, but no longer on one data set"
         )
-    if earlier.get("code") not in (None, now["code"]):
+    if changed := changed_numerics(earlier.get("numerics", now["numerics"]), now["numerics"]):
         log(
-            f"the code of network, objective or training has changed since this run was started ({earlier['code']}, now {now['code']}): "
-            "it goes on, but may no longer end where one version would have"
+            f"the arithmetic has changed since this run was started ({', '.join(changed)}): it goes "
+            "on, but may no longer end where one version would have"
         )
     before = earlier.get("versions", {})
     if changed := [
@@ -100,19 +97,6 @@ def sessions_before(
         if earlier == {key: now[key] for key in keys if key in earlier}
         else [*sessions, earlier]
     )
-
-
-def code_of(config: Config) -> str:
-    """Fingerprint of the modules that network, objective and training reach: what a run depends on
-    besides config, pairs and versions."""
-    roots = (
-        STUDENTS[config.student.name].__module__,
-        OBJECTIVES[config.objective.name].__module__,
-        "ibsd.training.trainer",
-        "ibsd.data.patches",
-    )
-    found = code_fingerprint(Path(ibsd.__file__).parent, roots)
-    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:12]
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,6 @@ import torch
 
 from ibsd.assembly import build_objective, build_source, build_student, checked_pairs
 from ibsd.commands.run_record import (
-    code_of,
     recorded,
     refuse_or_compare,
     sessions_before,
@@ -39,7 +38,7 @@ from ibsd.system import make_folder
 from ibsd.training.checkpoint import list_checkpoints
 from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
 from ibsd.training.trainer import Trainer, TrainingResult
-from ibsd.types import InputError
+from ibsd.types import NUMERICS, InputError
 
 PRIMARY = "psnr_y"
 """Of `basicsr-y`: the score on `val` whose best step is kept."""
@@ -102,7 +101,7 @@ def train_together(
         "config": as_table(config),
         "data": fingerprints,
         "versions": versions(),
-        "code": code_of(config),
+        "numerics": NUMERICS,
         "processes": processes.world_size,
     }
     if going_on is not None:
@@ -112,7 +111,7 @@ def train_together(
         {
             "settings": json.dumps(facts["config"]),
             "pairs": json.dumps(fingerprints),
-            "versions of the code": f"{facts['code']} {torch.__version__}",
+            "versions of the code": f"{json.dumps(NUMERICS)} {torch.__version__}",
             "initial weights": digest_of(student),
             "checkpoints": str(resumed_step),
         }

@@ -11,9 +11,9 @@ import numpy as np
 from ibsd.analysis.decomposition import PARTS, account
 from ibsd.analysis.information_probe import Reading
 from ibsd.comparison.design import Design, RunName
-from ibsd.comparison.examination import Examination
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, DecompositionLine, ProbeLine
 from ibsd.comparison.statistics import MIN_SEEDS, t_interval
+from ibsd.comparison.store import Examination
 
 ALL = "all"
 Examinations = Mapping[RunName, Examination]

@@ -1,20 +1,23 @@
-"""What makes two runs the same run: an equal config, equal data and equal code, as far as they can
-move a figure.
+"""What makes two runs the same run: an equal config, equal data and equal `NUMERICS`.
 
-A run has two parts. Training depends on config, training pairs and the code of student, objective
-and trainer; `training_key` names it, and the folder with its checkpoints. Scoring adds the test
-pairs and the code of the metrics; `key` names both, and the JSON. So a test set that is added later
-costs no training where the checkpoints are still there.
+A run has two parts. `training_key` names the training and the folder with its checkpoints: it
+depends on the training config, the training pairs and the numbers of `TRAINING_NUMERICS`. `key`
+names training and scoring: it adds the test pairs and the number of the metrics. So a test set that
+is added later costs no training where the checkpoints are still there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from ibsd.types import NUMERICS
+
+TRAINING_NUMERICS = ("students", "information", "distillation", "data", "training")
+NUMERICS_PREFIX = "numerics."
 _MISSING = "(nothing)"
 
 
@@ -28,11 +31,11 @@ class Identity:
     config: dict[str, dict[str, Any]]
     """{"training": {dotted key: value}, "scoring": ...}: every option that can move a figure,
     defaults included, no paths."""
-    code: dict[str, dict[str, str]]
-    """{"training": {module: hash}, "scoring": {module: hash}}, from `code_fingerprint`."""
     data: dict[str, Any] | None
-    """{"train": fingerprint, "tests": {name: fingerprint}}, of names and pixels; None where the
-    pictures are not looked at."""
+    """{"train": fingerprint, "tests": {name: fingerprint}}, of names and pixels; None where no
+    image was read."""
+    numerics: dict[str, int] = field(default_factory=lambda: dict(NUMERICS))
+    """`NUMERICS` of the code that makes or made the run."""
 
     @property
     def name(self) -> str:
@@ -41,57 +44,57 @@ class Identity:
     @property
     def training_key(self) -> str:
         assert self.data is not None, f"{self.name}: a key needs the fingerprint of the data"
-        return _digest([self.config["training"], self.data["train"], self.code["training"]])
+        numerics = {concept: self.numerics[concept] for concept in TRAINING_NUMERICS}
+        return _digest([self.config["training"], self.data["train"], numerics])
 
     @property
     def key(self) -> str:
         assert self.data is not None, f"{self.name}: a key needs the fingerprint of the data"
-        return _digest([self.config, self.data, self.code])
+        return _digest([self.config, self.data, self.numerics])
 
 
-def departures(
-    now: Identity, then: Identity, defaults: Mapping[str, Any], accept_code: Collection[str] = ()
-) -> list[str]:
-    """In what a run made earlier differs from the one wanted now; nothing if it may stand for it.
+@dataclass(frozen=True)
+class RunRequest:
+    """A run that is asked for."""
 
-    Args:
-        defaults: {dotted key of the config: value} that an option had before it existed: what is
-            absent in `then` counts as its default.
-        accept_code: modules declared to give the same figures, as "module@hash" of the earlier
-            code.
+    identity: Identity
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """{dotted key: value} of every option's default. A run made before an option existed counts as
+    made with its default."""
 
-    Returns: dotted config keys with both values, "data", and "module@hash" for each module whose
-    code is another.
+
+def departures(request: RunRequest, earlier: Identity) -> list[str]:
+    """How a run made earlier differs from the one that is asked for; empty if it may stand for it.
+
+    Returns: dotted config keys and concepts of `NUMERICS` with both values, and "data".
     """
-    found = []
-    before, after = joined(then.config), joined(now.config)
+    wanted = request.identity
+    changes: list[str] = []
+    before, after = _all_options(earlier), _all_options(wanted)
     for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key, defaults.get(key, _MISSING)), after.get(key, _MISSING)
+        old = before.get(key, request.defaults.get(key, _MISSING))
+        new = after.get(key, _MISSING)
         if old != new:
-            found.append(f"{key} {old!r} -> {new!r}")
-    if now.data is not None and now.data != then.data:
-        found.append("data")
-    return found + [
-        change for change in code_changes(now.code, then.code) if change not in accept_code
+            changes.append(f"{key} {old!r} -> {new!r}")
+    if wanted.data is not None and wanted.data != earlier.data:
+        changes.append("data")
+    return changes + changed_numerics(earlier.numerics, wanted.numerics)
+
+
+def changed_numerics(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
+    """ "numerics.CONCEPT OLD -> NEW" for each concept whose arithmetic has changed."""
+    concepts = sorted(before.keys() | now.keys())
+    return [
+        f"{NUMERICS_PREFIX}{concept} {before.get(concept)} -> {now.get(concept)}"
+        for concept in concepts
+        if before.get(concept) != now.get(concept)
     ]
 
 
-def code_changes(
-    now: Mapping[str, Mapping[str, str]], then: Mapping[str, Mapping[str, str]]
-) -> list[str]:
-    """ "module@hash" of the earlier code for each module that has changed, come ("@none") or
-    gone."""
-    before, after = joined(then), joined(now)
-    changed = sorted(
-        module for module in after.keys() | before.keys() if after.get(module) != before.get(module)
-    )
-    return [f"{module}@{before.get(module, 'none')}" for module in changed]
+def _all_options(identity: Identity) -> dict[str, Any]:
+    """Training's and scoring's options in one table."""
+    return {key: value for part in identity.config.values() for key, value in part.items()}
 
 
-def joined(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Training's and scoring's entries in one table."""
-    return {key: value for part in parts.values() for key, value in part.items()}
-
-
-def _digest(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

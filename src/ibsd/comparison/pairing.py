@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ibsd.comparison.records import RunRecord
+from ibsd.comparison.store import RunRecord
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:

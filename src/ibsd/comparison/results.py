@@ -3,6 +3,7 @@ tables, pages and plots show."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType
@@ -10,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from ibsd.comparison.design import Design, Role
 from ibsd.comparison.statistics import Interval
+from ibsd.comparison.store import finite
 
 RANDOM_WEIGHTS, PIXELS = "random weights", "LR pixels"
 
@@ -149,19 +151,20 @@ class Results:
     machines: dict[str, int]
     """{machine: runs}"""
     mixed_numerics: tuple[str, ...]
-    """Modules of which the runs used more than one version."""
+    """Concepts of `NUMERICS` of which the runs used more than one version."""
     runs: dict[str, str] = field(default_factory=dict)
     """{setting/arm/seed: key}"""
     probes: tuple[ProbeLine, ...] = ()
     decompositions: tuple[DecompositionLine, ...] = ()
 
-    def as_table(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_json(self) -> str:
+        """Text of `results.json`; infinities become text."""
+        return json.dumps(finite(asdict(self)), indent=1, allow_nan=False) + "\n"
 
 
 def results_from_table(table: Mapping[str, Any]) -> Results:
-    """The results whose `as_table` went through JSON. KeyError, TypeError or ValueError if it is
-    none; fields that came later have their defaults."""
+    """The results out of what their `to_json` holds. KeyError, TypeError or ValueError if the table
+    is none; fields that came later have their defaults."""
     return _as(Results, table)
 
 

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from torch import Tensor
 from ibsd.comparison.identity import Identity
 from ibsd.comparison.machine import machine_facts, peak_memory_mib, reset_peak_memory
 from ibsd.comparison.pairing import layout_hash, weights_hash
-from ibsd.comparison.records import FINISHED, RunRecord, TestScores, columns
+from ibsd.comparison.store import FINISHED, RunRecord, TestScores
 from ibsd.data.pairs import Pair
 from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
 from ibsd.export.weights import save_student
@@ -65,6 +65,8 @@ class Run:
     factory: Factory
     tests: Mapping[str, TestSet]
     lpips: bool = False
+    primary: str = ""
+    """`protocol.metric`; of a row of a degradation matrix no other figure is kept."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What else to note of the machine, such as versions."""
     threads: int = 1
@@ -123,6 +125,8 @@ def execute(
             tests[name] = (
                 mean_scores(test.role, parts) if parts else score_on(test, students, run.lpips)
             )
+        for part in {part for test in run.tests.values() for part in test.parts}:
+            tests[part] = primary_alone(tests[part], run.primary)
     terms, figures = split_log(folder / "log.jsonl")
     return RunRecord(
         identity=run.identity,
@@ -134,7 +138,7 @@ def execute(
             "skipped": result.skipped,
             "alarms": int(sum(figures.get("alarms", []))),
         },
-        log={"terms": terms, "figures": figures},
+        diagnostics=figures,
         inference=inference_facts(load_file(folder / WEIGHT_FILES[AVERAGED])),
         cost=cost | {"peak_memory_mib": peak_memory_mib(source.device)},
         machine=machine_facts(source.device)
@@ -197,6 +201,16 @@ def mean_scores(role: str, parts: Sequence[TestScores]) -> TestScores:
     return TestScores(role, first.images, first.patches, bicubic, scores)
 
 
+def primary_alone(scores: TestScores, primary: str) -> TestScores:
+    """The primary figure of the averaged weights: all that is shown of a row of a matrix."""
+    figures = scores.scores[AVERAGED]
+    return replace(
+        scores,
+        bicubic={metric: mean for metric, mean in scores.bicubic.items() if metric == primary},
+        scores={AVERAGED: {primary: figures[primary]} if primary in figures else {}},
+    )
+
+
 def per_image(table: ScoreTable, method: str) -> dict[str, tuple[float, ...]]:
     rows = [row for row in table.rows if row.method == method]
     return {
@@ -214,6 +228,16 @@ def split_log(path: Path) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         if "learning_rate" in line
     ]
     return columns(terms), columns([line for line in lines if "learning_rate" not in line])
+
+
+def columns(lines: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Log lines as one list per figure, 6 significant digits; None where a line lacks it."""
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    return {name: [_rounded(line.get(name)) for line in lines] for name in names}
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def inference_facts(state: Mapping[str, Tensor]) -> dict[str, Any]:

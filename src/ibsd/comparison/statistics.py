@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -97,15 +98,22 @@ def bootstrap_interval(
     serve every arm, so that their intervals can be compared.
     """
     num_seeds, num_images = differences.shape
-    generator = np.random.default_rng(seed)
-    seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), num_resamples)
-    images = (
-        generator.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
-        * weights
-    )
+    seeds, counts = _resamples(num_seeds, num_images, num_resamples, seed)
+    images = counts * weights
     means = ((seeds @ differences) * images).sum(axis=1) / (num_seeds * images.sum(axis=1))
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=8)
+def _resamples(
+    num_seeds: int, num_images: int, num_resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """How often each resample draws each seed [R, S] and each image [R, I]."""
+    generator = np.random.default_rng(seed)
+    seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), num_resamples)
+    images = generator.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
+    return seeds, images
 
 
 def noise_floor(seed_means: np.ndarray, num_seeds: int, confidence: float = CONFIDENCE) -> float:

@@ -11,12 +11,11 @@ import numpy as np
 
 from ibsd.comparison.design import Design, Role, RunName
 from ibsd.comparison.examined import Examinations, decomposition_lines, probe_lines
-from ibsd.comparison.identity import joined
 from ibsd.comparison.pairing import obstacles, other_scores
-from ibsd.comparison.records import RunRecord
 from ibsd.comparison.results import Cost, Difference, History, MeanScore, Results
 from ibsd.comparison.run import AVERAGED
 from ibsd.comparison.statistics import noise_floor, paired_difference
+from ibsd.comparison.store import RunRecord
 from ibsd.evaluation.scores import BICUBIC
 
 LOWER_IS_BETTER = ("lpips",)
@@ -41,10 +40,10 @@ def summarise(
         for test in design.settings[setting].tests:
             differences += _differences(design, setting, test, pairs)
     machines = Counter(_machine(record) for record in records.values())
-    versions: dict[str, set[str]] = {}
+    versions: dict[str, set[int]] = {}
     for record in records.values():
-        for module, digest in joined(record.identity.code).items():
-            versions.setdefault(module, set()).add(digest)
+        for concept, version in record.identity.numerics.items():
+            versions.setdefault(concept, set()).add(version)
     return Results(
         design=design,
         mean_scores=tuple(_mean_scores(design, records)),
@@ -55,7 +54,7 @@ def summarise(
         missing=tuple("/".join(map(str, name)) for name in design.names if name not in records),
         machines=dict(machines.most_common()),
         mixed_numerics=tuple(
-            sorted(module for module, digests in versions.items() if len(digests) > 1)
+            sorted(concept for concept, numbers in versions.items() if len(numbers) > 1)
         ),
         runs={record.identity.name: record.identity.key for record in records.values()},
         probes=tuple(probe_lines(design, examinations or {})),
@@ -273,7 +272,7 @@ def _histories(design: Design, records: Mapping[RunName, RunRecord]) -> list[His
     for setting in design.settings:
         for arm in design.arms:
             logs = [
-                record.log["figures"]
+                record.diagnostics
                 for name, record in records.items()
                 if (name.setting, name.arm) == (setting, arm)
             ]

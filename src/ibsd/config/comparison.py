@@ -75,7 +75,7 @@ class CompareOptions:
     """What the comparison is about and where it lies."""
 
     folder: str
-    """Takes one JSON a run, and the results: to be committed."""
+    """Takes `runs.jsonl.xz`, which holds the figures of every run, and the report."""
     work: str = "runs/compare"
     """Takes checkpoints, logs and weights; may be shared by several comparisons."""
     title: str = "Comparison"
@@ -85,8 +85,6 @@ class CompareOptions:
     """Figure named before any test is opened, as protocol.metric, of the averaged weights at the
     last step."""
     lpips: bool = False
-    accept_code: tuple[str, ...] = ()
-    """Earlier code declared to give the same figures, as "module@hash"."""
     page: str = ""
     """Markdown page to write, with its plot beside it; default results.md in the folder."""
     remarks: str = ""
