@@ -51,7 +51,7 @@ def test_a_network_from_a_file_trains_is_evaluated_and_loads_again(
         tiny.source(),
         TrainingOptions(num_steps=4, diagnostics_every=2, validate_every=0, checkpoint_every=0),
     )
-    assert trainer.run().finished and trainer.skipped == 0
+    assert trainer.run().finished and trainer.guard.skipped == 0
 
     boosted = trainer.average.student
     file = save_student(boosted, tmp_path / "boosted.safetensors")

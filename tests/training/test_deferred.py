@@ -77,7 +77,7 @@ def test_deferred_steps_equal_waiting_ones_within_rounding(name: str):
     assert said[0] == said_deferred[0]
     assert [sentence[:18] for sentence in said] == [sentence[:18] for sentence in said_deferred]
     assert waiting.average.updates == deferred.average.updates == 16
-    assert waiting.mean_loss == pytest.approx(deferred.mean_loss, rel=1e-4)
+    assert float(waiting.guard.mean) == pytest.approx(float(deferred.guard.mean), rel=1e-4)
     assert waiting.latest == pytest.approx(deferred.latest, rel=1e-3)
     for ours, theirs in (
         (waiting.student, deferred.student),
@@ -159,9 +159,9 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, name: str):
         whole.average.student.parameters(), rest.average.student.parameters(), strict=True
     ):
         assert torch.equal(x, y)
-    assert (whole.mean_loss, whole.skipped, whole.latest) == (
-        rest.mean_loss,
-        rest.skipped,
+    assert (float(whole.guard.mean), whole.guard.skipped, whole.latest) == (
+        float(rest.guard.mean),
+        rest.guard.skipped,
         rest.latest,
     )
 

@@ -38,7 +38,7 @@ class Scripted(Plain):
 
 
 def run(
-    factor: Callable[[int], float], **options: Any
+    factor: Callable[[int], float], checkpoints: Path | None = None, **options: Any
 ) -> tuple[Any, Trainer, list[str], list[Tensor]]:
     said: list[str] = []
     weights: list[Tensor] = []
@@ -46,6 +46,7 @@ def run(
         Scripted(tiny.student(), factor),
         tiny.source(),
         TrainingOptions(**{"num_steps": 20, "learning_rate": 1e-3} | options),
+        checkpoints=checkpoints,
         log=said.append,
     )
     trainer.on_step = lambda step, terms: weights.append(
@@ -63,7 +64,7 @@ def test_bad_steps_are_skipped_counted_and_said(value: float):
     result, trainer, said, weights = run(at({14, 15, 18}, value))
     assert result.finished
     assert result.skipped == 3
-    assert trainer.consecutive_skips == 0
+    assert trainer.guard.consecutive == 0
     assert len(said) == 2  # once for each streak
     assert "step 14" in said[0]
     assert "step 18" in said[1]
@@ -152,7 +153,7 @@ def test_a_bad_first_batch_does_not_blind_the_guard():
     result, trainer, _, _ = run(at({0}, math.nan))
     assert result.finished
     assert result.skipped == 1
-    assert 0 < trainer.mean_loss < 10
+    assert 0 < float(trainer.guard.mean) < 10
 
 
 def test_a_loss_below_zero_is_no_explosion():
@@ -178,7 +179,15 @@ def test_estimators_survive_a_batch_that_is_skipped():
 
 
 def test_scores_may_be_numpys(tmp_path: Path):
-    trainer = Trainer(Plain(tiny.student()), tiny.source(), TrainingOptions(num_steps=2), checkpoints=tmp_path, validate=lambda student, step: {"x": np.float32(3)}, primary="x", trackers=[JsonLines(tmp_path / "log.jsonl")])  # fmt: skip
+    trainer = Trainer(
+        Plain(tiny.student()),
+        tiny.source(),
+        TrainingOptions(num_steps=2),
+        checkpoints=tmp_path,
+        validate=lambda student, step: {"x": np.float32(3)},
+        primary="x",
+        trackers=[JsonLines(tmp_path / "log.jsonl")],
+    )
     assert trainer.run().best_score == 3
     assert load_newest(tmp_path, pytest.fail)[1]["best"] == [3.0, 2]
 

@@ -36,8 +36,9 @@ from ibsd.reporting.pictures import contact_sheet
 from ibsd.students import Student
 from ibsd.system import make_folder
 from ibsd.training.checkpoint import list_checkpoints
+from ibsd.training.result import TrainingResult
 from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
-from ibsd.training.trainer import Trainer, TrainingResult
+from ibsd.training.trainer import Trainer
 from ibsd.types import NUMERICS, InputError
 
 PRIMARY = "psnr_y"

@@ -101,7 +101,7 @@ def execute(
         time.perf_counter() - wall,
         time.process_time() - cpu,
     )
-    given_up = trainer.consecutive_skips >= trainer.options.max_consecutive_skips
+    given_up = trainer.must_give_up
     if not result.finished and not given_up:
         return None
 

@@ -9,15 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ibsd.training.options import TrainingOptions
+from ibsd.training.result import TrainingResult
 from ibsd.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from ibsd.training.trainer import Trainer, TrainingResult
+    from ibsd.training.trainer import Trainer
 
 __all__ = ["Schedule", "Trainer", "TrainingOptions", "TrainingResult"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Trainer", "TrainingResult"):
-        return getattr(importlib.import_module("ibsd.training.trainer"), name)
+    if name == "Trainer":
+        return importlib.import_module("ibsd.training.trainer").Trainer
     raise AttributeError(f"module 'ibsd.training' has no attribute {name!r}")

@@ -146,6 +146,31 @@ def load_newest(folder: Path, log: Callable[[str], None]) -> tuple[int, dict[str
     return None
 
 
+def load_resumable(
+    folder: Path, num_steps: int, num_processes: int, log: Callable[[str], None]
+) -> tuple[int, dict[str, Any]] | None:
+    """`load_newest` for a run of so many steps and processes.
+
+    Errors: InputError also for a checkpoint beyond the end of the run, or of another number of
+    processes.
+    """
+    newest = load_newest(folder, log)
+    if newest is None:
+        return None
+    step, state = newest
+    if step > num_steps:
+        raise InputError(
+            f"{folder}: stands at step {step}, beyond training.num_steps = {num_steps}; "
+            "raise num_steps"
+        )
+    if (wrote := state["processes"]) != num_processes:
+        raise InputError(
+            f"{folder}: written by {wrote} processes, and this is a run of {num_processes}, "
+            f"which rounds differently; resume with {wrote}, or start in another folder"
+        )
+    return newest
+
+
 def _write(path: Path, content: bytes) -> None:
     with open(path, "xb") as file:
         file.write(content)
