@@ -26,8 +26,10 @@ from timing import facts, in_turn, options
 from torch import Tensor
 
 from ibsd.data.degraded_patches import PhotographPatches
+from ibsd.data.image_stack import augment, resident_stacks
+from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import Pair
-from ibsd.data.patches import PatchSource, augment, resident_stacks
+from ibsd.data.patches import PairPatches
 from ibsd.data.presets import PRESETS
 from ibsd.distillation import Plain
 from ibsd.images.rgb import read_rgb, to_tensor
@@ -35,6 +37,7 @@ from ibsd.students import create_student
 from ibsd.training import Trainer, TrainingOptions
 
 SCALE, LR_PX, PATCH_PX, BATCH, PAIRS = 4, 128, 48, 16, 16
+OPTIONS = PatchOptions(BATCH, PATCH_PX)
 
 
 def write_pairs(folder: Path) -> list[Pair]:
@@ -79,12 +82,12 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as name:
         pairs = write_pairs(Path(name))
-        resident = PatchSource(*resident_stacks(pairs, device), SCALE, PATCH_PX, BATCH, seed=0)
-        mapped = PatchSource(
-            *resident_stacks(pairs, device, 1, Path(name) / "cache"), SCALE, PATCH_PX, BATCH, seed=0
+        resident = PairPatches(*resident_stacks(pairs, device), SCALE, OPTIONS, seed=0)
+        mapped = PairPatches(
+            *resident_stacks(pairs, device, 1, Path(name) / "cache"), SCALE, OPTIONS, seed=0
         )
         degraded = {
-            name: PhotographPatches(resident.hr, {name: 1.0}, SCALE, PATCH_PX, BATCH, seed=0)
+            name: PhotographPatches(resident.hr, {name: 1.0}, (0.0, 0.0), SCALE, OPTIONS, seed=0)
             for name in PRESETS
         }
         order = random.Random(0)

@@ -32,9 +32,11 @@ from ibsd.analysis.decomposition import account
 from ibsd.analysis.fresh_estimators import RESOLUTION
 from ibsd.analysis.information_probe import Patches, Reading, cut_patches, read_run
 from ibsd.commands.run_record import versions, write_json
+from ibsd.data.image_stack import resident_stacks
 from ibsd.data.integrity import fingerprint
+from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import Pair, find_layout, load_pair
-from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.data.patches import PairPatches
 from ibsd.distillation import IBSD
 from ibsd.images.rgb import to_tensor
 from ibsd.metrics import score
@@ -89,7 +91,9 @@ def make_arms(options: argparse.Namespace) -> None:
     patches = cut_patches(resident_stacks(seen)[0], options.patch, options.per_image, options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     for lambda_mi in options.lambdas:
-        source = PatchSource(*stacks, options.scale, options.patch, options.batch, options.seed)
+        source = PairPatches(
+            *stacks, options.scale, PatchOptions(options.batch, options.patch), options.seed
+        )
         run_arm(lambda_mi, options, settings, source, patches, sets.val)
 
 
@@ -155,7 +159,7 @@ def run_arm(
     lambda_mi: float,
     options: argparse.Namespace,
     settings: dict[str, Any],
-    source: PatchSource,
+    source: PairPatches,
     patches: Patches,
     val: tuple[Pair, ...],
 ) -> None:
@@ -242,11 +246,15 @@ def take(
     }
 
 
-def first_origin(source: PatchSource) -> Any:
+def first_origin(source: PairPatches) -> Any:
     """The first batch of the run, so that the figures of all points are of the same patches; the
     source's generator stays where it is."""
-    return PatchSource(
-        source.lr, source.hr, source.scale, source.patch_px, source.batch_size, seed=0
+    return PairPatches(
+        source.lr,
+        source.hr,
+        source.scale,
+        PatchOptions(source.batch_size, source.patch_px),
+        seed=0,
     ).draw()
 
 

@@ -22,7 +22,9 @@ from bound import published
 from timing import ceilings, facts, in_turn, options
 from torch import Tensor
 
-from ibsd.data.patches import ImageStack, PatchSource
+from ibsd.data.image_stack import ImageStack
+from ibsd.data.options import PatchOptions
+from ibsd.data.patches import PairPatches
 from ibsd.distillation import IBSD, Objective, Plain
 from ibsd.distillation.objective import held_fixed
 from ibsd.distillation.soft_target import fill_bank
@@ -71,7 +73,7 @@ class EverySecondPixel(IBSD):
         return super().auxiliary_step([node[..., ::2, ::2].contiguous() for node in nodes])
 
 
-def source(scale: int, patch_px: int, batch_size: int, device: torch.device) -> PatchSource:
+def source(scale: int, patch_px: int, batch_size: int, device: torch.device) -> PairPatches:
     generator = torch.Generator().manual_seed(0)
     stacks = []
     for factor in (1, scale):
@@ -80,7 +82,7 @@ def source(scale: int, patch_px: int, batch_size: int, device: torch.device) -> 
             0, 256, (IMAGES * 3 * side * side,), dtype=torch.uint8, generator=generator
         )
         stacks.append(ImageStack(flat.to(device), [(side, side)] * IMAGES))
-    return PatchSource(stacks[0], stacks[1], scale, patch_px, batch_size, seed=0)
+    return PairPatches(stacks[0], stacks[1], scale, PatchOptions(batch_size, patch_px), seed=0)
 
 
 def variants(student: Student) -> dict[str, Callable[[], Objective]]:
@@ -170,7 +172,7 @@ def main() -> None:
 def measured_parts(
     student: Student,
     pool: int,
-    patches: PatchSource,
+    patches: PairPatches,
     arguments: argparse.Namespace,
     device: torch.device,
 ) -> dict[str, float]:

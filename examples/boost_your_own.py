@@ -16,8 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import ibsd
+from ibsd.data.image_stack import resident_stacks
+from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import find_layout
-from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.data.patches import PairPatches
 from ibsd.data.samples import write_sample_pairs
 from ibsd.evaluation import evaluate
 from ibsd.export import save_student
@@ -45,7 +47,7 @@ class MyNetwork(nn.Module):
 def main(pairs: Path, output: Path, num_steps: int) -> None:
     torch.manual_seed(0)
     lr, hr = resident_stacks(find_layout(pairs).train)
-    source = PatchSource(lr, hr, scale=2, patch_px=24, batch_size=4, seed=0)
+    source = PairPatches(lr, hr, scale=2, options=PatchOptions(batch_size=4, patch_px=24), seed=0)
 
     student = ibsd.tap(MyNetwork(), nodes=["head", "body.1", "body.3", "body.5"])
     objective = ibsd.distillation.IBSD(student, period=50, warm_up=20, ramp=50)

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 import ibsd
+from ibsd.data.image_stack import resident_stacks
+from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import find_layout
-from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.data.patches import PairPatches
 from ibsd.data.samples import write_sample_pairs
 from ibsd.export import save_student
 from ibsd.training import Schedule, Trainer, TrainingOptions
@@ -22,7 +24,7 @@ from ibsd.training import Schedule, Trainer, TrainingOptions
 
 def main(pairs: Path, output: Path, num_steps: int) -> None:
     lr, hr = resident_stacks(find_layout(pairs).train)
-    source = PatchSource(lr, hr, scale=4, patch_px=24, batch_size=4, seed=0)
+    source = PairPatches(lr, hr, scale=4, options=PatchOptions(batch_size=4, patch_px=24), seed=0)
     torch.manual_seed(0)
     student = ibsd.create_student("imdn", scale=4, width=16, num_blocks=3)
     objective = ibsd.distillation.IBSD(student, period=50, warm_up=20, ramp=50)

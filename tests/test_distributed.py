@@ -18,7 +18,8 @@ import torch
 
 import tiny
 from ibsd.config.parsing import parameters_of
-from ibsd.data.patches import PatchSource
+from ibsd.data.options import PatchOptions
+from ibsd.data.patches import PairPatches
 from ibsd.distillation import IBSD, Objective
 from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.distributed import ALONE, Processes
@@ -202,7 +203,7 @@ def test_dlb_is_refused():
 def test_a_batch_that_cannot_be_shared_is_refused():
     source = tiny.source(batch_size=3)
     with pytest.raises(InputError, match="multiple of 2"):
-        PatchSource(source.lr, source.hr, 2, 8, 3, 0, part=(0, 2))
+        PairPatches(source.lr, source.hr, 2, PatchOptions(3, 8), 0, part=(0, 2))
 
 
 def test_parts_of_a_batch_are_the_batch():

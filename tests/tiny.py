@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ibsd.data.image_stack import ImageStack
+from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import Pair
-from ibsd.data.patches import ImageStack, PatchSource
+from ibsd.data.patches import PairPatches
 from ibsd.students import Student, create_student
 
 SMALL: dict[str, list[dict[str, Any]]] = {
@@ -68,14 +70,14 @@ def source(
     seed: int = 0,
     sizes: tuple[tuple[int, int], ...] = ((11, 14), (9, 10), (16, 8)),
     augment: bool = True,
-) -> PatchSource:
+) -> PairPatches:
     """Batches of patches from three small pictures of unequal sizes; LR and HR are unrelated, which
     is harder to learn than real pairs."""
     lr, hr = (
         stack(list(sizes), 1),
         stack([(scale * height, scale * width) for height, width in sizes], 2),
     )
-    return PatchSource(lr, hr, scale, patch_px, batch_size, seed, augment)
+    return PairPatches(lr, hr, scale, PatchOptions(batch_size, patch_px, augment), seed)
 
 
 def write_pairs(

@@ -16,13 +16,15 @@ from ibsd.data.degraded_patches import (
     find_photographs,
     photograph_stack,
 )
-from ibsd.data.drop_list import read_drop_list
+from ibsd.data.image_stack import resident_stacks
 from ibsd.data.integrity import MIN_LR_PX, check_disjoint, check_pairs, fingerprint
 from ibsd.data.layouts import PUBLISHED, find_data
+from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import Pair, PairSets, find_pairs
-from ibsd.data.patches import PatchSource, resident_stacks
+from ibsd.data.patches import PairPatches, PatchSource
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.registry import OBJECTIVES, declared_options
+from ibsd.doctor.drop_list import read_drop_list
 from ibsd.students import STUDENTS, Student, create_student, load_student
 from ibsd.types import InputError
 
@@ -149,58 +151,47 @@ def build_source(
     marks: Sequence[int] = (),
     part: tuple[int, int] = (0, 1),
 ) -> PatchSource:
-    """The patches of the config, resident on the device: of pairs, of photographs, or of both;
-    `marks` and `part` as for `PatchSource`.
-    """
-    data, scale, seed = config.data, config.student.scale, data_seed(config)
+    """The patches of the config, resident on the device: of pairs, of photographs, or of both.
+    `marks` and `part` as for `PairPatches`."""
+    data = config.data
+    scale = config.student.scale
+    seed = data_seed(config)
+    num_photographs = 0
+    if data.photographs:
+        share = data.photograph_share if pairs else 1
+        num_photographs = round(share * data.batch_size)
+        if not 0 < num_photographs < data.batch_size + (not pairs):
+            raise InputError(
+                f"data.batch_size = {data.batch_size} leaves no patch to one of pairs and "
+                "photographs: make it larger"
+            )
+
+    def options(batch_size: int) -> PatchOptions:
+        return PatchOptions(batch_size, data.patch_px, data.augment)
+
     sources: list[PatchSource] = []
-    num_photographs = (
-        data.batch_size
-        if not pairs
-        else round(data.photograph_share * data.batch_size)
-        if data.photographs
-        else 0
-    )
-    if data.photographs and not 0 < num_photographs < data.batch_size + (not pairs):
-        raise InputError(
-            f"data.batch_size = {data.batch_size} leaves no patch to one of pairs and photographs: make it larger"
-        )
-    if pairs:
+    if pairs or not data.photographs:
         lr, hr = resident_stacks(
             pairs,
             device,
             data.memory_limit_mib * 2**20 if data.memory_limit_mib else None,
             Path(data.cache) if data.cache else None,
         )
+        of_pairs = options(data.batch_size - num_photographs)
+        sources.append(PairPatches(lr, hr, scale, of_pairs, seed, marks, part))
+    if data.photographs:
         sources.append(
-            PatchSource(
-                lr,
-                hr,
+            PhotographPatches(
+                photograph_stack(find_photographs(data.photographs), scale, device),
+                data.degradations,
+                (data.softness[0], data.softness[1]),
                 scale,
-                data.patch_px,
-                data.batch_size - num_photographs,
+                options(num_photographs),
                 seed,
-                data.augment,
-                marks,
+                () if pairs else marks,
                 part,
             )
         )
-    if data.photographs:
-        hr = photograph_stack(find_photographs(data.photographs), scale, device)
-        softness = (data.softness[0], data.softness[1])
-        patches = PhotographPatches(
-            hr,
-            data.degradations,
-            scale,
-            data.patch_px,
-            num_photographs,
-            seed,
-            data.augment,
-            softness,
-            () if pairs else marks,
-            part,
-        )
-        sources.append(patches)
     return sources[0] if len(sources) == 1 else MixedPatches(*sources)
 
 

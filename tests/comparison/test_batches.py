@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tiny
-from ibsd.data.patches import PatchSource
+from ibsd.data.patches import PairPatches
 
 
-def drawn(source: PatchSource, count: int) -> PatchSource:
+def drawn(source: PairPatches, count: int) -> PairPatches:
     for _ in range(count):
         source.next_batch()
     return source
 
 
-def with_marks(marks: tuple[int, ...]) -> PatchSource:
+def with_marks(marks: tuple[int, ...]) -> PairPatches:
     source = tiny.source()
     source.marks = marks
     return source

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ibsd.data.degradations import camera_like, to_linear, to_srgb
+from ibsd.data.camera_like import camera_like
+from ibsd.data.linear_light import to_linear, to_srgb
 from ibsd.images.rgb import bicubic
 from ibsd.types import InputError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,9 @@ from ibsd.data.degraded_patches import (
     find_photographs,
     photograph_stack,
 )
-from ibsd.data.patches import PatchSource
+from ibsd.data.image_stack import ImageStack
+from ibsd.data.options import PatchOptions
+from ibsd.data.patches import PairPatches
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import bicubic, write_rgb
 from ibsd.types import InputError
@@ -36,9 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patches(
     folder: Path, seed: int = 0, softness: tuple[float, float] = (0.0, 0.0)
 ) -> PhotographPatches:
-    return PhotographPatches(
-        photograph_stack(find_photographs(folder), 4), MIXTURE, 4, 16, 5, seed, softness=softness
-    )
+    stack = photograph_stack(find_photographs(folder), 4)
+    return PhotographPatches(stack, MIXTURE, softness, 4, PatchOptions(5, 16), seed)
 
 
 def test_batches_are_pairs_of_one_place(folder: Path) -> None:
@@ -84,12 +86,9 @@ def test_softness_reaches_hr_and_draws_the_same_places(folder: Path) -> None:
 def test_mixed_batches_hold_both_and_resume(folder: Path) -> None:
     def mixed() -> MixedPatches:
         hr = photograph_stack(find_photographs(folder), 4)
-        lr = photograph_stack(find_photographs(folder), 4)
-        lr.flat, lr.sizes = (
-            torch.zeros_like(lr.flat),
-            [(height // 4, width // 4) for height, width in lr.sizes],
-        )
-        return MixedPatches(PatchSource(lr, hr, 4, 16, 2, seed=0), patches(folder))
+        black = [np.zeros((height // 4, width // 4, 3), np.uint8) for height, width in hr.sizes]
+        pairs = PairPatches(ImageStack.from_arrays(black), hr, 4, PatchOptions(2, 16), seed=0)
+        return MixedPatches(pairs, patches(folder))
 
     one, two = mixed(), mixed()
     one.next_batch()
@@ -108,8 +107,9 @@ def test_a_folder_without_photographs_is_named(tmp_path: Path) -> None:
 
 def test_two_processes_cut_what_one_would(folder: Path) -> None:
     def source(part: tuple[int, int]) -> PhotographPatches:
+        stack = photograph_stack(find_photographs(folder), 4)
         return PhotographPatches(
-            photograph_stack(find_photographs(folder), 4), MIXTURE, 4, 16, 4, 0, part=part
+            stack, MIXTURE, (0.0, 0.0), 4, PatchOptions(4, 16), seed=0, part=part
         )
 
     whole, first, second = (source(part) for part in ((0, 1), (0, 2), (1, 2)))

@@ -17,8 +17,10 @@ from PIL import Image
 
 import tiny
 from ibsd.data import patches
+from ibsd.data.image_stack import ImageStack, augment, resident_stacks
+from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import Pair
-from ibsd.data.patches import ImageStack, PatchSource, augment, resident_stacks
+from ibsd.data.patches import PairPatches
 from ibsd.types import InputError, Origin
 
 SIZES = [(9, 12), (10, 8), (8, 15)]
@@ -52,7 +54,7 @@ def files(
 def test_crops_are_numpy_slices_of_the_files(files: tuple[int, list[Pair]], augmentation: int):
     scale, pairs = files
     lr, hr = resident_stacks(pairs)
-    source = PatchSource(lr, hr, scale, patch_px=5, batch_size=1, seed=0)
+    source = PairPatches(lr, hr, scale, PatchOptions(1, 5), seed=0)
     rows = [
         (0, 4, 7, augmentation),
         (1, 0, 0, augmentation),
@@ -75,7 +77,7 @@ def test_crops_are_numpy_slices_of_the_files(files: tuple[int, list[Pair]], augm
 def test_lr_and_hr_stay_registered_in_random_batches(files: tuple[int, list[Pair]]):
     scale, pairs = files
     lr, hr = resident_stacks(pairs)
-    source = PatchSource(lr, hr, scale, patch_px=6, batch_size=64, seed=3)
+    source = PairPatches(lr, hr, scale, PatchOptions(64, 6), seed=3)
     batch = source.next_batch()
     assert torch.equal(batch.hr[..., ::scale, ::scale], batch.lr)  # HR repeats the LR pixels
     assert torch.equal(batch.hr[..., scale - 1 :: scale, scale - 1 :: scale], batch.lr)
@@ -193,7 +195,10 @@ def test_the_memory_mapped_copy_equals_the_resident_one_and_is_reused(
         pairs, memory_limit_bytes=100, cache_folder=cache, on_pair=lambda: decoded.append(1)
     )
     assert len(decoded) == len(pairs)
-    batches = [PatchSource(*stacks, 2, 5, 8, seed=1).next_batch() for stacks in (resident, mapped)]
+    batches = [
+        PairPatches(*stacks, 2, PatchOptions(8, 5), seed=1).next_batch()
+        for stacks in (resident, mapped)
+    ]
     assert torch.equal(batches[0].lr, batches[1].lr)
     assert torch.equal(batches[0].hr, batches[1].hr)
     files = {path.name: path.stat().st_size for path in cache.iterdir()}
@@ -287,7 +292,7 @@ def test_images_smaller_than_a_patch_are_the_users_mistake():
 def test_hr_of_another_size_is_refused_and_not_read_past_its_end():
     lr, hr = tiny.stack([(10, 10), (10, 12)]), tiny.stack([(20, 20), (20, 20)])
     with pytest.raises(AssertionError, match="check_pairs"):
-        PatchSource(lr, hr, 2, 8, 1, seed=0)
+        PairPatches(lr, hr, 2, PatchOptions(1, 8), seed=0)
 
 
 def test_no_pairs_at_all():

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ibsd.data.degradations import to_linear, to_srgb
-from ibsd.data.families import family
+from ibsd.data.degradation import Preset, Stage, degrade, softened
 from ibsd.data.jpeg import libjpeg, smooth_jpeg
-from ibsd.data.presets import PRESETS, Preset, Stage, degrade, softened
+from ibsd.data.linear_light import to_linear, to_srgb
+from ibsd.data.presets import PRESETS, find_preset
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.types import InputError
@@ -121,7 +121,7 @@ def test_softness_blurs_hr_and_none_leaves_it(hr: Tensor) -> None:
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(InputError, match="unknown degradation 'kamera'"):
-        family("kamera")
+        find_preset("kamera")
     with pytest.raises(InputError, match="cannot shrink by 4"):
         degrade(torch.zeros(1, 3, 10, 8), 4, PRESETS["clean"], seeded())
     with pytest.raises(InputError, match="strength is -1"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tiny
-from ibsd.data.patches import augment
+from ibsd.data.image_stack import augment
 from ibsd.distillation.ema_teacher import EMATeacher, turned_back
 from ibsd.distillation.plain import Plain
 from ibsd.training.options import TrainingOptions

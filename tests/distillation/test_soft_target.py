@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 import tiny
-from ibsd.data.patches import PatchSource, augment
+from ibsd.data.image_stack import augment
+from ibsd.data.patches import PatchSource
 from ibsd.distillation import SoftTarget, soft_target
 from ibsd.students import Student
 from ibsd.students.ema import WeightAverage

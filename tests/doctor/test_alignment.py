@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ibsd.data.degradations import camera_like, to_linear, to_srgb
+from ibsd.data.camera_like import camera_like
+from ibsd.data.linear_light import to_linear, to_srgb
 from ibsd.data.samples import sample
 from ibsd.doctor.alignment import Misalignment, displaced, measure
 from ibsd.images.rgb import to_array, to_tensor

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ibsd.data.drop_list import drop_list, read_drop_list
 from ibsd.data.layouts import find_data
 from ibsd.data.samples import write_sample_pairs
 from ibsd.doctor.alignment import Misalignment, displaced
 from ibsd.doctor.checkup import Examination, examine
+from ibsd.doctor.drop_list import drop_list, read_drop_list
 from ibsd.images.rgb import read_rgb, to_tensor, write_rgb
 from ibsd.metrics import score
 from ibsd.reporting.doctor import doctor_page

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ibsd.data.presets import PRESETS, degrade
+from ibsd.data.degradation import degrade
+from ibsd.data.presets import PRESETS
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.inference.open import open_network

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ibsd.data.patches import ImageStack
+from ibsd.data.image_stack import ImageStack
 from ibsd.types import InputError, Origin
 
 

@@ -50,7 +50,7 @@ from ibsd.analysis.fresh_estimators import (
     fit_fresh,
     recalibrate,
 )
-from ibsd.data.patches import ImageStack
+from ibsd.data.image_stack import ImageStack
 from ibsd.distillation import IBSD, Objective
 from ibsd.information.chain import MarkovChain
 from ibsd.information.club import club_upper_bound, laplace_nll

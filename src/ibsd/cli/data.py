@@ -53,7 +53,8 @@ def data(
     import torch
 
     from ibsd.cli.terminal import output_console, print_json, refuse_existing
-    from ibsd.data.presets import PRESETS, degrade
+    from ibsd.data.degradation import degrade
+    from ibsd.data.presets import PRESETS
     from ibsd.images.rgb import read_rgb, to_array, to_tensor, write_rgb
     from ibsd.reporting.pictures import contact_sheet
     from ibsd.types import SCALES

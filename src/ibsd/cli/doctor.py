@@ -76,7 +76,7 @@ def doctor(
 
     import ibsd
     from ibsd.cli.terminal import output_console, refuse_existing
-    from ibsd.data.drop_list import drop_list
+    from ibsd.doctor.drop_list import drop_list
     from ibsd.reporting.doctor import doctor_page
 
     targets = [output / name for name in NAMES] if output else []

@@ -36,7 +36,7 @@ from ibsd.comparison.run import AVERAGED, WEIGHT_FILES, claimed, execute
 from ibsd.comparison.store import RunRecord, Store
 from ibsd.comparison.summary import summarise
 from ibsd.config.comparison import CompareConfig, load_compare_config
-from ibsd.data.families import family
+from ibsd.data.presets import find_preset
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.evaluation.scores import LoadedPair
 from ibsd.reporting.comparison_page import page
@@ -380,7 +380,7 @@ def shown_pictures(comparison: Comparison, name: RunName, test: str) -> list[Loa
         spread(content.families, len(chosen)),
     )
     pictures = [
-        degraded_pairs([pair.hr], family(each), scale, content.crop_px)[0]
+        degraded_pairs([pair.hr], find_preset(each), scale, content.crop_px)[0]
         for pair, each in zip(chosen, families, strict=False)
     ]
     return [

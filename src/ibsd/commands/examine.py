@@ -24,11 +24,11 @@ from ibsd.comparison.store import Examination, RunRecord
 from ibsd.config.comparison import ExamineOptions
 from ibsd.config.run import DataConfig
 from ibsd.data.degraded_patches import find_photographs
-from ibsd.data.families import family
+from ibsd.data.image_stack import ImageStack, resident_stacks
 from ibsd.data.integrity import fingerprint
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import Pair
-from ibsd.data.patches import ImageStack, resident_stacks
+from ibsd.data.presets import find_preset
 from ibsd.distillation import IBSD
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.images.rgb import to_tensor
@@ -141,7 +141,7 @@ class Examiner:
 def degraded_crowd(options: ExamineOptions, scale: Scale) -> Crowd:
     photographs = find_photographs(options.photographs)
     rows = [
-        degraded_pairs(photographs, family(name), scale, options.crop_px * scale)
+        degraded_pairs(photographs, find_preset(name), scale, options.crop_px * scale)
         for name in options.classes
     ]
     images = torch.cat([to_tensor(lr) for row in rows for _, lr, _ in row])
@@ -164,7 +164,7 @@ def degraded_stack(data: DataConfig, scale: Scale) -> ImageStack:
     ).tolist()
     names = [list(data.degradations)[which] for which in chosen]
     crops = [
-        to_tensor(degraded_pairs([path], family(name), scale)[0][1])
+        to_tensor(degraded_pairs([path], find_preset(name), scale)[0][1])
         for path, name in zip(photographs, names, strict=True)
     ]
     return ImageStack(

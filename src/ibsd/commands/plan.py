@@ -27,7 +27,6 @@ from ibsd.comparison.run import Run, TestSet
 from ibsd.config.comparison import CompareConfig
 from ibsd.config.parsing import parameters_of
 from ibsd.config.run import Config, ObjectiveConfig, StudentConfig
-from ibsd.data.families import family
 from ibsd.data.integrity import (
     MIN_LR_PX,
     FileDigest,
@@ -38,6 +37,7 @@ from ibsd.data.integrity import (
 )
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import Pair, PairSets
+from ibsd.data.presets import find_preset
 from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.inference.torch_backend import chosen_device
@@ -168,7 +168,7 @@ class Comparison:
                     content.role,
                     tuple(
                         degraded_pairs(
-                            photographs, family(each), config.student.scale, content.crop_px
+                            photographs, find_preset(each), config.student.scale, content.crop_px
                         )
                     ),
                 )

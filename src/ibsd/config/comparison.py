@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from ibsd.config.parsing import build, read_table
 from ibsd.config.run import Config
-from ibsd.data.families import family
+from ibsd.data.presets import find_preset
 from ibsd.types import InputError, require
 
 SECTIONS = tuple(each.name for each in fields(Config))
@@ -67,7 +67,7 @@ class ExamineOptions:
             "two patterns or more, or none",
         )
         for name in self.classes if self.photographs else ():
-            family(name)
+            find_preset(name)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class TestConfig:
     """Folder of sharp photographs, in place of pairs: the centre of each is degraded under each
     family. A row of the degradation matrix each, and a set of their means per photograph."""
     families: tuple[str, ...] = ()
-    """Of `data/families.py`."""
+    """Of `data/presets.py`."""
     crop_px: int = 256
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ class TestConfig:
             "given together with families",
         )
         for name in self.families:
-            family(name)
+            find_preset(name)
         require("crop_px", self.crop_px, self.crop_px >= 64, "at least 64")
 
     def rows(self, test: str) -> dict[str, str]:

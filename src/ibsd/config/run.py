@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ibsd.config.parsing import build, read_table
+from ibsd.data.options import PatchOptions
 from ibsd.training.options import TrainingOptions
 from ibsd.types import SCALES, InputError, require
 
@@ -44,7 +45,7 @@ class StudentConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(PatchOptions):
     """Where pairs or photographs are, and how patches are cut.
 
     Pairs: `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...) or another
@@ -63,17 +64,13 @@ class DataConfig:
     """Pattern of the pair names to use in train, val and test, such as `Canon*`; empty for all."""
     drop: str = ""
     """List of files to leave out, as `ibsd doctor` writes it; its relative paths lie in `pairs`."""
-    batch_size: int = 16
-    patch_px: int = 48
-    """LR side of a patch."""
-    augment: bool = True
     memory_limit_mib: int = 0
     """Most that decoded images may take; 0 for 60 % of what is free."""
     cache: str = ""
     """Folder for a memory-mapped copy, used when the images exceed the limit."""
     photographs: str = ""
     degradations: dict[str, Any] = field(default_factory=lambda: {"camera": 1.0})
-    """Share of each preset or single family (`data/families.py`) among the patches of
+    """Share of each preset or single family (`data/presets.py`) among the patches of
     photographs."""
     softness: tuple[float, ...] = (0.0, 0.0)
     """Least and greatest standard deviation, in HR pixels, of a blur of the photographs themselves,
@@ -82,8 +79,7 @@ class DataConfig:
     """Of the patches of a batch, where there are pairs as well."""
 
     def __post_init__(self) -> None:
-        require("data.batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
-        require("data.patch_px", self.patch_px, self.patch_px >= 4, "at least 4")
+        super().__post_init__()
         require(
             "data.memory_limit_mib", self.memory_limit_mib, self.memory_limit_mib >= 0, "0 or more"
         )

@@ -1,19 +1,20 @@
-"""Training patches from photographs alone: HR is cut from them, LR is made of it on the device,
+"""Training patches from photographs alone: HR is cut from them, and LR is made of HR on the device,
 anew for every batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ibsd.data.degradations import Range
-from ibsd.data.families import family
-from ibsd.data.patches import ImageStack, PatchSource
-from ibsd.data.presets import Jpeg, degrade, softened
+from ibsd.data.degradation import Jpeg, Range, degrade, softened
+from ibsd.data.image_stack import ImageStack
+from ibsd.data.options import PatchOptions
+from ibsd.data.patches import DrawnPatches, PatchSource
+from ibsd.data.presets import find_preset
 from ibsd.images.rgb import IMAGE_SUFFIXES, is_image_name, read_rgb
 from ibsd.types import Batch, InputError, Origin, Scale
 
@@ -22,14 +23,16 @@ MARGIN_PX = 4
 see what the photograph shows there."""
 
 
-class PhotographPatches(PatchSource):
-    """Endless random batches of HR patches and their degraded LR.
+class PhotographPatches(DrawnPatches):
+    """Random HR patches of photographs and their degraded LR.
 
-    Args as `PatchSource`, but
-        mixture: share of each preset or family (`data/families.py`) among the images; each image of
-            a batch draws its own, and those of one stand together in the batch.
-        softness: standard deviations of a blur of HR itself, in its pixels: pictures from the web
-            were shrunk, and are sharper than what a camera delivers pixel by pixel.
+    Args:
+        hr: photographs whose sides are multiples of `scale`, as `photograph_stack` cuts them.
+        degradations: share of each preset or single degradation (`data/presets.py`) among the
+            images. Each image of a batch draws its own; those of one stand together in the batch.
+        softness: least and greatest standard deviation of a blur of HR itself, in its pixels.
+            Pictures from the web were shrunk, and are sharper than what a camera delivers.
+        scale, options, seed, marks, part: as for `DrawnPatches`.
 
     Origins are those of a pair of the same place, margin included. The degradation of a batch
     depends on the seed and the number of the batch alone, so that a resumed run draws what an
@@ -39,97 +42,90 @@ class PhotographPatches(PatchSource):
     def __init__(
         self,
         hr: ImageStack,
-        mixture: Mapping[str, float],
+        degradations: Mapping[str, float],
+        softness: Range,
         scale: Scale,
-        patch_px: int,
-        batch_size: int,
+        options: PatchOptions,
         seed: int,
-        augment: bool = True,
-        softness: Range = (0.0, 0.0),
         marks: Sequence[int] = (),
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        # A stack of LR that holds nothing but sizes: LR is made when it is cut.
-        lr = ImageStack.__new__(ImageStack)
-        lr.flat, lr.sizes = (
-            hr.flat,
-            [(height // scale, width // scale) for height, width in hr.sizes],
+        lr_sizes = [(height // scale, width // scale) for height, width in hr.sizes]
+        assert hr.sizes == [(scale * height, scale * width) for height, width in lr_sizes], (
+            "photograph_stack comes first"
         )
-        super().__init__(
-            lr, hr, scale, patch_px + 2 * MARGIN_PX, batch_size, seed, augment, marks, part
+        with_margin = PatchOptions(
+            options.batch_size, options.patch_px + 2 * MARGIN_PX, options.augment
         )
-        # Every process degrades the whole batch and takes its part: what an image draws depends on
-        # the images before it.
-        self.own, self.part = self.part, slice(None)
-        self.presets = [family(name) for name in mixture]
-        self.shares = torch.tensor(list(mixture.values()), dtype=torch.float64)
-        self.seed, self.softness = seed, softness
-        self.jpeg: Jpeg = (
-            "libjpeg" if self.device.type == "cpu" else "smooth"
-        )  # a step must not wait for the host
+        super().__init__(lr_sizes, hr.device, scale, with_margin, seed, marks, part)
+        self.lr = None
+        self.hr = hr
+        self.presets = [find_preset(name) for name in degradations]
+        self.shares = torch.tensor(list(degradations.values()), dtype=torch.float64)
+        self.softness = softness
+        self.seed = seed
+        # A step must not wait for the host.
+        self.jpeg: Jpeg = "libjpeg" if self.device.type == "cpu" else "smooth"
 
-    def next_batch(self) -> Batch:
-        batch = super().next_batch()
-        return Batch(
-            batch.lr[self.own], batch.hr[self.own], Origin(*(x[self.own] for x in batch.origin))
-        )
+    def cut_part(self, origin: Origin) -> Batch:
+        """Every process degrades the whole batch and takes its part: what an image draws depends on
+        the images before it."""
+        batch = self.cut(origin)
+        own = Origin(*(x[self.part] for x in batch.origin))
+        return Batch(batch.lr[self.part], batch.hr[self.part], own)
 
     def cut(self, origin: Origin) -> Batch:
-        chosen = (
-            torch.multinomial(
-                self.shares, self.batch_size, replacement=True, generator=self.fresh("cpu", 0)
-            )
-            .sort()
-            .values
+        """The patches at `origin`, a whole batch."""
+        presets = torch.multinomial(
+            self.shares, self.batch_size, replacement=True, generator=self.new_generator("cpu", 0)
         )
-        generator = self.fresh(self.device, 1)
+        counts = torch.bincount(presets, minlength=len(self.presets)).tolist()
+        generator = self.new_generator(self.device, 1)
         origin = Origin(*(x.to(self.device, non_blocking=True) for x in origin))
-        hr = softened(
-            self.hr.crop(origin, self.patch_px * self.scale, self.scale), self.softness, generator
+        hr = self.hr.crop(origin, self.patch_px * self.scale, self.scale)
+        hr = softened(hr, self.softness, generator)
+        lr = torch.cat(
+            [
+                degrade(images, self.scale, preset, generator, jpeg=self.jpeg)
+                for preset, images in zip(self.presets, hr.split(counts), strict=True)
+                if len(images)
+            ]
         )
-        parts = hr.split(torch.bincount(chosen, minlength=len(self.presets)).tolist())
-        lrs = [
-            degrade(x, self.scale, preset, generator, jpeg=self.jpeg)
-            for preset, x in zip(self.presets, parts, strict=True)
-            if len(x)
-        ]
-        inner, outer = (slice(side, -side) for side in (MARGIN_PX, MARGIN_PX * self.scale))
-        return Batch(
-            torch.cat(lrs)[..., inner, inner].contiguous(),
-            hr[..., outer, outer].contiguous(),
-            origin,
-        )
+        inner = slice(MARGIN_PX, -MARGIN_PX)
+        outer = slice(MARGIN_PX * self.scale, -MARGIN_PX * self.scale)
+        return Batch(lr[..., inner, inner].contiguous(), hr[..., outer, outer].contiguous(), origin)
 
-    def fresh(self, device: torch.device | str, which: int) -> torch.Generator:
-        """A generator that depends on the seed, the number of the batch and `which` alone."""
+    def new_generator(self, device: torch.device | str, stream: int) -> torch.Generator:
+        """A generator that depends on the seed, the number of the batch and `stream` alone."""
         return torch.Generator(device).manual_seed(
-            (1_000_003 * self.seed + 2 * self.num_batches + which) % 2**63
+            (1_000_003 * self.seed + 2 * self.num_batches + stream) % 2**63
         )
 
 
 class MixedPatches(PatchSource):
     """Batches whose first patches are one source's and whose others are another's, of equal scale
-    and size.
+    and patch size.
 
-    For objectives that ask nothing of the source but batches; origins count images of each source
-    from 0.
+    For objectives that ask nothing of the source but batches. Origins count the images of each
+    source from 0; digest and marks are the first source's.
     """
 
     def __init__(self, first: PatchSource, second: PatchSource) -> None:
         self.sources = (first, second)
-        self.lr, self.hr, self.scale, self.patch_px, self.augment = (
-            first.lr,
-            first.hr,
-            first.scale,
-            first.patch_px,
-            first.augment,
-        )
         self.batch_size = first.batch_size + second.batch_size
-        self.marks, self.marked = first.marks, first.marked
+        self.device = first.device
+        self.lr = None
+        self._follow_first()
+
+    def _follow_first(self) -> None:
+        first = self.sources[0]
+        self.digest = first.digest
+        self.num_batches = first.num_batches
+        self.marked = first.marked
 
     def next_batch(self) -> Batch:
         a, b = (source.next_batch() for source in self.sources)
-        self.digest, self.num_batches = self.sources[0].digest, self.sources[0].num_batches
+        self._follow_first()
         return Batch(
             torch.cat([a.lr, b.lr]),
             torch.cat([a.hr, b.hr]),
@@ -142,33 +138,32 @@ class MixedPatches(PatchSource):
     def load_state(self, state: dict[str, Any]) -> None:
         for source, own in zip(self.sources, state["sources"], strict=True):
             source.load_state(own)
+        self._follow_first()
 
 
 def find_photographs(folder: str | Path) -> tuple[Path, ...]:
-    """Image files of a folder, sorted by name. InputError if it is none or holds none."""
+    """Image files of a folder, sorted by name. InputError if it is no folder or holds none."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; name one that holds sharp photographs")
-    found = sorted(path for path in folder.iterdir() if is_image_name(path) and path.is_file())
-    if not found:
+    files = sorted(path for path in folder.iterdir() if is_image_name(path) and path.is_file())
+    if not files:
         raise InputError(
-            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): name the folder that holds them directly"
+            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): "
+            "name the folder that holds them directly"
         )
-    return tuple(found)
+    return tuple(files)
 
 
 def photograph_stack(
     paths: Sequence[Path], scale: Scale, device: torch.device | str = "cpu"
 ) -> ImageStack:
     """Photographs decoded once, each cut to a multiple of `scale`."""
-    sizes, planes = [], []
-    for path in paths:
-        pixels = read_rgb(path)
-        height, width = (side // scale * scale for side in pixels.shape[:2])
-        sizes.append((height, width))
-        planes.append(
-            torch.from_numpy(
-                np.ascontiguousarray(pixels[:height, :width].transpose(2, 0, 1))
-            ).flatten()
-        )
-    return ImageStack(torch.cat(planes).to(device), sizes)
+
+    def cut() -> Iterator[np.ndarray]:
+        for path in paths:
+            pixels = read_rgb(path)
+            height, width = (side // scale * scale for side in pixels.shape[:2])
+            yield pixels[:height, :width]
+
+    return ImageStack.from_arrays(cut(), device)

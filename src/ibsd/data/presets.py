@@ -1,70 +1,14 @@
-"""Presets: how LR pictures of some origin came about, as ranges from which each image of a batch
-draws; batched, seeded, on the device.
+"""Degradations by name: presets, which imitate an origin of pictures, and single ones, which have
+one cause each.
 
-    first go:   [blur, downscaling, noise] in linear light -> halo -> JPEG            as light,
-    sensor and camera do it
-    second go:  blur, noise, halo, resizing there and back in random order -> JPEG    as a web site
-    or a scan does, if the preset has one
-
-One `strength` scales a preset: 1 is the preset as it is, 0 a clean downscaling. Two goes of several
-parts each, shuffled, follow BSRGAN (Zhang et al., ICCV 2021) and Real-ESRGAN (Wang et al., ICCVW
-2021); ranges are ours.
+The degradation matrix has a row for each; training draws from a mixture of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-import torch
-from torch import Generator, Tensor
-from torch.nn import functional as F
-
-from ibsd.data.blur import BLURS, RESAMPLERS, SUPPORT, blur_kernels, resampling_weights, shrunk
-from ibsd.data.degradations import Range, to_linear, to_srgb
-from ibsd.data.jpeg import libjpeg, smooth_jpeg
-from ibsd.types import InputError, Scale
-
-Jpeg: TypeAlias = Literal["libjpeg", "smooth"]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Ranges of what happens to a picture on one go; a tuple of two is (least, greatest), drawn
-    evenly by each image for itself."""
-
-    blur: Range = (0.0, 0.0)
-    """Standard deviation in LR pixels, in linear light."""
-    shapes: tuple[str, ...] = BLURS
-    resamplers: tuple[str, ...] = RESAMPLERS
-    phase: float = 0.0
-    """Greatest misregistration of the LR grid along an axis, in LR pixels."""
-    shot_noise: float = 0.0
-    """Greatest variance over light, white at 1; drawn by its square root, evenly from 0."""
-    read_noise: float = 0.0
-    """Greatest standard deviation, white at 1; evenly from 0."""
-    white_balance: Range = (1.0, 1.0)
-    """Gains of red and blue over green, which were applied after the noise came in."""
-    halo: float = 0.0
-    """Greatest amount of unsharp masking."""
-    halo_radius: Range = (0.6, 1.5)
-    """Its standard deviation, in LR pixels."""
-    jpeg: tuple[int, int] | None = None
-    """Qualities of libjpeg; None for none, and then no rounding to 8 bits."""
-    jpeg_share: float = 1.0
-    """Of images that are compressed at all."""
-    resized: float = 1.0
-    """Least factor of resizing there and back, on the second go."""
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One or two stages; the second works at the size of LR, in random order."""
-
-    first: Stage
-    second: Stage | None = None
-    source: str = ""
-
+from ibsd.data.blur import BLURS
+from ibsd.data.degradation import Preset, Stage
+from ibsd.types import InputError
 
 PRESETS: dict[str, Preset] = {
     "clean": Preset(
@@ -83,7 +27,8 @@ PRESETS: dict[str, Preset] = {
             halo_radius=(1.5, 2.5),
             jpeg=(90, 99),
         ),
-        source="blur, halo and phase span the transfer functions and shifts of 64 train pairs of RealSR; noise of a camera at low ISO",
+        source="blur, halo and phase span the transfer functions and shifts of 64 train pairs of "
+        "RealSR; noise of a camera at low ISO",
     ),
     "web": Preset(
         Stage(
@@ -104,184 +49,34 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 
+SINGLE_BLUR = 0.5
+"""Standard deviation in LR pixels of every shape of blur."""
 
-@torch.no_grad()
-def softened(hr: Tensor, softness: Range, generator: Generator) -> Tensor:
-    """hr [N, 3, H, W] under a Gaussian of a standard deviation in HR pixels, which each image draws
-    evenly."""
-    if softness == (0.0, 0.0):
-        return hr
-    sigma = _Draw(len(hr), generator).each(*softness).clamp(min=1e-2)
-    radius = int(3 * softness[1] + 1)
-    steps = torch.arange(-radius, radius + 1, dtype=hr.dtype, device=hr.device)
-    weight = torch.exp(-0.5 * (steps / sigma.view(-1, 1)).square())
-    weight = (weight / weight.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)[:, None]
-    flat = F.pad(hr, [radius] * 4, mode="replicate").flatten(0, 1).unsqueeze(0)
-    flat = F.conv2d(
-        flat, weight.unsqueeze(3), groups=len(weight)
-    )  # along columns, then along rows: HR is large
-    return F.conv2d(flat, weight.unsqueeze(2), groups=len(weight)).view_as(hr)
-
-
-@torch.no_grad()
-def degrade(
-    hr: Tensor,
-    scale: Scale,
-    preset: Preset,
-    generator: Generator,
-    strength: float = 1.0,
-    jpeg: Jpeg = "libjpeg",
-) -> Tensor:
-    """hr [N, 3, H, W] in [0, 1], H and W multiples of `scale` -> lr [N, 3, H / scale, W / scale] in
-    [0, 1]; no gradient.
-
-    Families (shape of the blur, resampler, order) are drawn once a batch, strengths by each image
-    for itself. The same state of `generator` (on the device of `hr`) gives the same result.
-
-    Args:
-        strength: 0 or more; scales blur, phase, noise, halo, loss by resizing, and how far JPEG's
-            quality is from 100.
-        jpeg: `libjpeg` through the host, or `smooth`, in tensors on the device.
-
-    Errors: InputError when the sizes do not divide, or for a negative strength.
-    """
-    if (
-        hr.ndim != 4
-        or hr.shape[1] != 3
-        or hr.shape[2] % scale
-        or hr.shape[3] % scale
-        or hr.numel() == 0
-    ):
-        raise InputError(
-            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: pass [N, 3, H, W] with H and W multiples of {scale}"
+SINGLE: dict[str, Preset] = {
+    **{
+        f"blur {shape}": Preset(
+            Stage(blur=(SINGLE_BLUR, SINGLE_BLUR), shapes=(shape,), resamplers=("area",))
         )
-    if strength < 0:
-        raise InputError(f"strength is {strength}; it must be 0 or more")
-    draw = _Draw(len(hr), generator)
-    first, second = preset.first, preset.second
-    light = _blurred_and_shrunk(to_linear(hr.clamp(0, 1)), scale, first, draw, strength)
-    light = _noisy(light.clamp(0, 1), first, draw, strength)
-    lr = _sharpened(to_srgb(light.clamp(0, 1)), first, draw, strength)
-    lr = _compressed(lr, first, draw, strength, jpeg)
-    if second is None:
-        return lr
-    steps = (
-        lambda x: to_srgb(_blurred_and_shrunk(to_linear(x), 1, second, draw, strength).clamp(0, 1)),
-        lambda x: to_srgb(_noisy(to_linear(x), second, draw, strength).clamp(0, 1)),
-        lambda x: _sharpened(x, second, draw, strength),
-        lambda x: _there_and_back(x, second, draw, strength),
-    )
-    for k in draw.order(len(steps)):
-        lr = steps[k](lr)
-    return _compressed(lr, second, draw, strength, jpeg)
+        for shape in BLURS
+    },
+    "noise weak": Preset(Stage(resamplers=("area",), shot_noise=1e-3, read_noise=4e-3)),
+    "noise strong": Preset(Stage(resamplers=("area",), shot_noise=4e-3, read_noise=1.6e-2)),
+    "halo": Preset(
+        Stage(blur=(SINGLE_BLUR, SINGLE_BLUR), shapes=("gaussian",), resamplers=("area",), halo=1.0)
+    ),
+    **{
+        f"jpeg {quality}": Preset(Stage(resamplers=("area",), jpeg=(quality, quality)))
+        for quality in (90, 70, 50)
+    },
+}
+"""Blurs are equal in standard deviation and differ in shape alone."""
+
+FAMILIES: dict[str, Preset] = {**SINGLE, **PRESETS}
+"""Every degradation that a config can name."""
 
 
-class _Draw:
-    """Random parameters: a number for each image of a batch, or one for all."""
-
-    def __init__(self, count: int, generator: Generator) -> None:
-        self.count, self.generator, self.device = count, generator, generator.device
-
-    def each(self, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """[count], evenly."""
-        return low + (high - low) * torch.rand(
-            self.count, generator=self.generator, device=self.device
-        )
-
-    def one(self, number: int) -> int:
-        return int(torch.randint(number, (), generator=self.generator, device=self.device))
-
-    def order(self, number: int) -> list[int]:
-        return torch.randperm(number, generator=self.generator, device=self.device).tolist()
-
-
-def _blurred_and_shrunk(
-    light: Tensor, scale: Scale, stage: Stage, draw: _Draw, strength: float
-) -> Tensor:
-    shape = stage.shapes[draw.one(len(stage.shapes))]
-    resampler = stage.resamplers[draw.one(len(stage.resamplers))] if scale > 1 else "area"
-    sigma = strength * scale * draw.each(*stage.blur)
-    radius = int(3 * strength * scale * stage.blur[1] + 1)
-    blurs = blur_kernels(
-        shape, sigma, draw.each(0.4, 1.0), draw.each(0, torch.pi), draw.each(1.0, 4.0), radius
-    )
-    offset = strength * scale * stage.phase
-    reach = int(SUPPORT[resampler] * scale + offset + 1)
-    rows, columns = (
-        resampling_weights(resampler, scale, draw.each(-offset, offset), reach) for _ in range(2)
-    )
-    return shrunk(light, blurs, rows, columns, scale)
-
-
-def _noisy(light: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
-    """A Poisson and a Gaussian part (Foi et al., IEEE TIP 2008), before the white balance raised
-    red and blue and their noise with them.
-
-    The Poisson part by its normal limit, of the same variance: photons are many wherever it can be
-    seen.
-    """
-    if stage.shot_noise == stage.read_noise == 0:
-        return light
-    gains = torch.stack(
-        [
-            draw.each(*stage.white_balance),
-            torch.ones(draw.count, device=draw.device),
-            draw.each(*stage.white_balance),
-        ],
-        1,
-    )
-    gains = gains[:, :, None, None]
-    shot = (strength**2 * stage.shot_noise * draw.each() ** 2).view(-1, 1, 1, 1)
-    read = (strength * stage.read_noise * draw.each()).view(-1, 1, 1, 1)
-    raw = light / gains
-    noise = torch.randn(light.shape, generator=draw.generator, device=draw.device)
-    return (raw + (shot * raw + read**2).sqrt() * noise) * gains
-
-
-def _sharpened(srgb: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
-    """Unsharp masking, which leaves halos beside edges."""
-    if stage.halo == 0:
-        return srgb
-    amount = (strength * stage.halo * draw.each()).view(-1, 1, 1, 1)
-    ones = torch.ones(draw.count, device=draw.device)
-    radius = int(2.5 * stage.halo_radius[1] + 1)
-    soft = _convolved(
-        srgb, blur_kernels("gaussian", draw.each(*stage.halo_radius), ones, ones, ones, radius)
-    )
-    return (srgb + amount * (srgb - soft)).clamp(0, 1)
-
-
-def _convolved(images: Tensor, kernels: Tensor) -> Tensor:
-    """Each image with its own kernel."""
-    one = torch.ones(len(images), 1, dtype=images.dtype, device=images.device)
-    return shrunk(images, kernels, one, one, 1)
-
-
-def _there_and_back(lr: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
-    """Made smaller by a factor for the whole batch, and enlarged again."""
-    least = 1 - min(1.0, strength) * (1 - stage.resized)
-    factor = least + (1 - least) * float(draw.each()[0])
-    size = [max(1, round(side * factor)) for side in lr.shape[-2:]]
-    mode = ("bilinear", "bicubic")[draw.one(2)]
-    small = F.interpolate(lr, size, mode=mode, antialias=True, align_corners=False)
-    return F.interpolate(
-        small, lr.shape[-2:], mode=mode, antialias=True, align_corners=False
-    ).clamp(0, 1)
-
-
-def _compressed(lr: Tensor, stage: Stage, draw: _Draw, strength: float, jpeg: Jpeg) -> Tensor:
-    """JPEG, or for the others of a batch rounding to 8 bits alone; nothing at all where the stage
-    has no JPEG."""
-    if stage.jpeg is None:
-        return lr
-    low, high = (100 - min(1.0, strength) * (100 - quality) for quality in stage.jpeg)
-    quality, compressed = draw.each(low, high).round(), draw.each() < stage.jpeg_share
-    subsampled = draw.one(2) == 1
-    if jpeg == "smooth":
-        made = smooth_jpeg(lr, quality, subsampled)
-    else:
-        host = quality.tolist()
-        made = torch.cat(
-            [libjpeg(image, int(host[k]), subsampled) for k, image in enumerate(lr.split(1))]
-        )
-    return (torch.where(compressed.view(-1, 1, 1, 1), made, lr) * 255).round() / 255
+def find_preset(name: str) -> Preset:
+    """The degradation of a name in `FAMILIES`. InputError for another name."""
+    if name not in FAMILIES:
+        raise InputError(f"unknown degradation {name!r}; there are: {', '.join(FAMILIES)}")
+    return FAMILIES[name]

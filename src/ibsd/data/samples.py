@@ -64,7 +64,7 @@ def sample_pair(
     """
     import torch
 
-    from ibsd.data.degradations import camera_like
+    from ibsd.data.camera_like import camera_like
 
     _check_scale(scale)
     hr = sample(name)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ibsd.data.patches import augment
+from ibsd.data.image_stack import augment
 from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.students.ema import WeightAverage
 from ibsd.students.student import Student
@@ -107,7 +107,7 @@ class EMATeacher(Objective):
 
 
 def turned_back(image: Tensor, orientation: int) -> Tensor:
-    """Undoes `data.patches.augment`: `turned_back(augment(x, k), k)` is x for every k from 0 to
+    """Undoes `data.image_stack.augment`: `turned_back(augment(x, k), k)` is x for every k from 0 to
     7."""
     if orientation & 4:
         image = image.transpose(-1, -2)

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ibsd.data.patches import ImageStack, PatchSource, free_memory_bytes
+from ibsd.data.image_stack import ImageStack, free_memory_bytes
+from ibsd.data.patches import PatchSource
 from ibsd.students.ema import WeightAverage, frozen_copy
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
@@ -61,11 +62,16 @@ class SoftTarget:
         self.average = WeightAverage(student, decay) if source == "ema" else None
         self.past: Student | None = None
         self.bank: ImageStack | None = None
-        self.patches: PatchSource | None = None
+        self.images: ImageStack | None = None
 
     def prepare(self, patches: PatchSource) -> None:
-        """`patches` is where the bank finds whole images."""
-        self.patches = patches
+        """`patches` is where the bank finds whole images. InputError if a bank has none there."""
+        if self.source == "bank" and patches.lr is None:
+            raise InputError(
+                "soft target: a bank needs whole LR images, and photographs are degraded anew for "
+                "every patch; set objective.options.soft_target to 'snapshot'"
+            )
+        self.images = patches.lr
 
     def begin_step(self, step: int, num_steps: int) -> None:
         """Takes a snapshot where a period ends, and moves the schedule."""
@@ -91,9 +97,9 @@ class SoftTarget:
             return None
         if self.source != "bank":
             return self.past(batch.lr).float()
-        assert self.patches is not None, "prepare() comes first"
+        assert self.images is not None, "prepare() comes first"
         if self.bank is None:
-            self.bank = fill_bank(self.past, self.patches.lr)
+            self.bank = fill_bank(self.past, self.images)
         return self.bank.crop(batch.origin, batch.hr.shape[-1], self.student.spec.scale)
 
     def __call__(self, batch: Batch) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ibsd.data.degradations import to_linear
+from ibsd.data.linear_light import to_linear
 from ibsd.types import Scale
 
 SMOOTHING_PX = 0.7

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ibsd.data.families import FAMILIES
-from ibsd.data.presets import Preset, degrade
+from ibsd.data.degradation import Preset, degrade
+from ibsd.data.presets import FAMILIES
 from ibsd.evaluation.scores import LoadedPair, Method, ScoreTable, evaluate
 from ibsd.images.rgb import read_rgb, to_array, to_tensor
 from ibsd.types import InputError, Scale

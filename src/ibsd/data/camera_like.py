@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ibsd.data.jpeg import libjpeg
+from ibsd.data.linear_light import to_linear, to_srgb
 from ibsd.types import SCALES, InputError, Scale
 
 Range: TypeAlias = tuple[float, float]
@@ -119,20 +120,6 @@ def camera_like(
             )
         degraded.append(lr)
     return torch.cat(degraded)
-
-
-def to_linear(srgb: Tensor) -> Tensor:
-    """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1): 0.5 -> 0.214."""
-    return torch.where(
-        srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
-    )
-
-
-def to_srgb(light: Tensor) -> Tensor:
-    """Linear light in [0, 1] -> sRGB in [0, 1], the inverse of `to_linear`."""
-    return torch.where(
-        light <= 0.0031308, light * 12.92, 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
-    )
 
 
 def _blurred(light: Tensor, major: float, minor: float, angle: float) -> Tensor:
