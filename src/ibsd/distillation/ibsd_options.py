@@ -21,7 +21,7 @@ class IBSDOptions:
     """Options of `IBSD`. The config section [objective.options].
 
     The defaults of the weights and of `pool` were chosen on validation images of real cameras
-    (docs/search.md). Errors: InputError naming the option that is out of range.
+    (docs/archive/search.md). Errors: InputError naming the option that is out of range.
     """
 
     lambda_mi: float = 1e-4
