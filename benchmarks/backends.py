@@ -27,12 +27,13 @@ import numpy as np
 import torch
 
 from ibsd.efficiency.count import count_cost
-from ibsd.export.certificate import picture, versions
-from ibsd.export.graph import exported_facts
+from ibsd.export.certificate import package_versions, sample_crop
+from ibsd.export.graph import exported_descriptor
 from ibsd.images.rgb import read_rgb, write_rgb
-from ibsd.inference.exported import NetworkFacts, exported_name
-from ibsd.inference.open import BackendNetwork, open_network
-from ibsd.inference.torch_backend import psnr
+from ibsd.inference.exported import exported_name
+from ibsd.inference.network import Network, NetworkDescriptor
+from ibsd.inference.open import open_network
+from ibsd.inference.torch_backend import psnr_db
 from ibsd.metrics import score
 from ibsd.students import load_student
 from ibsd.types import InputError
@@ -45,7 +46,7 @@ COMBINATIONS = [
 ]  # fmt: skip
 
 
-def networks(weights: Path, skip: list[str]) -> dict[str, BackendNetwork]:
+def networks(weights: Path, skip: list[str]) -> dict[str, Network]:
     found = {}
     for backend, precision in COMBINATIONS:
         if backend in skip:
@@ -60,9 +61,7 @@ def networks(weights: Path, skip: list[str]) -> dict[str, BackendNetwork]:
     if param.is_file():
         from ibsd.export.ncnn import open_ncnn
 
-        found["ncnn fp32"] = BackendNetwork(
-            "ncnn", open_ncnn(param, exported_facts(load_student(weights)))
-        )
+        found["ncnn fp32"] = open_ncnn(param, exported_descriptor(load_student(weights)))
     return found
 
 
@@ -91,7 +90,7 @@ def medians(times: list[tuple[float, float]]) -> dict[str, float]:
     }
 
 
-def psnr_y_of(network: BackendNetwork, pairs: list[tuple[Path, Path]]) -> list[float]:
+def psnr_y_of(network: Network, pairs: list[tuple[Path, Path]]) -> list[float]:
     found = []
     for lr_path, hr_path in pairs:
         lr, hr = (
@@ -112,7 +111,8 @@ def command_seconds(weights: Path, repeats: int) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "a.png"
         write_rgb(
-            source, np.round(picture(TILE_PX, TILE_PX)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+            source,
+            np.round(sample_crop(TILE_PX, TILE_PX)[0].transpose(1, 2, 0) * 255).astype(np.uint8),
         )
         for repeat in range(repeats):
             for format in ("openvino", "onnx"):
@@ -158,7 +158,7 @@ def main() -> None:
     student, opened = load_student(given.weights), networks(given.weights, given.skip)
     spec = student.spec
     flops = 2 * count_cost(spec.name, spec.scale, (TILE_PX, TILE_PX), **spec.options).multiply_adds
-    lr = picture(TILE_PX, TILE_PX)
+    lr = sample_crop(TILE_PX, TILE_PX)
     reference = opened["torch fp32"](lr)
     calls: dict[str, Callable[[], object]] = {
         name: (lambda network=network: network(lr)) for name, network in opened.items()
@@ -167,7 +167,7 @@ def main() -> None:
         from ibsd.export.ncnn import open_ncnn
 
         for param in sorted(given.span.glob("spanx4_ch*.param")):
-            span = open_ncnn(param, NetworkFacts("span", 4, 0, False, 1))
+            span = open_ncnn(param, NetworkDescriptor("span", 4, 0, False, 1))
             calls[f"SPAN {param.stem} in ncnn"] = lambda run=span.run: run(lr)
     matrix = torch.randn(MATRIX, MATRIX).bfloat16()
     calls["bf16 matrix product"] = lambda: matrix @ matrix
@@ -181,7 +181,7 @@ def main() -> None:
         row: dict[str, object] = {f"{clock}_ms": 1e3 * each for clock, each in taken.items()}
         row["all_wall_ms"] = [round(1e3 * wall, 1) for wall, _ in times]
         if name in opened:
-            row["psnr_to_fp32_db"] = min(float(psnr(opened[name](lr), reference)), 999.0)
+            row["psnr_to_fp32_db"] = min(float(psnr_db(opened[name](lr), reference)), 999.0)
             row["share_of_bf16_rate"] = {
                 clock: flops / each / rates[clock] for clock, each in taken.items()
             }
@@ -198,7 +198,7 @@ def main() -> None:
             "threads": torch.get_num_threads(),
             "load_at_end": os.getloadavg()[0],
         },
-        "versions": versions(),
+        "versions": package_versions(),
     }
     if given.pairs:
         pairs = list(

@@ -33,8 +33,9 @@ from ibsd.config.run import (
     StudentConfig,
 )
 from ibsd.data.samples import write_sample_pairs
-from ibsd.efficiency.measure import counted, measured
-from ibsd.export.export import export_student
+from ibsd.efficiency.count import count_exported_cost
+from ibsd.efficiency.measure import measured
+from ibsd.export import export_student
 from ibsd.students import STUDENTS
 from ibsd.training import Schedule, TrainingOptions
 from ibsd.types import Scale
@@ -79,7 +80,7 @@ def sheet(
         for key, path in models.items():
             taken[key].append(measured(path, size, size, runs))
     return {
-        key: asdict(counted(path, *taken[key][0].lr))
+        key: asdict(count_exported_cost(path, *taken[key][0].lr))
         | asdict(taken[key][0])
         | {
             name: statistics.median(getattr(each, name) for each in taken[key])

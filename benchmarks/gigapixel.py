@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from ibsd.images import Facts, open_photograph, write_photograph
-from ibsd.inference.network import Network, TorchNetwork
+from ibsd.inference.network import Network, NetworkDescriptor, torch_network
 from ibsd.inference.open import open_network
 from ibsd.system import largest_resident_bytes
 from ibsd.upscaling import upscale_files
@@ -40,13 +40,11 @@ from ibsd.upscaling.tiling import spans
 SCALE = 4
 
 
-class Repeat:
-    """Repeats every pixel; nearly free."""
-
-    scale, receptive_field_px, pools_globally, tile_px = SCALE, 27, True, 256
-
-    def __call__(self, lr: np.ndarray) -> np.ndarray:
-        return lr.repeat(SCALE, 2).repeat(SCALE, 3)
+REPEAT = Network(
+    NetworkDescriptor("repeat", SCALE, 27, pools_globally=True, minimum_size_px=1),
+    lambda lr: lr.repeat(SCALE, 2).repeat(SCALE, 3),
+)
+"""Repeats every pixel; nearly free."""
 
 
 def rows(width: int, height: int) -> Iterator[np.ndarray]:
@@ -67,7 +65,7 @@ def resident_gib() -> float:
 
 def memory(source: Path, target: Path, pipe: multiprocessing.connection.Connection) -> None:
     before, started, cpu = resident_gib(), time.perf_counter(), time.process_time()
-    (result,) = upscale_files([source], target, Repeat())
+    (result,) = upscale_files([source], target, REPEAT)
     assert result.error is None, result.error
     pipe.send((before, resident_gib(), time.perf_counter() - started, time.process_time() - cpu))
 
@@ -157,12 +155,10 @@ def main() -> None:
 
             if options.weights:
                 network = open_network(options.weights)
-                name = (
-                    f"{network.facts.name} x{network.scale}, {network.backend} {network.precision}"
-                )
+                name = f"{network.descriptor.name} x{network.scale}, {network.backend} {network.precision}"
                 assert network.scale == SCALE, name
             else:
-                network = TorchNetwork(
+                network = torch_network(
                     ibsd.create_student("imdn", SCALE, width=options.width).eval()
                 )
                 name = f"imdn x4, width {options.width}"

@@ -34,11 +34,12 @@ from ibsd.comparison.machine import machine_facts
 from ibsd.data.degraded_patches import find_photographs
 from ibsd.data.pairs import find_layout, load_pair
 from ibsd.data.presets import PRESETS
-from ibsd.efficiency.measure import TILE_PX, Measurement, measured
+from ibsd.efficiency.measure import Measurement, measured
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
-from ibsd.export.export import export_student
+from ibsd.export import export_student
 from ibsd.images.rgb import bicubic, to_array, to_tensor
+from ibsd.inference.network import DEFAULT_TILE_PX
 from ibsd.system import largest_resident_bytes
 from ibsd.types import Scale
 from ibsd.weights import named_or_file
@@ -141,7 +142,7 @@ def as_cost(measurement: Measurement) -> dict[str, float]:
 
 def tile_cost(method: tuple[str, str]) -> dict[str, float]:
     """Of a peer, in this process, which has done nothing larger."""
-    tile = torch.rand(1, 3, TILE_PX, TILE_PX)
+    tile = torch.rand(1, 3, DEFAULT_TILE_PX, DEFAULT_TILE_PX)
     before = largest_resident_bytes()
     upscale, seconds = ncnn_method(*method), []
     for _ in range(6):

@@ -16,7 +16,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ibsd.export.model_card import facts_of_file, model_card, openmodeldb_entry
+from ibsd.export.model_card import model_card, openmodeldb_entry, training_metadata
 from ibsd.export.weights import save_student
 from ibsd.students import load_student
 from ibsd.system import write_whole
@@ -69,17 +69,17 @@ def main() -> None:
     parser.add_argument("--cards", type=Path, nargs="+")
     arguments = parser.parse_args()
     if arguments.weights:
-        facts = facts_of_file(arguments.weights)
+        trained = training_metadata(arguments.weights)
         metadata = {
-            "run": json.dumps(facts["run"]),
-            "step": facts["step"],
-            "weights": facts["weights"],
+            "run": json.dumps(trained["run"]),
+            "step": trained["step"],
+            "weights": trained["weights"],
         }
         if arguments.earlier:
             metadata["earlier"] = json.dumps(
                 [
                     {key: run[key] for key in ("run", "step")}
-                    for run in map(facts_of_file, arguments.earlier)
+                    for run in map(training_metadata, arguments.earlier)
                 ]
             )
         print(

@@ -38,7 +38,7 @@ from ibsd.config.run import (
 from ibsd.data.samples import sample, sample_names, write_sample_pairs
 from ibsd.export import save_student
 from ibsd.images.rgb import read_rgb
-from ibsd.inference.network import Network, TorchNetwork
+from ibsd.inference.network import Network, torch_network
 from ibsd.students import STUDENTS, Student, create_student, load_student
 from ibsd.training import Schedule, TrainingOptions
 from ibsd.upscaling.strips import tiles_for
@@ -76,22 +76,17 @@ def trained(name: str, folder: Path, num_steps: int) -> Path:
     return folder / name / "last.safetensors"
 
 
-class Remembering:
+def remembering(network: Network) -> Network:
     """Runs the network once for every tile of a picture."""
+    known: dict[bytes, np.ndarray] = {}
 
-    def __init__(self, network: Network) -> None:
-        self.network, self.known = network, {}
-        self.scale, self.tile_px = network.scale, network.tile_px
-        self.receptive_field_px, self.pools_globally = (
-            network.receptive_field_px,
-            network.pools_globally,
-        )
-
-    def __call__(self, lr: np.ndarray) -> np.ndarray:
+    def run(lr: np.ndarray) -> np.ndarray:
         key = lr.tobytes()
-        if key not in self.known:
-            self.known[key] = self.network(lr)
-        return self.known[key]
+        if key not in known:
+            known[key] = network(lr)
+        return known[key]
+
+    return Network(network.descriptor, run)
 
 
 def seams(
@@ -151,12 +146,11 @@ def seams(
 def measured(student: Student, picture: np.ndarray) -> dict[str, Any]:
     """What tiles change of one picture, uint8 [H, W, 3], and the steps at their borders, sharp and
     blended."""
-    network, scale = Remembering(TorchNetwork(student)), student.spec.scale
+    original, scale = torch_network(student), student.spec.scale
+    network = remembering(original)
     tiles = tiles_for("auto", network)
     lr = picture.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-    whole, parts = (
-        np.clip(sr, 0, 1) for sr in (network.network(lr), tiled(network, lr, scale, *tiles))
-    )
+    whole, parts = (np.clip(sr, 0, 1) for sr in (original(lr), tiled(network, lr, scale, *tiles)))
     error = float(np.mean((parts - whole) ** 2))
     return {
         "psnr_db": round(float(-10 * np.log10(max(error, 1e-15))), 1),
@@ -227,7 +221,7 @@ def main() -> int:
         ):
             # pyright: ignore[reportCallIssue]
             student = load_student(weights).to(memory_format=torch.channels_last)
-            spec, tiles = student.spec, tiles_for("auto", TorchNetwork(student))
+            spec, tiles = student.spec, tiles_for("auto", torch_network(student))
             trained_here = (
                 "" if options.weights else f", {options.steps if spec.pools_globally else 0} steps"
             )

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ibsd.export import export as exporting
 from ibsd.export import save_student
 from ibsd.images.rgb import write_rgb
 from ibsd.inference.exported import sha256_of
-from ibsd.students import create_student
+from ibsd.students import Student, create_student
 from ibsd.weights import FOLDER, weights_file
 
 from .conftest import SCALE, Call, assert_one_sentence
@@ -67,10 +66,10 @@ def test_shipped_weights_for_another_runtime_are_to_be_exported_by_name(
 def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
     ibsd: Call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def other(student, facts, metadata, path, int8):
-        save_student(create_student("imdn", SCALE, width=8, num_blocks=3), path)
+    def other(student: Student, path: Path, metadata: dict[str, str]) -> Path:
+        return save_student(create_student("imdn", SCALE, width=8, num_blocks=3), path, metadata)
 
-    monkeypatch.setitem(exporting._WRITERS, "safetensors", other)
+    monkeypatch.setattr("ibsd.export.export.save_student", other)
     said = ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors")
     assert said.code == 1
     assert "differs from torch" in said.err and "Traceback" not in said.err

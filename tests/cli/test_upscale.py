@@ -115,11 +115,11 @@ LIGHT = """
 import sys
 import numpy as np
 from pathlib import Path
+from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.upscaling import upscale_files
-class Repeat:
-    scale, receptive_field_px, pools_globally, tile_px = 2, 0, False, 256
-    def __call__(self, lr): return lr.repeat(2, 2).repeat(2, 3)
-(result,) = upscale_files([sys.argv[1]], sys.argv[2], Repeat())
+descriptor = NetworkDescriptor("repeat", 2, 0, pools_globally=False, minimum_size_px=1)
+repeat = Network(descriptor, lambda lr: lr.repeat(2, 2).repeat(2, 3))
+(result,) = upscale_files([sys.argv[1]], sys.argv[2], repeat)
 assert result.error is None, result.error
 print(*sorted({name.split(".")[0] for name in sys.modules}))
 """

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ibsd.efficiency.count import count_cost, median_seconds, peak_memory_bytes
+from ibsd.efficiency.count import count_cost
+from ibsd.efficiency.measure import median_seconds, peak_memory_bytes
 from ibsd.students import create_student
 from ibsd.types import InputError
 

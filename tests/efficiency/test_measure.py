@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from ibsd.efficiency.count import count_cost
-from ibsd.efficiency.measure import counted
-from ibsd.export import save_student
+from ibsd.efficiency.count import count_cost, count_exported_cost
+from ibsd.export import export_student, save_student
 from ibsd.students import create_student
 
 pytest.importorskip("openvino")
@@ -29,11 +28,9 @@ def test_an_export_costs_what_the_student_costs(
     tmp_path: Path, name: str, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     pytest.importorskip("onnxscript")
-    from ibsd.export.export import export_student
-
     save_student(create_student(name, 3, **options), tmp_path / "a.safetensors")
     model, _ = export_student(tmp_path / "a.safetensors", "onnx")
-    found, expected = counted(model, *size), count_cost(name, 3, size, **options)
+    found, expected = count_exported_cost(model, *size), count_cost(name, 3, size, **options)
     assert (found.multiply_adds, found.activations) == (
         expected.multiply_adds,
         expected.activations,

@@ -15,14 +15,14 @@ import torch
 
 import tiny
 from export.conftest import exported
-from ibsd.export import certificate, export
-from ibsd.export.export import ParityError, export_student
-from ibsd.export.graph import picture_of
+from ibsd.export import ParityError, certificate, export_student, save_student
+from ibsd.export.graph import exported_descriptor, inference_graph
 from ibsd.images.rgb import write_rgb
 from ibsd.inference.exported import certificate_path, certified_precisions, sha256_of
+from ibsd.inference.network import NetworkDescriptor
 from ibsd.inference.open import open_network
-from ibsd.inference.torch_backend import certificate_picture, psnr
-from ibsd.students import create_student, load_student
+from ibsd.inference.torch_backend import certificate_picture, psnr_db
+from ibsd.students import Student, create_student, load_student
 from ibsd.types import InputError
 from ibsd.weights import weights_file
 
@@ -39,8 +39,9 @@ def reference(lr: np.ndarray) -> np.ndarray:
 def test_an_export_gives_what_torch_gives_at_any_size(folder: Path, format: str) -> None:
     path = exported(folder, format)
     network = open_network(path, precision="fp32")
-    assert (network.backend, network.scale, network.pools_globally) == (format, 3, True)
-    assert network.receptive_field_px == tiny.student(scale=3).spec.receptive_field_px
+    assert (network.backend, network.scale) == (format, 3)
+    assert network.descriptor.pools_globally
+    assert network.descriptor.receptive_field_px == tiny.student(scale=3).spec.receptive_field_px
     for size in SIZES:
         lr = certificate_picture(*size)
         kept = lr.copy()
@@ -58,9 +59,8 @@ def test_an_export_gives_what_torch_gives_at_any_size(folder: Path, format: str)
 def test_ncnn_gives_what_torch_gives_under_the_usual_blob_names(folder: Path) -> None:
     path = exported(folder, "ncnn")
     from ibsd.export.ncnn import open_ncnn
-    from ibsd.inference.torch_backend import facts_of_student
 
-    run = open_ncnn(path, facts_of_student(tiny.student(scale=3))).run
+    run = open_ncnn(path, NetworkDescriptor.of(tiny.student(scale=3))).run
     for size in SIZES:
         lr = certificate_picture(*size)
         assert np.abs(run(lr) - reference(lr)).max() < 1e-5
@@ -132,7 +132,7 @@ def test_auto_takes_the_sibling_of_these_weights_and_no_other(folder: Path, tmp_
         open_network(tmp_path / "tiny.onnx", backend="torch")
     with pytest.raises(InputError, match="exported in fp32"):
         open_network(tmp_path / "tiny.onnx", precision="int8")
-    export.save_student(tiny.student(seed=1, scale=3), weights)
+    save_student(tiny.student(seed=1, scale=3), weights)
     assert open_network(weights).backend == "torch", "a model of other weights must not be taken"
 
 
@@ -142,10 +142,10 @@ def test_a_model_that_differs_is_not_written(
     weights = tmp_path / "a.safetensors"
     weights.write_bytes((folder / "tiny.safetensors").read_bytes())
 
-    def other(student, facts, metadata, path, int8):
-        export.save_student(tiny.student(seed=1, scale=3), path)
+    def other(student: Student, path: Path, metadata: dict[str, str]) -> Path:
+        return save_student(tiny.student(seed=1, scale=3), path, metadata)
 
-    monkeypatch.setitem(export._WRITERS, "safetensors", other)
+    monkeypatch.setattr("ibsd.export.export.save_student", other)
     with pytest.raises(ParityError, match="differs from torch"):
         export_student(weights, "safetensors")
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
@@ -153,14 +153,13 @@ def test_a_model_that_differs_is_not_written(
 
 def test_a_result_of_another_shape_or_no_number_fails() -> None:
     student = tiny.student()
-    facts = export.exported_facts(student)
+    descriptor = exported_descriptor(student)
     for wrong in (
         lambda lr: lr,
         lambda lr: np.full((1, 3, 2 * lr.shape[2], 2 * lr.shape[3]), np.nan, np.float32),
     ):
-        assert not certificate.verdict(certificate.compared(student, wrong, facts), "fp32")[
-            "passed"
-        ]
+        checks = certificate.check_parity(student, wrong, descriptor)
+        assert not certificate.parity_verdict(checks, "fp32")["passed"]
 
 
 @pytest.mark.parametrize("plain_contrast", [False, True])
@@ -173,11 +172,11 @@ def test_a_graph_made_for_runtimes_is_the_same(plain_contrast: bool) -> None:
         certificate_picture(1, 1),
     ):
         with torch.inference_mode():
-            found, expected = (
+            sr, expected = (
                 run(torch.from_numpy(lr)).numpy()
-                for run in (picture_of(student, plain_contrast), student)
+                for run in (inference_graph(student, plain_contrast), student)
             )
-        assert psnr(found, expected) > 120
+        assert psnr_db(sr, expected) > 120
 
 
 def test_a_sum_that_is_rounded_and_read_is_taken_twice() -> None:
@@ -213,13 +212,13 @@ def test_a_sum_that_is_rounded_and_read_is_taken_twice() -> None:
 @pytest.mark.parametrize("name", ["cdc", "omnisr", "shufflemixer"])
 def test_an_export_is_given_what_the_network_makes_of_odd_sizes_itself(name: str) -> None:
     student = create_student(name, 2).eval()
-    facts = export.exported_facts(student)
+    descriptor = exported_descriptor(student)
     lr = certificate_picture(33, 26)
     with torch.inference_mode():
-        found, expected = (
-            student(torch.from_numpy(each)).numpy() for each in (facts.padded(lr), lr)
+        sr, expected = (
+            student(torch.from_numpy(picture)).numpy() for picture in (descriptor.pad(lr), lr)
         )
-    assert np.abs(found[..., :66, :52] - expected).max() < 1e-5
+    assert np.abs(sr[..., :66, :52] - expected).max() < 1e-5
 
 
 def test_mistakes_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,11 +235,9 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(InputError, match="exists already"):
         export_student(weights, "safetensors", tmp_path / "a.safetensors")
     assert (tmp_path / "a.safetensors").read_text() == "mine"
-    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        InputError,
-        match=r"onnx needs onnx, onnxscript, onnxruntime: install them with pip install 'ibsd\[export\]'",
-    ):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    missing = r"onnx needs onnx, onnxscript, onnxruntime: .* pip install 'ibsd\[export\]'"
+    with pytest.raises(InputError, match=missing):
         export_student(weights, "onnx", tmp_path / "b.onnx")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.safetensors"]
 

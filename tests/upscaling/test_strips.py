@@ -3,13 +3,16 @@ without opacity."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ibsd.images import Facts, InMemory
-from ibsd.inference.network import TorchNetwork
+from ibsd.inference.network import Network, torch_network
 from ibsd.students import load_student
 from ibsd.types import InputError
 from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
@@ -19,20 +22,24 @@ from upscaling.fakes import Convolutions, Nearest
 DEPTH = 3
 
 
-def network(scale: int = 2) -> TorchNetwork:
+def network(scale: int = 2, **known: Any) -> Network:
     """Purely convolutional, in double precision, so that only a wrong tile could show; says how far
     it sees."""
     student = Convolutions(scale, DEPTH).double()
-    made = TorchNetwork(lambda lr: student(lr.double()), scale)
-    made.receptive_field_px = DEPTH
-    return made
+    made = torch_network(lambda lr: student(lr.double()), scale)
+    return describe(made, receptive_field_px=known.pop("receptive_field_px", DEPTH), **known)
 
 
-def pooling() -> TorchNetwork:
+def describe(network: Network, **known: Any) -> Network:
+    """The network with another descriptor."""
+    network.descriptor = replace(network.descriptor, **known)
+    return network
+
+
+def pooling() -> Network:
     """Repeats pixels and adds a twentieth of the input's mean."""
-    made = TorchNetwork(lambda lr: F.interpolate(lr * 0.9 + lr.mean() / 20, scale_factor=2.0), 2)
-    made.receptive_field_px, made.pools_globally = 12, True
-    return made
+    made = torch_network(lambda lr: F.interpolate(lr * 0.9 + lr.mean() / 20, scale_factor=2.0), 2)
+    return describe(made, receptive_field_px=12, pools_globally=True)
 
 
 def photograph(channels: int = 3, bits: int = 8, height: int = 150, width: int = 131) -> InMemory:
@@ -68,16 +75,14 @@ def test_the_overlap_is_how_far_the_network_sees_and_less_would_show() -> None:
     assert tiles_for(40, made) == (40, DEPTH, 0)
     with pytest.raises(InputError, match="sees 3 pixels far: choose 22 or more"):
         tiles_for(21, made)
-    made.receptive_field_px = DEPTH - 1
-    parts = np.concatenate(list(upscaled_strips(photograph(), made, 40)))
+    narrow = network(receptive_field_px=DEPTH - 1)
+    parts = np.concatenate(list(upscaled_strips(photograph(), narrow, 40)))
     assert (parts != upscaled(3, 8, "whole")).mean() > 1e-3
 
 
 def test_a_network_that_sees_far_gets_a_tile_that_holds_it() -> None:
-    made = network()
-    made.receptive_field_px = 200
-    assert tiles_for("auto", made) == (416, 200, 0)
-    made.pools_globally = True
+    assert tiles_for("auto", network(receptive_field_px=200)) == (416, 200, 0)
+    made = network(receptive_field_px=200, pools_globally=True)
     assert tiles_for("auto", made) == (416, 200, 8)  # half of what is kept of a tile
 
 
@@ -88,7 +93,7 @@ def test_pooling_sees_the_same_tile_whatever_the_picture() -> None:
     student.spec.receptive_field_px = 8  # pyright: ignore
     for size in ((300, 700), (256, 256), (1000, 257)):
         pixels = np.zeros((*size, 3), np.uint8)
-        list(upscaled_strips(InMemory(Facts(*size), pixels), TorchNetwork(student)))
+        list(upscaled_strips(InMemory(Facts(*size), pixels), torch_network(student)))
     assert set(student.sizes) == {(256, 256)}
 
 
@@ -139,7 +144,7 @@ def test_a_photograph_of_a_few_pixels_keeps_its_colour(
     size: tuple[int, int], tile: TileSize
 ) -> None:
     """The shipped network would see hardly more than the zeros beyond the border."""
-    made = TorchNetwork(load_student("imdn-small-x4"))
+    made = torch_network(load_student("imdn-small-x4"))
     pixels = np.full((*size, 3), (200, 60, 120), np.uint8)
     large = np.concatenate(list(upscaled_strips(InMemory(Facts(*size), pixels), made, tile)))
     assert large.shape == (4 * size[0], 4 * size[1], 3)
@@ -164,7 +169,7 @@ def test_rows_are_read_once_and_only_as_far_as_needed() -> None:
 
 def test_sixteen_bits_keep_steps_that_eight_do_not_have() -> None:
     ramp = np.arange(30_000, 30_256, dtype=np.uint16)[None, :, None].repeat(4, 0).repeat(3, 2)
-    (strip,) = upscaled_strips(InMemory(Facts(4, 256, bits=16), ramp), TorchNetwork(Nearest(2)))
+    (strip,) = upscaled_strips(InMemory(Facts(4, 256, bits=16), ramp), torch_network(Nearest(2)))
     assert np.array_equal(strip, ramp.repeat(2, 0).repeat(2, 1))
 
 
@@ -172,6 +177,6 @@ def test_values_are_clamped_and_halves_rounded_to_even() -> None:
     values = torch.tensor([-0.2, 1.4, 0.5 / 255, 1.5 / 255, 2.5 / 255, 254.6 / 255, 0, 1])
     (strip,) = upscaled_strips(
         InMemory(Facts(8, 8), np.zeros((8, 8, 3), np.uint8)),
-        TorchNetwork(lambda lr: values.expand(1, 3, 8, 8), 1),
+        torch_network(lambda lr: values.expand(1, 3, 8, 8), 1),
     )
     assert strip[0, :, 0].tolist() == [0, 255, 0, 2, 2, 255, 0, 255]

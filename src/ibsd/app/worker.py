@@ -25,7 +25,7 @@ from ibsd.types import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ibsd.inference.open import BackendNetwork
+    from ibsd.inference.network import Network
 
 Answer = dict[str, Any]
 Tell = Callable[[Answer], None]
@@ -55,8 +55,8 @@ def look(request: Answer, tell: Tell) -> Answer:
 
 def describe(request: Answer, tell: Tell) -> Answer:
     """Network and scale of a weight file."""
-    found = network(request["weights"]).facts
-    return {"network": found.name, "scale": found.scale}
+    descriptor = network(request["weights"]).descriptor
+    return {"network": descriptor.name, "scale": descriptor.scale}
 
 
 def upscale(request: Answer, tell: Tell) -> Answer:
@@ -96,7 +96,7 @@ def upscale(request: Answer, tell: Tell) -> Answer:
 
 
 @lru_cache(maxsize=1)
-def network(weights: str) -> BackendNetwork:
+def network(weights: str) -> Network:
     """The network that was used last stays in memory."""
     from ibsd.inference.open import open_network
 

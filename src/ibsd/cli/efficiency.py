@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from ibsd.efficiency.count import Cost
-    from ibsd.efficiency.measure import Counts, Measurement
+    from ibsd.efficiency.count import InferenceCost
+    from ibsd.efficiency.measure import Measurement
 
 
 def efficiency(
@@ -29,9 +29,9 @@ def efficiency(
 
     $ ibsd efficiency ibsd.safetensors plain.safetensors
 
-    How a network was trained costs nothing: counts are equal, and so is the time but for noise.
-    Each file runs in a process of its own,
-    through the model that ibsd export made of it if there is one, and what ran is what is counted.
+    Training does not change the cost: counts are equal, and times differ only by noise. Each file
+    runs in a process of its own, through the model that ibsd export made of it if there is one. The
+    counts are those of the network that ran.
 
     Parameters
     ----------
@@ -65,7 +65,8 @@ def efficiency(
 
     if not weights:
         raise InputError(
-            "there is nothing to measure: name weight files or exported models, as ibsd efficiency --help shows"
+            "there is nothing to measure: "
+            "name weight files or exported models, as ibsd efficiency --help shows"
         )
     if size < 1 or runs < 1:
         raise InputError(f"--size is {size} and --runs is {runs}: both must be 1 or more")
@@ -73,9 +74,9 @@ def efficiency(
     rows = []
     with status_console().status("measuring"):
         for path in map(named_or_file, weights):
-            found = measured(path, size, size, runs, backend, precision)
-            counts = counted_in(path, found, backend, precision)
-            rows.append({"weights": path.name, **asdict(counts), **asdict(found)})
+            measurement = measured(path, size, size, runs, backend, precision)
+            cost = cost_of(path, measurement, backend, precision)
+            rows.append({"weights": path.name, **asdict(cost), **asdict(measurement)})
     figures = {"size": size, "runs": runs, "networks": rows}
     if output is not None:
         write_whole(output, dumps(figures, indent=1) + "\n")
@@ -102,18 +103,17 @@ def efficiency(
     output_console().print(table)
 
 
-def counted_in(path: Path, found: Measurement, backend: str, precision: str) -> Cost | Counts:
-    """Counts of what ran: in the exported model's graph, where OpenVINO is there to read it, else
-    of the student in torch."""
-    from ibsd.efficiency.measure import counted
+def cost_of(path: Path, measurement: Measurement, backend: str, precision: str) -> InferenceCost:
+    """The cost of the network that ran: counted in the exported model's graph if OpenVINO can read
+    it, else in the student."""
+    from ibsd.efficiency.count import count_cost, count_exported_cost
     from ibsd.inference.exported import BACKEND_OF_SUFFIX
     from ibsd.inference.open import chosen_file, installed
 
     _, file = chosen_file(path, backend, precision, "cpu")
     if file.suffix in BACKEND_OF_SUFFIX and installed("openvino"):
-        return counted(file, *found.lr)
-    from ibsd.efficiency.count import count_cost
+        return count_exported_cost(file, *measurement.lr)
     from ibsd.students import load_student
 
     spec = load_student(path).spec
-    return count_cost(spec.name, spec.scale, found.lr, **spec.options)
+    return count_cost(spec.name, spec.scale, measurement.lr, **spec.options)

@@ -194,10 +194,10 @@ def chosen_pairs(folder: Path, split: Split | None, scale: Scale) -> tuple[Pair,
 
 def opened(files: Sequence[Path], device: str) -> dict[str, Student]:
     """The networks of the weight files by the names that the tables give them, on the device."""
-    from ibsd.inference.torch_backend import chosen_device
+    from ibsd.inference.device import choose_device
     from ibsd.students import load_student
 
-    torch_device = chosen_device(device)
+    torch_device = choose_device(device)
     return {
         name: load_student(file).to(torch_device)
         for name, file in zip(method_names(files), files, strict=True)

@@ -52,11 +52,11 @@ def export(
         Print the file and what the certificate compared as JSON.
     """
     from ibsd.cli.terminal import output_console, print_json, status_console
-    from ibsd.export.export import ParityError, export_student
+    from ibsd.export import ParityError, export_student
 
     with status_console().status("exporting"):
         try:
-            written, compared = export_student(weights, format, output, int8=int8, force=force)
+            written, checks = export_student(weights, format, output, int8=int8, force=force)
         except ParityError as error:
             print(f"ibsd: {error}", file=sys.stderr)
             return 1
@@ -65,18 +65,18 @@ def export(
             {
                 "file": written,
                 "compared": {
-                    precision: [vars(each) for each in found]
-                    for precision, found in compared.items()
+                    precision: [vars(check) for check in made] for precision, made in checks.items()
                 },
             }
         )
         return 0
     console = output_console()
     console.print(f"{weights} -> {written}", markup=False)
-    for precision, comparisons in compared.items():
-        worst = min(each.psnr_db for each in comparisons)
-        largest = max(each.largest_difference for each in comparisons)
+    for precision, made in checks.items():
+        worst = min(check.psnr_db for check in made)
+        largest = max(check.largest_difference for check in made)
         console.print(
-            f"{precision}: {worst:.1f} dB or more to torch at {len(comparisons)} sizes, largest difference {largest:.1e}"
+            f"{precision}: {worst:.1f} dB or more to torch at {len(made)} sizes, "
+            f"largest difference {largest:.1e}"
         )
     return 0

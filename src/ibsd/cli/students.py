@@ -118,7 +118,7 @@ def measure(name: str, scale: int, side: int, repeats: int, threads: int) -> tup
     that has done nothing else."""
     import torch
 
-    from ibsd.efficiency.count import median_seconds, peak_memory_bytes
+    from ibsd.efficiency.measure import median_seconds, peak_memory_bytes
     from ibsd.students import create_student
 
     torch.set_num_threads(threads)

@@ -32,7 +32,7 @@ from ibsd.data.presets import find_preset
 from ibsd.distillation import IBSD
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.images.rgb import to_tensor
-from ibsd.inference.torch_backend import chosen_device
+from ibsd.inference.device import choose_device
 from ibsd.students import load_student
 from ibsd.training.checkpoint import load_newest
 from ibsd.types import InputError, Scale
@@ -110,7 +110,7 @@ class Examiner:
         if found is None or found[0] != record.pairing["num_steps"]:
             return None
         config, state = self.comparison.run_config(self.name), found[1]
-        device = chosen_device(config.run.device, "run.device")
+        device = choose_device(config.run.device, "run.device")
         student = build_student(config).to(device)
         objective = build_objective(config, student)
         probes = {}

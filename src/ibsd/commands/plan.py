@@ -40,7 +40,7 @@ from ibsd.data.pairs import Pair, PairSets
 from ibsd.data.presets import find_preset
 from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.evaluation.matrix import degraded_pairs
-from ibsd.inference.torch_backend import chosen_device
+from ibsd.inference.device import choose_device
 from ibsd.students import STUDENTS
 from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
@@ -247,7 +247,7 @@ def build_trainer(
     config: Config, pairs: Sequence[Pair], marks: Sequence[int], checkpoints: Path
 ) -> Trainer:
     """The trainer of a run, at its first step."""
-    device = chosen_device(config.run.device, "run.device")
+    device = choose_device(config.run.device, "run.device")
     student = build_student(config).to(device)
     objective = build_objective(config, student)
     source = build_source(config, pairs, device, marks)

@@ -15,7 +15,7 @@ import torch
 import ibsd
 from ibsd.comparison.identity import changed_numerics
 from ibsd.config.run import Config, as_table
-from ibsd.inference.torch_backend import chosen_device
+from ibsd.inference.device import choose_device
 from ibsd.information import bound_form
 from ibsd.system import write_whole
 from ibsd.types import InputError
@@ -107,7 +107,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    facts["bound"] = bound_form(chosen_device("auto"))
+    facts["bound"] = bound_form(choose_device("auto"))
     with suppress(OSError, subprocess.CalledProcessError):
         command = [
             "git",

@@ -29,7 +29,7 @@ from ibsd.data.pairs import (
 from ibsd.distributed import ALONE, Processes, local_device
 from ibsd.export.weights import save_student
 from ibsd.images.rgb import to_array, to_tensor, write_rgb
-from ibsd.inference.torch_backend import chosen_device
+from ibsd.inference.device import choose_device
 from ibsd.metrics import score
 from ibsd.metrics.protocols import PROTOCOLS
 from ibsd.reporting.pictures import contact_sheet
@@ -92,7 +92,7 @@ def train_together(
     """`train`, once the machine is set up."""
     folder = Path(config.run.folder)
     checkpoints = folder / "checkpoints"
-    device = local_device(chosen_device(config.run.device, "run.device"), processes)
+    device = local_device(choose_device(config.run.device, "run.device"), processes)
     going_on = refuse_or_compare(config, folder, resume, callbacks.log)
     student = build_student(config).to(device)
     objective = build_objective(config, student)

@@ -1,1 +1,1 @@
-"""What a network costs at inference: counted and measured."""
+"""The cost of a network at inference: counted and measured."""

@@ -1,108 +1,114 @@
-"""What a student costs: multiply-adds and activations counted while it runs, seconds and memory
-measured here.
+"""The cost of one forward pass, counted: of a student in torch, and of an exported model in its own
+graph. The two counters share no code, so that each can check the other.
 
-Counting runs the network on torch's meta device, at full size within a second and without computing
-anything.
+- Multiply-adds are those of convolutions, matrix products and attention. Additions, normalisations,
+  activation functions and interpolation do not count. Papers on super-resolution call this FLOPs or
+  multi-adds; it is half of what `torch.utils.flop_counter` counts.
+- Activations are the values that these operations put out. The NTIRE and AIM challenges on
+  efficient super-resolution count those of convolutions alone. Networks with attention have more,
+  all pairs of a product included, though a fused kernel never stores them.
 
-- Multiply-adds are half of what `torch.utils.flop_counter` counts: convolutions, matrix products
-and attention; not additions,
-  normalisations, activation functions or interpolation. This is what papers on super-resolution
-  call FLOPs, or "multi-adds".
-- Activations are the values that these same operations put out. The NTIRE and AIM challenges on
-efficient super-resolution count those of
-  convolutions alone; networks with attention have more, the products of all pairs included, though
-  a fused kernel never stores these.
+Imports torch and OpenVINO only when they are used.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from ibsd.types import Scale
 
-from ibsd.students import Student, create_student
-from ibsd.system import largest_resident_bytes, resident_bytes
-from ibsd.types import InputError, Scale
+NO_PARAMETERS = {"PRelu", "FakeQuantize"}
+"""Operations whose constants (a slope, the ends of a range) no student learns."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one forward pass of one picture."""
+class InferenceCost:
+    """Of one forward pass of one image."""
 
     parameters: int
+    """For an exported model, the numbers in its file that are neither slopes nor sizes. Converters
+    fold some parameters, and store omnisr's positions as whole matrices. In int8 the scales of the
+    weights count too."""
     multiply_adds: int
     activations: int
 
 
-class ActivationCounter(TorchDispatchMode):
-    """Counts the values put out by every operation that has multiply-adds."""
+def count_cost(name: str, scale: Scale, lr_size: tuple[int, int], **options: Any) -> InferenceCost:
+    """Cost of a student for an LR image of this height and width.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
+    The student runs on torch's meta device, so nothing is computed and a full-size image takes less
+    than a second. Errors: InputError as `create_student`.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func.overloadpacket in flop_registry:
-            first = out[0] if isinstance(out, tuple) else out
-            self.count += first.numel()
-        return out
+    from ibsd.students import create_student
 
+    class ActivationCounter(TorchDispatchMode):
+        count = 0
 
-def count_cost(name: str, scale: Scale, lr_size: tuple[int, int], **options: Any) -> Cost:
-    """Cost of a network for an LR picture of this height and width. InputError as
-    `create_student`."""
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            out = func(*args, **(kwargs or {}))
+            if func.overloadpacket in flop_registry:
+                first = out[0] if isinstance(out, tuple) else out
+                self.count += first.numel()
+            return out
+
     with torch.device("meta"):
-        student, lr = create_student(name, scale, **options).eval(), torch.empty(1, 3, *lr_size)
-    multiply_adds, activations = FlopCounterMode(display=False), ActivationCounter()
-    with (
-        torch.no_grad(),
-        multiply_adds,
-        activations,
-    ):  # in inference mode a convolution would not be seen as one
+        student = create_student(name, scale, **options).eval()
+        lr = torch.empty(1, 3, *lr_size)
+    flops, activations = FlopCounterMode(display=False), ActivationCounter()
+    # Not inference mode: the counters would not see a convolution as one.
+    with torch.no_grad(), flops, activations:
         student(lr)
     parameters = sum(parameter.numel() for parameter in student.parameters())
-    return Cost(parameters, multiply_adds.get_total_flops() // 2, activations.count)
+    return InferenceCost(parameters, flops.get_total_flops() // 2, activations.count)
 
 
-@torch.inference_mode()
-def median_seconds(student: Student, lr: Tensor, repeats: int) -> float:
-    """Median wall-clock seconds of `repeats` forward passes, after one that is not counted; on a
-    GPU, until it has finished."""
-    if repeats < 1:
-        raise InputError(f"--repeats is {repeats}; it must be at least 1")
+def count_exported_cost(path: str | Path, height: int, width: int) -> InferenceCost:
+    """Cost of a model of `ibsd export` (.xml or .onnx) for an LR image of a size that the model
+    takes. OpenVINO reads the model."""
+    import openvino
 
-    def once() -> float:
-        start = time.perf_counter()
-        student(lr)
-        if lr.is_cuda:
-            torch.cuda.synchronize(lr.device)
-        return time.perf_counter() - start
+    model: Any = openvino.Core().read_model(path)
+    model.reshape([1, 3, height, width])
+    multiply_adds = activations = parameters = 0
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Constant":
+            parameters += _num_parameters(node)
+        depth = _multiply_adds_a_value(node)
+        if depth:
+            num_values = math.prod(node.get_output_shape(0))
+            multiply_adds += num_values * depth
+            activations += num_values
+    return InferenceCost(parameters, multiply_adds, activations)
 
-    once()
-    return statistics.median(once() for _ in range(repeats))
+
+def _num_parameters(constant: Any) -> int:
+    kind = constant.get_element_type()
+    if not (kind.is_real() or kind.bitwidth == 8):
+        return 0
+    shape = constant.get_output_shape(0)
+    readers = {
+        reader.get_node().get_type_name() for reader in constant.output(0).get_target_inputs()
+    }
+    return math.prod(shape) if len(shape) and not readers <= NO_PARAMETERS else 0
 
 
-@torch.inference_mode()
-def peak_memory_bytes(student: Student, lr: Tensor) -> int:
-    """Most memory that one forward pass holds beyond what was there before.
-
-    On a GPU what torch allocates. On a CPU the largest resident size of the process, which never
-    falls, less the present one: so ask in a
-    process that has done nothing larger.
-    """
-    if lr.is_cuda:
-        torch.cuda.reset_peak_memory_stats(lr.device)
-        before = torch.cuda.memory_allocated(lr.device)
-        student(lr)
-        torch.cuda.synchronize(lr.device)
-        return torch.cuda.max_memory_allocated(lr.device) - before
-    before = resident_bytes()
-    student(lr)
-    return max(0, largest_resident_bytes() - before)
+def _multiply_adds_a_value(node: Any) -> int:
+    """Multiply-adds for each value that the operation puts out; 0 for operations that do not
+    count."""
+    kind = node.get_type_name()
+    if kind == "Convolution":
+        return math.prod(list(node.get_input_shape(1))[1:])
+    if kind == "GroupConvolution":
+        return math.prod(list(node.get_input_shape(1))[2:])
+    if kind == "MatMul":
+        return list(node.get_input_shape(0))[-2 if node.get_attributes()["transpose_a"] else -1]
+    return 0

@@ -1,116 +1,143 @@
-"""What a model costs: counted in an exported model's own graph, and measured by running it as `ibsd
-upscale` would.
+"""The cost of a network, measured: seconds and memory of a model as `ibsd upscale` runs it, and of
+a student in this process.
 
-The counts follow `efficiency/count.py`, which counts a student of torch; neither uses the other's
-code.
+Imports torch only if the network needs it, so that the memory is the model's.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ibsd.types import Scale
+import numpy as np
 
-TILE_PX = 256
-NO_PARAMETERS = {"PRelu", "FakeQuantize"}
-"""Whose constants (a slope, the ends of a range) no student learns."""
+from ibsd.inference.network import DEFAULT_TILE_PX
+from ibsd.inference.open import open_network
+from ibsd.system import largest_resident_bytes, resident_bytes
+from ibsd.types import InputError, Scale
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-@dataclass(frozen=True)
-class Counts:
-    """Of an exported model, for one picture."""
-
-    parameters: int
-    """Numbers in the file that are neither slopes nor sizes. Converters fold some, and store
-    omnisr's positions as the matrices made of them; in int8 the scales of the weights count too."""
-    multiply_adds: int
-    """Of convolutions and matrix products."""
-    activations: int
-    """Values that these put out."""
+    from ibsd.students import Student
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one run in a fresh process came to."""
+    """One run of a model in a fresh process."""
 
     network: str
     scale: Scale
     lr: tuple[int, int]
-    """Height and width that ran: the asked ones, made larger where the model does not take them."""
+    """Height and width of the input: as asked for, or larger if the model takes no smaller
+    size."""
     backend: str
     precision: str
     latency_ms: float
     """Median over the runs after the first."""
     memory_bytes: int
-    """By how much the process grew at its largest, from before the model was opened to after the
-    last run."""
+    """The growth of the process at its largest, from before the model was opened to after the last
+    run."""
     file_bytes: int
     """Of the model's files."""
 
 
-def counted(path: str | Path, height: int = TILE_PX, width: int = TILE_PX) -> Counts:
-    """Counts of a model that `ibsd export` made (.xml or .onnx), read by OpenVINO, for an LR
-    picture of a size that the model takes."""
-    import openvino
-
-    model: Any = openvino.Core().read_model(path)
-    model.reshape([1, 3, height, width])
-    multiply_adds = activations = parameters = 0
-    for node in model.get_ordered_ops():
-        kind, shapes = (
-            node.get_type_name(),
-            [
-                list(each.get_shape())
-                for each in node.inputs()
-                if each.get_partial_shape().is_static
-            ],
-        )
-        if kind == "Constant" and (
-            node.get_element_type().is_real() or node.get_element_type().bitwidth == 8
-        ):
-            shape, readers = (
-                node.get_output_shape(0),
-                {each.get_node().get_type_name() for each in node.output(0).get_target_inputs()},
-            )
-            parameters += math.prod(shape) if len(shape) and not readers <= NO_PARAMETERS else 0
-        if kind in ("Convolution", "GroupConvolution"):
-            depth = math.prod(shapes[1][1 if kind == "Convolution" else 2 :])
-        elif kind == "MatMul":
-            depth = shapes[0][-2 if node.get_attributes()["transpose_a"] else -1]
-        else:
-            continue
-        values = math.prod(node.get_output_shape(0))
-        multiply_adds, activations = multiply_adds + values * depth, activations + values
-    return Counts(parameters, multiply_adds, activations)
-
-
 def measured(
     path: str | Path,
-    height: int = TILE_PX,
-    width: int = TILE_PX,
+    height: int = DEFAULT_TILE_PX,
+    width: int = DEFAULT_TILE_PX,
     runs: int = 5,
     backend: str = "auto",
     precision: str = "auto",
 ) -> Measurement:
-    """Runs a weight file or exported model in a process of its own, as `ibsd upscale` would. Linux
-    and macOS.
+    """Runs a weight file or exported model in a process of its own. Linux and macOS. Errors:
+    InputError as `open_network`."""
+    arguments = [path, height, width, runs, backend, precision]
+    command = [sys.executable, "-m", "ibsd.efficiency.measure", *map(str, arguments)]
+    child = subprocess.run(command, capture_output=True, text=True)
+    if child.returncode:
+        open_network(path, backend=backend, precision=precision)  # raises the user's mistakes
+        raise RuntimeError(child.stderr)
+    record = json.loads(child.stdout.splitlines()[-1])
+    return Measurement(**record | {"lr": tuple(record["lr"])})
 
-    Errors: InputError as `open_network`.
+
+def measure_here(
+    path: str, height: int, width: int, runs: int, backend: str, precision: str
+) -> Measurement:
+    """Runs the model in this process, which must not have held more memory before."""
+    lr = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+    before = largest_resident_bytes()
+    network = open_network(path, backend=backend, precision=precision, device="cpu")
+    seconds: list[float] = []
+    for _ in range(1 + runs):
+        start = time.perf_counter()
+        network(lr)
+        seconds.append(time.perf_counter() - start)
+    memory_bytes = largest_resident_bytes() - before
+    files = [Path(path)]
+    if files[0].suffix == ".xml":
+        files.append(files[0].with_suffix(".bin"))
+    return Measurement(
+        network=network.descriptor.name,
+        scale=network.scale,
+        lr=network.descriptor.padded_size(height, width),
+        backend=network.backend,
+        precision=network.precision,
+        latency_ms=1000 * statistics.median(seconds[1:]),
+        memory_bytes=memory_bytes,
+        file_bytes=sum(file.stat().st_size for file in files),
+    )
+
+
+def median_seconds(student: Student, lr: Tensor, repeats: int) -> float:
+    """Median wall-clock seconds of `repeats` forward passes, after one that does not count. On a
+    GPU the clock stops when the GPU has finished."""
+    import torch
+
+    if repeats < 1:
+        raise InputError(f"--repeats is {repeats}; it must be at least 1")
+
+    def once() -> float:
+        start = time.perf_counter()
+        student(lr)
+        if lr.is_cuda:
+            torch.cuda.synchronize(lr.device)
+        return time.perf_counter() - start
+
+    with torch.inference_mode():
+        once()
+        return statistics.median(once() for _ in range(repeats))
+
+
+def peak_memory_bytes(student: Student, lr: Tensor) -> int:
+    """The most memory that one forward pass holds beyond what was held before.
+
+    On a GPU this is what torch allocates. On a CPU it is the largest resident size of the process
+    less the present one. The largest size never falls, so call this in a process that has done
+    nothing larger.
     """
-    from ibsd.inference.open import open_network
+    import torch
 
-    code = f"from ibsd.efficiency.measuring import main; main({str(path)!r}, {height}, {width}, {runs}, {backend!r}, {precision!r})"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    if said.returncode:
-        open_network(
-            path, backend=backend, precision=precision
-        )  # says what is wrong, if it is the user's
-        raise RuntimeError(said.stderr)
-    found = json.loads(said.stdout.splitlines()[-1])
-    return Measurement(**found | {"lr": tuple(found["lr"])})
+    with torch.inference_mode():
+        if lr.is_cuda:
+            torch.cuda.reset_peak_memory_stats(lr.device)
+            before = torch.cuda.memory_allocated(lr.device)
+            student(lr)
+            torch.cuda.synchronize(lr.device)
+            return torch.cuda.max_memory_allocated(lr.device) - before
+        before = resident_bytes()
+        student(lr)
+        return max(0, largest_resident_bytes() - before)
+
+
+if __name__ == "__main__":
+    file, height, width, runs, backend, precision = sys.argv[1:]
+    measurement = measure_here(file, int(height), int(width), int(runs), backend, precision)
+    print(json.dumps(asdict(measurement)))

@@ -1,10 +1,10 @@
-"""The parity certificate: an exported model run beside torch at several sizes, and what came of
-it."""
+"""The parity certificate: how far an exported model's results are from torch's, at several
+sizes."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from ibsd.data.samples import SPLITS, sample
-from ibsd.inference.exported import NetworkFacts
-from ibsd.inference.torch_backend import psnr
+from ibsd.inference.network import NetworkDescriptor, Runner
+from ibsd.inference.torch_backend import psnr_db
 from ibsd.students import Student
 
 LIMITS_DB = {"fp32": 90.0, "bf16": 50.0, "int8": 40.0}
-"""PSNR to torch in fp32, at peak 1, that every size must reach. Rounding of fp32 alone leaves about
-140 dB."""
+"""The PSNR to torch in fp32, at peak 1, that every size must reach. The rounding of fp32 alone
+gives about 140 dB."""
 
 PACKAGES = (
     "ibsd",
@@ -35,21 +35,22 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One size at which both ran."""
+class ParityCheck:
+    """The difference between an exported model and torch at one LR size."""
 
     height: int
     width: int
     largest_difference: float
     psnr_db: float
-    """inf where equal, written as null."""
+    """inf if equal, -inf if the result has another shape or is not a number. The certificate stores
+    both as null."""
 
 
-def sizes_for(facts: NetworkFacts) -> list[tuple[int, int]]:
-    """Sizes in LR pixels to run at: the smallest that the network takes as it is, odd ones, wide
-    and high ones."""
-    smallest = facts.minimum_size_px
-    wanted = [
+def parity_sizes(descriptor: NetworkDescriptor) -> list[tuple[int, int]]:
+    """LR sizes to check, as (height, width): the smallest that the network takes as it is, odd
+    ones, wide and high ones."""
+    smallest = descriptor.minimum_size_px
+    sizes = [
         (smallest, smallest),
         (smallest + 1, smallest + 6),
         (31, 17),
@@ -57,71 +58,70 @@ def sizes_for(facts: NetworkFacts) -> list[tuple[int, int]]:
         (48, 64),
         (128, 96),
     ]
-    return [(max(height, smallest), max(width, smallest)) for height, width in wanted]
+    return [(max(height, smallest), max(width, smallest)) for height, width in sizes]
 
 
-def picture(height: int, width: int) -> np.ndarray:
-    """A piece of a sample photograph that no calibration uses, float32 [1, 3, height, width] in [0,
-    1]."""
+def sample_crop(height: int, width: int) -> np.ndarray:
+    """The middle of a sample photograph that no calibration uses, float32 [1, 3, height, width] in
+    [0, 1]."""
     photograph = sample(SPLITS["test"][(height + width) % len(SPLITS["test"])])
     top, left = (photograph.shape[0] - height) // 2, (photograph.shape[1] - width) // 2
-    part = photograph[top : top + height, left : left + width]
-    assert part.shape[:2] == (height, width)
-    return (part.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)
+    crop = photograph[top : top + height, left : left + width]
+    assert crop.shape[:2] == (height, width)
+    return (crop.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)
 
 
-def compared(
-    student: Student, network: Callable[[np.ndarray], np.ndarray], facts: NetworkFacts
-) -> list[Comparison]:
-    """Both at every size; a result of another shape, or not a number, counts as -inf dB.
+def check_parity(student: Student, run: Runner, descriptor: NetworkDescriptor) -> list[ParityCheck]:
+    """Compares `run`, an exported model, with the student at every size of `parity_sizes`.
 
-    torch gets sizes between the network's multiples continued as an export does, which changes only
-    what esrt gives: it pads nothing itself.
+    The student gets the same padding as the exported model. That changes a result of esrt only,
+    which does not pad to its multiple itself.
     """
-    found = []
-    for height, width in sizes_for(facts):
-        lr = picture(height, width)
+    checks: list[ParityCheck] = []
+    for height, width in parity_sizes(descriptor):
+        lr = sample_crop(height, width)
         with torch.inference_mode():
-            expected = student(torch.from_numpy(facts.padded(lr))).numpy()[
-                ..., : height * facts.scale, : width * facts.scale
+            expected = student(torch.from_numpy(descriptor.pad(lr))).numpy()[
+                ..., : height * descriptor.scale, : width * descriptor.scale
             ]
-        sr = network(lr)
-        if sr.shape != expected.shape or not np.isfinite(sr).all():
-            found.append(Comparison(height, width, float("inf"), float("-inf")))
-            continue
-        found.append(
-            Comparison(height, width, float(np.abs(sr - expected).max()), float(psnr(sr, expected)))
-        )
-    return found
+        sr = run(lr)
+        if sr.shape == expected.shape and np.isfinite(sr).all():
+            difference, psnr = float(np.abs(sr - expected).max()), float(psnr_db(sr, expected))
+        else:
+            difference, psnr = float("inf"), float("-inf")
+        checks.append(ParityCheck(height, width, difference, psnr))
+    return checks
 
 
-def verdict(comparisons: list[Comparison], precision: str) -> dict[str, Any]:
-    """The comparisons as JSON takes them, and whether all of them reach the limit."""
-
-    def number(value: float) -> float | None:
-        return value if np.isfinite(value) else None
-
+def parity_verdict(checks: Sequence[ParityCheck], precision: str) -> dict[str, Any]:
+    """The checks of one precision as the certificate stores them, and whether all reach the
+    limit."""
     limit = LIMITS_DB[precision]
     return {
-        "passed": all(each.psnr_db >= limit for each in comparisons),
+        "passed": all(check.psnr_db >= limit for check in checks),
         "limit_db": limit,
         "sizes": [
             {
-                "lr": [each.height, each.width],
-                "largest_difference": number(each.largest_difference),
-                "psnr_db": number(round(each.psnr_db, 2)),
+                "lr": [check.height, check.width],
+                "largest_difference": _finite(check.largest_difference),
+                "psnr_db": _finite(round(check.psnr_db, 2)),
             }
-            for each in comparisons
+            for check in checks
         ],
     }
 
 
-def versions() -> dict[str, str]:
-    """Of the packages that take part, as far as they are installed."""
-    found = {}
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if np.isfinite(value) else None
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of those of `PACKAGES` that are installed."""
+    versions: dict[str, str] = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,5 +1,4 @@
-"""A student as a plain graph from picture to picture: no chain, no padding by size, its sizes
-free."""
+"""A student as a plain graph from LR to SR: no nodes, no padding, height and width free."""
 
 from __future__ import annotations
 
@@ -14,16 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.inference.exported import NetworkFacts
+from ibsd.inference.network import NetworkDescriptor
 from ibsd.students import Student
 from ibsd.students.imdn import SLOPE, ContrastAwareAttention, DistillationBlock
 
 LARGEST_PX = 4096
 
 
-class Picture(nn.Module):
-    """`student.run` alone, which takes sizes from `exported_facts` on; `Student.forward` would also
-    pad smaller ones."""
+class InferenceGraph(nn.Module):
+    """`student.run` alone, [1, 3, H, W] -> [1, 3, sH, sW], for the sizes that
+    `exported_descriptor` allows. `Student.forward` would also pad smaller ones."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
@@ -34,11 +33,11 @@ class Picture(nn.Module):
 
 
 class PlainContrast(nn.Module):
-    """Contrast-aware attention from means, products and a root alone, for converters that know no
-    variance and no condition.
+    """Contrast-aware attention from means, products and a square root alone. Some converters know
+    no variance and no condition.
 
-    Equal to the student's up to rounding. (Its gradient is not: the root's is infinite at a flat
-    image.)
+    Equal to the student's attention up to rounding. Its gradient is infinite at a flat image, so it
+    is for inference only.
     """
 
     def __init__(self, attention: ContrastAwareAttention) -> None:
@@ -52,22 +51,23 @@ class PlainContrast(nn.Module):
 
 
 class SeparateParts(nn.Module):
-    """IMDN's block in which what is kept and what is refined come out of convolutions of their own:
-    equal up to rounding.
+    """IMDN's block without splits: the kept and the refined channels have convolutions of their
+    own. Equal up to rounding.
 
-    Runtimes that keep channels innermost copy both parts of a split, on OpenVINO for an eighth of
-    the network's time; to read an input twice costs less (`docs/performance.md`).
+    Runtimes that keep channels innermost copy both parts of a split. On OpenVINO that takes an
+    eighth of the network's time; reading the input twice costs less (docs/performance.md).
     """
 
     def __init__(self, block: DistillationBlock) -> None:
         super().__init__()
-        whole, kept = (block.c1, block.c2, block.c3), block.kept
-        self.kept = nn.ModuleList(_outputs(conv, slice(0, kept)) for conv in whole)
-        self.refined = nn.ModuleList(_outputs(conv, slice(kept, None)) for conv in whole)
+        convolutions, num_kept = (block.c1, block.c2, block.c3), block.kept
+        self.kept = nn.ModuleList(_outputs(conv, slice(0, num_kept)) for conv in convolutions)
+        self.refined = nn.ModuleList(_outputs(conv, slice(num_kept, None)) for conv in convolutions)
         self.c4, self.cca, self.c5 = block.c4, block.cca, block.c5
 
     def forward(self, x: Tensor) -> Tensor:
-        parts, rest = [], x
+        parts: list[Tensor] = []
+        rest = x
         for kept, refined in zip(self.kept, self.refined, strict=True):
             parts.append(F.leaky_relu(kept(rest), SLOPE))
             rest = F.leaky_relu(refined(rest), SLOPE)
@@ -77,37 +77,38 @@ class SeparateParts(nn.Module):
 def _outputs(conv: nn.Conv2d, channels: slice) -> nn.Conv2d:
     """The same convolution for some of its output channels."""
     assert conv.bias is not None
+    assert not isinstance(conv.padding, str)
     weight, bias = conv.weight[channels], conv.bias[channels]
-    # pyright: ignore[reportArgumentType]
-    part = nn.Conv2d(conv.in_channels, len(weight), conv.kernel_size, padding=conv.padding)
+    height, width = conv.kernel_size
+    top, left = conv.padding
+    part = nn.Conv2d(conv.in_channels, len(weight), (height, width), padding=(top, left))
     part.load_state_dict({"weight": weight, "bias": bias})
     return part.requires_grad_(False)
 
 
-def exported_facts(student: Student) -> NetworkFacts:
-    """The facts of what `picture_of` gives. Tiles are whole multiples of what the network asks
-    for."""
+def exported_descriptor(student: Student) -> NetworkDescriptor:
+    """The descriptor of `inference_graph(student)`. Unlike the student it takes only multiples, and
+    no sizes below torch.export's minimum."""
     spec, card = student.spec, student.card
-    smallest = max(spec.minimum_size_px, card.exported_minimum_px)
-    return NetworkFacts(
+    return NetworkDescriptor(
         spec.name,
         spec.scale,
         spec.receptive_field_px,
         spec.pools_globally,
-        smallest,
-        card.tile_multiple_px,
+        minimum_size_px=max(spec.minimum_size_px, card.exported_minimum_px),
+        multiple_px=card.tile_multiple_px,
         pads_zeros=card.pads_zeros,
     )
 
 
-def picture_of(student: Student, plain_contrast: bool = False) -> Picture:
-    """A copy of the student in eval mode as a graph, with `SeparateParts`. `plain_contrast` puts
-    `PlainContrast` into it."""
-    copied = copy.deepcopy(student).cpu().eval().requires_grad_(False)
-    _replace(copied, DistillationBlock, SeparateParts)
+def inference_graph(student: Student, plain_contrast: bool = False) -> InferenceGraph:
+    """A copy of the student in eval mode, with `SeparateParts`, and with `PlainContrast` if
+    `plain_contrast`."""
+    network = copy.deepcopy(student).cpu().eval().requires_grad_(False)
+    _replace(network, DistillationBlock, SeparateParts)
     if plain_contrast:
-        _replace(copied, ContrastAwareAttention, PlainContrast)
-    return Picture(copied)
+        _replace(network, ContrastAwareAttention, PlainContrast)
+    return InferenceGraph(network)
 
 
 def _replace(network: nn.Module, kind: type[nn.Module], by: Callable[[Any], nn.Module]) -> None:
@@ -117,36 +118,31 @@ def _replace(network: nn.Module, kind: type[nn.Module], by: Callable[[Any], nn.M
                 setattr(parent, name, by(child))
 
 
-def example(facts: NetworkFacts, rows: int = 4, columns: int = 5) -> Tensor:
-    """A random picture of a size that the network takes, not square; `rows` and `columns` count
-    steps of at least 8 pixels."""
-    step = max(8, facts.multiple_px)
-    height, width = (
-        -(-max(facts.minimum_size_px, count * step) // facts.multiple_px) * facts.multiple_px
-        for count in (rows, columns)
-    )
+def example_input(descriptor: NetworkDescriptor, rows: int = 4, columns: int = 5) -> Tensor:
+    """A random input [1, 3, h, w] of a size that the network takes, not square. `rows` and
+    `columns` count steps of at least 8 pixels."""
+    step = max(8, descriptor.multiple_px)
+    height, width = descriptor.padded_size(rows * step, columns * step)
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def free_sizes(facts: NetworkFacts) -> dict[int, Any]:
-    """`dynamic_shapes` of torch.export for one picture: height and width as multiples of what the
-    network asks for."""
-    found = {}
+def dynamic_sizes(descriptor: NetworkDescriptor) -> dict[int, Any]:
+    """`dynamic_shapes` of torch.export for one input: height and width are multiples of
+    `descriptor.multiple_px`."""
+    multiple_px = descriptor.multiple_px
+    # torch.export treats a size of one differently from all others.
+    smallest = max(2, -(-descriptor.minimum_size_px // multiple_px))
+    sizes: dict[int, Any] = {}
     for axis, name in ((2, "height"), (3, "width")):
-        smallest = max(
-            2, -(-facts.minimum_size_px // facts.multiple_px)
-        )  # torch.export tells sizes of one from all others
-        counted = torch.export.Dim(name, min=smallest, max=LARGEST_PX // facts.multiple_px)
-        found[axis] = counted if facts.multiple_px == 1 else facts.multiple_px * counted
-    return found
+        dim = torch.export.Dim(name, min=smallest, max=LARGEST_PX // multiple_px)
+        sizes[axis] = dim if multiple_px == 1 else multiple_px * dim
+    return sizes
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Without what the converters have to say of themselves."""
-    registry = logging.getLogger(
-        "torch.onnx._internal.exporter._registration"
-    )  # warns of torchvision's operators when that is not there
+def quiet_converters() -> Iterator[None]:
+    """Without the converters' warnings, among them one that torchvision is missing."""
+    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registry.level
     registry.setLevel(logging.ERROR)
     try:

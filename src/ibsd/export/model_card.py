@@ -1,5 +1,4 @@
-"""What goes with weights that are given away: a model card for people and an entry for
-OpenModelDB."""
+"""The papers of published weights: a model card for people and an entry for OpenModelDB."""
 
 from __future__ import annotations
 
@@ -22,11 +21,14 @@ TITLES = {
     "web": "`web`",
     "old-photo": "`old-photo`",
 }
+"""Names of the test sets in the card."""
+METRICS = {"psnr_y": 2, "ssim_y": 4, "lpips": 4}
+"""The card's metrics and their decimals."""
 
 
-def facts_of_file(path: Path) -> dict[str, Any]:
-    """What `ibsd train` wrote into the file: {"student": ..., "run": {"config", "data",
-    "versions"}, "step", ...}. InputError if nothing."""
+def training_metadata(path: Path) -> dict[str, Any]:
+    """The metadata that `ibsd train` wrote into a weight file: {"student": ..., "run": {"config",
+    "data", "versions"}, "step", ...}. InputError if there are none."""
     with safe_open(path, framework="pt") as file:
         metadata = dict(file.metadata() or {})
     if "run" not in metadata:
@@ -50,20 +52,20 @@ def model_card(
 
     Args:
         path: the weight file, whose name is the model's.
-        scores: {test set: {method: {metric: value}}}, as benchmarks/peers.py writes them; the model
-            stands there under its name.
-        story: how it was trained, beyond what the file says of itself.
-        photographs: where the training pictures come from, and their licences.
+        scores: {test set: {method: {metric: value}}}, as benchmarks/peers.py writes them. The model
+            is the method of its own name.
+        story: how it was trained, beyond the file's metadata.
+        photographs: where the training images come from, and their licences.
         limits: what it is bad at.
     """
-    facts, student = facts_of_file(path), load_student(path)
-    size = sum(parameter.numel() for parameter in student.parameters())
+    metadata, student = training_metadata(path), load_student(path)
+    num_parameters = sum(parameter.numel() for parameter in student.parameters())
     name = path.stem
     lines = [
         f"# {name}",
         "",
-        f"{student.spec.name} at x{student.spec.scale}, {size:,} parameters, {path.stat().st_size / 1024:,.0f} KiB. "
-        f"Licence of the weights: {LICENCE}.",
+        f"{student.spec.name} at x{student.spec.scale}, {num_parameters:,} parameters, "
+        f"{path.stat().st_size / 1024:,.0f} KiB. Licence of the weights: {LICENCE}.",
         "",
         f"    ibsd upscale photo.jpg -o large.png --weights {name}",
         "",
@@ -75,37 +77,18 @@ def model_card(
         "",
         story,
         "",
+        *_run_lines("", metadata),
     ]
-    for which, run in (
-        ("", facts),
-        *(
-            (f", stage {number} before", run)
-            for number, run in enumerate(facts.get("earlier", []), start=1)
-        ),
-    ):
-        config, versions, data = (run["run"][key] for key in ("config", "versions", "data"))
-        lines += [
-            f"The run that made the file{which}: {int(run['step']):,} steps, commit `{versions.get('commit', 'unknown')}`,"
-            f" torch {versions['torch']}; photographs of fingerprint `{data.get('photographs', data['train'])[:16]}`.",
-            "",
-            "```json",
-            json.dumps(
-                {
-                    section: config[section]
-                    for section in ("student", "data", "objective", "training")
-                },
-                indent=1,
-            ),
-            "```",
-            "",
-        ]
+    for number, earlier in enumerate(metadata.get("earlier", []), start=1):
+        lines += _run_lines(f", stage {number} before", earlier)
     lines += [
         "## Scores",
         "",
         "PSNR-Y and SSIM as basicsr computes them, LPIPS with AlexNet; differences to bicubic.",
         "",
+        "| pictures | PSNR-Y | SSIM | LPIPS |",
+        "|---|---|---|---|",
     ]
-    lines += ["| pictures | PSNR-Y | SSIM | LPIPS |", "|---|---|---|---|"]
     for test, methods in scores.items():
         if name in methods and test in TITLES:
             own, base = methods[name], methods["bicubic"]
@@ -117,16 +100,30 @@ def model_card(
     return "\n".join([*lines, "", "## Limits", "", limits, ""])
 
 
-METRICS = {"psnr_y": 2, "ssim_y": 4, "lpips": 4}
+def _run_lines(stage: str, metadata: Mapping[str, Any]) -> list[str]:
+    """One training run: its steps, commit, versions and data, and its config."""
+    config, versions, data = (metadata["run"][key] for key in ("config", "versions", "data"))
+    sections = {key: config[key] for key in ("student", "data", "objective", "training")}
+    return [
+        f"The run that made the file{stage}: {int(metadata['step']):,} steps, "
+        f"commit `{versions.get('commit', 'unknown')}`, torch {versions['torch']}; "
+        f"photographs of fingerprint `{data.get('photographs', data['train'])[:16]}`.",
+        "",
+        "```json",
+        json.dumps(sections, indent=1),
+        "```",
+        "",
+    ]
 
 
 def openmodeldb_entry(
     path: Path, description: str, date: str, author: str = "ibsd"
 ) -> dict[str, Any]:
-    """The model as an entry of OpenModelDB (openmodeldb.info, its models/*.json), without
-    addresses: where it is put is not known here."""
-    facts, student = facts_of_file(path), load_student(path)
-    config, content = facts["run"]["config"], path.read_bytes()
+    """The model as an entry of OpenModelDB (openmodeldb.info, its models/*.json). Its `urls` are
+    empty, because this function does not know where the file will be published."""
+    metadata, student = training_metadata(path), load_student(path)
+    config, content = metadata["run"]["config"], path.read_bytes()
+    runs = [metadata, *metadata.get("earlier", [])]
     return {
         "name": path.stem,
         "author": author,
@@ -148,8 +145,7 @@ def openmodeldb_entry(
                 "urls": [],
             }
         ],
-        "trainingIterations": int(facts["step"])
-        + sum(int(run["step"]) for run in facts.get("earlier", [])),
+        "trainingIterations": sum(int(run["step"]) for run in runs),
         "trainingBatchSize": config["data"]["batch_size"],
         "trainingHRSize": config["data"]["patch_px"] * student.spec.scale,
         "dataset": "sharp photographs under free licences, degraded while training",

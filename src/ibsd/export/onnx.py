@@ -6,31 +6,33 @@ from pathlib import Path
 
 import torch
 
-from ibsd.export.graph import Picture, example, free_sizes, quietly
-from ibsd.inference.exported import METADATA_KEY, NetworkFacts
+from ibsd.export.graph import InferenceGraph, dynamic_sizes, example_input, quiet_converters
+from ibsd.inference.exported import METADATA_KEY
+from ibsd.inference.network import NetworkDescriptor
 
 OPSET = 18
 
 
-def write_onnx(picture: Picture, facts: NetworkFacts, metadata: str, path: Path) -> None:
+def write_onnx(
+    graph: InferenceGraph, descriptor: NetworkDescriptor, metadata: str, path: Path
+) -> None:
     """One file, float32 "data" [1, 3, height, width] -> "output", height and width free."""
-    with quietly():
+    with quiet_converters():
         program = torch.onnx.export(
-            picture,
-            (example(facts),),
+            graph,
+            (example_input(descriptor),),
             dynamo=True,
             input_names=["data"],
             output_names=["output"],
-            dynamic_shapes={"data": free_sizes(facts)},
+            dynamic_shapes={"data": dynamic_sizes(descriptor)},
             opset_version=OPSET,
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
     entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, metadata
-    model.producer_name, model.doc_string = (
-        "ibsd",
-        f"{facts.name} x{facts.scale}, super-resolution of RGB in [0, 1]",
-    )
+    entry.key = METADATA_KEY
+    entry.value = metadata
+    model.producer_name = "ibsd"
+    model.doc_string = f"{descriptor.name} x{descriptor.scale}, super-resolution of RGB in [0, 1]"
     path.write_bytes(model.SerializeToString())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from contextlib import redirect_stdout
 from io import StringIO
@@ -11,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ibsd.data.samples import SPLITS, sample
-from ibsd.inference.exported import NetworkFacts
+from ibsd.inference.exported import METADATA_KEY
+from ibsd.inference.network import NetworkDescriptor
 
 CALIBRATION_PX = 128
-CALIBRATION_PIECES = 4
-"""Of each photograph."""
+CROPS_PER_PHOTOGRAPH = 4
 
 ARITHMETIC = {
     "Add",
@@ -29,83 +30,91 @@ ARITHMETIC = {
     "Subtract",
     "Where",
 }
-"""What attention is made of, in OpenVINO's and ONNX's words."""
+"""The operations of attention, in OpenVINO's and ONNX's names."""
 
 
-def calibration_pictures(facts: NetworkFacts) -> list[np.ndarray]:
-    """Pieces of the photographs that the certificate does not use, float32 [1, 3, 128, 128] in [0,
-    1] (larger where the network asks)."""
-    side = facts.padded(np.zeros((1, 3, CALIBRATION_PX, CALIBRATION_PX), np.float32)).shape[-1]
-    generator, found = np.random.default_rng(0), []
+def calibration_crops(descriptor: NetworkDescriptor) -> list[np.ndarray]:
+    """Crops of the photographs that the certificate does not use, float32 [1, 3, 128, 128] in [0,
+    1]; larger if the network needs it."""
+    side = descriptor.padded_size(CALIBRATION_PX, CALIBRATION_PX)[1]
+    generator = np.random.default_rng(0)
+    crops: list[np.ndarray] = []
     for name in SPLITS["train"]:
         photograph = sample(name)
-        for _ in range(CALIBRATION_PIECES):
+        for _ in range(CROPS_PER_PHOTOGRAPH):
             top, left = (
                 int(generator.integers(0, length - side + 1)) for length in photograph.shape[:2]
             )
-            part = photograph[top : top + side, left : left + side].transpose(2, 0, 1)[None]
-            found.append((part / np.float32(255)).astype(np.float32))
-    return found
+            crop = photograph[top : top + side, left : left + side].transpose(2, 0, 1)[None]
+            crops.append((crop / np.float32(255)).astype(np.float32))
+    return crops
 
 
-def quantised(model: Any, facts: NetworkFacts) -> Any:
-    """An OpenVINO or ONNX model in int8: symmetric weights per channel, activations per layer and
-    from their least to their largest.
+def quantised(model: Any, descriptor: NetworkDescriptor) -> Any:
+    """An OpenVINO or ONNX model in int8. Weights are symmetric, with a range for each channel;
+    activations reach from their least to their largest value, with a range for each layer.
 
-    What comes out of a leaky ReLU hardly goes below zero: activations symmetric about it lost 0.09
-    dB instead of 0.006 (shipped IMDN x4).
-    Convolutions wider than a pixel are quantised but for the first and the last, where a level of
-    rounding is a level of the picture. The rest, attention above all, stays as it is: its means and
-    contrasts in int8 cost 0.23 dB, for a tenth of the time (`docs/performance.md`).
+    The output of a leaky ReLU hardly goes below zero: symmetric activations lost 0.09 dB instead of
+    0.006 (shipped IMDN x4). Convolutions wider than a pixel are quantised, except the first and the
+    last, where a rounding shows in the picture itself. Everything else, above all attention, keeps
+    its precision: its means and contrasts in int8 cost 0.23 dB, for a tenth of the time
+    (docs/performance.md).
     """
-    import nncf  # pyright: ignore[reportMissingImports]
-
+    nncf: Any = importlib.import_module("nncf")
     nncf.set_log_level(logging.ERROR)
-    dataset = nncf.Dataset(calibration_pictures(facts), lambda lr: {"data": lr})
-    with redirect_stdout(StringIO()):  # its progress bars
+
+    def as_input(lr: np.ndarray) -> dict[str, np.ndarray]:
+        return {"data": lr}
+
+    with redirect_stdout(StringIO()):  # nncf's progress bars
         return nncf.quantize(
             model,
-            dataset,
+            nncf.Dataset(calibration_crops(descriptor), as_input),
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(SPLITS["train"]) * CALIBRATION_PIECES,
-            ignored_scope=nncf.IgnoredScope(names=left_as_they_are(model)),
+            subset_size=len(SPLITS["train"]) * CROPS_PER_PHOTOGRAPH,
+            ignored_scope=nncf.IgnoredScope(names=unquantised_nodes(model)),
         )
 
 
-def left_as_they_are(model: Any) -> list[str]:
-    """Names of the nodes of an OpenVINO or ONNX model that are not quantised."""
-    if hasattr(model, "get_ordered_ops"):
-        nodes = [
-            (node.get_friendly_name(), node.get_type_name()) for node in model.get_ordered_ops()
-        ]
-        kernels = {
-            node.get_friendly_name(): list(node.get_input_shape(1))[2:]
-            for node in model.get_ordered_ops()
-            if node.get_type_name() == "Convolution"
-        }
-    else:
-        weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-        nodes = [(node.name, node.op_type) for node in model.graph.node]
-        kernels = {
-            node.name: weights[node.input[1]][2:]
-            for node in model.graph.node
-            if node.op_type == "Conv"
-        }
+def unquantised_nodes(model: Any) -> list[str]:
+    """Names of the nodes of an OpenVINO or ONNX model that keep their precision."""
+    kinds, kernels = _openvino_nodes(model) if _is_openvino(model) else _onnx_nodes(model)
     convolutions = list(kernels)
-    kept = [
-        convolutions[0],
-        convolutions[-1],
-        *(name for name, kernel in kernels.items() if kernel == [1, 1]),
-    ]
-    return list(dict.fromkeys([*kept, *(name for name, kind in nodes if kind in ARITHMETIC)]))
+    pointwise = [name for name, kernel in kernels.items() if kernel == [1, 1]]
+    arithmetic = [name for name, kind in kinds if kind in ARITHMETIC]
+    return list(dict.fromkeys([convolutions[0], convolutions[-1], *pointwise, *arithmetic]))
 
 
-def quantise_onnx(source: Path, metadata: str, facts: NetworkFacts, path: Path) -> None:
-    import onnx
+def _is_openvino(model: Any) -> bool:
+    return hasattr(model, "get_ordered_ops")
 
-    from ibsd.inference.exported import METADATA_KEY
 
-    model = quantised(onnx.load(str(source)), facts)
+def _openvino_nodes(model: Any) -> tuple[list[tuple[str, str]], dict[str, list[int]]]:
+    """(name, kind) of every node, and the kernel's height and width of every convolution."""
+    nodes = [(node.get_friendly_name(), node) for node in model.get_ordered_ops()]
+    kinds = [(name, node.get_type_name()) for name, node in nodes]
+    kernels = {
+        name: list(node.get_input_shape(1))[2:]
+        for name, node in nodes
+        if node.get_type_name() == "Convolution"
+    }
+    return kinds, kernels
+
+
+def _onnx_nodes(model: Any) -> tuple[list[tuple[str, str]], dict[str, list[int]]]:
+    """As `_openvino_nodes`."""
+    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    kinds = [(node.name, node.op_type) for node in model.graph.node]
+    kernels = {
+        node.name: weights[node.input[1]][2:] for node in model.graph.node if node.op_type == "Conv"
+    }
+    return kinds, kernels
+
+
+def quantise_onnx(source: Path, metadata: str, descriptor: NetworkDescriptor, path: Path) -> None:
+    """The ONNX model `source` in int8, with its metadata, as `path`."""
+    onnx: Any = importlib.import_module("onnx")
+    model = quantised(onnx.load(str(source)), descriptor)
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
             entry.value = metadata

@@ -6,7 +6,7 @@
     register()
     model = spandrel.ModelLoader().load_from_file("imdn.safetensors")
 
-spandrel is no dependency of ibsd: it needs torchvision, so it is for whoever has it.
+spandrel is no dependency of ibsd, because it needs torchvision.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from ibsd.types import InputError
 
 
 def register(registry: Any = None) -> list[str]:
-    """Adds every network of ibsd to spandrel's main registry, or to the given one, behind those
-    that are there.
+    """Adds every network of ibsd to the end of spandrel's main registry, or of the given one.
 
-    A file that spandrel itself knows keeps spandrel's own network (it has Omni-SR and SPAN, say).
-    Calling it again changes nothing.
+    spandrel still loads a file with its own network if it has one, such as Omni-SR and SPAN. A
+    second call changes nothing.
 
     Returns:
         The identifiers that were added: "ibsd-imdn", "ibsd-rfdn", ...

@@ -1,5 +1,5 @@
-"""Weight files that stand alone: safetensors with the facts that rebuild the student and say where
-the weights come from."""
+"""Weight files that stand alone: safetensors whose metadata say how to rebuild the student and
+where the weights come from."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from ibsd.system import write_whole
 def save_student(
     student: Student, path: str | Path, metadata: dict[str, str] | None = None, half: bool = False
 ) -> Path:
-    """Writes the student's weights under their published keys, atomically; no auxiliary part of any
-    training is among them.
+    """Writes the student's weights under their published keys. The file holds the student alone,
+    and appears whole or not at all.
 
     Args:
-        half: store in half precision, which readers widen again.
-        metadata: more facts, as text; `student` (name, scale and options as JSON) is always there.
+        student: the network; it is not changed.
+        path: the file to write; its folder is made if missing.
+        metadata: further metadata, as text. `student` (name, scale and options as JSON) is always
+            there.
+        half: store in half precision; `load_student` reads it back into fp32.
 
-    Errors: InputError if the file cannot be written; what was there before stays.
+    Errors: InputError if the file cannot be written; an older file then stays as it was.
     """
     path = Path(path)
     spec = student.spec
-    facts = {
+    metadata = {
         "student": json.dumps({"name": spec.name, "scale": spec.scale, "options": spec.options}),
         **(metadata or {}),
     }
@@ -35,7 +38,7 @@ def save_student(
         key: (tensor.half() if half else tensor).detach().cpu().contiguous()
         for key, tensor in student.state_dict().items()
     }
-    with suppress(OSError):  # write_whole says what is wrong
+    with suppress(OSError):  # write_whole gives the reason
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, save(state, facts))
+    write_whole(path, save(state, metadata))
     return path

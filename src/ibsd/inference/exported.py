@@ -1,77 +1,40 @@
-"""Exported models as files: the facts written into them, their names, and the certificate beside
-them. Imports no runtime."""
+"""Exported models as files: their metadata, their names and their certificates. Imports no
+runtime."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ibsd.inference.network import TILE_PX
-from ibsd.types import InputError, Scale
+from ibsd.inference.network import NetworkDescriptor
+from ibsd.types import InputError
 from ibsd.weights import no_such_file
 
 BACKEND_OF_SUFFIX = {".xml": "openvino", ".onnx": "onnx"}
-SUFFIX_OF_BACKEND = {backend: suffix for suffix, backend in BACKEND_OF_SUFFIX.items()}
 METADATA_KEY = "ibsd"
-"""Under which a model file holds its metadata block, a line of JSON."""
+"""The key under which a model file stores its metadata, one line of JSON."""
 
 
-@dataclass(frozen=True)
-class NetworkFacts:
-    """What there is to know of a network without its weights."""
-
-    name: str
-    scale: Scale
-    receptive_field_px: int
-    """How many LR pixels away a pixel can influence the result through convolutions alone."""
-    pools_globally: bool
-    """Whether statistics of the whole input enter, so that tiles never equal the whole exactly."""
-    minimum_size_px: int
-    """Smallest LR side that it takes as it is."""
-    multiple_px: int = 1
-    """Both sides must be multiples of this."""
-    tile_px: int = TILE_PX
-    """Side of the tiles that it runs on best."""
-    pads_zeros: bool = True
-    """Whether sizes between the multiples are continued by zeros, as the network itself does, or by
-    replication."""
-
-    def padded(self, lr: np.ndarray) -> np.ndarray:
-        """[1, 3, h, w] continued at the bottom right to a size that the network takes: first to the
-        multiple, then replicated to the minimum."""
-        multiples = [-(-length // self.multiple_px) * self.multiple_px for length in lr.shape[-2:]]
-        smallest = [max(length, self.minimum_size_px) for length in multiples]
-        for wanted, mode in (
-            (multiples, "constant" if self.pads_zeros else "edge"),
-            (smallest, "edge"),
-        ):
-            height, width = lr.shape[-2:]
-            if wanted != [height, width]:
-                lr = np.pad(
-                    lr, ((0, 0), (0, 0), (0, wanted[0] - height), (0, wanted[1] - width)), mode=mode
-                )  # pyright: ignore
-        return lr
+def metadata_block(
+    descriptor: NetworkDescriptor, weights_sha256: str, precision: str
+) -> dict[str, Any]:
+    """The metadata of an exported file, which its certificate repeats."""
+    return {"network": asdict(descriptor), "weights_sha256": weights_sha256, "precision": precision}
 
 
-def metadata_block(facts: NetworkFacts, weights_sha256: str, precision: str) -> dict[str, Any]:
-    """What is written into an exported file, and into its certificate."""
-    return {"network": asdict(facts), "weights_sha256": weights_sha256, "precision": precision}
-
-
-def facts_from(text: str | None, path: Path) -> tuple[NetworkFacts, str]:
-    """Facts and precision in a file's metadata. InputError if it has none: not made by `ibsd
-    export`."""
+def read_metadata(text: str | None, path: Path) -> tuple[NetworkDescriptor, str]:
+    """Descriptor and precision in the metadata `text` of the file `path`. InputError if there are
+    none: `ibsd export` did not make the file."""
     try:
         block = json.loads(text or "")
-        return NetworkFacts(**block["network"]), str(block["precision"])
+        return NetworkDescriptor(**block["network"]), str(block["precision"])
     except (ValueError, TypeError, KeyError):
         raise InputError(
-            f"{path} does not say what network it holds: name a model that ibsd export has made, or a weight file"
+            f"{path} does not say what network it holds: "
+            "name a model that ibsd export has made, or a weight file"
         ) from None
 
 
@@ -87,11 +50,13 @@ def sha256_of(path: Path) -> str:
 
 
 def certificate_path(path: Path) -> Path:
+    """The certificate's file beside an exported file."""
     return path.with_name(f"{path.name}.certificate.json")
 
 
 def read_certificate(path: Path) -> dict[str, Any] | None:
-    """The certificate beside an exported file, if there is one and it is of this very file."""
+    """The certificate beside an exported file; None if it is missing or belongs to another
+    file."""
     try:
         certificate = json.loads(certificate_path(path).read_text(encoding="utf-8"))
         return certificate if certificate["files"][path.name] == sha256_of(path) else None
@@ -100,8 +65,7 @@ def read_certificate(path: Path) -> dict[str, Any] | None:
 
 
 def certified_precisions(path: Path) -> set[str]:
-    """Precisions in which the exported file came out as torch does; empty without a certificate of
-    its own."""
+    """The precisions in which the exported file passed its certificate; empty without one."""
     certificate = read_certificate(path) or {}
     return {
         name for name, result in certificate.get("precisions", {}).items() if result.get("passed")
@@ -110,7 +74,7 @@ def certified_precisions(path: Path) -> set[str]:
 
 def exported_name(weights: Path, format: str, int8: bool = False) -> Path:
     """Where `ibsd export` writes by default: NAME.onnx, NAME.xml, NAME-ncnn.param,
-    NAME-plain.safetensors; NAME-int8.xml with int8."""
+    NAME-plain.safetensors; with int8 NAME-int8.onnx and NAME-int8.xml."""
     ending = {
         "onnx": ".onnx",
         "openvino": ".xml",
@@ -120,9 +84,9 @@ def exported_name(weights: Path, format: str, int8: bool = False) -> Path:
     return weights.with_name(weights.stem + ("-int8" if int8 else "") + ending)
 
 
-def sibling(weights: Path, backend: str, precision: str) -> Path | None:
-    """The model exported from just these weights and certified, beside them; the int8 one only if
-    asked for."""
+def certified_model(weights: Path, backend: str, precision: str) -> Path | None:
+    """The model beside a weight file, if it was exported from these very weights and is certified.
+    The int8 model counts only if `precision` is int8."""
     path = exported_name(weights, backend, int8=precision == "int8")
     if not path.is_file() or not weights.is_file():
         return None

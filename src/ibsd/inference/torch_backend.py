@@ -6,71 +6,66 @@ import copy
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from ibsd.inference.exported import NetworkFacts
-from ibsd.inference.open import Opened, Runner
+from ibsd.inference.device import choose_device
+from ibsd.inference.network import Network, NetworkDescriptor, Runner
 from ibsd.students import Student, load_student
 from ibsd.types import InputError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CERTIFIED_DB = 50.0
-"""PSNR to fp32 from which on a reduced precision may be chosen unasked."""
+"""The PSNR to fp32 that a reduced precision needs for "auto" to choose it."""
+CERTIFICATE_PX = 48
 
 
 def open_torch(
     path: Path, compiled: bool = False, precision: str = "auto", device: str = "auto"
-) -> Opened:
-    """The student in a weight file, ready to run. Errors: InputError as `load_student`, or for a
-    precision or device that is not here."""
-    where = chosen_device(device)
-    if (
-        compiled
-        and where.type == "cpu"
-        and not any(
-            map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++", "cl")))
-        )
-    ):
+) -> Network:
+    """The student in a weight file. Errors: InputError as `load_student`, or for a precision or
+    device that this machine does not have."""
+    torch_device = choose_device(device)
+    if compiled and torch_device.type == "cpu" and not _has_compiler():
         raise InputError(
-            "compiled needs a C++ compiler, and none is found: install g++, or choose the torch backend"
+            "compiled needs a C++ compiler, and none is found: "
+            "install g++, or choose the torch backend"
         )
-    if precision == "fp16" and where.type != "cuda":
+    if precision == "fp16" and torch_device.type != "cuda":
         raise InputError("fp16 runs on CUDA only: choose bf16 or fp32 for the CPU")
-    student = load_student(path).to(where)
-    return opened_student(
-        student, certified_precision(student, where) if precision == "auto" else precision, compiled
+    student = load_student(path).to(torch_device)
+    if precision == "auto":
+        precision = certified_precision(student, torch_device)
+    return student_network(student, precision, compiled)
+
+
+def _has_compiler() -> bool:
+    names = (os.environ.get("CXX"), "g++", "clang++", "cl")
+    return any(shutil.which(name) for name in names if name)
+
+
+def student_network(student: Student, precision: str = "fp32", compiled: bool = False) -> Network:
+    """A copy of the student in the precision, on the device of its parameters."""
+
+    def exact() -> Runner:
+        return _runner(student, "fp32")
+
+    return Network(
+        NetworkDescriptor.of(student),
+        _runner(student, precision, compiled),
+        "compiled" if compiled else "torch",
+        precision,
+        None if precision == "fp32" else exact,
     )
 
 
-def opened_student(student: Student, precision: str = "fp32", compiled: bool = False) -> Opened:
-    """A student, which is not changed, on the device of its parameters."""
-    exact = None if precision == "fp32" else lambda: torch_runner(student, "fp32")
-    return Opened(
-        facts_of_student(student), torch_runner(student, precision, compiled), precision, exact
-    )
-
-
-def facts_of_student(student: Student) -> NetworkFacts:
-    """The student pads small inputs itself."""
-    spec = student.spec
-    return NetworkFacts(
-        spec.name, spec.scale, spec.receptive_field_px, spec.pools_globally, spec.minimum_size_px
-    )
-
-
-def torch_runner(student: Student, precision: str, compiled: bool = False) -> Runner:
-    """A copy of the student in the precision, with memory in the order in which its convolutions
-    are quickest."""
+def _runner(student: Student, precision: str, compiled: bool = False) -> Runner:
+    """Channels lie innermost in memory, which is the quickest order for convolutions."""
     dtype, device = DTYPES[precision], next(student.parameters()).device
-    network: nn.Module = (
-        copy.deepcopy(student)
-        .eval()
-        .requires_grad_(False)
-        .to(dtype=dtype, memory_format=torch.channels_last)
-    )  # pyright: ignore[reportCallIssue]
+    network: Any = copy.deepcopy(student).eval().requires_grad_(False)
+    network = network.to(dtype=dtype, memory_format=torch.channels_last)
     call = torch.compile(network) if compiled else network
 
     def run(lr: np.ndarray) -> np.ndarray:
@@ -86,37 +81,21 @@ def torch_runner(student: Student, precision: str, compiled: bool = False) -> Ru
 def certified_precision(student: Student, device: torch.device) -> str:
     """The fastest precision of the hardware whose result on a small picture is within
     `CERTIFIED_DB` of fp32's; else fp32."""
+    height = max(CERTIFICATE_PX, student.spec.minimum_size_px)
+    lr = certificate_picture(height, height + 8)
     for precision in fast_precisions(device):
-        height = max(48, student.spec.minimum_size_px)
-        lr = certificate_picture(height, height + 8)
-        expected, found = (torch_runner(student, name)(lr) for name in ("fp32", precision))
-        if psnr(found, expected) >= CERTIFIED_DB:
+        expected, sr = (_runner(student, name)(lr) for name in ("fp32", precision))
+        if psnr_db(sr, expected) >= CERTIFIED_DB:
             return precision
     return "fp32"
 
 
 def fast_precisions(device: torch.device) -> tuple[str, ...]:
+    """The reduced precisions that the hardware computes in itself, fastest first."""
     if device.type == "cuda":
         return ("fp16", "bf16")
-    return (
-        ("bf16",)
-        if torch.cpu.get_capabilities().get("avx512_bf16")
-        or torch.cpu.get_capabilities().get("amx_bf16")
-        else ()
-    )
-
-
-def chosen_device(name: str, key: str = "--device") -> torch.device:
-    """`auto` is CUDA where there is one. `key` is what errors call the setting."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
-    return device
+    capabilities = torch.cpu.get_capabilities()
+    return ("bf16",) if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else ()
 
 
 def certificate_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -131,12 +110,11 @@ def certificate_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return (smooth + edges + noise).clip(0, 1)[None].astype(np.float32)
 
 
-def psnr(found: np.ndarray, expected: np.ndarray) -> float:
-    """In dB at peak 1; inf where equal, nan-safe: -inf where something is not a number."""
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # broken weights give such numbers, and the line below answers for them
-        error = float(np.mean((found.astype(np.float64) - expected) ** 2))
+def psnr_db(sr: np.ndarray, expected: np.ndarray) -> float:
+    """PSNR in dB at peak 1: inf if equal, -inf if the error is not a number."""
+    # Broken weights overflow here. The check below covers that.
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = float(np.mean((sr.astype(np.float64) - expected) ** 2))
     if not np.isfinite(error):
         return -np.inf
     return np.inf if error == 0 else -10 * np.log10(error)

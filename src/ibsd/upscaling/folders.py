@@ -16,7 +16,7 @@ from ibsd.images import (
     open_photograph,
     write_photograph,
 )
-from ibsd.inference.network import Network, Student, as_network
+from ibsd.inference.network import Network, TensorFunction, as_network
 from ibsd.system import is_disk_full, is_out_of_memory, make_folder
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
@@ -39,7 +39,7 @@ class Result:
 def upscale_files(
     inputs: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
-    student: Student | Network,
+    student: TensorFunction | Network,
     *,
     tile: TileSize = "auto",
     scale: Scale | None = None,

@@ -46,8 +46,10 @@ def tiles_for(tile: TileSize, network: Network) -> Tiles:
     InputError for an unknown word and for a tile that two overlaps and `SMALLEST_TILE_PX` do not
     fit into.
     """
-    tile_px, overlap_px = _tile_and_overlap(tile, network.receptive_field_px, network.tile_px)
-    if not network.pools_globally:
+    tile_px, overlap_px = _tile_and_overlap(
+        tile, network.descriptor.receptive_field_px, network.descriptor.tile_px
+    )
+    if not network.descriptor.pools_globally:
         return Tiles(tile_px, overlap_px, 0)
     return Tiles(
         tile_px,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ibsd.images import Facts, InMemory
 from ibsd.images.rgb import Photo, image_from_photo, photo_from_image, read_photo
-from ibsd.inference.network import Network, Student, as_network
+from ibsd.inference.network import Network, TensorFunction, as_network
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.strips import TileSize, upscaled_strips
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @overload
 def upscale(
     image: np.ndarray,
-    student: Student | Network,
+    student: TensorFunction | Network,
     tile: TileSize = "auto",
     *,
     scale: Scale | None = None,
@@ -29,14 +29,14 @@ def upscale(
 @overload
 def upscale(
     image: Image.Image | str | os.PathLike[str],
-    student: Student | Network,
+    student: TensorFunction | Network,
     tile: TileSize = "auto",
     *,
     scale: Scale | None = None,
 ) -> Image.Image: ...
 def upscale(
     image: np.ndarray | Image.Image | str | os.PathLike[str],
-    student: Student | Network,
+    student: TensorFunction | Network,
     tile: TileSize = "auto",
     *,
     scale: Scale | None = None,
@@ -91,7 +91,7 @@ def upscale(
 
 
 def _upscaled(
-    photograph: InMemory, student: Student | Network, tile: TileSize, scale: Scale | None
+    photograph: InMemory, student: TensorFunction | Network, tile: TileSize, scale: Scale | None
 ) -> np.ndarray:
     with as_network(student, scale) as network:
         return np.concatenate(list(upscaled_strips(photograph, network, tile)))

@@ -1,0 +1,48 @@
+"""The device that torch runs on, and the number of threads of the other runtimes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ibsd.types import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(name: str, key: str = "--device") -> torch.device:
+    """The device called `name`. "auto" is CUDA if torch finds it, else the CPU.
+
+    Args:
+        name: "auto", "cpu", "cuda" or "cuda:0".
+        key: the name of the setting in errors.
+
+    Errors: InputError for an unknown name, or a device that is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
+    if device.type != "cuda":
+        return device
+    if not torch.cuda.is_available():
+        raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise InputError(
+            f"{key} is {name!r}, and torch finds {torch.cuda.device_count()} CUDA devices here, "
+            "counted from 0; choose one of them"
+        )
+    return device
+
+
+def thread_limit() -> int:
+    """The number of threads in OMP_NUM_THREADS, which torch reads too; 0 if it is not set."""
+    try:
+        return max(0, int(os.environ.get("OMP_NUM_THREADS", "")))
+    except ValueError:
+        return 0

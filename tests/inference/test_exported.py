@@ -1,0 +1,78 @@
+"""Files of exported models: their metadata, names and certificates stay readable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ibsd.inference.exported import (
+    certificate_path,
+    certified_model,
+    certified_precisions,
+    exported_name,
+    metadata_block,
+    read_metadata,
+    sha256_of,
+)
+from ibsd.inference.network import NetworkDescriptor
+from ibsd.types import InputError
+
+OMNISR = NetworkDescriptor(
+    "omnisr", 4, 40, True, minimum_size_px=24, multiple_px=8, pads_zeros=True
+)
+GOLDEN = (
+    '{"network": {"name": "omnisr", "scale": 4, "receptive_field_px": 40, "pools_globally": true, '
+    '"minimum_size_px": 24, "multiple_px": 8, "tile_px": 256, "pads_zeros": true}, '
+    '"weights_sha256": "0a", "precision": "fp32"}'
+)
+"""As version 0.1.0 wrote it."""
+
+
+def test_metadata_keep_their_keys() -> None:
+    """Files that were made earlier open, and files made now open in earlier versions."""
+    assert json.dumps(metadata_block(OMNISR, "0a", "fp32")) == GOLDEN
+    assert read_metadata(GOLDEN, Path("a.onnx")) == (OMNISR, "fp32")
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"network": {}, "precision": "fp32"}'])
+def test_a_file_without_metadata_is_refused(text: str | None) -> None:
+    with pytest.raises(InputError, match=r"a\.onnx does not say what network it holds"):
+        read_metadata(text, Path("a.onnx"))
+
+
+def test_names_lie_beside_the_weights() -> None:
+    weights = Path("folder/a.safetensors")
+    assert exported_name(weights, "onnx", int8=True) == Path("folder/a-int8.onnx")
+    assert exported_name(weights, "openvino") == Path("folder/a.xml")
+    assert exported_name(weights, "ncnn") == Path("folder/a-ncnn.param")
+    assert exported_name(weights, "safetensors") == Path("folder/a-plain.safetensors")
+
+
+def test_a_certificate_is_of_one_file_and_one_set_of_weights(tmp_path: Path) -> None:
+    weights, model = tmp_path / "a.safetensors", tmp_path / "a.onnx"
+    weights.write_bytes(b"weights")
+    assert certified_model(weights, "onnx", "auto") is None
+    model.write_bytes(b"model")
+    assert certified_model(weights, "onnx", "auto") is None, "no certificate"
+    certificate = {
+        "weights_sha256": sha256_of(weights),
+        "files": {"a.onnx": sha256_of(model)},
+        "precisions": {"fp32": {"passed": True}, "bf16": {"passed": False}},
+    }
+    certificate_path(model).write_text(json.dumps(certificate))
+    assert certified_precisions(model) == {"fp32"}
+    assert certified_model(weights, "onnx", "auto") == model
+    assert certified_model(weights, "onnx", "int8") is None, "int8 has a file of its own"
+    weights.write_bytes(b"other weights")
+    assert certified_model(weights, "onnx", "auto") is None
+    model.write_bytes(b"other model")
+    assert certified_precisions(model) == set()
+
+
+def test_a_file_that_cannot_be_hashed_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such weight file"):
+        sha256_of(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot be read"):
+        sha256_of(tmp_path)
