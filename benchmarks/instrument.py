@@ -40,9 +40,8 @@ from ibsd.data.patches import PairPatches
 from ibsd.distillation import IBSD
 from ibsd.images.rgb import to_tensor
 from ibsd.metrics import score
-from ibsd.reporting.comparison_rows import markdown
-from ibsd.reporting.curves import Series
-from ibsd.reporting.panels import Panel, panels_svg
+from ibsd.reporting.document import Table, table_markdown
+from ibsd.reporting.plots import Panel, Series, panels_drawing
 from ibsd.students import Student, create_student
 from ibsd.system import write_whole
 from ibsd.training.options import TrainingOptions
@@ -339,7 +338,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         figures = [f"{value:.3f}" for value in (*row["bounds"].values(), row["gain"])]
         psnr = [f"{row['psnr_y'][camera]:.3f}" for camera in cameras]
         lines.append([f"{row['step']:,}", f"{row['lambda_mi']:g}", *figures, parts, counts, *psnr])
-    return markdown(([*header, *(f"PSNR-Y {camera}" for camera in cameras)], lines))
+    header += [f"PSNR-Y {camera}" for camera in cameras]
+    return table_markdown(Table(header, lines)) + "\n"
 
 
 def curves(rows: list[dict[str, Any]]) -> str:
@@ -370,14 +370,9 @@ def curves(rows: list[dict[str, Any]]) -> str:
         for step in steps
     ]
     gains = [curve(f"step {step:,}", step, lambda row: row["gain"]) for step in steps]
-    return panels_svg(
-        [
-            *panels,
-            Panel(
-                "What fresh estimators still predict", gains, up="gain, nats per element", **across
-            ),
-        ]
-    )
+    title, unit = "What fresh estimators still predict", "gain, nats per element"
+    drawing = panels_drawing([*panels, Panel(title, gains, up=unit, **across)])
+    return "" if drawing is None else drawing.standalone()
 
 
 def page(told: dict[str, Any], picture: str) -> str:

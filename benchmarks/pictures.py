@@ -16,10 +16,9 @@ from ibsd.commands.compare import stored_results
 from ibsd.comparison.results import Results
 from ibsd.data.samples import UPSCALING_SAMPLE, sample_pair
 from ibsd.images.rgb import bicubic, read_rgb, to_array, to_tensor, write_rgb
-from ibsd.reporting.curves import Series
-from ibsd.reporting.matrix import camera_matrix, matrix_svg
-from ibsd.reporting.panels import Panel, panels_svg
+from ibsd.reporting.matrix import camera_matrix, matrix_drawing
 from ibsd.reporting.pictures import before_after
+from ibsd.reporting.plots import Panel, Series, looks, panels_drawing
 from ibsd.students import load_student
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +57,8 @@ def main() -> int:
             stale.append("before-after.png")
         for name in stale:
             print(
-                f"docs/pictures/{name} is not what the results give: run python benchmarks/pictures.py",
+                f"docs/pictures/{name} is not what the results give: "
+                "run python benchmarks/pictures.py",
                 file=sys.stderr,
             )
         return 1 if stale else 0
@@ -92,20 +92,20 @@ def cameras(results: Results) -> str:
         for test in content.tests
     ]
     title = "PSNR-Y in dB above bicubic: scored on ... by networks trained on ..."
-    return matrix_svg(
-        replace(
-            matrix,
-            rows=[arm for arm, _ in kept],
-            cells=[cells for _, cells in kept],
-            columns=columns,
-            title=title,
-        )
+    shown = replace(
+        matrix,
+        rows=[arm for arm, _ in kept],
+        cells=[cells for _, cells in kept],
+        columns=columns,
+        title=title,
     )
+    return matrix_drawing(shown).standalone()
 
 
 def bound(results: Results) -> str:
     """The bound over training, averaged over the links."""
-    series = []
+    colours = looks(ARMS, neutral="plain")
+    series: list[Series] = []
     for name, arm in ARMS.items():
         [course] = [
             course for course in results.histories if (course.setting, course.arm) == (SETTING, arm)
@@ -114,10 +114,11 @@ def bound(results: Results) -> str:
             values for figure, values in course.diagnostics.items() if figure.startswith("bound/")
         ]
         means = [float(np.mean([values[k] for values in links])) for k in range(len(course.steps))]
-        series.append(Series(name, list(zip(course.steps, means, strict=True))))
-    return panels_svg(
-        [Panel("What layers tell of each other", series, "step", "bound, nats per element")]
-    )
+        series.append(Series(name, list(zip(course.steps, means, strict=True)), colours[name]))
+    panel = Panel("What layers tell of each other", series, "step", "bound, nats per element")
+    drawing = panels_drawing([panel])
+    assert drawing is not None, f"no bound was logged in {SETTING}"
+    return drawing.standalone()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ Scale = int
 
 SCALES: tuple[Scale, ...] = (2, 3, 4)
 
+LOWER_IS_BETTER = ("lpips",)
+"""Names of metrics of which less is better."""
+
 NUMERICS: dict[str, int] = {
     "students": 1,
     "information": 1,

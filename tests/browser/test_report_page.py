@@ -14,9 +14,9 @@ from browser.test_serve_page import assert_accessible, assert_fits, contrast, pi
 from comparison.made_up import by_name, design, record
 from ibsd.comparison.summary import summarise
 from ibsd.reporting import html
-from ibsd.reporting.comparison_report import comparison_report
-from ibsd.reporting.curves import Series, chart
-from ibsd.reporting.scenes import Scene, scenes_section
+from ibsd.reporting.comparison import comparison_html
+from ibsd.reporting.pictures import Scene, scenes_section
+from ibsd.reporting.plots import Panel, Series, chart
 
 OpenTab = Callable[..., Watched]
 A4 = {"width": 718, "height": 1000}
@@ -40,11 +40,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.full((288, 384, 3), 240, np.uint8),
         dict.fromkeys(versions, 30.0),
     )
+    losses = [Series("a", [(0, 1.0), (9, 0.5)]), Series("b", [(0, 1.0), (9, 0.4)])]
     curves = html.section(
         "Curves",
-        html.grid(
-            [chart("L1", [Series("a", [(0, 1.0), (9, 0.5)]), Series("b", [(0, 1.0), (9, 0.4)])])]
-        ),
+        html.grid([chart(Panel("L1", losses, "steps", ""))]),
     )
     many = html.section(
         "Many",
@@ -53,8 +52,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [["basicsr-y.psnr_y", *["+0.0032 (better)"] * 14]],
         ),
     )
-    folded = html.section("Settings", html.details("All of them", html.paragraph("folded away")))
-    text = comparison_report(
+    folded = html.section("Settings", html.folded("All of them", html.paragraph("folded away")))
+    text = comparison_html(
         summarise(design(ibsd="treatment"), by_name(*runs)),
         scenes=scenes_section([scene]) + curves + many + folded,
     )
@@ -71,7 +70,7 @@ def test_it_fits_and_can_be_read_and_asks_for_nothing(
     watched = open_tab(report.as_uri(), viewport, color_scheme=scheme)
     assert_fits(watched.tab)
     assert_accessible(watched.tab)
-    for text in (".about", "figcaption", "tbody th", "nav a", ".facts dt"):
+    for text in (".about", "figcaption", "tbody th", "nav a", ".definitions dt"):
         assert contrast(watched.tab, text) >= 4.5, text
     assert watched.complaints == []
     assert watched.beyond(report.as_uri()) == []

@@ -9,7 +9,7 @@ import pytest
 
 from comparison.made_up import by_name, design, record
 from ibsd.comparison.summary import summarise
-from reporting.test_pages import assert_stands_alone
+from reporting.pages import assert_stands_alone
 
 from .conftest import Call, assert_one_sentence
 

@@ -22,8 +22,8 @@ from ibsd.comparison.pairing import weights_hash
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, DecompositionLine
 from ibsd.comparison.store import Examination, Store
 from ibsd.comparison.summary import summarise
-from ibsd.reporting.account_section import account_section
-from ibsd.reporting.probe_section import probe_reading, probe_section
+from ibsd.reporting.document import Document, Section
+from ibsd.reporting.examinations import decomposition_blocks, probe_blocks, probe_verdict
 from ibsd.types import InputError
 
 EXAMINE = """
@@ -169,8 +169,9 @@ def test_a_lower_accuracy_counts_only_at_no_lower_psnr(
         if (line.arm, line.node, line.classifier) == ("good", "all", "all")
     )
     assert whole.difference == pytest.approx(sum(accuracies) / len(accuracies) - 0.8)
-    assert probe_reading(results, whole) == expected
-    assert expected in probe_section(results)
+    assert probe_verdict(results, whole) == expected
+    page = Document("", "", [Section("", probe_blocks(results))]).markdown("page")
+    assert expected in page
 
 
 def test_other_questions_are_not_compared() -> None:
@@ -229,9 +230,7 @@ def test_an_account_is_held_against_the_watching_arm_of_its_view() -> None:
     assert told["hiding"].counts == 0
     assert told["frozen"].own is None
     results = replace(summarise(design(), by_name(record())), decompositions=tuple(told.values()))
-    page = account_section(results)
-    assert (
-        "| ibsd | watch | 1 | 5.000 to 1.000 | 5.000 to 1.000 | 8.000 to 4.000 | +0.000 (0%) | +0.000 (0%) | +4.000 (100%) | yes |"
-        in page
-    )
+    page = Document("", "", [Section("", decomposition_blocks(results))]).markdown("page")
+    assert "| ibsd | watch | 1 | 5.000 to 1.000 | 5.000 to 1.000 | 8.000 to 4.000 |" in page
+    assert "| ibsd | +0.000 (0%) | +0.000 (0%) | +4.000 (100%) | yes |" in page
     assert "- hiding, seed 0: " in page

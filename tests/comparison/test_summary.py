@@ -14,9 +14,7 @@ from ibsd.comparison.pairing import layout_hash, obstacles, weights_hash
 from ibsd.comparison.results import Difference, Results
 from ibsd.comparison.store import RunRecord
 from ibsd.comparison.summary import summarise
-from ibsd.reporting.comparison_page import page
-from ibsd.reporting.comparison_rows import difference_table, reading
-from ibsd.reporting.difference_plot import difference_plot, ticks
+from ibsd.reporting.tables import verdict_text
 
 PLAIN = np.linspace(28.0, 33.0, 12)
 
@@ -49,7 +47,7 @@ def test_a_steady_gain_is_better_and_stands_beside_its_noise_floor() -> None:
     assert (good.wins, good.losses, good.num_images, good.num_seeds) == (12, 0, 12, 3)
     assert good.noise_floor is not None
     assert 0.0 < good.noise_floor < 0.11
-    assert reading(good) == "better"
+    assert verdict_text(good) == "better"
     assert primary(results, "again").kind == "a/a"
     lpips = next(
         each
@@ -163,40 +161,3 @@ def test_hashes_see_values_shapes_and_names() -> None:
         != layout_hash(tiny.student(0, width=12).state_dict())
     )
     assert weights_hash({"a": torch.zeros(2)}) != weights_hash({"b": torch.zeros(2)})
-
-
-def test_a_page_says_what_there_is() -> None:
-    everything = by_name(
-        *runs("plain", 0, 0, 0),
-        *runs("good", 0.1, 0.11, 0.12),
-        *runs("again", 0.02, -0.02, 0.01, batches="other"),
-    )
-    results = summarise(design(good="treatment", again="a/a", absent="treatment"), everything)
-    text = page(results, {"differences": "plot.svg"}, "Our reading.")
-    assert "**better**: good (+0.11" in text
-    assert "Our reading." in text
-    assert "(plot.svg)" in text
-    assert "3 runs are not made yet: north/absent/0, north/absent/1, north/absent/2" in text
-    header, lines = difference_table(results, "north", "new", "ema", METRIC)
-    assert [line[0] for line in lines] == ["bicubic", "plain (baseline)", "good", "again"]
-    assert all(len(line) == len(header) for line in lines)
-    assert lines[3][-1] == "A/A"
-    for line in text.splitlines():
-        if line.startswith("|"):
-            assert line.count("|") == line.count(" | ") + 2
-
-
-def test_a_plot_is_svg_with_a_row_for_each_arm() -> None:
-    results = summarise(
-        design(good="treatment"), by_name(*runs("plain", 0, 0, 0), *runs("good", 0.1, 0.11, 0.12))
-    )
-    import xml.etree.ElementTree as ElementTree
-
-    root = ElementTree.fromstring(difference_plot(results))
-    assert len([each for each in root.iter() if each.tag.endswith("circle")]) == 1
-    assert "no differences yet" in difference_plot(summarise(design(), {}))
-
-
-def test_ticks_are_round_and_hold_zero() -> None:
-    assert ticks(-0.11, 0.31) == pytest.approx([-0.1, 0.0, 0.1, 0.2, 0.3])
-    assert ticks(-2e-5, 3e-5)[2] == 0

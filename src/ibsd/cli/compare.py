@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,24 +96,33 @@ def compare(
 
 def show(results: Results, console: Console) -> None:
     """The primary figure's tables, then cost, then what was refused."""
-    from ibsd.comparison.run import AVERAGED
-    from ibsd.reporting.comparison_rows import cost_table, difference_table
+    from ibsd.reporting.tables import (
+        cost_table,
+        design_text,
+        difference_table,
+        primary_differences,
+    )
 
     design = results.design
     for name, setting in design.settings.items():
         for test, role in setting.whole_tests().items():
-            header, lines = difference_table(results, name, test, AVERAGED, design.primary)
-            if lines:
-                print_table(console, f"{name}, scored on {test} ({role})", header, lines)
-    header, lines = cost_table(results)
-    print_table(console, "cost", header, lines)
+            table = difference_table(results, name, test)
+            if table.rows:
+                size = design_text(primary_differences(results, name, test))
+                title = f"{name}, scored on {test} ({role}{f'; {size}' if size else ''})"
+                print_table(console, title, table.header, table.rows)
+    for name in design.settings:
+        costs = cost_table(results, name)
+        print_table(console, f"cost, {name}", costs.header, costs.rows)
     for sentence in results.refused:
         console.print(f"refused: {sentence}", markup=False)
     if results.missing:
         console.print(f"{len(results.missing)} runs are not made yet", markup=False)
 
 
-def print_table(console: Console, title: str, header: list[str], lines: list[list[str]]) -> None:
+def print_table(
+    console: Console, title: str, header: Sequence[str], lines: Sequence[Sequence[str]]
+) -> None:
     from rich.table import Table
     from rich.text import Text
 

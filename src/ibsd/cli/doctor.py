@@ -133,29 +133,37 @@ def show(examination: Examination, targets: list[Path]) -> None:
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console
-    from ibsd.reporting.doctor import HEADER, cells, counted, sentences, summary, worst_first
+    from ibsd.reporting.doctor import (
+        PAIR_COLUMNS,
+        folder_summary,
+        pair_row,
+        problem_counts,
+        worst_first,
+    )
+    from ibsd.reporting.format import count_text
 
     console = output_console()
-    for name, value in summary(examination):
+    for name, value in folder_summary(examination):
         console.print(f"{name}: {value}", markup=False)
     bad = worst_first(examination)
     if bad:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in HEADER:
+        for heading in PAIR_COLUMNS:
             table.add_column(
-                heading, justify="left" if heading in ("pair", "set", "found") else "right"
+                heading, justify="left" if heading in ("pair", "set", "problem") else "right"
             )
         for health in bad[:MOST_ROWS]:
-            table.add_row(*(cell.replace("[", "\\[") for cell in cells(health)))
+            table.add_row(*(cell.replace("[", "\\[") for cell in pair_row(health)))
         console.print()
         console.print(table)
         if len(bad) > MOST_ROWS:
-            console.print(f"and {counted(len(bad) - MOST_ROWS, 'more pair')}")
+            console.print(f"and {count_text(len(bad) - MOST_ROWS, 'more pair')}")
     console.print()
     console.print(
-        "; ".join(sentences(examination)) or "nothing that speaks against training on these pairs",
+        "; ".join(problem_counts(examination))
+        or "nothing that speaks against training on these pairs",
         markup=False,
     )
-    console.print(f"to leave out: {counted(len(examination.drop), 'file')}", markup=False)
+    console.print(f"to leave out: {count_text(len(examination.drop), 'file')}", markup=False)
     if targets:
         console.print(f"written: {', '.join(map(str, targets))}", markup=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ibsd.reporting.format import better, described, figure, signed
+from ibsd.reporting.format import difference_text, is_better, metric_title, score_text
 from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
 
@@ -161,8 +161,8 @@ def print_matrix(
         base, *own = (means[method]["basicsr-y"]["psnr_y"] for method in ("bicubic", *students))
         shown.add_row(
             family,
-            figure("psnr_y", base),
-            *(f"{figure('psnr_y', x)} {coloured('psnr_y', x - base)}" for x in own),
+            score_text("psnr_y", base),
+            *(f"{score_text('psnr_y', x)} {coloured('psnr_y', x - base)}" for x in own),
         )
     output_console().print(shown)
 
@@ -277,11 +277,11 @@ def means(table: ScoreTable) -> Table:
     previous = ""
     for protocol, metric in table.columns:
         base = figures[table.methods[0]][protocol][metric]
-        cells = [figure(metric, base)]
+        cells = [score_text(metric, base)]
         for method in table.methods[1:]:
             value = figures[method][protocol][metric]
-            cells.append(f"{figure(metric, value)} {coloured(metric, value - base)}")
-        shown.add_row("" if protocol == previous else protocol, described(metric), *cells)
+            cells.append(f"{score_text(metric, value)} {coloured(metric, value - base)}")
+        shown.add_row("" if protocol == previous else protocol, metric_title(metric), *cells)
         previous = protocol
     shown.add_row(
         "",
@@ -297,14 +297,14 @@ def per_image(table: ScoreTable, protocol: str = "basicsr-y", metric: str = "psn
     from rich.table import Table
 
     shown = Table(
-        title=f"{described(metric)} ({protocol})", title_justify="left", box=None, pad_edge=False
+        title=f"{metric_title(metric)} ({protocol})", title_justify="left", box=None, pad_edge=False
     )
     shown.add_column("image")
     rows: dict[str, list[str]] = {}
     for method in table.methods:
         shown.add_column(method, justify="right")
     for row in table.rows:
-        rows.setdefault(row.image, []).append(figure(metric, row.scores[protocol][metric]))
+        rows.setdefault(row.image, []).append(score_text(metric, row.scores[protocol][metric]))
     for image, cells in rows.items():
         shown.add_row(image, *cells)
     return shown
@@ -312,5 +312,7 @@ def per_image(table: ScoreTable, protocol: str = "basicsr-y", metric: str = "psn
 
 def coloured(metric: str, difference: float) -> str:
     """A difference, green where it is for the better and red where for the worse."""
-    text = signed(metric, difference)
-    return f"[{'green' if better(metric, difference) else 'red'}]{text}[/]" if float(text) else text
+    text = difference_text(metric, difference)
+    return (
+        f"[{'green' if is_better(metric, difference) else 'red'}]{text}[/]" if float(text) else text
+    )

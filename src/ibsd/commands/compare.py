@@ -39,12 +39,8 @@ from ibsd.config.comparison import CompareConfig, load_compare_config
 from ibsd.data.presets import find_preset
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.evaluation.scores import LoadedPair
-from ibsd.reporting.comparison_page import page
-from ibsd.reporting.comparison_report import comparison_report
-from ibsd.reporting.course_plots import course_plot, plane_plot
-from ibsd.reporting.difference_plot import difference_plot
-from ibsd.reporting.matrix import family_matrices, matrix_svg
-from ibsd.reporting.scenes import scenes_section
+from ibsd.reporting.comparison import comparison_document, comparison_html
+from ibsd.reporting.pictures import scenes_section
 from ibsd.students import load_student
 from ibsd.system import exhausted, make_folder, write_whole
 from ibsd.types import InputError
@@ -411,19 +407,8 @@ def write_results(config: CompareConfig, results: Results, pictures: str = "") -
     for made in (folder, target.parent):
         made.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "results.json", results.to_json())
-    plots = {
-        "differences": ("", difference_plot(results)),
-        "plane": ("-plane", plane_plot(results)),
-        "course": ("-course", course_plot(results)),
-    }
-    plots |= {
-        f"matrix-{k}": (f"-matrix-{k}", matrix_svg(matrix))
-        for k, matrix in enumerate(family_matrices(results), start=1)
-    }
-    names = {}
-    for plot, (suffix, svg) in plots.items():
-        if svg:
-            names[plot] = f"{target.stem}{suffix}.svg"
-            write_whole(target.with_name(names[plot]), svg)
-    write_whole(target, page(results, names, remarks))
-    write_whole(report_path(config), comparison_report(results, remarks, pictures))
+    document = comparison_document(results, remarks)
+    for name, svg in document.plots(target.stem).items():
+        write_whole(target.with_name(name), svg)
+    write_whole(target, document.markdown(target.stem))
+    write_whole(report_path(config), comparison_html(results, remarks, pictures))

@@ -31,8 +31,7 @@ from ibsd.data.samples import SPLITS, UPSCALING_SAMPLE, sample_pair, write_sampl
 from ibsd.evaluation.scores import BICUBIC, ScoreTable, evaluate
 from ibsd.images.rgb import bicubic, read_rgb, to_array, to_tensor, write_rgb
 from ibsd.reporting.demo import Story, demo_page
-from ibsd.reporting.pictures import before_after, telling_boxes
-from ibsd.reporting.scenes import CROP_PX, Scene
+from ibsd.reporting.pictures import CROP_PX, Scene, before_after, telling_boxes
 from ibsd.students import load_student
 from ibsd.system import write_whole
 from ibsd.training import Schedule, TrainingOptions, TrainingResult

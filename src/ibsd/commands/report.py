@@ -11,9 +11,9 @@ from typing import Any
 from ibsd.commands.report_runs import report_runs
 from ibsd.comparison.results import results_from_table
 from ibsd.reporting import html
-from ibsd.reporting.comparison_report import comparison_report
+from ibsd.reporting.comparison import comparison_html
 from ibsd.reporting.matrix import Matrix, degradation_matrices, matrix_table
-from ibsd.reporting.tables import score_table
+from ibsd.reporting.scores import score_table
 from ibsd.system import write_whole
 from ibsd.types import InputError
 
@@ -50,7 +50,7 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
             )
         write_whole(
             target,
-            comparison_report(
+            comparison_html(
                 read_results(comparisons[0] / COMPARISON), matrices=matrices, scores=tables
             ),
         )

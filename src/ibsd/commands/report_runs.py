@@ -21,8 +21,9 @@ from ibsd.efficiency.count import count_cost
 from ibsd.evaluation.scores import BICUBIC, LoadedPair, Method
 from ibsd.images.rgb import bicubic, to_array, to_tensor
 from ibsd.metrics import score
-from ibsd.reporting.scenes import Scene, scenes_section
-from ibsd.reporting.training import RunStory, named_apart, read_run, runs_page
+from ibsd.reporting.pictures import Scene, scenes_section
+from ibsd.reporting.stored_run import StoredRun, read_run_folder, with_distinct_names
+from ibsd.reporting.training import training_page
 from ibsd.students import Student, load_student
 from ibsd.system import write_whole
 from ibsd.types import InputError, Scale
@@ -48,9 +49,9 @@ def report_runs(
     Errors: InputError for a folder that holds no run, for scales that differ, and where the page
     cannot be written.
     """
-    stories = [read_run(folder) for folder in folders]
+    stories = [read_run_folder(folder) for folder in folders]
     if len(stories) > 1:
-        stories = named_apart(stories)
+        stories = with_distinct_names(stories)
         scales = {story.config["student"]["scale"] for story in stories}
         if len(scales) > 1:
             raise InputError(
@@ -61,7 +62,9 @@ def report_runs(
         for story, folder in zip(stories, folders, strict=True)
         if (student := finished_student(folder))
     }
-    stories = [replace(story, cost=inference_cost(students.get(story.name))) for story in stories]
+    stories = [
+        replace(story, inference_cost=inference_cost(students.get(story.name))) for story in stories
+    ]
     shown = ""
     if students and pictures:
         pairs, what = pictures_of(stories[0])
@@ -69,7 +72,7 @@ def report_runs(
         shown = scenes_section(
             scenes(dict(zip(names, students.values(), strict=True)), pairs), about=what
         )
-    write_whole(target, runs_page(stories, shown, scores))
+    write_whole(target, training_page(stories, shown, scores))
     return target
 
 
@@ -95,7 +98,7 @@ def inference_cost(student: Student | None) -> list[tuple[str, str]]:
     ]
 
 
-def pictures_of(story: RunStory) -> tuple[list[LoadedPair], str]:
+def pictures_of(story: StoredRun) -> tuple[list[LoadedPair], str]:
     """Pairs to show, and what they are: the run's own to choose by, never those to test on; the
     package's own photographs where there are none."""
     try:

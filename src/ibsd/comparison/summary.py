@@ -17,8 +17,7 @@ from ibsd.comparison.run import AVERAGED
 from ibsd.comparison.statistics import noise_floor, paired_difference
 from ibsd.comparison.store import RunRecord
 from ibsd.evaluation.scores import BICUBIC
-
-LOWER_IS_BETTER = ("lpips",)
+from ibsd.types import LOWER_IS_BETTER
 
 
 def summarise(

@@ -1,5 +1,5 @@
-"""The page of the demo: one photograph before and after, where to look closer, the scores, the
-curves, and what it does not prove."""
+"""The page of the demo: one photograph before and after, enlarged parts, scores, curves, and what
+it does not prove."""
 
 from __future__ import annotations
 
@@ -8,32 +8,68 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ibsd.reporting import html
-from ibsd.reporting.curves import chart
-from ibsd.reporting.format import described, figure, signed
-from ibsd.reporting.pictures import Box
-from ibsd.reporting.scenes import Scene, crops, scene_slider
-from ibsd.reporting.training import Rows, curve
+from ibsd.reporting.format import difference_text, metric_title, score_text
+from ibsd.reporting.pictures import Box, Scene, enlarged_parts, scene_slider
+from ibsd.reporting.plots import Panel, chart, looks
+from ibsd.reporting.stored_run import LogRows
+from ibsd.reporting.training import curve
 
 if TYPE_CHECKING:
     from ibsd.evaluation.scores import ScoreTable
 
 NO_CONCLUSION = "one seed: no conclusion"
 
-SHOWN = (("basicsr-y", "psnr_y"), ("basicsr-y", "ssim_y"), ("ibsd-cdc", "lpips"))
+SHOWN_SCORES = (("basicsr-y", "psnr_y"), ("basicsr-y", "ssim_y"), ("ibsd-cdc", "lpips"))
 """(protocol, metric) in the page's table; scores.json has all of them."""
+
+CHARTS = (
+    (
+        "val/psnr_y",
+        "PSNR-Y on validation",
+        "On two photographs kept for watching; more is better.",
+        "dB",
+    ),
+    ("term/l1", "L1", "Mean absolute difference to the original, on training patches.", ""),
+    (
+        "term/bound",
+        "Bound",
+        "What each layer tells of the one before. IBSD holds it back. It grows all the same while "
+        "the layers learn.",
+        "nats per element",
+    ),
+    (
+        "term/wavelet",
+        "Wavelet loss",
+        "Fine detail, against a blend of the original and the network's own past.",
+        "",
+    ),
+)
+"""Name in the log, title, caption, unit."""
+
+SCORES_NOTE = (
+    f"{NO_CONCLUSION.capitalize()}. Whether IBSD beats plain training takes several seeds, longer "
+    "runs and pairs from real cameras. Small differences between the last two columns come and go "
+    "with the seed."
+)
+SCORES_ABOUT = (
+    "Means over {images} photographs that neither training saw, with the difference to bicubic in "
+    "brackets. PSNR measures nearness to the original, SSIM likeness of structures. LPIPS measures "
+    "how different they look to a network that was taught by people."
+)
 
 
 @dataclass(frozen=True)
 class Story:
-    """What the page tells."""
+    """Everything that the page shows."""
 
     photograph: Scene
     credit: str
     """Of the photograph."""
     table: ScoreTable
-    logs: Mapping[str, Rows]
+    logs: Mapping[str, LogRows]
     """Log of each training, by method."""
-    facts: Sequence[tuple[str, str]]
+    details: Sequence[tuple[str, str]]
+    """Names with values: how it was made."""
     versions: Mapping[str, str]
     num_parameters: int
     num_photographs: int
@@ -42,102 +78,75 @@ class Story:
 
 def demo_page(story: Story, boxes: Sequence[Box]) -> str:
     """The page as text."""
-    photograph, scale = story.photograph, story.table.scale
-    first, last = next(iter(photograph.versions)), list(photograph.versions)[-1]
-    gain = photograph.psnr[last] - photograph.psnr[first]
-    height, width = photograph.lr.shape[:2]
-    title = f"A photograph, {scale} times as large"
     lead = (
-        f"A network of {story.num_parameters:,} parameters learned for {story.minutes:.1f} minutes, on this machine's processor, from "
-        f"{story.num_photographs} other photographs. It never saw this one."
+        f"A network of {story.num_parameters:,} parameters learned for {story.minutes:.1f} "
+        f"minutes, on this machine's processor, from {story.num_photographs} other photographs. It "
+        "never saw this one."
     )
-    caption = (
-        f"Pull the line, or use the arrow keys. {width} x {height} pixels went in, blurred, noisy and compressed as by a small camera. "
-        f"PSNR-Y against the original: {first} {photograph.psnr[first]:.2f} dB, {last} {photograph.psnr[last]:.2f} dB ({gain:+.2f}). "
-        f"{story.credit}"
-    )
+    methods = story.table.methods
     sections = [
-        scene_slider(photograph, caption),
+        scene_slider(story.photograph, _caption(story)),
         html.section(
             "Look closer",
-            *(crops(photograph, box) for box in boxes),
-            about="Where the three results differ most, found by the computer and not picked by hand.",
+            *(enlarged_parts(story.photograph, box) for box in boxes),
+            about="The program chose the parts where the three results differ most.",
         ),
         html.section(
             "Scores",
-            html.table(
-                ["", *story.table.methods], score_rows(story.table), len(story.table.methods)
-            ),
-            html.paragraph(
-                f"{NO_CONCLUSION.capitalize()}. Whether IBSD beats plain training takes several seeds, longer runs and pairs from real cameras; "
-                "small differences between the last two columns come and go with the seed.",
-                "note",
-            ),
-            about=f"Means over {story.table.num_images} photographs that neither training saw; in brackets the difference to bicubic. "
-            "PSNR measures nearness to the original, SSIM likeness of structures, LPIPS how different they look to a network taught by people.",
+            html.table(["", *methods], score_rows(story.table), len(methods)),
+            html.paragraph(SCORES_NOTE, "note"),
+            about=SCORES_ABOUT.format(images=story.table.num_images),
         ),
         html.section(
             "How they learned",
-            html.grid(curves(story.logs)),
+            html.grid(learning_curves(story.logs)),
             about="Both see the same pictures in the same order from the same start.",
         ),
-        html.section("How it was made", html.facts(story.facts)),
+        html.section("How it was made", html.definitions(story.details)),
     ]
-    return html.page(
-        title,
-        "ibsd demo",
-        lead,
-        sections,
-        ", ".join(f"{name} {version}" for name, version in story.versions.items()),
+    versions = ", ".join(f"{name} {version}" for name, version in story.versions.items())
+    title = f"A photograph, {story.table.scale} times as large"
+    return html.page(title, "ibsd demo", lead, sections, versions)
+
+
+def _caption(story: Story) -> str:
+    """Of the slider: what went in, and what came of it."""
+    photograph = story.photograph
+    height, width = photograph.lr.shape[:2]
+    names = list(photograph.versions)
+    first, last = (photograph.psnr[name] for name in (names[0], names[-1]))
+    return (
+        f"Pull the line, or use the arrow keys. {width} x {height} pixels went in, blurred, noisy "
+        f"and compressed as by a small camera. PSNR-Y against the original: {names[0]} {first:.2f} "
+        f"dB, {names[-1]} {last:.2f} dB ({last - first:+.2f}). {story.credit}"
     )
 
 
 def score_rows(table: ScoreTable) -> list[list[str]]:
-    """A line per metric; each method but the first with its difference to that."""
-    means, rows = table.means, []
-    for protocol, metric in SHOWN:
+    """A row per metric. Every method but the first has its difference to that."""
+    rows: list[list[str]] = []
+    for protocol, metric in SHOWN_SCORES:
         if (protocol, metric) not in table.columns:
             continue
-        values = [means[method][protocol][metric] for method in table.methods]
+        first, *others = (table.means[method][protocol][metric] for method in table.methods)
         differences = (
-            f"{figure(metric, value)} ({signed(metric, value - values[0])})" for value in values[1:]
+            f"{score_text(metric, score)} ({difference_text(metric, score - first)})"
+            for score in others
         )
-        rows.append([f"{described(metric)}", figure(metric, values[0]), *differences])
+        rows.append([metric_title(metric), score_text(metric, first), *differences])
     return rows
 
 
-def curves(logs: Mapping[str, Rows]) -> list[str]:
-    """What both trainings share in one chart each; then what only one of them has."""
-
-    def together(name: str, title: str, caption: str, unit: str = "") -> str:
-        return chart(
-            title,
-            [
-                curve(rows, name, method)
-                for method, rows in reversed(list(logs.items()))
-                if any(name in row for row in rows)
-            ],
-            caption,
-            unit,
-        )
-
-    return [
-        together(
-            "val/psnr_y",
-            "PSNR-Y on validation",
-            "On two photographs kept for watching; more is better.",
-            "dB",
-        ),
-        together("term/l1", "L1", "Mean absolute difference to the original, on training patches."),
-        together(
-            "term/bound",
-            "Bound",
-            "What each layer tells of the one before. IBSD holds it back; while the layers learn it grows all the same.",
-            "nats per element",
-        ),
-        together(
-            "term/wavelet",
-            "Wavelet loss",
-            "Fine detail, against a blend of the original and the network's own past.",
-        ),
-    ]
+def learning_curves(logs: Mapping[str, LogRows]) -> list[str]:
+    """A chart for each of `CHARTS`. A method has one colour in all of them, the first method the
+    neutral one."""
+    colours = looks(logs, neutral=next(iter(logs), ""))
+    figures: list[str] = []
+    for name, title, caption, unit in CHARTS:
+        curves = [
+            curve(rows, name, method, colours[method])
+            for method, rows in logs.items()
+            if any(name in row for row in rows)
+        ]
+        figures.append(chart(Panel(title, curves, "steps", unit), caption))
+    return figures

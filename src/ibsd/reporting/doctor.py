@@ -1,4 +1,4 @@
-"""The page of an examined folder of pairs: what was found, pair by pair, and how far LR and HR lie
+"""The page of a checked folder of pairs: its problems, pair by pair, and how far LR and HR lie
 apart."""
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from statistics import median
 
 from ibsd.doctor.checkup import Examination, PairHealth
 from ibsd.reporting import html
+from ibsd.reporting.format import count_text
 
-HEADER = (
+PAIR_COLUMNS = (
     "pair",
     "set",
     "down",
@@ -20,126 +21,109 @@ HEADER = (
     "correlation",
     "saturated",
     "ceiling",
-    "found",
+    "problem",
 )
-
-ABOUT = (
-    "Down and right: LR pixels by which LR's content lies off HR's; degrees clockwise. Gain: contrast of LR over HR in linear light. Ceiling: PSNR-Y "
-    "in dB (basicsr-y) that HR itself reaches when moved as LR is, beyond the shift that all pairs share, which a network learns."
+COLUMNS_ABOUT = (
+    "Down and right: LR pixels by which LR's content lies off HR's. Degrees: clockwise. Gain: "
+    "contrast of LR over HR in linear light. Ceiling: PSNR-Y in dB (basicsr-y) that HR itself "
+    "reaches when moved as LR is, beyond the shift that all pairs share, which a network learns."
 )
 
 
 def doctor_page(name: str, examination: Examination, version: str) -> str:
     """The page as text; `name` is the folder's."""
+    num_pairs, num_dropped = len(examination.pairs), len(examination.drop)
+    left_out = count_text(num_dropped, "file") if num_dropped else "nothing"
+    lead = f"{num_pairs} pairs at x{examination.scale}; {left_out} to leave out."
     bad = [health for health in examination.pairs if health.findings]
+    every = html.table(PAIR_COLUMNS, map(pair_row, examination.pairs))
+    problems = (
+        html.table(PAIR_COLUMNS, map(pair_row, bad))
+        if bad
+        else html.paragraph("Nothing speaks against training on these pairs.")
+    )
     sections = [
-        html.facts(summary(examination)),
+        html.definitions(folder_summary(examination)),
         html.section(
-            "What was found",
-            *(html.paragraph(sentence, "alarm") for sentence in sentences(examination)),
-            html.table(HEADER, map(cells, bad))
-            if bad
-            else html.paragraph("Nothing that speaks against training on these pairs."),
-            about=ABOUT,
+            "Problems",
+            *(html.paragraph(sentence, "alarm") for sentence in problem_counts(examination)),
+            problems,
+            about=COLUMNS_ABOUT,
         ),
-        html.section(
-            "Every pair",
-            html.details(
-                f"{len(examination.pairs)} pairs", html.table(HEADER, map(cells, examination.pairs))
-            ),
-        ),
+        html.section("Every pair", html.folded(count_text(num_pairs, "pair"), every)),
     ]
-    drops = len(examination.drop)
-    lead = f"{len(examination.pairs)} pairs at x{examination.scale}; {'nothing' if not drops else f'{drops} files'} to leave out."
     return html.page(name, "ibsd doctor", lead, sections, f"ibsd {version}")
 
 
-def summary(examination: Examination) -> list[tuple[str, str]]:
-    """Names with values: what the folder is, and medians over the pairs that could be measured."""
+def folder_summary(examination: Examination) -> list[tuple[str, str]]:
+    """Names with values: the folder, and medians over the pairs that could be measured."""
     splits = [health.split for health in examination.pairs]
-    facts = [
-        ("layout", examination.layout),
-        (
-            "scale",
-            f"x{examination.scale}"
-            + (
-                ""
-                if len(examination.scales) < 2
-                else f" (of {', '.join(map(str, examination.scales))})"
-            ),
-        ),
-        (
-            "pairs",
-            ", ".join(
-                f"{split} {splits.count(split)}"
-                for split in ("train", "val", "test")
-                if split in splits
-            ),
-        ),
+    scale = f"x{examination.scale}"
+    if len(examination.scales) > 1:
+        scale += f" (of {', '.join(map(str, examination.scales))})"
+    counts = [
+        f"{split} {splits.count(split)}" for split in ("train", "val", "test") if split in splits
     ]
-    found = [
+    items = [("layout", examination.layout), ("scale", scale), ("pairs", ", ".join(counts))]
+    return items + _misalignments(examination)
+
+
+def _misalignments(examination: Examination) -> list[tuple[str, str]]:
+    """How far LR lies off HR; none where no pair could be measured."""
+    measured = [
         health.misalignment for health in examination.measured() if health.misalignment is not None
     ]
-    if not found:
-        return facts
+    if not measured:
+        return []
     common = examination.common
-    shifts = sorted(each.beyond(common).shift_px for each in found)
-    turns = sorted(abs(each.beyond(common).degrees) for each in found)
-    ceilings = [health.ceiling for health in examination.pairs if health.ceiling is not None]
-    facts += [
-        ("shift all share, LR px", f"{common.down_px:+.3f} down, {common.right_px:+.3f} right"),
+    shifts = sorted(misalignment.beyond(common).shift_px for misalignment in measured)
+    turns = sorted(abs(misalignment.beyond(common).degrees) for misalignment in measured)
+    shared = f"{common.down_px:+.3f} down, {common.right_px:+.3f} right"
+    items = [
+        ("shift all share, LR px", shared),
         ("shift beyond it, LR px", f"median {median(shifts):.3f}, largest {shifts[-1]:.3f}"),
         ("rotation beyond the shared", f"median {median(turns):.3f}°, largest {turns[-1]:.3f}°"),
     ]
-    gains = [
-        median(values)
-        for channel in range(3)
-        if (values := [each.gain[channel] for each in found if math.isfinite(each.gain[channel])])
-    ]
-    if gains:
-        facts.append(("contrast of LR over HR, R G B", " ".join(f"{gain:.3f}" for gain in gains)))
+    channels = zip(*(misalignment.gain for misalignment in measured), strict=True)
+    finite = ([gain for gain in gains if math.isfinite(gain)] for gains in channels)
+    if gains := " ".join(f"{median(values):.3f}" for values in finite if values):
+        items.append(("contrast of LR over HR, R G B", gains))
+    ceilings = [health.ceiling for health in examination.pairs if health.ceiling is not None]
     if ceilings:
-        facts.append(
-            ("PSNR-Y ceiling", f"median {median(ceilings):.1f} dB, lowest {min(ceilings):.1f} dB")
-        )
-    return facts
+        ceiling = f"median {median(ceilings):.1f} dB, lowest {min(ceilings):.1f} dB"
+        items.append(("PSNR-Y ceiling", ceiling))
+    return items
 
 
-def sentences(examination: Examination) -> list[str]:
-    """One for each kind of finding."""
-    counts = examination.counts()
+def problem_counts(examination: Examination) -> list[str]:
+    """One sentence for each kind of problem."""
     return [
-        f"{kind}: {counted(number, 'file' if kind == 'no partner' else 'pair')}"
-        for kind, number in counts.items()
+        f"{kind}: {count_text(number, 'file' if kind == 'no partner' else 'pair')}"
+        for kind, number in examination.counts().items()
     ]
 
 
-def cells(health: PairHealth) -> list[str]:
-    """The row of a pair."""
-    found = health.misalignment
-    why = "; ".join(f"{finding.kind}: {finding.sentence}" for finding in health.findings)
-    if found is None:
-        return [health.pair.name, health.split, *[""] * (len(HEADER) - 3), why]
-    gains = " ".join(f"{gain:.2f}" for gain in found.gain if math.isfinite(gain))
+def pair_row(health: PairHealth) -> list[str]:
+    """The cells of a pair."""
+    problems = "; ".join(f"{finding.kind}: {finding.sentence}" for finding in health.findings)
+    name, misalignment = health.pair.name, health.misalignment
+    if misalignment is None:
+        return [name, health.split, *[""] * (len(PAIR_COLUMNS) - 3), problems]
     return [
-        health.pair.name,
+        name,
         health.split,
-        f"{found.down_px:+.2f}",
-        f"{found.right_px:+.2f}",
-        f"{found.degrees:+.2f}",
-        gains,
-        f"{found.correlation:.3f}",
+        f"{misalignment.down_px:+.2f}",
+        f"{misalignment.right_px:+.2f}",
+        f"{misalignment.degrees:+.2f}",
+        " ".join(f"{gain:.2f}" for gain in misalignment.gain if math.isfinite(gain)),
+        f"{misalignment.correlation:.3f}",
         "" if health.saturated is None else f"{health.saturated:.0%}",
         "" if health.ceiling is None else f"{health.ceiling:.1f}",
-        why,
+        problems,
     ]
 
 
 def worst_first(examination: Examination) -> Sequence[PairHealth]:
-    """Pairs with findings, those to be left out first."""
+    """Pairs with problems, those to be left out first."""
     bad = [health for health in examination.pairs if health.findings]
     return sorted(bad, key=lambda health: not any(finding.drops for finding in health.findings))
-
-
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

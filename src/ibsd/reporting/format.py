@@ -1,10 +1,16 @@
-"""How scores are written: names with units, decimals, differences."""
+"""How scores are written: titles with units, decimals, signs, intervals.
+
+A metric is named with or without its protocol: "psnr_y" or "basicsr-y.psnr_y".
+"""
 
 from __future__ import annotations
 
-LOWER_IS_BETTER = ("lpips",)
+from ibsd.types import LOWER_IS_BETTER
 
-_NAMES = {
+PAIRED_DECIMALS = 3
+"""Of dB in comparisons, whose differences are small."""
+
+_TITLES = {
     "psnr_rgb": "PSNR, RGB, dB",
     "psnr_y": "PSNR-Y, dB",
     "ssim": "SSIM",
@@ -13,21 +19,42 @@ _NAMES = {
 }
 
 
-def described(metric: str) -> str:
+def bare_metric(metric: str) -> str:
+    """The metric without its protocol."""
+    return metric.rpartition(".")[2]
+
+
+def metric_title(metric: str) -> str:
     """The metric's name with its unit, and which way is better where that is not plain."""
-    return _NAMES.get(metric, metric)
+    return _TITLES.get(bare_metric(metric), metric)
 
 
-def figure(metric: str, value: float) -> str:
-    """dB with two decimals, everything else with four."""
-    return f"{value:.2f}" if metric.startswith("psnr") else f"{value:.4f}"
+def metric_decimals(metric: str, psnr: int = 2) -> int:
+    """`psnr` decimals for dB, four for everything else."""
+    return psnr if bare_metric(metric).startswith("psnr") else 4
 
 
-def signed(metric: str, difference: float) -> str:
-    """As `figure`, with its sign."""
-    return f"{difference:+.2f}" if metric.startswith("psnr") else f"{difference:+.4f}"
+def score_text(metric: str, score: float, psnr: int = 2) -> str:
+    return f"{score:.{metric_decimals(metric, psnr)}f}"
 
 
-def better(metric: str, difference: float) -> bool:
+def difference_text(metric: str, difference: float, psnr: int = 2) -> str:
+    """As `score_text`, with its sign."""
+    return f"{difference:+.{metric_decimals(metric, psnr)}f}"
+
+
+def interval_text(metric: str, bounds: tuple[float, float] | None, psnr: int = 2) -> str:
+    if bounds is None:
+        return "no interval"
+    low, high = (difference_text(metric, bound, psnr) for bound in bounds)
+    return f"{low} to {high}"
+
+
+def is_better(metric: str, difference: float) -> bool:
     """Whether such a difference to another method is one for the better."""
-    return difference < 0 if metric in LOWER_IS_BETTER else difference > 0
+    return difference < 0 if bare_metric(metric) in LOWER_IS_BETTER else difference > 0
+
+
+def count_text(number: int, noun: str) -> str:
+    """Example: "1 pair", "2 pairs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+from ibsd.reporting.plots import PLOT_STYLE, Drawing
+
+Pixels = NDArray[np.uint8]
+"""[H, W, 3]"""
 
 STYLE = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("slider.js")
 
-SCROLL = '<div class="scroll" tabindex="0" role="group" aria-label="Scrolls where it is wider than the page">'
+SCROLL = (
+    '<div class="scroll" tabindex="0" role="group" '
+    'aria-label="Scrolls where it is wider than the page">'
+)
 """Begins what may be wider than the page: it scrolls by itself, by keyboard too."""
 
 LEAST, MOST = 0.7, 1.35
@@ -32,50 +41,62 @@ MANY_COLUMNS = 9
 NAV_FROM = 5
 """Sections from which on a page begins with a list of them."""
 
-THEMED = {
-    "#1d2939": "--ink", "#344054": "--ink", "#475467": "--soft", "#667085": "--soft", "#98a2b3": "--soft", "#d0d5dd": "--line", "#e4e7ec": "--line",
-    "#eaecf0": "--line", "#1a7f37": "--good", "#b42318": "--bad",
-}  # fmt: skip
-"""Colours of drawings that also stand alone -> those of the page, which follow light and dark."""
-
 
 def page(title: str, kicker: str, lead: str, sections: Iterable[str], footer: str = "") -> str:
-    """The whole document: a small line, the title and a leading sentence above the sections; empty
-    ones are left out."""
+    """The whole document: a small line, the title and a leading sentence above the sections. Empty
+    sections are left out."""
     body = "\n".join(section for section in sections if section)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<main>\n"
-        f'<header><p class="kicker">{escape(kicker)}</p><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{contents(body)}</header>\n'
-        f"{body}\n</main>\n<footer>{escape(footer)}</footer>\n<script>\n{SCRIPT.read_text(encoding='utf-8')}</script>\n</body>\n</html>\n"
-    )
+    style = "".join(file.read_text(encoding="utf-8") for file in (STYLE, PLOT_STYLE))
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+<header>
+<p class="kicker">{escape(kicker)}</p><h1>{escape(title)}</h1>
+<p class="lead">{escape(lead)}</p>{contents(body)}
+</header>
+{body}
+</main>
+<footer>{escape(footer)}</footer>
+<script>
+{SCRIPT.read_text(encoding="utf-8")}</script>
+</body>
+</html>
+"""
 
 
 def contents(body: str) -> str:
     """Links to the sections of a long page."""
-    found = re.findall(r'<section id="([^"]+)"><h2>(.*?)</h2>', body)
-    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in found)
-    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if len(found) >= NAV_FROM else ""
+    titles = re.findall(r'<section id="([^"]+)"><h2>(.*?)</h2>', body)
+    if len(titles) < NAV_FROM:
+        return ""
+    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in titles)
+    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
 
 
 def section(title: str, *parts: str, about: str = "") -> str:
     """A part of the page under a heading; "" when it would be empty."""
     if not any(parts):
         return ""
-    said = f'<p class="about">{escape(about)}</p>' if about else ""
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "part"
-    return f'<section id="{name}"><h2>{escape(title)}</h2>{said}{"".join(parts)}</section>'
+    lead = paragraph(about, "about") if about else ""
+    return f'<section id="{name}"><h2>{escape(title)}</h2>{lead}{"".join(parts)}</section>'
 
 
 def part(title: str, *inside: str, about: str = "") -> str:
     """A part of a section; "" when it would be empty."""
-    said = f'<p class="about">{escape(about)}</p>' if about else ""
-    return (
-        f'<div class="part"><h3>{escape(title)}</h3>{said}{"".join(inside)}</div>'
-        if any(inside)
-        else ""
-    )
+    if not any(inside):
+        return ""
+    lead = paragraph(about, "about") if about else ""
+    return f'<div class="part"><h3>{escape(title)}</h3>{lead}{"".join(inside)}</div>'
 
 
 def paragraph(text: str, kind: Literal["", "about", "note", "alarm", "part-name"] = "") -> str:
@@ -88,15 +109,12 @@ def grid(parts: Iterable[str]) -> str:
     return f'<div class="grid">{inside}</div>' if inside else ""
 
 
-def facts(items: Iterable[tuple[str, str]]) -> str:
+def definitions(items: Iterable[tuple[str, str]]) -> str:
     """Names with their values."""
-    return (
-        '<dl class="facts">'
-        + "".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in items
-        )
-        + "</dl>"
+    pairs = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in items
     )
+    return f'<dl class="definitions">{pairs}</dl>'
 
 
 def table(
@@ -132,9 +150,10 @@ def table(
     head = cells('th scope="col"', 'th scope="col"', header)
     row = 'th scope="row"'
     body = "".join(f"<tr>{cells(row, 'td', line)}</tr>" for line in lines)
-    said = f"<caption>{escape(title)}</caption>" if title else ""
+    caption = f"<caption>{escape(title)}</caption>" if title else ""
     many = ' class="many"' if len(header) > MANY_COLUMNS else ""
-    return f"{SCROLL}<table{many}>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    inside = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f"{SCROLL}<table{many}>{inside}</table></div>"
 
 
 def _kind(column: Sequence[str]) -> str:
@@ -144,85 +163,66 @@ def _kind(column: Sequence[str]) -> str:
     return "text" if any(len(cell) > 40 for cell in column) else "words"
 
 
-def details(title: str, inside: str) -> str:
-    """What is folded away until asked for."""
+def folded(title: str, inside: str) -> str:
+    """Content that is folded away until the reader opens it."""
     return f"<details><summary>{escape(title)}</summary>{inside}</details>"
 
 
-def picture(image: np.ndarray, caption: str, alt: str = "", enlarged: bool = False) -> str:
+def figure(image: Pixels, caption: str, alt: str = "", enlarged: bool = False) -> str:
     """An image [H, W, 3] with a caption; `enlarged` shows its pixels as squares."""
-    kind = ' class="pixels"' if enlarged else ""
-    source = data_uri(image, "png" if enlarged else "jpeg")
-    size = f'width="{image.shape[1]}" height="{image.shape[0]}"'
-    return f'<figure><img{kind} src="{source}" {size} alt="{escape(alt or caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+    kind = 'class="pixels" ' if enlarged else ""
+    shown = _image(image, "png" if enlarged else "jpeg", f'{kind}alt="{escape(alt or caption)}"')
+    return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def slider(images: Mapping[str, np.ndarray], caption: str, left: str, right: str) -> str:
-    """Images of one size by name, one over the other, two at a time, with a divider that is drawn
-    or moved with the arrow keys.
+def _image(image: Pixels, form: Literal["png", "jpeg"], marks: str) -> str:
+    height, width = image.shape[:2]
+    return f'<img src="{data_uri(image, form)}" width="{width}" height="{height}" {marks}>'
 
-    It begins with `left` and `right`; of three and more images any two can be chosen.
+
+def slider(images: Mapping[str, Pixels], caption: str, left: str, right: str) -> str:
+    """Images of one size by name, one over the other, two at a time. A divider between them is
+    moved by pointer or arrow keys.
+
+    It begins with `left` and `right`. Of three and more images any two can be chosen.
     """
-    shape = images[left].shape
-    assert all(image.shape == shape for image in images.values()), [
-        image.shape for image in images.values()
-    ]
+    assert len({image.shape for image in images.values()}) == 1
 
-    def shown(name: str, kind: str) -> str:
-        source = f'src="{data_uri(images[name], "jpeg")}" width="{shape[1]}" height="{shape[0]}"'
-        return f'<img {kind} {source} data-name="{escape(name)}" alt="{escape(name)}">'
+    def shown(name: str, marks: str) -> str:
+        named = f'data-name="{escape(name)}" alt="{escape(name)}"'
+        return _image(images[name], "jpeg", f"{marks} {named}")
 
-    def choice(side: str, chosen: str) -> str:
-        options = "".join(
-            f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>"
-            for name in images
-        )
-        return f'<label>{side.capitalize()} <select data-side="{side}">{options}</select></label>'
-
-    pair = shown(right, 'class="after"') + shown(left, 'class="before"')
     others = "".join(shown(name, "hidden") for name in images if name not in (left, right))
-    said = escape(f"Divider between {left} and {right}")
-    choices = (
-        f'<div class="choices">{choice("left", left)}{choice("right", right)}</div>'
-        if others
-        else ""
-    )
+    choices = _choice("left", images, left) + _choice("right", images, right) if others else ""
     return (
-        f'<figure class="wide">{choices}<div class="compare">{pair}{others}'
-        f'<span class="label left">{escape(left)}</span><span class="label right">{escape(right)}</span><span class="divider"></span>'
-        f'<input type="range" min="0" max="100" step="0.5" value="50" aria-label="{said}">'
-        f"</div><figcaption>{escape(caption)}</figcaption></figure>"
+        '<figure class="wide">'
+        + (f'<div class="choices">{choices}</div>' if choices else "")
+        + f"""<div class="compare">{shown(right, 'class="after"')}{shown(left, 'class="before"')}"""
+        + f'{others}<span class="label left">{escape(left)}</span>'
+        + f'<span class="label right">{escape(right)}</span><span class="divider"></span>'
+        + '<input type="range" min="0" max="100" step="0.5" value="50" '
+        + f'aria-label="{escape(f"Divider between {left} and {right}")}"></div>'
+        + f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
-def drawing(svg: str, alt: str, caption: str = "") -> str:
-    """A drawing that also stands alone as a file, in the page's colours; "" for ""."""
-    if not svg:
-        return ""
-    width = int(svg.split('width="', 1)[1].split('"')[0])
-    inside = svg.replace(
-        ' xmlns="http://www.w3.org/2000/svg"', f' role="img" aria-label="{escape(alt)}"', 1
+def _choice(side: str, names: Iterable[str], chosen: str) -> str:
+    options = "".join(
+        f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>" for name in names
     )
-    inside = inside.replace(
-        'style="',
-        f'style="max-width:{round(MOST * width)}px;min-width:{round(LEAST * width)}px;',
-        1,
-    )
-    inside = inside.replace('<rect width="100%" height="100%" fill="white"/>', "", 1)
-    inside = re.sub(
-        r'(fill|stroke)(="|:)(#[0-9a-f]{6})',
-        lambda found: found[1] + found[2] + _themed(found[3]),
-        inside,
-    )
-    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure class="drawing">{SCROLL}{inside}</div>{said}</figure>'
+    return f'<label>{side.capitalize()} <select data-side="{side}">{options}</select></label>'
 
 
-def _themed(colour: str) -> str:
-    return f"var({THEMED[colour]})" if colour in THEMED else colour
+def drawing(content: Drawing, alt: str, caption: str = "") -> str:
+    """A drawing that keeps about its own size, so that its letters can be read: where there is less
+    room it scrolls."""
+    least, most = (round(factor * content.width) for factor in (LEAST, MOST))
+    svg = content.inline(alt, f"max-width:{most}px;min-width:{least}px")
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure class="drawing">{SCROLL}{svg}</div>{below}</figure>'
 
 
-def data_uri(image: np.ndarray, form: Literal["png", "jpeg"]) -> str:
+def data_uri(image: Pixels, form: Literal["png", "jpeg"]) -> str:
     """uint8 [H, W, 3] inside the page: `png` to the bit, `jpeg` at quality 92 with full colours."""
     file = io.BytesIO()
     options = {"optimize": True} if form == "png" else {"quality": 92, "subsampling": 0}

@@ -1,10 +1,11 @@
 """Matrices of scores: which network holds up on which camera or degradation, as a coloured table
-and as a drawing that stands alone."""
+and as a drawing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -12,9 +13,10 @@ from ibsd.comparison.results import Results
 from ibsd.comparison.run import AVERAGED
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting import html
-from ibsd.reporting.format import LOWER_IS_BETTER, described
+from ibsd.reporting.format import bare_metric, metric_decimals, metric_title
+from ibsd.reporting.plots import Drawing, svg_text
+from ibsd.types import LOWER_IS_BETTER
 
-GAIN, LOSS = "#1a7f37", "#b42318"
 CELL_PX, ROW_PX, LABEL_PX, HEAD_PX, CHARACTER_PX = 104, 26, 170, 46, 6.2
 
 
@@ -42,26 +44,15 @@ class Matrix:
 
 
 def matrix_table(matrix: Matrix) -> str:
-    """The matrix as a table: readable aloud, coloured behind the figures."""
-
-    def cell(value: float | None) -> str:
-        if value is None:
-            return "<td></td>"
-        strength = matrix.strength(value)
-        kind = "gain" if strength > 0 else "loss"
-        return f'<td class="{kind}" style="--strength: {abs(strength):.2f}">{value:+.{matrix.decimals}f}</td>'
-
-    def level(value: float | None) -> str:
-        return f"<td>{'' if value is None else f'{value:.{matrix.decimals}f}'}</td>"
-
+    """The matrix as an HTML table: readable aloud, coloured behind the figures."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in matrix.columns)
     lines = [
         *(
-            f'<tr><th scope="row">{escape(name)}</th>{"".join(map(level, row))}</tr>'
+            _table_row(name, map(partial(_level, matrix), row))
             for name, row in matrix.levels.items()
         ),
         *(
-            f'<tr><th scope="row">{escape(name)}</th>{"".join(map(cell, row))}</tr>'
+            _table_row(name, map(partial(_cell, matrix), row))
             for name, row in zip(matrix.rows, matrix.cells, strict=True)
         ),
     ]
@@ -71,47 +62,61 @@ def matrix_table(matrix: Matrix) -> str:
     )
 
 
-def matrix_svg(matrix: Matrix) -> str:
-    """The matrix as a file that stands alone, for Markdown pages."""
-    label = max(LABEL_PX, round(CHARACTER_PX * max(map(len, (*matrix.rows, *matrix.levels)))) + 24)
+def _table_row(name: str, cells: Iterable[str]) -> str:
+    return f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
+
+
+def _level(matrix: Matrix, value: float | None) -> str:
+    return f"<td>{'' if value is None else f'{value:.{matrix.decimals}f}'}</td>"
+
+
+def _cell(matrix: Matrix, value: float | None) -> str:
+    if value is None:
+        return "<td></td>"
+    strength = matrix.strength(value)
+    kind = "gain" if strength > 0 else "loss"
+    style = f"--strength: {abs(strength):.2f}"
+    return f'<td class="{kind}" style="{style}">{value:+.{matrix.decimals}f}</td>'
+
+
+def matrix_drawing(matrix: Matrix) -> Drawing:
+    """The matrix as a drawing, for Markdown pages."""
+    longest = max(map(len, (*matrix.rows, *matrix.levels)))
+    label = max(LABEL_PX, round(CHARACTER_PX * longest) + 24)
     cell = max(CELL_PX, round(CHARACTER_PX * max(map(len, matrix.columns))) + 16)
-    width = label + cell * len(matrix.columns) + 16
-    height = HEAD_PX + 30 + ROW_PX * (len(matrix.levels) + len(matrix.rows)) + 12
-    parts = [f'<text x="12" y="24" font-weight="600">{escape(matrix.title)}</text>']
+    parts = [svg_text(12, 24, matrix.title, kind="strong")]
     for column, name in enumerate(matrix.columns):
-        parts.append(_text(label + cell * (column + 0.5), HEAD_PX + 12, name))
+        parts.append(svg_text(label + cell * (column + 0.5), HEAD_PX + 12, name, "middle"))
     top = HEAD_PX + 26
     for name, row in matrix.levels.items():
-        parts.append(_text(label - 10, top + 17, name, "end"))
+        parts.append(svg_text(label - 10, top + 17, name, "end"))
         parts += [
-            _text(label + cell * (k + 0.5), top + 17, f"{value:.{matrix.decimals}f}")
+            svg_text(label + cell * (k + 0.5), top + 17, f"{value:.{matrix.decimals}f}", "middle")
             for k, value in enumerate(row)
             if value is not None
         ]
         top += ROW_PX
     for name, row in zip(matrix.rows, matrix.cells, strict=True):
-        parts.append(_text(label - 10, top + 17, name, "end"))
-        for column, value in enumerate(row):
-            if value is None:
-                continue
-            strength, left = matrix.strength(value), label + cell * column
-            colour = GAIN if strength > 0 else LOSS
-            parts.append(
-                f'<rect x="{left + 1}" y="{top + 1}" width="{cell - 2}" height="{ROW_PX - 2}" rx="3" fill="{colour}" '
-                f'fill-opacity="{0.42 * abs(strength):.2f}"/>'
-            )
-            parts.append(_text(left + cell / 2, top + 17, f"{value:+.{matrix.decimals}f}"))
+        parts.append(svg_text(label - 10, top + 17, name, "end"))
+        parts += [
+            _drawn_cell(matrix, value, label + cell * column, top, cell)
+            for column, value in enumerate(row)
+            if value is not None
+        ]
         top += ROW_PX
-    style = "font-family:system-ui,sans-serif;font-size:12px;fill:#1d2939"
-    body = "\n".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" style="{style}">\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
+    height = HEAD_PX + 30 + ROW_PX * (len(matrix.levels) + len(matrix.rows)) + 12
+    return Drawing(label + cell * len(matrix.columns) + 16, height, "\n".join(parts))
+
+
+def _drawn_cell(matrix: Matrix, value: float, left: int, top: int, width: int) -> str:
+    strength = matrix.strength(value)
+    kind = "gain" if strength > 0 else "loss"
+    ground = (
+        f'<rect class="{kind}" x="{left + 1}" y="{top + 1}" width="{width - 2}" '
+        f'height="{ROW_PX - 2}" rx="3" fill-opacity="{0.42 * abs(strength):.2f}"/>'
     )
-
-
-def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+    text = f"{value:+.{matrix.decimals}f}"
+    return ground + svg_text(left + width / 2, top + 17, text, "middle")
 
 
 Place = tuple[str, str]
@@ -129,84 +134,90 @@ def camera_matrix(results: Results) -> Matrix:
     ]
     gains, bicubic = paired_gains(results, BICUBIC), primary_levels(results, BICUBIC)
     rows = [arm for arm in design.arms if any((place, arm) in gains for place in places)]
-    cells = [[gains.get((place, arm)) for place in places] for arm in rows]
-    metric = design.primary.split(".")[-1]
-    several = len(design.settings) > 1
     columns = [
-        f"{f'{setting}: ' if several else ''}{test} ({design.settings[setting].tests[test]})"
+        f"{f'{setting}: ' if len(design.settings) > 1 else ''}{test} "
+        f"({design.settings[setting].tests[test]})"
         for setting, test in places
     ]
+    title = f"{metric_title(design.primary)}: gain over bicubic"
+    cells = [[gains.get((place, arm)) for place in places] for arm in rows]
     levels = {BICUBIC: [bicubic.get((place, BICUBIC)) for place in places]}
-    return Matrix(
-        f"{described(metric)}: gain over bicubic",
-        rows,
-        columns,
-        cells,
-        _decimals(metric),
-        metric in LOWER_IS_BETTER,
-        levels,
-    )
+    return _matrix(design.primary, title, rows, columns, cells, levels)
 
 
 def family_matrices(results: Results) -> list[Matrix]:
     """Of every test set that is a mean over degradations: a row per degradation, a column per arm,
     against bicubic and against the baseline; the primary figure, averaged weights."""
     design = results.design
-    metric = design.primary.split(".")[-1]
     matrices = []
     for setting, content in design.settings.items():
         for whole in dict.fromkeys(content.parts.values()):
-            rows = [part for part, mean in content.parts.items() if mean == whole]
+            tests = [part for part, mean in content.parts.items() if mean == whole]
             for against in (BICUBIC, design.baseline):
                 gains = paired_gains(results, against)
                 arms = [
                     arm
                     for arm in design.arms
-                    if any(((setting, row), arm) in gains for row in rows)
+                    if any(((setting, test), arm) in gains for test in tests)
                 ]
-                cells = [[gains.get(((setting, row), arm)) for arm in arms] for row in rows]
-                title = f"{described(metric)} under each degradation of {whole} ({content.tests[whole]}), less {against}"
-                names = [row.removeprefix(f"{whole}/") for row in rows]
-                if arms:
-                    matrices.append(
-                        Matrix(
-                            title, names, arms, cells, _decimals(metric), metric in LOWER_IS_BETTER
-                        )
-                    )
+                if not arms:
+                    continue
+                title = (
+                    f"{metric_title(design.primary)} under each degradation of {whole} "
+                    f"({content.tests[whole]}), less {against}"
+                )
+                names = [test.removeprefix(f"{whole}/") for test in tests]
+                cells = [[gains.get(((setting, test), arm)) for arm in arms] for test in tests]
+                matrices.append(_matrix(design.primary, title, names, arms, cells))
     return matrices
+
+
+def _matrix(
+    metric: str,
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Sequence[Sequence[float | None]],
+    levels: Mapping[str, Sequence[float | None]] | None = None,
+) -> Matrix:
+    """A matrix with the metric's decimals and direction."""
+    lower = bare_metric(metric) in LOWER_IS_BETTER
+    return Matrix(title, rows, columns, cells, metric_decimals(metric), lower, levels or {})
 
 
 def primary_levels(results: Results, weights: str) -> dict[tuple[Place, str], float]:
     """{(place, arm): mean} of the primary figure."""
-    primary = (
-        each
-        for each in results.mean_scores
-        if (each.metric, each.weights) == (results.design.primary, weights)
-    )
-    return {((each.setting, each.test), each.arm): each.mean for each in primary}
+    return {
+        ((score.setting, score.test), score.arm): score.mean
+        for score in results.mean_scores
+        if (score.metric, score.weights) == (results.design.primary, weights)
+    }
 
 
 def paired_gains(results: Results, against: str) -> dict[tuple[Place, str], float]:
-    """{(place, arm): gain over the baseline, or over bicubic}: the difference to the baseline over
-    the seeds that both have, on top of the baseline's own gain. Levels of arms with other seeds
-    cannot be subtracted: the difference would be the seeds'.
+    """{(place, arm): gain over the baseline, or over bicubic}.
+
+    The gain over bicubic is the baseline's own gain plus the difference to the baseline over the
+    seeds that both have. Mean scores of arms with other seeds cannot be subtracted: the difference
+    would be that of the seeds.
     """
     design = results.design
-    own = {place: 0.0 for place, arm in primary_levels(results, AVERAGED) if arm == design.baseline}
+    levels = primary_levels(results, AVERAGED)
+    own = {place: 0.0 for place, arm in levels if arm == design.baseline}
     gains: dict[tuple[Place, str], float] = {}
     if against == BICUBIC:
-        bicubic, levels = primary_levels(results, BICUBIC), primary_levels(results, AVERAGED)
+        bicubic = primary_levels(results, BICUBIC)
         own = {place: levels[place, design.baseline] - bicubic[place, BICUBIC] for place in own}
         gains = {(place, design.baseline): gain for place, gain in own.items()}
-    for each in results.differences:
-        if (each.metric, each.weights) == (design.primary, AVERAGED):
-            gains[(each.setting, each.test), each.arm] = own[each.setting, each.test] + each.mean
+    for row in results.differences:
+        if (row.metric, row.weights) == (design.primary, AVERAGED):
+            gains[(row.setting, row.test), row.arm] = own[row.setting, row.test] + row.mean
     return gains
 
 
 def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]:
     """From {family: {method: {protocol: {metric: mean}}}}, as in matrix.json: a row per family, a
-    column per method, PSNR-Y and, if there, LPIPS; differences to bicubic.
+    column per method, PSNR-Y and, where it is known, LPIPS; differences to bicubic.
     """
     methods = [method for method in next(iter(means.values())) if method != BICUBIC]
     matrices = []
@@ -220,12 +231,6 @@ def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]
             ]
             for family in means.values()
         ]
-        title = f"{described(metric)}: difference to bicubic under each degradation"
-        matrices.append(
-            Matrix(title, list(means), methods, cells, _decimals(metric), metric in LOWER_IS_BETTER)
-        )
+        title = f"{metric_title(metric)}: difference to bicubic under each degradation"
+        matrices.append(_matrix(metric, title, list(means), methods, cells))
     return matrices
-
-
-def _decimals(metric: str) -> int:
-    return 2 if metric.startswith("psnr") else 4

@@ -1,16 +1,27 @@
-"""Pictures of results: sheets of several images, before and after, and where to look closer."""
+"""Pictures of results: sheets of several images, before and after, and scenes of a page, enlarged
+where the methods differ most."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from ibsd.reporting import html
+from ibsd.reporting.html import Pixels
+
+Value = TypeVar("Value", bound=np.generic)
 
 GAP_PX = 8
 LABEL_PX = 26
 FONT_PX = 16
+CROP_PX = (72, 96)
+"""Height and width of an enlarged part, in HR pixels."""
+LR, ORIGINAL = "LR", "HR"
 PAPER, INK = (251, 250, 247), (28, 31, 35)
 
 
@@ -22,14 +33,14 @@ class Box(NamedTuple):
     height: int
     width: int
 
-    def of(self, image: np.ndarray, shrink: int = 1) -> np.ndarray:
+    def of(self, image: NDArray[Value], shrink: int = 1) -> NDArray[Value]:
         """This part of an image; of one that is `shrink` times smaller, the same part of the
         scene."""
         rows = slice(self.top // shrink, (self.top + self.height) // shrink)
         return image[rows, self.left // shrink : (self.left + self.width) // shrink]
 
 
-def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> np.ndarray:
+def contact_sheet(rows: Sequence[Sequence[Pixels]], labels: Sequence[str]) -> Pixels:
     """Rows of images under column labels, each enlarged without smoothing to the size of its row's
     last image.
 
@@ -60,12 +71,12 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -
 
 
 def before_after(
-    before: np.ndarray,
-    after: np.ndarray,
+    before: Pixels,
+    after: Pixels,
     labels: tuple[str, str],
     num_parts: int = 3,
     enlarge: int = 2,
-) -> np.ndarray:
+) -> Pixels:
     """The left half of one image beside the right half of the other; below, the parts where they
     differ most, side by side and enlarged.
 
@@ -95,7 +106,7 @@ def before_after(
 
 
 def telling_boxes(
-    images: Sequence[np.ndarray], height: int, width: int, count: int, grid: int = 1
+    images: Sequence[Pixels], height: int, width: int, count: int, grid: int = 1
 ) -> list[Box]:
     """Where images of one size differ most from one another: up to `count` parts that do not
     overlap, most different first.
@@ -121,18 +132,19 @@ def telling_boxes(
     return boxes
 
 
-def difference_map(images: Sequence[np.ndarray]) -> np.ndarray:
+def difference_map(images: Sequence[Pixels]) -> NDArray[np.float64]:
     """[H, W]: how far two or more images of one size, uint8 [H, W, 3], lie apart, summed over all
     pairs of them."""
+    assert len(images) > 1, "at least two images"
     levels = [image.astype(np.float64).mean(axis=2) for image in images]
-    difference = sum(
-        abs(one - other) for number, one in enumerate(levels) for other in levels[:number]
-    )
-    assert isinstance(difference, np.ndarray), "at least two images"
+    difference = np.zeros(levels[0].shape)
+    for number, level in enumerate(levels):
+        for other in levels[:number]:
+            difference = difference + abs(level - other)
     return difference
 
 
-def side_by_side(left: np.ndarray, right: np.ndarray, enlarge: int) -> Image.Image:
+def side_by_side(left: Pixels, right: Pixels, enlarge: int) -> Image.Image:
     """Two images of one size with a thin line between, enlarged without smoothing."""
     joined = np.concatenate((left, right), axis=1)
     picture = at_size(joined, joined.shape[1] * enlarge, joined.shape[0] * enlarge)
@@ -156,10 +168,108 @@ def tag(picture: Image.Image, text: str, corner: tuple[int, int], anchor: str) -
     draw.text((x, corner[1] - 9), text, fill="white", font=font, anchor=anchor)
 
 
-def at_size(image: np.ndarray, width: int, height: int) -> Image.Image:
+def at_size(image: Pixels, width: int, height: int) -> Image.Image:
     picture = Image.fromarray(image)
     return (
         picture
         if picture.size == (width, height)
         else picture.resize((width, height), Image.Resampling.NEAREST)
     )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture in all its versions, uint8 [H, W, 3]."""
+
+    name: str
+    lr: Pixels
+    versions: Mapping[str, Pixels]
+    """Upscaled, by method, all of one size, in the order of the page: bicubic first; the last one
+    is what the page is about."""
+    original: Pixels
+    psnr: Mapping[str, float]
+    """PSNR-Y in dB by method."""
+
+    @property
+    def scale(self) -> int:
+        return self.original.shape[0] // self.lr.shape[0]
+
+    @property
+    def compared(self) -> list[Pixels]:
+        """The versions whose differences count: of trained networks where there are two, else
+        all."""
+        first, *trained = self.versions.values()
+        return trained if len(trained) > 1 else [first, *trained]
+
+
+def telling_parts(
+    scenes: Sequence[Scene], count: int, height: int = CROP_PX[0], width: int = CROP_PX[1]
+) -> list[tuple[Scene, Box]]:
+    """Up to `count` parts where the compared versions differ most, over all scenes, most different
+    first; at most two of a scene."""
+    candidates: list[tuple[float, Scene, Box]] = []
+    for scene in scenes:
+        grid = scene.scale
+        rows, columns = (
+            min(wanted, side) // grid * grid
+            for wanted, side in zip((height, width), scene.original.shape[:2], strict=True)
+        )
+        difference = difference_map(scene.compared)
+        most = 2 if len(scenes) > 1 else count
+        for box in telling_boxes(scene.compared, rows, columns, most, grid):
+            candidates.append((float(box.of(difference).mean()), scene, box))
+    candidates.sort(key=lambda candidate: -candidate[0])
+    return [(scene, box) for _, scene, box in candidates[:count]]
+
+
+def scenes_section(
+    scenes: Sequence[Scene], title: str = "Before and after", about: str = "", count: int = 4
+) -> str:
+    """A slider of the scene with the most telling part, then parts of all scenes in all versions;
+    "" without scenes."""
+    parts = telling_parts(scenes, count)
+    if not parts:
+        return ""
+    scene = parts[0][0]
+    names = list(scene.versions)
+    methods = " and ".join(names[1:] if len(names) > 2 else names)
+    choice = f"The program chose the scenes and parts where {methods} differ most."
+    return html.section(
+        title,
+        scene_slider(scene),
+        html.part(
+            "Look closer",
+            *(enlarged_parts(scene, box, named=len(scenes) > 1) for scene, box in parts),
+        ),
+        about=" ".join(filter(None, (about, choice))),
+    )
+
+
+def scene_slider(scene: Scene, caption: str = "") -> str:
+    """The scene, bicubic left and the last method right, and any other version by choice."""
+    names = list(scene.versions)
+    enlarged = scene.lr.repeat(scene.scale, 0).repeat(scene.scale, 1)
+    if not caption:
+        scores = ", ".join(f"{name} {scene.psnr[name]:.2f} dB" for name in names)
+        caption = (
+            f"{scene.name}. Pull the line, or use the arrow keys. PSNR-Y against the original: "
+            f"{scores}."
+        )
+    return html.slider(
+        {LR: enlarged, **scene.versions, ORIGINAL: scene.original}, caption, names[0], names[-1]
+    )
+
+
+def enlarged_parts(scene: Scene, box: Box, named: bool = False) -> str:
+    """One part of the scene in all versions, pixels as squares."""
+    parts = {LR: box.of(scene.lr, scene.scale)}
+    parts |= {name: box.of(image) for name, image in scene.versions.items()}
+    parts[ORIGINAL] = box.of(scene.original)
+    place = f"{scene.name}, {box.left} px from the left and {box.top} from the top"
+    figures = "".join(
+        html.figure(image, name, f"{name}: {place}", enlarged=True) for name, image in parts.items()
+    )
+    title = html.paragraph(place, "part-name") if named else ""
+    narrow = 2 if len(parts) in (2, 4) else 3
+    columns = f"--columns: {min(len(parts), 6)}; --narrow: {narrow}"
+    return f'{title}<div class="crops" style="{columns}">{figures}</div>'

@@ -1,66 +1,246 @@
-"""Scores of `ibsd evaluate` as a table: means, differences to the first network, and how far chance
-over the pictures moves them."""
+"""Tables of a comparison: differences, contrasts, degradations, metrics, diagnostics, cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-import numpy as np
-
-from ibsd.comparison.statistics import CONFIDENCE, bootstrap_interval
+from ibsd.comparison.results import Difference, History, Results
+from ibsd.comparison.run import AVERAGED
 from ibsd.evaluation.scores import BICUBIC
-from ibsd.reporting import html
-from ibsd.reporting.format import better, described, figure, signed
-
-ABOUT = (
-    f"Means over {{images}} pictures. Differences on the same pictures, with the interval of a bootstrap over them ({CONFIDENCE:.0%}): it says "
-    "how far other pictures might move them, not how far another seed would, for which ibsd compare trains several."
+from ibsd.reporting.document import Table
+from ibsd.reporting.format import (
+    PAIRED_DECIMALS,
+    count_text,
+    difference_text,
+    interval_text,
+    score_text,
 )
 
 
-def score_table(table: Mapping[str, Any]) -> str:
-    """HTML from the content of scores.json: a line per metric; each later method with its
-    difference to bicubic and, from the second network on, to the first network with its interval.
+def select(
+    results: Results, setting: str, test: str, weights: str, metric: str
+) -> list[Difference]:
+    """The differences to the baseline of one test set, kind of weights and metric."""
+    return [
+        row
+        for row in results.differences
+        if (row.setting, row.test, row.weights, row.metric) == (setting, test, weights, metric)
+    ]
+
+
+def primary_differences(results: Results, setting: str, test: str) -> list[Difference]:
+    """Those of the primary metric and the averaged weights."""
+    return select(results, setting, test, AVERAGED, results.design.primary)
+
+
+def verdict_text(row: Difference) -> str:
+    """The verdict, and what to hold against it."""
+    if row.kind == "a/a":
+        return "A/A"
+    parts = [row.verdict]
+    if row.kind == "unpaired":
+        parts.append("unpaired")
+    claimed = row.verdict in ("better", "worse")
+    if claimed and row.noise_floor is not None and abs(row.mean) <= row.noise_floor:
+        parts.append("within the noise floor")
+    return ", ".join(parts)
+
+
+def difference_table(results: Results, setting: str, test: str) -> Table:
+    """One row per arm on one test set: its score, its difference to the baseline with both
+    intervals, images won and lost, and the verdict. The primary metric of the averaged weights."""
+    design, metric = results.design, results.design.primary
+    here = [
+        score
+        for score in results.mean_scores
+        if (score.setting, score.test, score.metric) == (setting, test, metric)
+    ]
+    scores = {
+        score.arm: score_text(metric, score.mean, PAIRED_DECIMALS)
+        for score in here
+        if score.weights in (AVERAGED, BICUBIC)
+    }
+    differences = {row.arm: row for row in primary_differences(results, setting, test)}
+    rows = [[BICUBIC, scores[BICUBIC], *[""] * 5]] if BICUBIC in scores else []
+    for arm in design.arms:
+        if arm not in scores:
+            continue
+        if arm == design.baseline:
+            rows.append([f"{arm} (baseline)", scores[arm], *[""] * 5])
+        elif arm not in differences:
+            rows.append([arm, scores[arm], *[""] * 4, "not compared"])
+        else:
+            rows.append([arm, scores[arm], *_difference_cells(differences[arm])])
+    header = ["arm", metric, "difference", "t interval", "bootstrap", "won : lost", "reading"]
+    return Table(header, rows)
+
+
+def _difference_cells(row: Difference) -> list[str]:
+    return [
+        difference_text(row.metric, row.mean, PAIRED_DECIMALS),
+        interval_text(row.metric, row.t_interval, PAIRED_DECIMALS),
+        interval_text(row.metric, row.bootstrap_interval, PAIRED_DECIMALS),
+        f"{row.wins} : {row.losses}",
+        verdict_text(row),
+    ]
+
+
+def design_text(rows: Sequence[Difference]) -> str:
+    """What the differences of one test set rest on: images, seeds, noise floor. Arms that have
+    other numbers of seeds are named.
+
+    Example: "42 images, 5 seeds (aa: 3), noise floor 0.025 (aa: 0.033)"
     """
-    methods = list(table["means"])
-    networks = [method for method in methods if method != BICUBIC]
-    per_image: dict[tuple[str, str, str], list[float]] = {}
-    for row in table["rows"]:
-        for protocol, metrics in row["scores"].items():
-            for metric, value in metrics.items():
-                per_image.setdefault((row["method"], protocol, metric), []).append(float(value))
-    weights = np.array(
-        [row["patches"] for row in table["rows"] if row["method"] == BICUBIC], dtype=float
-    )
-    lines = []
-    for protocol, metrics in table["means"][BICUBIC].items():
-        for metric in metrics:
-            levels = {method: float(table["means"][method][protocol][metric]) for method in methods}
-            line = [
-                f"{described(metric)} ({protocol})",
-                *(figure(metric, levels[method]) for method in methods),
-            ]
-            for method in networks[1:]:
-                differences = np.array(per_image[method, protocol, metric]) - np.array(
-                    per_image[networks[0], protocol, metric]
-                )
-                line.append(
-                    _difference(
-                        metric,
-                        differences,
-                        weights if protocol == "realsr-testm" else np.ones_like(weights),
-                    )
-                )
-            lines.append(line)
-    header = ["", *methods, *(f"{method} less {networks[0]}" for method in networks[1:])]
-    return html.paragraph(ABOUT.format(images=table["images"]), "about") + html.table(header, lines)
-
-
-def _difference(metric: str, differences: np.ndarray, weights: np.ndarray) -> str:
-    if not np.isfinite(differences).all():
+    if not rows:
         return ""
-    mean = float(differences @ weights / weights.sum())
-    low, high = bootstrap_interval(differences[None], weights)
-    said = "" if low <= 0 <= high else ", better" if better(metric, mean) else ", worse"
-    return f"{signed(metric, mean)} ({signed(metric, low)} to {signed(metric, high)}{said})"
+    seeds = _with_exceptions([(row.arm, f"{row.num_seeds}") for row in rows])
+    parts = [count_text(rows[0].num_images, "image"), f"seeds {seeds}"]
+    floors = [
+        (row.arm, score_text(row.metric, row.noise_floor, PAIRED_DECIMALS))
+        for row in rows
+        if row.noise_floor is not None
+    ]
+    if floors:
+        parts.append(f"noise floor {_with_exceptions(floors)}")
+    return ", ".join(parts)
+
+
+def _with_exceptions(values: Sequence[tuple[str, str]]) -> str:
+    """The most frequent value, then the arms that have another."""
+    [(usual, _)] = Counter(value for _, value in values).most_common(1)
+    others = [f"{arm}: {value}" for arm, value in values if value != usual]
+    return f"{usual} ({', '.join(others)})" if others else usual
+
+
+def degradation_table(results: Results, setting: str, whole: str) -> Table:
+    """The degradation matrix behind a test set, one row per degradation: scores of bicubic and the
+    baseline, and every arm's mean difference to the baseline, marked where both intervals exclude
+    zero."""
+    design, metric = results.design, results.design.primary
+    scores = {
+        (score.test, score.arm): score_text(metric, score.mean, PAIRED_DECIMALS)
+        for score in results.mean_scores
+        if (score.setting, score.metric) == (setting, metric)
+        and score.weights in (AVERAGED, BICUBIC)
+    }
+    tests = [
+        part
+        for part, mean in design.settings[setting].parts.items()
+        if mean == whole and (part, design.baseline) in scores
+    ]
+    differences = {
+        (test, row.arm): row
+        for test in tests
+        for row in primary_differences(results, setting, test)
+    }
+    arms = list(dict.fromkeys(arm for _, arm in differences))
+    rows = [
+        [
+            test.removeprefix(f"{whole}/"),
+            scores[test, BICUBIC],
+            scores[test, design.baseline],
+            *(_marked(differences.get((test, arm))) for arm in arms),
+        ]
+        for test in tests
+    ]
+    names = [f"{arm} less {design.baseline}" for arm in arms]
+    return Table(["degradation", BICUBIC, design.baseline, *names], rows)
+
+
+def metrics_table(results: Results, setting: str, test: str) -> Table:
+    """One row per kind of weights and metric, one column per arm: mean differences to the baseline,
+    marked where both intervals exclude zero."""
+    differences = {
+        (row.weights, row.metric, row.arm): row
+        for row in results.differences
+        if (row.setting, row.test) == (setting, test)
+    }
+    arms = list(dict.fromkeys(arm for _, _, arm in differences))
+    keys = dict.fromkeys((weights, metric) for weights, metric, _ in differences)
+    rows = [
+        [
+            f"{metric} ({weights})",
+            *(_marked(differences.get((weights, metric, arm))) for arm in arms),
+        ]
+        for weights, metric in keys
+    ]
+    return Table(["metric (weights)", *arms], rows)
+
+
+def _marked(row: Difference | None) -> str:
+    if row is None:
+        return ""
+    mark = f" ({row.verdict})" if row.verdict in ("better", "worse") else ""
+    return difference_text(row.metric, row.mean, PAIRED_DECIMALS) + mark
+
+
+def diagnostics_table(results: Results, setting: str) -> Table:
+    """One row per diagnostic of training, one column per arm: the last logged value, averaged over
+    the seeds."""
+    last = {
+        history.arm: last_diagnostics(history)
+        for history in results.histories
+        if history.setting == setting
+    }
+    names = sorted({name for values in last.values() for name in values})
+    rows = [
+        [name, *(f"{values[name]:.4g}" if name in values else "" for values in last.values())]
+        for name in names
+    ]
+    return Table(["diagnostic", *last], rows)
+
+
+def last_diagnostics(history: History) -> dict[str, float]:
+    """The last value of each diagnostic that has one."""
+    known = {
+        name: [value for value in values if value is not None]
+        for name, values in history.diagnostics.items()
+    }
+    return {name: values[-1] for name, values in known.items() if values}
+
+
+def cost_table(results: Results, setting: str) -> Table:
+    """What each arm takes to train, and whether inference costs the same."""
+    rows = []
+    for cost in results.costs:
+        if cost.setting != setting:
+            continue
+        given_up = f" ({cost.given_up} given up)" if cost.given_up else ""
+        cpu = cost.cpu_seconds_per_step
+        inference = "same" if cost.same_inference else "DIFFERS"
+        rows.append(
+            [
+                cost.arm,
+                f"{cost.num_runs}{given_up}",
+                str(cost.num_steps),
+                "" if cpu is None else f"{cpu:.4f}",
+                "" if cost.compute is None else f"{cost.compute:.2f} x",
+                f"{cost.peak_memory_mib:,.0f}",
+                f"{inference}, {cost.parameters:,}",
+            ]
+        )
+    header = ["arm", "runs", "steps", "CPU s/step", "compute", "peak MiB", "inference, parameters"]
+    return Table(header, rows)
+
+
+def trouble_text(results: Results, setting: str) -> str:
+    """Skipped steps and alarms, by arm."""
+    costs = [cost for cost in results.costs if cost.setting == setting]
+    parts = []
+    for title, counts in (
+        ("Skipped steps", {cost.arm: cost.skipped for cost in costs}),
+        ("Alarms", {cost.arm: cost.alarms for cost in costs}),
+    ):
+        some = ", ".join(f"{arm} {count}" for arm, count in counts.items() if count)
+        parts.append(f"{title}: {some or 'none'}.")
+    return " ".join(parts)
+
+
+def grouped_by_verdict(rows: Iterable[Difference]) -> dict[str, list[Difference]]:
+    """Differences of paired arms by their verdict. A/A and unpaired arms are left out."""
+    groups: dict[str, list[Difference]] = {}
+    for row in rows:
+        if row.kind == "treatment":
+            groups.setdefault(row.verdict, []).append(row)
+    return groups

@@ -1,5 +1,4 @@
-"""The page of a comparison: all that its Markdown says, and results that come back from their
-JSON."""
+"""The page of a comparison says the same as Markdown and as HTML."""
 
 from __future__ import annotations
 
@@ -14,9 +13,9 @@ from comparison.made_up import by_name, design, record
 from ibsd.commands.compare import stored_results
 from ibsd.comparison.results import Results, results_from_table
 from ibsd.comparison.summary import summarise
-from ibsd.reporting.comparison_report import comparison_report
-from ibsd.reporting.markdown import sections
-from reporting.test_pages import assert_stands_alone
+from ibsd.reporting.comparison import comparison_document, comparison_html
+from ibsd.reporting.document import MOST_COLUMNS, Table
+from reporting.pages import assert_stands_alone
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +49,7 @@ def test_committed_comparisons_have_a_page(name: str, monkeypatch: pytest.Monkey
     monkeypatch.chdir(ROOT)
     results = stored_results(f"configs/{name}.toml")
     assert repr(results_from_table(json.loads(results.to_json()))) == repr(results)
-    text = comparison_report(results, "## Remarks\n\nSaid **so**.", "<p>scenes</p>")
+    text = comparison_html(results, "## Remarks\n\nSaid **so**.", "<p>scenes</p>")
     assert_stands_alone(text)
     for words in (
         results.design.title.split("&")[0].split("'")[0],
@@ -68,55 +67,30 @@ def test_committed_comparisons_have_a_page(name: str, monkeypatch: pytest.Monkey
         assert f'<th scope="row">{arm}</th>' in text
 
 
-def test_markdown_of_our_pages() -> None:
-    text = """# Title
-
-<!-- left
-out -->
-before
-
-## A & b
-
-One `x < y` and **bold**,
-two *slanted* words, 3 * 4 * 5, [a link](page.md).
-- first
-  goes on
-- second
-
-![picture](a.svg)
-![gone](b.svg)
-
-### Part
-
-| arm | dB |
-| --- | --- |
-| `a` \\| b | 1.0 |
-
-```
-code *stays*
-
-<tag>
-```
-
-## Empty
-"""
-    [(title, html)] = sections(text, {"a.svg": "<b>drawn</b>"})
-    assert title == "A & b"
-    assert html == (
-        '<section id="a-b"><h2>A &amp; b</h2>'
-        "<p>One <code>x &lt; y</code> and <strong>bold</strong>,\ntwo <em>slanted</em> words, 3 * 4 * 5, a link.</p>\n"
-        "<ul>\n<li>first\ngoes on</li>\n<li>second</li>\n</ul>\n<b>drawn</b>"
-        '<div class="part"><h3>Part</h3><div class="scroll" tabindex="0" role="group" aria-label="Scrolls where it is wider than the page">'
-        '<table><thead><tr><th scope="col" class="words">arm</th><th scope="col">dB</th></tr></thead>'
-        '<tbody><tr><th scope="row" class="words">a | b</th><td>1.0</td></tr></tbody></table></div>'
-        '<div class="scroll" tabindex="0" role="group" aria-label="Scrolls where it is wider than the page">'
-        "<pre>code *stays*\n\n&lt;tag&gt;</pre></div></div></section>"
-    )
-
-
-def test_marks_within_words_and_html_are_text() -> None:
-    [(_, html)] = sections("## A\n\nnum_steps_left and <b>*x*</b>", {})
-    assert (
-        html
-        == '<section id="a"><h2>A</h2><p>num_steps_left and &lt;b&gt;<em>x</em>&lt;/b&gt;</p>\n</section>'
-    )
+def test_a_page_says_what_there_is() -> None:
+    runs = [
+        record(arm, seed, (30.0 + gain, 31.0 + gain), batches)
+        for arm, gain, batches in (
+            ("plain", 0.0, "order"),
+            ("good", 0.11, "order"),
+            ("again", 0.0, "x"),
+        )
+        for seed in (0, 1, 2)
+    ]
+    outline = design(good="treatment", again="a/a", absent="treatment")
+    document = comparison_document(summarise(outline, by_name(*runs)), "Our reading.")
+    text = document.markdown("page")
+    assert "**better**: good (+0.110" in text
+    assert "Our reading." in text
+    assert "](page.svg)" in text
+    assert "3 runs are not made yet: north/absent/0, north/absent/1, north/absent/2" in text
+    tables = [
+        block
+        for section in document.sections
+        for block in section.all_blocks()
+        if isinstance(block, Table)
+    ]
+    assert tables
+    for table in tables:
+        assert len(table.header) <= MOST_COLUMNS
+        assert all(len(row) == len(table.header) for row in table.rows)

@@ -1,0 +1,65 @@
+"""Scores of `ibsd evaluate` as an HTML table: means, differences to the first network, and how far
+chance over the images moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ibsd.comparison.statistics import CONFIDENCE, bootstrap_interval
+from ibsd.evaluation.scores import BICUBIC
+from ibsd.reporting import html
+from ibsd.reporting.format import difference_text, is_better, metric_title, score_text
+
+ABOUT_SCORES = (
+    "Means over {images} images. Differences are on the same images, with the interval of a "
+    f"bootstrap over them ({CONFIDENCE:.0%}). It says how far other images might move them. It "
+    "does not say how far another seed would: ibsd compare trains several."
+)
+WEIGHTED_PROTOCOL = "realsr-testm"
+"""Its means weigh each image by its patches."""
+
+
+def score_table(table: Mapping[str, Any]) -> str:
+    """HTML from the content of scores.json: one line per metric and one column per method. From the
+    second network on, a further column has its difference to the first network, with the interval.
+    """
+    methods = list(table["means"])
+    first, *others = [method for method in methods if method != BICUBIC]
+    per_image: dict[tuple[str, str, str], list[float]] = {}
+    for row in table["rows"]:
+        for protocol, metrics in row["scores"].items():
+            for metric, value in metrics.items():
+                per_image.setdefault((row["method"], protocol, metric), []).append(float(value))
+    patches = np.array(
+        [row["patches"] for row in table["rows"] if row["method"] == BICUBIC], dtype=float
+    )
+    lines = []
+    for protocol, metrics in table["means"][BICUBIC].items():
+        weights = patches if protocol == WEIGHTED_PROTOCOL else np.ones_like(patches)
+        for metric in metrics:
+            scores = {method: table["means"][method][protocol][metric] for method in methods}
+            line = [f"{metric_title(metric)} ({protocol})"]
+            line += [score_text(metric, float(score)) for score in scores.values()]
+            reference = np.array(per_image[first, protocol, metric]) if others else patches
+            for method in others:
+                differences = np.array(per_image[method, protocol, metric]) - reference
+                line.append(_difference(metric, differences, weights))
+            lines.append(line)
+    header = ["", *methods, *(f"{method} less {first}" for method in others)]
+    about = html.paragraph(ABOUT_SCORES.format(images=table["images"]), "about")
+    return about + html.table(header, lines)
+
+
+def _difference(
+    metric: str, differences: np.ndarray[Any, Any], weights: np.ndarray[Any, Any]
+) -> str:
+    if not np.isfinite(differences).all():
+        return ""
+    mean = float(differences @ weights / weights.sum())
+    low, high = bootstrap_interval(differences[None], weights)
+    verdict = "" if low <= 0 <= high else ", better" if is_better(metric, mean) else ", worse"
+    texts = [difference_text(metric, value) for value in (mean, low, high)]
+    return f"{texts[0]} ({texts[1]} to {texts[2]}{verdict})"
