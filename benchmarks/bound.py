@@ -4,7 +4,7 @@
     cuda]
 
 One link, forward and all three gradients, fp32, every form in turn in one process. `published` is
-METHOD 3 as the published code computes it, all N^2 pairs in memory; `sort` is METHOD 3's form by
+docs/method.md 3 as the published code computes it, all N^2 pairs in memory; `sort` computes it by
 sorting along the batch. Prints a table and writes JSON.
 """
 

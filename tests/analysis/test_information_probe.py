@@ -82,7 +82,7 @@ def plain_reading() -> Reading:
 
 
 def closed_form(correlation: float) -> float:
-    """METHOD 3, with negatives "others"."""
+    """docs/method.md 3, with negatives "others"."""
     return math.sqrt((1 + correlation**2) / (1 - correlation**2)) - 1
 
 

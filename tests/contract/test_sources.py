@@ -41,6 +41,7 @@ PAPERS: dict[str, str] = {
     "Zhang et al., CVPR 2018": "1801.03924",
     "Zhang et al., ICCV 2019": "1905.08094",
     "Zhang et al., ICCV 2021": "2103.14006",
+    "Zhu et al., TCSVT 2024": "",
     "Zhu, Chen, Liu, IEEE TCSVT 2024": "",
 }
 """Authors, venue and year, as cited; arXiv number, where there is one."""

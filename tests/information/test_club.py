@@ -19,7 +19,7 @@ from ibsd.types import InputError
 def by_definition(
     earlier: Tensor, location: Tensor, spread: Tensor, negatives: str = "all"
 ) -> Tensor:
-    """METHOD 3 as it is written, with all N^2 pairs in memory at once; autograd takes |0|' = 0."""
+    """docs/method.md 3 as it is written, all N^2 pairs in memory; autograd takes |0|' = 0."""
     batch = earlier.shape[0]
     pairs = (location[:, None] - earlier[None]).abs()
     own = (location - earlier).abs()

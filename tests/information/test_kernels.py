@@ -24,7 +24,7 @@ needs_compiler = pytest.mark.skipif(compiled.function() is None, reason=compiled
 
 
 def by_definition(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """METHOD 3 as it is written, in float64, gradients by autograd (|0|' = 0)."""
+    """docs/method.md 3 as it is written, in float64, gradients by autograd (|0|' = 0)."""
     f, mu, b = (x.detach().double().requires_grad_() for x in (f, mu, b))
     gain = ((mu[:, None] - f[None]).abs().mean(dim=1) - (mu - f).abs()) / b
     value = gain.mean()

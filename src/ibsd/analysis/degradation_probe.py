@@ -5,8 +5,8 @@ Features that forgot the degradation leave the guess at chance. For each node F0
 per-channel mean and standard deviation of each crop are standardised, and a linear classifier and a
 small MLP guess the class. Photographs are split into train, val and test, crops of one photograph
 always together; the strength of the L2 penalty is chosen on val, the classifier fitted again on
-train and val with it, and its accuracy read on test (METHOD 8). With few photographs one split says
-little, so every photograph is tested once in a round of folds, and rounds are repeated with other
+train and val with it, and its accuracy read on test (docs/method.md 8). With few photographs one split
+says little, so every photograph is tested once in a round of folds, and rounds are repeated with other
 splits; the interval allows for their overlap.
 
     images, labels, groups = ...

@@ -1,5 +1,5 @@
 r"""What estimators fitted afresh see in a frozen student: the test that tells forgetting from
-hiding and from shrinking (METHOD 5, 6).
+hiding and from shrinking (docs/method.md 6).
 
 The bound of a link x = F_{k-1}, y = F_k under q(x | y) = Laplace(mu(y), b(y)), with x' the earlier
 map of another image:

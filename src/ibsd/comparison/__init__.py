@@ -1,5 +1,5 @@
-"""Fair comparisons of ways to train: paired runs, made once, and what their differences say (METHOD
-8).
+"""Fair comparisons of ways to train: paired runs, made once, and what their differences say
+(docs/method.md 8).
 
 Read in this order: `design` (what is compared), `identity` (what makes two runs the same run),
 `runs` (making one), `records` and `library` (its JSON, and finding it again), `pool` (making many),

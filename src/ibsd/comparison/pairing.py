@@ -1,5 +1,5 @@
 """Whether two runs are a pair: same initial weights, same pictures, same batches in the same order
-(METHOD 8).
+(docs/method.md 8).
 
 Only then is their difference the objective's. What the hashes are taken of is what training really
 used, not what a config asked for.

@@ -1,5 +1,5 @@
 """What paired differences say: an interval over seeds, an interval over images, and a claim only
-where both agree (METHOD 8).
+where both agree (docs/method.md 8).
 
 A difference is the arm's score minus the baseline's, on the same image, for the same seed: an array
 [S, I] of S seeds and I images.
@@ -94,8 +94,8 @@ def bootstrap_interval(
 
     Every resample draws seeds, and one set of images that all its seeds share. Images drawn anew
     for each seed would count one hard image S times as if it were S images, which is the pooling
-    that METHOD 8 forbids: the interval would be too short by up to sqrt(S). The same resamples
-    serve every arm, so that their intervals can be compared.
+    that docs/method.md 8 forbids: the interval would be too short by up to sqrt(S). The same
+    resamples serve every arm, so that their intervals can be compared.
     """
     num_seeds, num_images = differences.shape
     seeds, counts = _resamples(num_seeds, num_images, num_resamples, seed)

@@ -18,7 +18,8 @@ from ibsd.types import Scale
 
 BLURS = ("gaussian", "elliptic", "generalised", "disc", "motion")
 """Round Gaussian; Gaussian with two axes at any angle; generalised Gaussian, sharper or flatter
-than one (both BSRGAN: Zhang et al., ICCV 2021); defocus, a disc; motion along a line."""
+than one (both BSRGAN: Zhang et al., ICCV 2021, arXiv:2103.14006); defocus, a disc; motion along a
+line."""
 
 RESAMPLERS = ("area", "bilinear", "bicubic", "lanczos")
 """Mean of the pixels covered, as on a sensor; triangle; Keys' cubic with -0.5, as Pillow and

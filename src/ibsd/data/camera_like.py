@@ -42,7 +42,8 @@ def camera_like(
 
     - `blur`: standard deviation of a Gaussian in *LR* pixels, uniform. Half of the images get a
     round one, half an elliptic one at any
-      angle (BSRGAN: Zhang et al., ICCV 2021). In linear light, because optics blur light. The
+      angle (BSRGAN: Zhang et al., ICCV 2021, arXiv:2103.14006). In linear light, because optics
+      blur light. The
       default spans what fits
       16 pairs of RealSR at x4 best, one by one (round, before the pixel mean: 0.2 to 0.6, median
       0.4).

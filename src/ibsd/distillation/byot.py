@@ -1,4 +1,4 @@
-"""BYOT: be your own teacher (Zhang et al., ICCV 2019), for regression.
+"""BYOT: be your own teacher (Zhang et al., ICCV 2019, arXiv:1905.08094), for regression.
 
     L = L1(SR, HR) + lambda_heads * sum_k [(1 - alpha) L1(SR_k, HR) + alpha L1(SR_k, SR)] +
     lambda_hint * sum_k mean (G_k - F_K)^2
@@ -66,8 +66,8 @@ class BYOT(Objective):
         head_learning_rate: of the heads' own Adam.
         seed: of the heads' initial weights, which leave the global generator untouched.
 
-    Source: Zhang et al. 2019, equations 2 to 5, with L1 for cross entropy and KL divergence, so
-    without a temperature (decisions/0030).
+    Source: Zhang et al., ICCV 2019, equations 2 to 5, with L1 for cross entropy and KL
+    divergence, so without a temperature (docs/method.md 7).
     """
 
     joint = True

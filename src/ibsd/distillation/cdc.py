@@ -5,7 +5,8 @@ where HR is flat, an edge or a corner.
     GW(m_corner SR_corner, m_corner HR) GW(a, b) = mean (1 + 4 |Sx(a) - Sx(b)|) (1 + 4 |Sy(a) -
     Sy(b)|) |a - b|
 
-Source: Wei et al., ECCV 2020; weights, thresholds and factor as their published trainer has them.
+Source: Wei et al., ECCV 2020, arXiv:2008.01928; weights, thresholds and factor as their published
+trainer has them.
 That the components' losses are gradient-weighted too is our reading
 (docs/decisions/0030-other-objectives.md).
 """

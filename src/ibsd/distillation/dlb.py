@@ -1,4 +1,5 @@
-"""DLB: self-distillation from the last mini-batch (Shen et al., CVPR 2022), for regression.
+"""DLB: self-distillation from the last mini-batch (Shen et al., CVPR 2022,
+arXiv:2203.16172), for regression.
 
     L = L1(SR, HR) over the whole batch + alpha L1(SR_repeated, SR_last)
 
@@ -32,8 +33,8 @@ class DLB(Objective):
             plain training on the rearranged batches.
 
     Errors: InputError from `prepare` for an odd batch size.
-    Source: Shen et al. 2022, equations 3 to 6, with L1 for cross entropy and KL divergence, so
-    without a temperature (decisions/0030).
+    Source: Shen et al., CVPR 2022, equations 3 to 6, with L1 for cross entropy and KL
+    divergence, so without a temperature (docs/method.md 7).
     """
 
     paired = False

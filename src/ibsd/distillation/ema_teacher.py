@@ -1,5 +1,5 @@
 """EMA teacher: a running average of the student teaches it (Mean Teacher: Tarvainen and Valpola,
-NeurIPS 2017), for regression.
+NeurIPS 2017, arXiv:1703.01780), for regression.
 
     L = L1(SR, HR) + lambda_teacher r_t L1(SR, SR_teacher),   theta_teacher <- d theta_teacher + (1
     - d) theta
@@ -38,8 +38,8 @@ class EMATeacher(Objective):
             the student's own view.
         seed: of the generator of orientations.
 
-    Source: Tarvainen and Valpola 2017, section 2, with L1 for the squared distance
-    (decisions/0030).
+    Source: Tarvainen and Valpola, NeurIPS 2017, section 2, with L1 for the squared distance
+    (docs/method.md 7).
     """
 
     joint = True

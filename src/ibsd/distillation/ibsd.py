@@ -12,8 +12,7 @@ Which gradients flow where:
 
 Nothing of this remains at inference: the student is the plain network.
 
-Source: Zhu, Chen, Liu: Information Bottleneck based Self-distillation, IEEE TCSVT 2024;
-docs/method.md 5.
+Source: Zhu, Chen, Liu, IEEE TCSVT 2024; docs/method.md 5.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ WINDOW_PERIODS = 8
 
 
 class Perceptual(Objective):
-    """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018) +
-    lambda_grid * grid(SR - HR).
+    """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018,
+    arXiv:1801.03924) + lambda_grid * grid(SR - HR).
 
     LPIPS rewards texture, and the cheapest one for a sub-pixel upscaler is a pattern of its own
     period; `grid` takes that way from it. Whoever trains on a metric cannot be judged by it alone:

@@ -1,4 +1,5 @@
-"""PS-KD: progressive self-knowledge distillation in pixels (Kim et al., ICCV 2021), for regression.
+"""PS-KD: progressive self-knowledge distillation in pixels (Kim et al., ICCV 2021,
+arXiv:2006.12000), for regression.
 
     L = L1(SR, T_t),   T_t = (1 - a_t) HR + a_t SR_past,   a_t = a_T t / T_total
 
@@ -32,7 +33,8 @@ class PSKD(Objective):
         soft_target: where the past output comes from: `bank`, `snapshot` or `ema` (see
             `soft_target.py`).
 
-    Source: Kim et al. 2021, equations 5 to 7, with L1 for the cross entropy (decisions/0030).
+    Source: Kim et al., ICCV 2021, equations 5 to 7, with L1 for the cross entropy
+    (docs/method.md 7).
     """
 
     joint = True

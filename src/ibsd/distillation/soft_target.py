@@ -3,8 +3,10 @@ goes on.
 
     T_t = (1 - a_t) HR + a_t SR_past,   a_t = a_T t / T_total,   a = 0 until the first period ends
 
-SR_past is the output of the student as it was at the end of the previous period. Source: METHOD 4
-(loss published, schedule our reading), after PS-KD (Kim et al., ICCV 2021).
+SR_past is the output of the student as it was at the end of the previous period.
+
+Source: docs/method.md 4 (loss published, schedule ours), after PS-KD (Kim et al., ICCV 2021,
+arXiv:2006.12000).
 """
 
 from __future__ import annotations

@@ -51,8 +51,10 @@ def wavelet_loss(sr: Tensor, target: Tensor, levels: int = 4) -> Tensor:
         levels: how often the approximation is split again.
 
     Gradients flow to both; callers detach their target. The transform is linear, so the difference
-    is transformed once. Source: METHOD 4. Check by hand: images that differ by a constant have loss
-    0 where sizes are multiples of 2^levels.
+    is transformed once. Check by hand: images that differ by a constant have loss 0 where sizes are
+    multiples of 2^levels.
+
+    Source: docs/method.md 4.
     """
     if sr.shape != target.shape:
         raise ValueError(

@@ -20,9 +20,10 @@ class MarkovChain(nn.Module):
         links: how many; needs `links` + 1 nodes.
         floor: smallest spread of the estimators.
 
-    Which gradients flow is the caller's choice: `nll` on detached nodes trains the estimators
-    (METHOD 2, our reading), `upper_bound` with the estimators' parameters held fixed reaches the
-    student through every node.
+    Which gradients flow is the caller's choice. `nll` on detached nodes trains the estimators.
+    `upper_bound` with the estimators' parameters held fixed reaches the student through every node.
+
+    Source: docs/method.md 2 and 3.
     """
 
     def __init__(self, channels: int, links: int = 3, floor: float = SPREAD_FLOOR) -> None:

@@ -2,7 +2,7 @@
 mu(later) and spread b(later).
 
 The likelihood is what an estimator learns by; the contrastive log-ratio upper bound (CLUB: Cheng et
-al., ICML 2020) is what a student minimises. Mutual information through a deterministic network of
+al., ICML 2020, arXiv:2006.12013) is what a student minimises. Mutual information through a deterministic network of
 continuous features is not finite: read the bound as a surrogate, in nats, for how predictable the
 earlier feature map is from the later one.
 """
@@ -20,7 +20,7 @@ from ibsd.types import InputError
 
 Reduction = Literal["mean", "published"]
 """`mean`: nats per element, whatever the shape. `published`: sums as the published code does
-(METHOD 2 and 3)."""
+(docs/method.md 2 and 3)."""
 
 Negatives = Literal["all", "others"]
 """Which earlier maps of the batch count as unpaired: `all` N of them (published), or the N - 1
@@ -38,8 +38,10 @@ def laplace_nll(
             plus the published constant C^2 log(2 pi) / 2, which moves no gradient.
 
     Returns: a scalar. Gradients flow to all three; a caller that trains an estimator detaches
-    `earlier`.
-    Source: METHOD 2. Check by hand: earlier = location and spread = 1/2 give 0.
+    `earlier`. Check by hand: earlier = location and spread = 1/2 give 0.
+
+    Errors: InputError for unequal shapes or an unknown reduction.
+    Source: docs/method.md 2.
     """
     check_shapes(earlier, location, spread)
     per_element = torch.log(2 * spread) + (earlier - location).abs() / spread
@@ -71,11 +73,13 @@ def club_upper_bound(
             0 for N = 1; `others`: j != n, which does not depend on how a batch is spread over
             processes and needs N >= 2.
 
-    Returns: a scalar, which can be negative when the estimator lags behind. Gradients flow to all
-    three, by the closed form
-    (sign(0) = 0), in the fastest form that the machine has (`kernels/form.py`), with memory linear
-    in N; there are no second derivatives. Source: METHOD 3. Check by hand: location independent of
-    n (the later node ignored) gives 0.
+    Returns: a scalar, negative where the estimator lags behind. Gradients flow to all three, by
+    their closed form with sign(0) = 0, in the fastest form that the machine has
+    (`kernels/form.py`). Memory is linear in N. There are no second derivatives. Check by hand: a
+    location and spread that are the same for every n (the later node ignored) give 0.
+
+    Errors: InputError for unequal shapes, an unknown option, or "others" of a batch of 1.
+    Source: docs/method.md 3.
     """
     check_shapes(earlier, location, spread)
     check_negatives(negatives)

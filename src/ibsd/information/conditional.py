@@ -7,9 +7,9 @@ given the HR image, that (and noise) is all that is left to know. So, per link,
     I_V(F_k -> F_{k-1} | HR) = E[ log q(F_{k-1} | F_k, HR) ] - E[ log q(F_{k-1} | HR) ]
 
 with both conditionals Laplace and fitted by likelihood. This is conditional predictive information
-within the estimators' family (Xu et al., "A theory of usable information", ICLR 2020): finite for a
-deterministic network, 0 when the later node adds nothing, unchanged by units, without negatives and
-so without a batch size. At the best fit its gradient with fixed estimators is the gradient of the
+within the estimators' family (Xu et al., ICLR 2020, arXiv:2002.10689): finite for a deterministic
+network, 0 when the later node adds nothing, unchanged by units, without negatives and so without a
+batch size. At the best fit its gradient with fixed estimators is the gradient of the
 quantity itself (envelope theorem), which CLUB's is not. It is *not* an upper bound of mutual
 information: it sees what this family can read.
 """

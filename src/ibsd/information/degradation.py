@@ -8,11 +8,11 @@ is left, at two sizes, and the shift of each colour. Per node F_k,
     I_V(F_k -> t) = E[ log q(t | statistics of F_k) ] - E[ log q(t) ],   t = signature(LR, HR)
 
 with both conditionals Laplace and fitted by likelihood: predictive information (Xu et al., ICLR
-2020), which is 0 when the statistics tell nothing. The statistics are each channel's mean and
-standard deviation over the patch, what the degradation probe reads
+2020, arXiv:2002.10689), which is 0 when the statistics tell nothing. The statistics are each
+channel's mean and standard deviation over the patch, what the degradation probe reads
 (`analysis/degradation_probe.py`). Minimised over the student it is an adversary, as in
-domain-adversarial training (Ganin et al., JMLR 2016), with a measured quantity in place of a
-domain's label: one camera is enough to learn from, as its pictures differ in blur and colour among
+domain-adversarial training (Ganin et al., JMLR 2016, arXiv:1505.07818), with a measured quantity in
+place of a domain's label: one camera is enough to learn from, as its pictures differ in blur and colour among
 themselves.
 """
 

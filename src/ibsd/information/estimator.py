@@ -27,8 +27,10 @@ class LaplaceEstimator(nn.Module):
 
     `forward` takes [N, C, H, W] and returns two of that shape in fp32 (or fp64); it computes in
     full precision under autocast, as the spread's reciprocal multiplies every error. Gradients flow
-    to the parameters and to `later`. Source: METHOD 2. Pooling comes before the kernel's 1x1
-    convolution, which is linear, so both orders give the same g.
+    to the parameters and to `later`. Pooling comes before the kernel's 1x1 convolution, which is
+    linear, so both orders give the same g.
+
+    Source: docs/method.md 2.
     """
 
     def __init__(self, channels: int, floor: float = SPREAD_FLOOR) -> None:

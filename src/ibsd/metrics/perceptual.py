@@ -35,8 +35,8 @@ def shipped_weights() -> dict[str, Tensor]:
 
 
 class Lpips(nn.Module):
-    """LPIPS, AlexNet, v0.1 (Zhang et al., CVPR 2018, equation 1): `Lpips()(sr, hr)` -> [N], 0 for
-    equal pictures, larger is worse.
+    """LPIPS, AlexNet, v0.1 (Zhang et al., CVPR 2018, arXiv:1801.03924, equation 1): `Lpips()(sr, hr)`
+    -> [N], 0 for equal pictures, larger is worse.
 
     Features of the five ReLU layers, each pixel scaled to unit length over the channels; their
     squared difference, weighted per channel as learned, mean over the pixels, sum over the layers.

@@ -1,9 +1,10 @@
 """The protocols under which papers on real-world super-resolution quote PSNR, SSIM and LPIPS, all
 in one table.
 
-They differ in rounding, luma, border and windows, by more than papers differ from each other: never
-compare figures across them. Results below are per image, [N] each; PSNR in dB. Sources: METHOD.md
-9, and for `realsr-testm` the authors' MATLAB code.
+They differ in rounding, luma, border and windows, by more than papers differ from each other. So
+never compare figures across them. Results below are per image, [N] each; PSNR in dB.
+
+Source: docs/method.md 9, and for `realsr-testm` its authors' MATLAB code.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""CDC: component divide and conquer (Wei et al., ECCV 2020), its stacked-hourglass network
-HGSR-MHR, state-dict keys as published.
+"""CDC: component divide and conquer (Wei et al., ECCV 2020, arXiv:2008.01928), its
+stacked-hourglass network HGSR-MHR, state-dict keys as published.
 
 Three hourglasses along the stack each give a picture and a map: for flat regions, edges and
 corners. The result is the pictures' mean, weighted by the maps.
@@ -144,17 +144,15 @@ class CDC(Student):
     """HGSR-MHR. x4 has 39,920,530 parameters at the published width 64 with 6 hourglasses.
 
     Takes any size: it pads by replication at the bottom and right to multiples of 16, the only
-    sizes that the published network takes. The
-    nodes have the padded size.
+    sizes that the published network takes. The nodes have the padded size.
 
     Args:
         scale: 2, 3 or 4.
         width: channels at full resolution.
         num_hourglasses: at least 4. The second, the middle and the last give the pictures.
 
-    Source: Wei et al. 2020; nodes as IBSD's published networks place them (METHOD 1): first
-    convolution and the outputs of hourglasses 2, 4
-    and 6 of 6. `components` gives what the network's own losses want.
+    Source: Wei et al., ECCV 2020; nodes as IBSD's published networks place them (docs/method.md
+    1): first convolution and the outputs of hourglasses 2, 4 and 6 of 6. `components` gives what the network's own losses want.
     """
 
     name: ClassVar[str] = "cdc"

@@ -1,5 +1,5 @@
-"""ESRT: efficient transformer for super-resolution (Lu et al., CVPR Workshops 2022), state-dict
-keys as published.
+"""ESRT: efficient transformer for super-resolution (Lu et al., CVPRW 2022, arXiv:2108.11084),
+state-dict keys as published.
 
 Three high-preserving blocks of convolutions, then one transformer layer over 3x3 patches around
 every pixel, whose tokens attend to each other within a quarter of the image's rows.

@@ -1,5 +1,5 @@
-"""IMDN: information multi-distillation network (Hui et al., ACM MM 2019), state-dict keys as
-published."""
+"""IMDN: information multi-distillation network (Hui et al., ACM MM 2019, arXiv:1909.11856),
+state-dict keys as published."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class IMDN(Student):
             convolution's output. Default: at a third, two thirds and the end, which for 6 blocks is
             the published 2, 4, 6.
 
-    Source: Hui et al. 2019; nodes as IBSD's published networks place them (METHOD 1).
+    Source: Hui et al., ACM MM 2019; nodes as IBSD's published networks place them (docs/method.md
+    1).
     """
 
     name: ClassVar[str] = "imdn"

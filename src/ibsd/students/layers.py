@@ -89,7 +89,7 @@ class EnhancedSpatialAttention(nn.Module):
         width: C.
         hidden: channels inside.
         deep: with the two further convolutions and the ReLUs of the original; without, as later
-            networks use it (RLFN, Omni-SR).
+            networks use it (RLFN: Kong et al., CVPRW 2022, arXiv:2205.07514; Omni-SR).
     """
 
     def __init__(self, width: int, hidden: int, deep: bool) -> None:

@@ -1,5 +1,5 @@
-"""Omni-SR: omni-dimensional attention (Wang et al., CVPR 2023), state-dict keys as published,
-attention through one fused operator.
+"""Omni-SR: omni-dimensional attention (Wang et al., CVPR 2023, arXiv:2304.10244), state-dict
+keys as published, attention through one fused operator.
 
 A group holds a block of five residual stages twice over: attention among the pixels of a window and
 among the channels, first on windows of neighbouring pixels, then on grids of pixels that lie far
@@ -267,8 +267,8 @@ class OmniSR(Student):
         width: channels, a multiple of 4.
         num_groups: groups, at least 3.
 
-    Source: Wang et al. 2023; nodes as IBSD's published networks place them (METHOD 1): first
-    convolution, first, middle and last group.
+    Source: Wang et al., CVPR 2023; nodes as IBSD's published networks place them (docs/method.md
+    1): first convolution, first, middle and last group.
     """
 
     name: ClassVar[str] = "omnisr"

@@ -1,5 +1,5 @@
-"""RFDN: residual feature distillation network (Liu et al., ECCV Workshops 2020), state-dict keys as
-published.
+"""RFDN: residual feature distillation network (Liu et al., ECCVW 2020, arXiv:2009.11551),
+state-dict keys as published.
 
 `RFDN` is the network that IBSD published, with contrast-aware attention; `RFDNAIM` the one that its
 authors entered in the AIM 2020 challenge, with enhanced spatial attention (ESA).
@@ -56,9 +56,9 @@ class RFDN(Student):
         scale: 2, 3 or 4.
         width: channels of every block, a multiple of 2.
 
-    Source: IBSD's published network: block 4 runs three times, contrast-aware attention stands
-    where the original has ESA.
-    Nodes: first convolution and the outputs in places 2, 4 and 6. `rfdn-aim` is the original.
+    Source: Zhu, Chen, Liu, IEEE TCSVT 2024, whose published network runs block 4 three times and
+    has contrast-aware attention where the original has ESA. Nodes: first convolution and the
+    outputs in places 2, 4 and 6 (docs/method.md 1). `rfdn-aim` is the original.
     """
 
     name: ClassVar[str] = "rfdn"

@@ -1,5 +1,5 @@
 """ShuffleMixer: large depthwise kernels, channel splitting and shuffling (Sun et al., NeurIPS
-2022), state-dict keys as published."""
+2022, arXiv:2205.15175), state-dict keys as published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SPAN: swift parameter-free attention (Wan et al., CVPR Workshops 2024), state-dict keys as
+"""SPAN: swift parameter-free attention (Wan et al., CVPRW 2024, arXiv:2311.12770), state-dict keys as
 published.
 
 A network of plain 3x3 convolutions. The authors train each as the sum of two branches and merge
