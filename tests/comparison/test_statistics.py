@@ -144,3 +144,16 @@ def test_noise_floor_is_passed_by_chance_in_five_percent_of_cases() -> None:
             generator.standard_normal(5), num_seeds=3
         )
     assert 0.03 <= passed / 2000 <= 0.07
+
+
+def test_the_smallest_detectable_difference_is_where_both_intervals_leave_zero() -> None:
+    """Moved to that mean, the wider interval touches zero; a little further both exclude it."""
+    noise = np.random.default_rng(3).normal(0, 0.1, (5, 20))
+    noise -= noise.mean()
+    smallest = paired_difference(noise).smallest_detectable
+    assert smallest is not None
+    intervals = [paired_difference(noise).t_interval, paired_difference(noise).bootstrap_interval]
+    assert smallest == max(high - low for low, high in intervals if low) / 2
+    assert paired_difference(noise + 1.2 * smallest).excludes_zero
+    assert not paired_difference(noise + 0.8 * smallest).excludes_zero
+    assert paired_difference(noise[:2]).smallest_detectable is None

@@ -161,3 +161,33 @@ def test_hashes_see_values_shapes_and_names() -> None:
         != layout_hash(tiny.student(0, width=12).state_dict())
     )
     assert weights_hash({"a": torch.zeros(2)}) != weights_hash({"b": torch.zeros(2)})
+
+
+def test_a_contrast_is_a_paired_difference_of_any_two_arms() -> None:
+    """Its mean is the difference of both arms' differences to the baseline; its interval is its
+    own."""
+    everything = by_name(
+        *runs("plain", 0, 0, 0), *runs("one", 0.3, 0.31, 0.32), *runs("two", 0.1, 0.11, 0.12)
+    )
+    both = design(one="treatment", two="treatment")
+    results = summarise(replace(both, contrasts=(("one", "two"),)), everything)
+    [contrast] = results.contrasts
+    assert (contrast.arm, contrast.against, contrast.num_seeds) == ("one", "two", 3)
+    assert (contrast.weights, contrast.metric, contrast.kind) == ("ema", METRIC, "treatment")
+    to_baseline = {
+        item.arm: item
+        for item in results.differences
+        if (item.weights, item.metric) == ("ema", METRIC)
+    }
+    assert contrast.mean == pytest.approx(to_baseline["one"].mean - to_baseline["two"].mean)
+    assert contrast.mean == pytest.approx(0.2)
+    assert contrast.t_interval == pytest.approx((0.2, 0.2))
+    assert {item.against for item in results.differences} == {"plain"}
+
+
+def test_a_contrast_of_runs_that_are_no_pair_is_refused() -> None:
+    everything = by_name(record("plain"), record("one"), record("two", batches="other"))
+    both = replace(design(one="treatment", two="treatment"), contrasts=(("one", "two"),))
+    results = summarise(both, everything)
+    assert results.contrasts == ()
+    assert "north/one/0 is not compared with north/two/0: their batches differ" in results.refused

@@ -228,6 +228,8 @@ class Comparison:
             tuple(self.names),
             settings,
             arms,
+            tuple((arm, against) for arm, against in options.contrasts),
+            options.named_before_tests,
         )
 
     def what(self, arm: str) -> str:

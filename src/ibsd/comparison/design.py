@@ -52,11 +52,15 @@ class Design:
     """What a reader types to make the comparison again."""
     baseline: str
     primary: str
-    """`protocol.metric` that was named before any test was opened."""
+    """`protocol.metric` of the averaged weights at the last step on an unseen set: the claim."""
     names: tuple[RunName, ...]
     """Every run that belongs to it."""
     settings: dict[str, SettingDesign]
     arms: dict[str, ArmDesign]
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """(arm, arm that is subtracted)"""
+    named_before_tests: bool = False
+    """Whether `primary` was named before any test was opened."""
 
     @property
     def seeds(self) -> tuple[int, ...]:

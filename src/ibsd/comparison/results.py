@@ -31,7 +31,7 @@ class MeanScore:
 
 @dataclass(frozen=True)
 class Difference:
-    """One arm less the baseline."""
+    """One arm less another, which is the baseline in `Results.differences`."""
 
     setting: str
     test: str
@@ -39,12 +39,17 @@ class Difference:
     weights: str
     metric: str
     arm: str
+    against: str
+    """The arm that is subtracted."""
     num_seeds: int
     num_images: int
     mean: float
     seed_means: tuple[float, ...]
     t_interval: Interval | None
     bootstrap_interval: Interval | None
+    smallest_detectable: float | None
+    """The smallest size of the mean that both intervals would have told from zero: see
+    `PairedDifference`."""
     wins: int
     losses: int
     noise_floor: float | None
@@ -152,6 +157,9 @@ class Results:
     """{machine: runs}"""
     mixed_numerics: tuple[str, ...]
     """Concepts of `NUMERICS` of which the runs used more than one version."""
+    contrasts: tuple[Difference, ...] = ()
+    """Of two arms neither of which need be the baseline: primary metric, averaged weights, on
+    every whole test set."""
     runs: dict[str, str] = field(default_factory=dict)
     """{setting/arm/seed: key}"""
     probes: tuple[ProbeLine, ...] = ()

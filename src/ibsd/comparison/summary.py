@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ibsd.comparison.design import Design, Role, RunName
+from ibsd.comparison.design import Design, RunName
+from ibsd.comparison.differences import all_differences, image_weights_of
 from ibsd.comparison.examined import Examinations, decomposition_lines, probe_lines
-from ibsd.comparison.pairing import obstacles, other_scores
-from ibsd.comparison.results import Cost, Difference, History, MeanScore, Results
-from ibsd.comparison.run import AVERAGED
-from ibsd.comparison.statistics import noise_floor, paired_difference
+from ibsd.comparison.results import Cost, History, MeanScore, Results
 from ibsd.comparison.store import RunRecord
 from ibsd.evaluation.scores import BICUBIC
-from ibsd.types import LOWER_IS_BETTER
 
 
 def summarise(
@@ -28,16 +25,7 @@ def summarise(
 ) -> Results:
     """Everything that can be said from the records and examinations there are; `watch` as in
     `config_compare.ExamineOptions`."""
-    refused: list[str] = []
-    differences: list[Difference] = []
-    for setting in design.settings:
-        pairs = {
-            arm: _pairs(design, records, setting, arm, refused)
-            for arm in design.arms
-            if arm != design.baseline
-        }
-        for test in design.settings[setting].tests:
-            differences += _differences(design, setting, test, pairs)
+    differences = all_differences(design, records)
     machines = Counter(_machine(record) for record in records.values())
     versions: dict[str, set[int]] = {}
     for record in records.values():
@@ -46,10 +34,11 @@ def summarise(
     return Results(
         design=design,
         mean_scores=tuple(_mean_scores(design, records)),
-        differences=tuple(differences),
+        differences=tuple(differences.to_baseline),
+        contrasts=tuple(differences.contrasts),
         costs=tuple(_costs(design, records)),
         histories=tuple(_histories(design, records)),
-        refused=tuple(refused),
+        refused=tuple(differences.refused),
         missing=tuple("/".join(map(str, name)) for name in design.names if name not in records),
         machines=dict(machines.most_common()),
         mixed_numerics=tuple(
@@ -61,138 +50,12 @@ def summarise(
     )
 
 
-def _pairs(
-    design: Design,
-    records: Mapping[RunName, RunRecord],
-    setting: str,
-    arm: str,
-    refused: list[str],
-) -> list[tuple[RunRecord, RunRecord]]:
-    """(run, baseline) of each seed that may be compared; the others go to `refused` with the
-    reason."""
-    found = []
-    for seed in design.seeds:
-        run, baseline = (
-            records.get(RunName(setting, arm, seed)),
-            records.get(RunName(setting, design.baseline, seed)),
-        )
-        if run is None or baseline is None:
-            continue
-        if reasons := _refusal(run, baseline, design.arms[arm].role):
-            refused.append(
-                f"{run.identity.name} is not compared with {baseline.identity.name}: {', '.join(reasons)}"
-            )
-        else:
-            found.append((run, baseline))
-    return found
-
-
-def _refusal(run: RunRecord, baseline: RunRecord, role: Role) -> list[str]:
-    given_up = [
-        f"{record.identity.arm} was given up ({record.outcome})"
-        for record in (run, baseline)
-        if not record.finished
-    ]
-    if given_up:
-        return given_up
-    reasons = obstacles(run, baseline)
-    if role == "a/a":
-        return (
-            []
-            if reasons == ["their batches differ"]
-            else (reasons or ["its batches are the baseline's, so it is no A/A pair"])
-        )
-    unpaired = role == "unpaired" or not run.pairing["keeps_data_order"]
-    return [reason for reason in reasons if not (unpaired and reason == "their batches differ")]
-
-
-def _differences(
-    design: Design,
-    setting: str,
-    test: str,
-    pairs: Mapping[str, list[tuple[RunRecord, RunRecord]]],
-) -> list[Difference]:
-    """Of every arm, kind of weights and metric on one test set."""
-    arrays: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
-    for arm, both in pairs.items():
-        usable = [
-            (run, baseline) for run, baseline in both if other_scores(run, baseline, test) is None
-        ]
-        for weights, metrics in (usable[0][0].tests[test].scores if usable else {}).items():
-            for metric in metrics:
-                both_have = [
-                    pair
-                    for pair in usable
-                    if all(metric in record.tests[test].scores[weights] for record in pair)
-                ]
-                if rows := [
-                    _subtracted(run, baseline, test, weights, metric) for run, baseline in both_have
-                ]:
-                    arrays[weights, metric, arm] = (
-                        np.stack(rows),
-                        _image_weights(usable[0][0], test, metric),
-                    )
-    by_chance: dict[tuple[str, str], np.ndarray] = {}
-    for (weights, metric, arm), (array, image_weights) in arrays.items():
-        if design.arms[arm].role == "a/a" and len(array) > 1:
-            by_chance[weights, metric] = array @ image_weights / image_weights.sum()
-    found = []
-    for (weights, metric, arm), (array, image_weights) in arrays.items():
-        lower = metric.endswith(LOWER_IS_BETTER)
-        statistics = paired_difference(array, image_weights, lower)
-        role = design.settings[setting].tests[test]
-        chance = by_chance.get((weights, metric))
-        found.append(
-            Difference(
-                setting, test, role, weights, metric, arm, *array.shape,
-                mean=statistics.mean,
-                seed_means=statistics.seed_means,
-                t_interval=statistics.t_interval,
-                bootstrap_interval=statistics.bootstrap_interval,
-                wins=statistics.wins,
-                losses=statistics.losses,
-                noise_floor=None if chance is None else noise_floor(chance, len(array)),
-                verdict=_verdict(statistics.t_interval is not None, statistics.excludes_zero, (statistics.mean < 0) == lower),
-                kind=_kind(design.arms[arm].role, pairs[arm]),
-                primary=weights == AVERAGED and metric == design.primary and role == "unseen" and test not in design.settings[setting].parts,
-            )
-        )  # fmt: skip
-    return found
-
-
-def _subtracted(
-    run: RunRecord, baseline: RunRecord, test: str, weights: str, metric: str
-) -> np.ndarray:
-    ours, theirs = (
-        np.array(record.tests[test].scores[weights][metric]) for record in (run, baseline)
-    )
-    return np.where(ours == theirs, 0.0, ours - theirs)  # equal infinities too: both are perfect
-
-
 def _mean_score(run: RunRecord, test: str, weights: str, metric: str) -> float:
     return float(
         np.average(
-            run.tests[test].scores[weights][metric], weights=_image_weights(run, test, metric)
+            run.tests[test].scores[weights][metric], weights=image_weights_of(run, test, metric)
         )
     )
-
-
-def _image_weights(run: RunRecord, test: str, metric: str) -> np.ndarray:
-    patches = run.tests[test].patches
-    return np.array(
-        patches if metric.startswith("realsr-testm.") else [1] * len(patches), dtype=float
-    )
-
-
-def _kind(role: Role, pairs: list[tuple[RunRecord, RunRecord]]) -> Role:
-    keeps = all(run.pairing["keeps_data_order"] for run, _ in pairs)
-    return "unpaired" if role == "treatment" and not keeps else role
-
-
-def _verdict(has_interval: bool, excludes_zero: bool, is_better: bool) -> str:
-    if not has_interval:
-        return "no interval"
-    return ("better" if is_better else "worse") if excludes_zero else "no difference shown"
 
 
 def _mean_scores(design: Design, records: Mapping[RunName, RunRecord]) -> list[MeanScore]:

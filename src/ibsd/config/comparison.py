@@ -82,8 +82,13 @@ class CompareOptions:
     seeds: tuple[int, ...] = (0, 1, 2)
     baseline: str = "plain"
     primary: str = "basicsr-y.psnr_y"
-    """Figure named before any test is opened, as protocol.metric, of the averaged weights at the
-    last step."""
+    """The figure that a claim is made of, as protocol.metric, of the averaged weights at the last
+    step."""
+    named_before_tests: bool = False
+    """Whether `primary` was named before any test was opened; pages say so only if it is true."""
+    contrasts: tuple[tuple[str, ...], ...] = ()
+    """Pairs of arms to compare besides each arm with the baseline, such as
+    [["ibsd", "wavelet-to-hr"]]. The second one is subtracted."""
     lpips: bool = False
     page: str = ""
     """Markdown page to write, with its plot beside it; default results.md in the folder."""
@@ -290,6 +295,13 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
     if options.baseline not in parsed["arms"]:
         raise InputError(
             f"compare.baseline is {options.baseline!r}, which is no arm; there are: {', '.join(parsed['arms'])}"
+        )
+    for pair in options.contrasts:
+        require(
+            "compare.contrasts",
+            [list(pair) for pair in options.contrasts],
+            len(set(pair)) == len(pair) == 2 and set(pair) <= parsed["arms"].keys(),
+            f"a list of pairs of different arms; there are: {', '.join(parsed['arms'])}",
         )
     if unknown := [arm for arm in options.examine.watch if arm not in parsed["arms"]]:
         raise InputError(
