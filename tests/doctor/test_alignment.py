@@ -12,7 +12,7 @@ import torch
 from ibsd.data.camera_like import camera_like
 from ibsd.data.linear_light import to_linear, to_srgb
 from ibsd.data.samples import sample
-from ibsd.doctor.alignment import Misalignment, displaced, measure
+from ibsd.doctor.alignment import Misalignment, displaced, measure_misalignment
 from ibsd.images.rgb import to_array, to_tensor
 
 MARGIN_PX = 12
@@ -42,7 +42,7 @@ def test_planted_misalignments_are_found(name: str, scale: int):
     generator = np.random.default_rng([scale, len(name)])
     down, right = generator.uniform(-2, 2, 2)
     truth = Misalignment(down, right, generator.uniform(-0.7, 0.7))
-    found = measure(*planted(name, scale, truth), scale)
+    found = measure_misalignment(*planted(name, scale, truth), scale)
     assert math.hypot(found.down_px - down, found.right_px - right) < WITHIN_PX
     assert abs(found.degrees - truth.degrees) < WITHIN_DEGREES
     assert found.correlation > 0.99
@@ -50,14 +50,14 @@ def test_planted_misalignments_are_found(name: str, scale: int):
 
 @pytest.mark.parametrize("down", [-8.0, 11.0])
 def test_large_shifts_are_found(down: float):
-    found = measure(*planted("brushes", 2, Misalignment(down, 9.3, 0.0)), 2)
+    found = measure_misalignment(*planted("brushes", 2, Misalignment(down, 9.3, 0.0)), 2)
     assert abs(found.down_px - down) < WITHIN_PX
     assert abs(found.right_px - 9.3) < WITHIN_PX
 
 
 def test_an_aligned_pair_is_aligned():
     hr = sample("table")[:240, :240]
-    found = measure(
+    found = measure_misalignment(
         to_array(to_srgb(torch.nn.functional.avg_pool2d(to_linear(to_tensor(hr)), 4))), hr, 4
     )
     assert found.shift_px < 0.01
@@ -71,7 +71,9 @@ def test_the_gain_of_each_channel_is_found():
     light = torch.nn.functional.avg_pool2d(to_linear(to_tensor(hr)), 2) * torch.tensor(gains).view(
         1, 3, 1, 1
     )
-    assert measure(to_array(to_srgb(light)), hr, 2).gain == pytest.approx(gains, abs=0.02)
+    assert measure_misalignment(to_array(to_srgb(light)), hr, 2).gain == pytest.approx(
+        gains, abs=0.02
+    )
 
 
 def test_moving_by_whole_pixels_is_a_roll():
@@ -91,12 +93,14 @@ def test_a_quarter_turn_is_one():
 def test_unrelated_pictures_do_not_correlate():
     hr = sample("coffee")[:240, :240]
     other = to_array(torch.nn.functional.avg_pool2d(to_tensor(sample("stream")[:240, :240]), 4))
-    assert measure(other, hr, 4).correlation < 0.75
+    assert measure_misalignment(other, hr, 4).correlation < 0.75
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_flat_pictures_are_no_error(level: int):
-    found = measure(np.full((16, 20, 3), level, np.uint8), np.full((32, 40, 3), level, np.uint8), 2)
+    found = measure_misalignment(
+        np.full((16, 20, 3), level, np.uint8), np.full((32, 40, 3), level, np.uint8), 2
+    )
     assert found.correlation <= 0
     assert not any(math.isfinite(gain) for gain in found.gain)
 
@@ -105,4 +109,4 @@ def test_flat_pictures_are_no_error(level: int):
 def test_the_smallest_pictures_are_no_error(size: tuple[int, int]):
     generator = np.random.default_rng(0)
     lr = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
-    assert -1 <= measure(lr, lr.repeat(3, 0).repeat(3, 1), 3).correlation <= 1
+    assert -1 <= measure_misalignment(lr, lr.repeat(3, 0).repeat(3, 1), 3).correlation <= 1

@@ -12,12 +12,11 @@ from PIL import Image
 from ibsd.data.layouts import find_data
 from ibsd.data.samples import write_sample_pairs
 from ibsd.doctor.alignment import Misalignment, displaced
-from ibsd.doctor.checkup import Examination, examine
+from ibsd.doctor.checkup import Checkup, check_folder
 from ibsd.doctor.drop_list import drop_list, read_drop_list
 from ibsd.images.rgb import read_rgb, to_tensor, write_rgb
 from ibsd.metrics import score
 from ibsd.reporting.doctor import doctor_page
-from ibsd.types import InputError
 
 SHIFT = Misalignment(0.9, -0.6, 0.0)
 
@@ -80,12 +79,12 @@ def ill(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def examination(ill: Path) -> Examination:
-    return examine(ill)
+def checkup(ill: Path) -> Checkup:
+    return check_folder(ill)
 
 
 def test_nothing_is_found_where_nothing_is_wrong(sound: Path):
-    found = examine(sound)
+    found = check_folder(sound)
     assert (found.scale, found.scales, found.layout) == (3, (3,), "published layout")
     assert found.counts() == {}
     assert found.drop == {}
@@ -96,24 +95,30 @@ def test_nothing_is_found_where_nothing_is_wrong(sound: Path):
     )
 
 
-def test_every_planted_mistake_is_found_and_nothing_else(examination: Examination):
+def test_every_planted_mistake_is_found_and_nothing_else(checkup: Checkup):
     found = {
         health.pair.name: [finding.kind for finding in health.findings]
-        for health in examination.pairs
+        for health in checkup.pairs
         if health.findings
     }
     assert found == {
-        "table": ["shift"], "leaked": ["leak"], "stream": ["copy"], "flat": ["flat"], "other": ["other scene"], "burnt": ["saturated"],
-        "sizes": ["damaged"], "cut": ["damaged"],
-    }  # fmt: skip
-    assert [path.name for path in examination.alone] == ["alone.png"]
-    assert examination.counts()["no partner"] == 1
+        "table": ["shift"],
+        "leaked": ["leak"],
+        "stream": ["copy"],
+        "flat": ["flat"],
+        "other": ["other scene"],
+        "burnt": ["saturated"],
+        "sizes": ["damaged"],
+        "cut": ["damaged"],
+    }
+    assert [path.name for path in checkup.alone] == ["alone.png"]
+    assert checkup.counts()["no partner"] == 1
 
 
 def test_the_planted_shift_is_measured_and_its_ceiling_is_what_it_costs(
-    examination: Examination, sound: Path
+    checkup: Checkup, sound: Path
 ):
-    health = next(health for health in examination.pairs if health.pair.name == "table")
+    health = next(health for health in checkup.pairs if health.pair.name == "table")
     assert health.misalignment is not None
     assert health.misalignment.down_px == pytest.approx(SHIFT.down_px, abs=0.05)
     assert health.misalignment.right_px == pytest.approx(SHIFT.right_px, abs=0.05)
@@ -134,18 +139,18 @@ def test_a_shift_that_all_share_costs_nothing(sound: Path, tmp_path: Path):
         image = displaced(read_rgb(path), Misalignment(1.0, 1.0, 0.0), 3)
         path.unlink()
         write_rgb(path, image)
-    found = examine(tmp_path / "pairs")
+    found = check_folder(tmp_path / "pairs")
     assert (found.common.down_px, found.common.right_px) == pytest.approx((-1.0, -1.0), abs=0.03)
     assert found.drop == {}
     assert all(health.ceiling is not None and health.ceiling > 35 for health in found.pairs)
 
 
 def test_what_is_left_without_the_dropped_files_is_sound(
-    examination: Examination, ill: Path, tmp_path: Path
+    checkup: Checkup, ill: Path, tmp_path: Path
 ):
-    (tmp_path / "drop.txt").write_text(drop_list(examination.drop, ill))
+    (tmp_path / "drop.txt").write_text(drop_list(checkup.drop, ill))
     dropped = read_drop_list(tmp_path / "drop.txt", ill)
-    assert {path.resolve() for path in dropped} == {path.resolve() for path in examination.drop}
+    assert {path.resolve() for path in dropped} == {path.resolve() for path in checkup.drop}
     sets = find_data(ill, 3, dropped).sets
     assert {pair.name for pair in sets.train} == {
         "brushes",
@@ -159,27 +164,19 @@ def test_what_is_left_without_the_dropped_files_is_sound(
     assert len(sets.test) == 3
 
 
-def test_a_list_of_another_folder_is_refused(tmp_path: Path):
-    (tmp_path / "drop.txt").write_text("# remark\n\ntrain_LR/a.png\n")
-    with pytest.raises(InputError, match="another folder"):
-        read_drop_list(tmp_path / "drop.txt", tmp_path)
-    (tmp_path / "drop.txt").write_text("# nothing\n")
-    assert read_drop_list(tmp_path / "drop.txt", tmp_path) == frozenset()
-
-
 def test_two_folders(sound: Path):
-    found = examine(lr=sound / "val_LR", hr=sound / "val_HR")
+    found = check_folder(lr=sound / "val_LR", hr=sound / "val_HR")
     assert (found.scale, len(found.pairs), found.counts()) == (3, 2, {})
 
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_scale_that_the_pictures_do_not_have_is_said_of_each(sound: Path, scale: int):
-    found = examine(sound, scale=scale)
+    found = check_folder(sound, scale=scale)
     assert found.counts() == {"damaged": 13}
 
 
-def test_the_page_names_what_was_found(examination: Examination):
-    page = doctor_page("<mine>", examination, "1")
+def test_the_page_names_what_was_found(checkup: Checkup):
+    page = doctor_page("<mine>", checkup, "1")
     assert "&lt;mine&gt;" in page
     for word in (
         "leaked",

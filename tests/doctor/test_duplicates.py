@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ibsd.data.samples import sample, sample_names
-from ibsd.doctor.duplicates import copies, likeness, oriented
+from ibsd.doctor.duplicates import near_duplicates, oriented, perceptual_hash
 
 
 def jpeg(image: np.ndarray) -> np.ndarray:
@@ -35,10 +35,10 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_copy_is_found_and_only_it(form: str):
-    originals = [likeness(sample(name)) for name in sample_names()]
+    originals = [perceptual_hash(sample(name)) for name in sample_names()]
     for index in (0, 7):
-        copy = likeness(FORMS[form](sample(sample_names()[index])))
-        assert copies([*originals, copy]) == [(index, len(originals))]
+        copy = perceptual_hash(FORMS[form](sample(sample_names()[index])))
+        assert near_duplicates([*originals, copy]) == [(index, len(originals))]
 
 
 def test_photographs_are_not_copies_of_each_other():
@@ -47,17 +47,22 @@ def test_photographs_are_not_copies_of_each_other():
         for image in map(sample, sample_names())
         for side in (slice(image.shape[1] // 2), slice(image.shape[1] // 2, None))
     ]
-    assert copies([likeness(half) for half in halves]) == []
+    assert near_duplicates([perceptual_hash(half) for half in halves]) == []
 
 
 def test_flat_pictures_are_nobodys_copies():
-    assert copies([likeness(np.full((40, 40, 3), level, np.uint8)) for level in (0, 0, 200)]) == []
-    assert copies([]) == []
+    assert (
+        near_duplicates(
+            [perceptual_hash(np.full((40, 40, 3), level, np.uint8)) for level in (0, 0, 200)]
+        )
+        == []
+    )
+    assert near_duplicates([]) == []
 
 
 def test_each_copy_goes_with_the_earliest():
-    a, b = likeness(sample("coffee")), likeness(sample("stream"))
-    assert copies([a, b, a, b, a]) == [(0, 2), (1, 3), (0, 4)]
+    a, b = perceptual_hash(sample("coffee")), perceptual_hash(sample("stream"))
+    assert near_duplicates([a, b, a, b, a]) == [(0, 2), (1, 3), (0, 4)]
 
 
 def test_the_eight_orientations_differ():

@@ -11,7 +11,7 @@ from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
-    from ibsd.doctor.checkup import Examination
+    from ibsd.doctor.checkup import Checkup
 
 Flag = Parameter(negative="")
 NAMES = ("doctor.json", "doctor.html", "drop.txt")
@@ -81,23 +81,23 @@ def doctor(
 
     targets = [output / name for name in NAMES] if output else []
     refuse_existing(targets, force)
-    examination = followed(pairs, lr, hr, scale, max_shift)
-    text = dumps(examination.as_table(), indent=1) + "\n"
+    checkup = followed(pairs, lr, hr, scale, max_shift)
+    text = dumps(checkup.as_json(), indent=1) + "\n"
     if output:
         make_folder(output)
         name = (pairs or lr or output).absolute().name
         contents = (
             text,
-            doctor_page(name, examination, ibsd.__version__),
-            drop_list(examination.drop, pairs),
+            doctor_page(name, checkup, ibsd.__version__),
+            drop_list(checkup.drop, pairs),
         )
         for target, content in zip(targets, contents, strict=True):
             write_whole(target, content)
     if json:
         print(text, end="")
         return
-    show(examination, targets)
-    if examination.drop and not output:
+    show(checkup, targets)
+    if checkup.drop and not output:
         output_console().print(
             "add -o FOLDER for drop.txt, the list of files to leave out, which ibsd train reads: data.drop=FILE"
         )
@@ -105,20 +105,21 @@ def doctor(
 
 def followed(
     pairs: Path | None, lr: Path | None, hr: Path | None, scale: int | None, max_shift: float
-) -> Examination:
-    """The examination, with a bar on a terminal."""
+) -> Checkup:
+    """The checkup, with a bar on a terminal."""
     from rich.progress import Progress
 
     from ibsd.cli.terminal import status_console
-    from ibsd.doctor.checkup import Limits, examine
+    from ibsd.doctor.checkup import check_folder
+    from ibsd.doctor.pair_checkup import CheckupLimits
 
     console = status_console()
-    limits = Limits(shift_px=max_shift)
+    limits = CheckupLimits(shift_px=max_shift)
     if not console.is_terminal:
-        return examine(pairs, lr, hr, scale, limits)
+        return check_folder(pairs, lr, hr, scale, limits)
     with Progress(console=console, transient=True) as bars:
         task = bars.add_task("pairs")
-        return examine(
+        return check_folder(
             pairs,
             lr,
             hr,
@@ -128,7 +129,7 @@ def followed(
         )
 
 
-def show(examination: Examination, targets: list[Path]) -> None:
+def show(checkup: Checkup, targets: list[Path]) -> None:
     """The table, on the terminal."""
     from rich.table import Table
 
@@ -143,9 +144,9 @@ def show(examination: Examination, targets: list[Path]) -> None:
     from ibsd.reporting.format import count_text
 
     console = output_console()
-    for name, value in folder_summary(examination):
+    for name, value in folder_summary(checkup):
         console.print(f"{name}: {value}", markup=False)
-    bad = worst_first(examination)
+    bad = worst_first(checkup)
     if bad:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in PAIR_COLUMNS:
@@ -160,10 +161,9 @@ def show(examination: Examination, targets: list[Path]) -> None:
             console.print(f"and {count_text(len(bad) - MOST_ROWS, 'more pair')}")
     console.print()
     console.print(
-        "; ".join(problem_counts(examination))
-        or "nothing that speaks against training on these pairs",
+        "; ".join(problem_counts(checkup)) or "nothing that speaks against training on these pairs",
         markup=False,
     )
-    console.print(f"to leave out: {count_text(len(examination.drop), 'file')}", markup=False)
+    console.print(f"to leave out: {count_text(len(checkup.drop), 'file')}", markup=False)
     if targets:
         console.print(f"written: {', '.join(map(str, targets))}", markup=False)

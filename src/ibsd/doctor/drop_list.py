@@ -1,7 +1,7 @@
-"""The list of files to leave out: written by `ibsd doctor`, edited by hand, read through
-`data.drop`.
+"""The list of files to leave out of training: written by `ibsd doctor`, edited by hand, and named
+by the config key `data.drop`.
 
-One path a line, relative to the folder of pairs or absolute; lines that begin with # are remarks.
+One path a line, relative to the folder of pairs or absolute. Lines that begin with # are remarks.
 """
 
 from __future__ import annotations
@@ -16,34 +16,36 @@ from ibsd.types import InputError
 def drop_list(reasons: Mapping[Path, str], folder: Path | None) -> str:
     """The text of a list: each file under its reason; paths inside `folder` relative to it."""
     lines = [
-        f"# {len(reasons)} files to leave out; delete a line to keep its file (and its partner's, or the pair cannot be matched)"
+        f"# {len(reasons)} files to leave out; delete a line to keep its file "
+        "(and its partner's, or the pair cannot be matched)"
     ]
-    said = ""
+    root = None if folder is None else folder.absolute()
+    last_reason = ""
     for file, reason in reasons.items():
-        if reason != said:
+        if reason != last_reason:
             lines.append(f"# {' '.join(reason.split())}")
-            said = reason
+            last_reason = reason
         file = file.absolute()
-        inside = folder is not None and file.is_relative_to(folder.absolute())
-        lines.append(
-            (file.relative_to(folder.absolute()) if inside and folder else file).as_posix()
-        )
+        if root is not None and file.is_relative_to(root):
+            file = file.relative_to(root)
+        lines.append(file.as_posix())
     return "\n".join(lines) + "\n"
 
 
 def read_drop_list(
     path: str | os.PathLike[str], folder: str | os.PathLike[str] = ""
 ) -> frozenset[Path]:
-    """Absolute paths of a list; relative ones are taken to lie in `folder`.
+    """Absolute paths of a list; relative ones lie in `folder`.
 
-    Errors: InputError where the list cannot be read, and where none of its files exists: it is then
-    most likely another folder's.
+    Errors: InputError where the list cannot be read, and where none of its files exists: the list
+    is then most likely another folder's.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: cannot be read as a list of files to leave out ({error}); give the drop.txt of ibsd doctor"
+            f"{path}: cannot be read as a list of files to leave out ({error}); "
+            "give the drop.txt of ibsd doctor"
         ) from None
     names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     try:
@@ -51,10 +53,12 @@ def read_drop_list(
         there = any(os.path.exists(file) for file in files)
     except ValueError as error:  # a null byte in a name
         raise InputError(
-            f"{path}: holds a name that no file can have ({error}); give the drop.txt of ibsd doctor"
+            f"{path}: holds a name that no file can have ({error}); "
+            "give the drop.txt of ibsd doctor"
         ) from None
     if files and not there:
         raise InputError(
-            f"{path}: none of its {len(files)} files is in {folder or 'its place'}; is it the list of another folder?"
+            f"{path}: none of its {len(files)} files is in {folder or 'its place'}; "
+            "is it the list of another folder?"
         )
     return files

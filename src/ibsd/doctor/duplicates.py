@@ -1,9 +1,10 @@
-"""Pictures that show the same: copies in another size, format, brightness or orientation, found by
-a perceptual hash.
+"""Near duplicates: the same picture in another size, format, brightness or orientation, found by a
+perceptual hash.
 
-The hash is that of pHash: the signs of the 8 x 8 lowest frequencies of a 32 x 32 thumbnail about
-their median (Zauner, 2010). It proposes; the thumbnails' correlation decides, because plain skies
-share a hash. Another crop of the same photograph is not recognised.
+The hash is pHash: the signs of the 8 x 8 lowest frequencies of a 32 x 32 thumbnail about their
+median (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010). The hash
+proposes and the thumbnails' correlation decides, because plain skies share a hash. Another crop of
+the same photograph is not recognised.
 """
 
 from __future__ import annotations
@@ -18,52 +19,72 @@ from PIL import Image
 THUMBNAIL_PX = 32
 HASH_PX = 8
 MOST_BITS = 10
-"""Of 63 that may differ between a picture and its copy."""
+"""Bits of 63 that may differ between a picture and its duplicate."""
 LEAST_CORRELATION = 0.95
-"""Of the thumbnails of a picture and its copy."""
+"""Least correlation of the thumbnails of a picture and its duplicate."""
 LEAST_CONTRAST = 2.0
-"""Standard deviation of a thumbnail, in grey levels of 255, below which it says nothing."""
+"""Standard deviation of a thumbnail, in grey levels of 255, below which it has no hash."""
 _ORIENTATIONS = 8
 
 
-class Likeness(NamedTuple):
+class PerceptualHash(NamedTuple):
     """What is compared of a picture."""
 
     thumbnail: np.ndarray
     """float32 [32, 32], mean 0 and norm 1; zeros for a picture without contrast."""
-    hashes: np.ndarray
-    """uint64 [8], of the picture in each orientation."""
+    bits: np.ndarray
+    """uint64 [8], the hash of the picture in each orientation; zeros without contrast."""
 
 
-def likeness(image: np.ndarray) -> Likeness:
-    """Of an image uint8 [H, W, 3]."""
-    grey = (
-        Image.fromarray(image)
-        .convert("L")
-        .resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
-    )
+def perceptual_hash(image: np.ndarray) -> PerceptualHash:
+    """Hash of an image uint8 [H, W, 3]."""
+    size = (THUMBNAIL_PX, THUMBNAIL_PX)
+    grey = Image.fromarray(image).convert("L").resize(size, Image.Resampling.BOX)
     thumbnail = np.asarray(grey, np.float32)
     if thumbnail.std() < LEAST_CONTRAST:
-        return Likeness(np.zeros_like(thumbnail), np.zeros(_ORIENTATIONS, np.uint64))
+        return PerceptualHash(np.zeros_like(thumbnail), np.zeros(_ORIENTATIONS, np.uint64))
     thumbnail = thumbnail - thumbnail.mean()
     thumbnail /= np.linalg.norm(thumbnail)
-    return Likeness(
-        thumbnail,
-        np.array(
-            [perceptual_hash(oriented(thumbnail, each)) for each in range(_ORIENTATIONS)], np.uint64
-        ),
-    )
+    bits = [_hash_bits(oriented(thumbnail, k)) for k in range(_ORIENTATIONS)]
+    return PerceptualHash(thumbnail, np.array(bits, np.uint64))
 
 
 def oriented(image: np.ndarray, orientation: int) -> np.ndarray:
-    """[H, W], 0 to 7: bit 0 mirrors left and right, bit 1 up and down, bit 2, applied last, swaps
-    rows and columns."""
+    """[H, W] in one of 8 orientations: bit 0 mirrors left and right, bit 1 up and down, bit 2,
+    applied last, swaps rows and columns."""
     image = image[:, ::-1] if orientation & 1 else image
     image = image[::-1] if orientation & 2 else image
     return image.T if orientation & 4 else image
 
 
-def perceptual_hash(thumbnail: np.ndarray) -> int:
+def near_duplicates(hashes: Sequence[PerceptualHash]) -> list[tuple[int, int]]:
+    """Pairs of indices (earlier, later) that show the same, each later one with its earliest
+    original.
+
+    Every picture is compared with all before it: n^2 / 2 hashes in all, several million a second.
+    """
+    if not hashes:
+        return []
+    upright = np.array([picture.bits[0] for picture in hashes])
+    matches: list[tuple[int, int]] = []
+    for later, picture in enumerate(hashes):
+        if not picture.bits.any():
+            continue
+        for orientation, bits in enumerate(picture.bits):
+            turned = oriented(picture.thumbnail, orientation)
+            candidates = np.flatnonzero(_num_bits(upright[:later] ^ bits) <= MOST_BITS).tolist()
+            original = next((k for k in candidates if _correlate(hashes[k], turned)), None)
+            if original is not None:
+                matches.append((original, later))
+                break
+    return matches
+
+
+def _correlate(picture: PerceptualHash, thumbnail: np.ndarray) -> bool:
+    return float((picture.thumbnail * thumbnail).sum()) >= LEAST_CORRELATION
+
+
+def _hash_bits(thumbnail: np.ndarray) -> int:
     """63 bits of a [32, 32]: which of the lowest frequencies, the mean left out, lie above their
     median."""
     frequencies = (_COSINES @ thumbnail @ _COSINES.T).flatten()[1:]
@@ -71,35 +92,8 @@ def perceptual_hash(thumbnail: np.ndarray) -> int:
     return int("".join("1" if bit else "0" for bit in bits), 2)
 
 
-def copies(pictures: Sequence[Likeness]) -> list[tuple[int, int]]:
-    """Pairs of indices (earlier, later) that show the same, each later one with its earliest
-    original.
-
-    Every picture is compared with all before it, n^2 / 2 hashes in all, several million a second.
-    """
-    if not pictures:
-        return []
-    upright = np.array([each.hashes[0] for each in pictures])
-    found = []
-    for later, picture in enumerate(pictures):
-        if not picture.hashes.any():
-            continue
-        for orientation, mark in enumerate(picture.hashes):
-            near = np.flatnonzero(_num_bits(upright[:later] ^ mark) <= MOST_BITS)
-            turned = oriented(picture.thumbnail, orientation)
-            alike = (
-                int(each)
-                for each in near
-                if float((pictures[int(each)].thumbnail * turned).sum()) >= LEAST_CORRELATION
-            )
-            if (original := next(alike, None)) is not None:
-                found.append((original, later))
-                break
-    return found
-
-
 def _num_bits(numbers: np.ndarray) -> np.ndarray:
-    """Bits that are set in each of uint64 [n]."""
+    """Number of bits that are set in each of uint64 [n]."""
     if hasattr(np, "bitwise_count"):  # numpy 2, eight times as fast
         return np.bitwise_count(numbers)
     return np.unpackbits(numbers.view(np.uint8).reshape(len(numbers), 8), axis=1).sum(1)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from ibsd.doctor.checkup import Examination, PairHealth
+from ibsd.doctor.checkup import Checkup
+from ibsd.doctor.pair_checkup import PairCheckup
 from ibsd.reporting import html
 from ibsd.reporting.format import count_text
 
@@ -30,23 +31,23 @@ COLUMNS_ABOUT = (
 )
 
 
-def doctor_page(name: str, examination: Examination, version: str) -> str:
+def doctor_page(name: str, checkup: Checkup, version: str) -> str:
     """The page as text; `name` is the folder's."""
-    num_pairs, num_dropped = len(examination.pairs), len(examination.drop)
+    num_pairs, num_dropped = len(checkup.pairs), len(checkup.drop)
     left_out = count_text(num_dropped, "file") if num_dropped else "nothing"
-    lead = f"{num_pairs} pairs at x{examination.scale}; {left_out} to leave out."
-    bad = [health for health in examination.pairs if health.findings]
-    every = html.table(PAIR_COLUMNS, map(pair_row, examination.pairs))
+    lead = f"{num_pairs} pairs at x{checkup.scale}; {left_out} to leave out."
+    bad = [health for health in checkup.pairs if health.findings]
+    every = html.table(PAIR_COLUMNS, map(pair_row, checkup.pairs))
     problems = (
         html.table(PAIR_COLUMNS, map(pair_row, bad))
         if bad
         else html.paragraph("Nothing speaks against training on these pairs.")
     )
     sections = [
-        html.definitions(folder_summary(examination)),
+        html.definitions(folder_summary(checkup)),
         html.section(
             "Problems",
-            *(html.paragraph(sentence, "alarm") for sentence in problem_counts(examination)),
+            *(html.paragraph(sentence, "alarm") for sentence in problem_counts(checkup)),
             problems,
             about=COLUMNS_ABOUT,
         ),
@@ -55,27 +56,25 @@ def doctor_page(name: str, examination: Examination, version: str) -> str:
     return html.page(name, "ibsd doctor", lead, sections, f"ibsd {version}")
 
 
-def folder_summary(examination: Examination) -> list[tuple[str, str]]:
+def folder_summary(checkup: Checkup) -> list[tuple[str, str]]:
     """Names with values: the folder, and medians over the pairs that could be measured."""
-    splits = [health.split for health in examination.pairs]
-    scale = f"x{examination.scale}"
-    if len(examination.scales) > 1:
-        scale += f" (of {', '.join(map(str, examination.scales))})"
+    splits = [health.split for health in checkup.pairs]
+    scale = f"x{checkup.scale}"
+    if len(checkup.scales) > 1:
+        scale += f" (of {', '.join(map(str, checkup.scales))})"
     counts = [
         f"{split} {splits.count(split)}" for split in ("train", "val", "test") if split in splits
     ]
-    items = [("layout", examination.layout), ("scale", scale), ("pairs", ", ".join(counts))]
-    return items + _misalignments(examination)
+    items = [("layout", checkup.layout), ("scale", scale), ("pairs", ", ".join(counts))]
+    return items + _misalignments(checkup)
 
 
-def _misalignments(examination: Examination) -> list[tuple[str, str]]:
+def _misalignments(checkup: Checkup) -> list[tuple[str, str]]:
     """How far LR lies off HR; none where no pair could be measured."""
-    measured = [
-        health.misalignment for health in examination.measured() if health.misalignment is not None
-    ]
+    measured = checkup.measured()
     if not measured:
         return []
-    common = examination.common
+    common = checkup.common
     shifts = sorted(misalignment.beyond(common).shift_px for misalignment in measured)
     turns = sorted(abs(misalignment.beyond(common).degrees) for misalignment in measured)
     shared = f"{common.down_px:+.3f} down, {common.right_px:+.3f} right"
@@ -88,22 +87,22 @@ def _misalignments(examination: Examination) -> list[tuple[str, str]]:
     finite = ([gain for gain in gains if math.isfinite(gain)] for gains in channels)
     if gains := " ".join(f"{median(values):.3f}" for values in finite if values):
         items.append(("contrast of LR over HR, R G B", gains))
-    ceilings = [health.ceiling for health in examination.pairs if health.ceiling is not None]
+    ceilings = [health.ceiling for health in checkup.pairs if health.ceiling is not None]
     if ceilings:
         ceiling = f"median {median(ceilings):.1f} dB, lowest {min(ceilings):.1f} dB"
         items.append(("PSNR-Y ceiling", ceiling))
     return items
 
 
-def problem_counts(examination: Examination) -> list[str]:
+def problem_counts(checkup: Checkup) -> list[str]:
     """One sentence for each kind of problem."""
     return [
         f"{kind}: {count_text(number, 'file' if kind == 'no partner' else 'pair')}"
-        for kind, number in examination.counts().items()
+        for kind, number in checkup.counts().items()
     ]
 
 
-def pair_row(health: PairHealth) -> list[str]:
+def pair_row(health: PairCheckup) -> list[str]:
     """The cells of a pair."""
     problems = "; ".join(f"{finding.kind}: {finding.sentence}" for finding in health.findings)
     name, misalignment = health.pair.name, health.misalignment
@@ -123,7 +122,7 @@ def pair_row(health: PairHealth) -> list[str]:
     ]
 
 
-def worst_first(examination: Examination) -> Sequence[PairHealth]:
+def worst_first(checkup: Checkup) -> Sequence[PairCheckup]:
     """Pairs with problems, those to be left out first."""
-    bad = [health for health in examination.pairs if health.findings]
+    bad = [health for health in checkup.pairs if health.findings]
     return sorted(bad, key=lambda health: not any(finding.drops for finding in health.findings))
