@@ -28,9 +28,10 @@ from typing import Any
 
 import torch
 
-from ibsd.analysis.decomposition import account
-from ibsd.analysis.fresh_estimators import RESOLUTION
-from ibsd.analysis.information_probe import Patches, Reading, cut_patches, read_run
+from ibsd.analysis.crops import CropSets, cut_crop_sets
+from ibsd.analysis.decomposition import decompose
+from ibsd.analysis.fresh_estimators import RESOLUTION, FitOptions
+from ibsd.analysis.information_probe import Reading, ReadingOptions, read_run
 from ibsd.commands.run_record import versions, write_json
 from ibsd.data.image_stack import resident_stacks
 from ibsd.data.integrity import fingerprint
@@ -87,13 +88,13 @@ def make_arms(options: argparse.Namespace) -> None:
     settings = {name: value for name, value in vars(options).items() if name not in NO_SETTING}
     settings |= {"train": fingerprint(train), "val": fingerprint(sets.val)}
     stacks = resident_stacks(train)
-    patches = cut_patches(resident_stacks(seen)[0], options.patch, options.per_image, options.seed)
+    crops = cut_crop_sets(resident_stacks(seen)[0], options.patch, options.per_image, options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     for lambda_mi in options.lambdas:
         source = PairPatches(
             *stacks, options.scale, PatchOptions(options.batch, options.patch), options.seed
         )
-        run_arm(lambda_mi, options, settings, source, patches, sets.val)
+        run_arm(lambda_mi, options, settings, source, crops, sets.val)
 
 
 def parsed() -> argparse.Namespace:
@@ -159,7 +160,7 @@ def run_arm(
     options: argparse.Namespace,
     settings: dict[str, Any],
     source: PairPatches,
-    patches: Patches,
+    crops: CropSets,
     val: tuple[Pair, ...],
 ) -> None:
     """One value of lambda_mi, from where its file stands to the last point."""
@@ -208,7 +209,7 @@ def run_arm(
     while True:
         if trainer.step in options.points and trainer.step not in done:
             started = time.perf_counter()
-            arm["readings"].append(take(trainer, objective, options, patches, val))
+            arm["readings"].append(take(trainer, objective, options, crops, val))
             arm |= {
                 "versions": versions(),
                 "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
@@ -230,15 +231,19 @@ def take(
     trainer: Trainer,
     objective: IBSD,
     options: argparse.Namespace,
-    patches: Patches,
+    crops: CropSets,
     val: tuple[Pair, ...],
 ) -> dict[str, Any]:
-    reading = read_run(objective, patches, seed=options.seed, max_steps=options.fit_steps)
+    reading = read_run(
+        objective,
+        crops,
+        ReadingOptions(seed=options.seed, fit=FitOptions(max_steps=options.fit_steps)),
+    )
     figures = objective.diagnostics(trainer.source.cut(first_origin(trainer.source)))
     psnr_y = scored(trainer.average.student, val, options.val_images)
     return {
         "step": trainer.step,
-        "reading": reading.as_table(),
+        "reading": reading.as_json(),
         "figures": figures,
         "psnr_y": psnr_y,
         "terms": trainer.latest,
@@ -285,7 +290,7 @@ def summary(folder: Path) -> dict[str, Any]:
     if not arms:
         raise SystemExit(f"{folder}: holds no arm yet; name the folder of pairs to make them")
     plain = {
-        each["step"]: Reading.from_table(each["reading"])
+        each["step"]: Reading.from_json(each["reading"])
         for arm in arms
         if arm["lambda_mi"] == 0
         for each in arm["readings"]
@@ -293,9 +298,9 @@ def summary(folder: Path) -> dict[str, Any]:
     rows = []
     for arm in arms:
         for each in arm["readings"]:
-            reading = Reading.from_table(each["reading"])
+            reading = Reading.from_json(each["reading"])
             told = (
-                account(plain[each["step"]], reading)
+                decompose(plain[each["step"]], reading).as_json()
                 if arm["lambda_mi"] and each["step"] in plain
                 else None
             )

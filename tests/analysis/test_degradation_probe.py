@@ -3,21 +3,20 @@ a photograph on both sides of a split."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 import tiny
-from ibsd.analysis.crops import cut_crops, split_images
 from ibsd.analysis.degradation_probe import (
     deal,
-    difference,
     estimate,
     fit_linear,
     node_statistics,
     pixel_statistics,
     probe,
-    probe_students,
     standardised,
 )
 from ibsd.types import InputError
@@ -83,8 +82,6 @@ def test_same_seed_same_result_and_units_do_not_matter() -> None:
         {"x": x * torch.tensor([1e-3, 1.0, 50.0, 1e4]) + 7}, labels, groups, rounds=1
     )
     assert other_units.accuracy["x"]["linear"].folds == first.accuracy["x"]["linear"].folds
-    own = difference(first.accuracy["x"]["linear"], first.accuracy["x"]["linear"], first.folds)
-    assert (own.mean, own.low, own.high) == (0, 0, 0)
 
 
 def test_linear_problems_solved_together_are_the_ones_solved_alone_and_stationary() -> None:
@@ -113,9 +110,9 @@ def test_standardised_uses_known_samples_only_and_a_constant_feature_stays_finit
 
 def test_interval_is_the_corrected_one() -> None:
     result = estimate([0.4, 0.6, 0.5, 0.5], test_to_train=0.25)
-    margin = 3.182 * (0.02 / 3 * (1 / 4 + 0.25)) ** 0.5
+    margin = 3.182446 * (0.02 / 3 * (1 / 4 + 0.25)) ** 0.5
     assert result.mean == pytest.approx(0.5)
-    assert result.high - result.mean == pytest.approx(margin, rel=0.01)
+    assert result.high - result.mean == pytest.approx(margin, rel=1e-6)
 
 
 def test_node_statistics_are_moments_of_the_nodes_whatever_the_chunk() -> None:
@@ -138,22 +135,6 @@ def test_pixel_statistics_by_hand() -> None:
     assert row.tolist() == [0.5] * 6 + [1.0] * 3 + [0.0] * 9
 
 
-def test_students_stand_beside_random_weights_and_pixels() -> None:
-    labels, groups = torch.arange(12) % 2, torch.arange(12)
-    images = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * (
-        1 - 0.5 * labels.view(-1, 1, 1, 1)
-    )
-    results = probe_students(
-        {"plain": tiny.student()}, images, labels, groups, folds=3, rounds=1, classifiers=["linear"]
-    )
-    assert set(results) == {"plain", "random", "pixels"}
-    assert (
-        results["pixels"].accuracy["lr"]["linear"].mean == 1
-    )  # darker pictures are told by their mean
-    with pytest.raises(InputError, match="random"):
-        probe_students({"random": tiny.student()}, images, labels, groups)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -165,23 +146,12 @@ def test_students_stand_beside_random_weights_and_pixels() -> None:
         ({"classifiers": ["forest"]}, "no classifier"),
     ],
 )
-def test_refuses_what_it_cannot_guess_from(change: dict, message: str) -> None:
+def test_refuses_what_it_cannot_guess_from(change: dict[str, Any], message: str) -> None:
     labels, groups = labelled()
-    arguments = {"features": {"x": noise()}, "labels": labels, "groups": groups} | change
+    arguments: dict[str, Any] = {
+        "features": {"x": noise()},
+        "labels": labels,
+        "groups": groups,
+    } | change
     with pytest.raises(InputError, match=message):
         probe(**arguments)
-
-
-def test_crops_take_turns_and_parts_are_disjoint() -> None:
-    stack = tiny.stack([(9, 12), (8, 8), (20, 10)])
-    crops = cut_crops(stack, per_image=4, size_px=8, seed=0)
-    assert crops.image.tolist() == [0, 1, 2] * 4
-    torch.testing.assert_close(crops.lr[1], stack.image(1)[0], atol=0, rtol=0)
-    assert cut_crops(stack, 2, 8, seed=0, images=[2, 0]).image.tolist() == [2, 0, 2, 0]
-    with pytest.raises(InputError, match="smaller than a crop"):
-        cut_crops(stack, 1, 9, seed=0)
-    parts = split_images(10, (0.6, 0.2, 0.2), seed=0)
-    assert [len(part) for part in parts] == [6, 2, 2]
-    assert sorted(sum(parts, [])) == list(range(10))
-    with pytest.raises(InputError, match="cannot be split"):
-        split_images(2, (0.6, 0.2, 0.2), seed=0)

@@ -5,24 +5,25 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 import tiny
-from ibsd.analysis.decomposition import account
-from ibsd.analysis.fresh_estimators import Nodes, fit_fresh
+from ibsd.analysis.crops import cut_crop_sets
+from ibsd.analysis.decomposition import decompose
+from ibsd.analysis.fresh_estimators import FitOptions, Nodes, fit_fresh
 from ibsd.analysis.information_probe import (
     Reading,
-    cut_patches,
+    ReadingOptions,
     in_units_of,
-    measure,
-    read,
+    link_information,
     read_nodes,
     read_run,
+    read_student,
     trace_nodes,
 )
 from ibsd.distillation import IBSD, Plain
@@ -31,14 +32,9 @@ from ibsd.information.club import club_upper_bound
 from ibsd.types import InputError
 
 R = 0.9
-FIT: dict[str, Any] = {
-    "learning_rate": 1e-2,
-    "batch_size": 16,
-    "max_steps": 300,
-    "check_every": 20,
-    "patience": 2,
-}
-QUICK: dict[str, Any] = {"negatives_batch": 4, **FIT}
+FIT = FitOptions(batch_size=16, max_steps=300, check_every=20)
+QUICK = ReadingOptions(negatives_batch=4, fit=FIT)
+TWENTY_STEPS = ReadingOptions(negatives_batch=2, fit=FitOptions(max_steps=20))
 
 
 def gaussian(
@@ -73,16 +69,16 @@ def mapped(
 @cache
 def estimators_of_the_run() -> MarkovChain:
     fit, stop, _ = three_sets()
-    return fit_fresh(fit, stop, **FIT).chain
+    return fit_fresh(fit, stop, options=FIT).chain
 
 
 @cache
 def plain_reading() -> Reading:
-    return read_nodes(*three_sets(), estimators_of_the_run(), **QUICK)
+    return read_nodes(*three_sets(), estimators_of_the_run(), QUICK)
 
 
 def closed_form(correlation: float) -> float:
-    """docs/method.md 3, with negatives "others"."""
+    """Bound of two unit Gaussians with negatives "others" (docs/method.md 3)."""
     return math.sqrt((1 + correlation**2) / (1 - correlation**2)) - 1
 
 
@@ -104,7 +100,7 @@ def test_fresh_fit_reaches_the_closed_form() -> None:
 def test_bound_with_all_negatives_is_the_stated_fraction_whatever_n() -> None:
     chain, (fit, _, held) = estimators_of_the_run(), three_sets()
     for batch in (2, 8, 32):
-        figures = measure(chain, held, fit, batch)
+        figures = link_information(chain, held, fit, batch)
         parts = [
             tuple(node[start : start + batch] for node in held) for start in range(0, 32, batch)
         ]
@@ -121,7 +117,7 @@ def test_units_change_the_bound_of_fixed_estimators_but_not_of_fresh_standardise
     units = torch.tensor([0.02, 5.0]).view(1, 2, 1, 1)
     before, after = (
         plain_reading(),
-        read_nodes(*mapped(three_sets(), units), estimators_of_the_run(), **QUICK),
+        read_nodes(*mapped(three_sets(), units), estimators_of_the_run(), QUICK),
     )
     assert before.trained is not None
     assert after.trained is not None
@@ -136,57 +132,60 @@ def test_fixed_estimators_lose_the_bound_with_the_scale_at_least_linearly() -> N
     _, spread = chain.links(held)[0][1:]
     ceiling = 2 / math.sqrt(math.pi) / float(spread.detach().min())  # E|x' - x| of unit Gaussians
     for s in (1.0, 0.1, 0.01, 0.0):
-        assert abs(measure(chain, (held[0] * s, held[1]), fit, 8).bound[0]) <= s * ceiling + 1e-6
+        assert (
+            abs(link_information(chain, (held[0] * s, held[1]), fit, 8).bound[0])
+            <= s * ceiling + 1e-6
+        )
 
 
 @pytest.mark.slow
-def test_account_calls_smaller_features_scale() -> None:
-    told = account(
-        plain_reading(), read_nodes(*mapped(three_sets(), 0.05), estimators_of_the_run(), **QUICK)
+def test_decomposition_calls_smaller_features_scale() -> None:
+    decomposition = decompose(
+        plain_reading(), read_nodes(*mapped(three_sets(), 0.05), estimators_of_the_run(), QUICK)
     )
-    assert told["total"]["bound"]["drop"] > 1
-    assert told["total"]["bound"]["shares"]["scale"] > 0.8
-    assert abs(told["total"]["bound"]["shares"]["forgetting"]) < 0.1
-    assert not told["counts"]
-    assert "fresh estimators do not see enough" in told["why"]
+    assert decomposition.total.bound.drop > 1
+    assert decomposition.total.bound.shares["scale"] > 0.8
+    assert abs(decomposition.total.bound.shares["forgetting"]) < 0.1
+    assert not decomposition.counts
+    assert "fresh estimators do not see enough" in decomposition.why
 
 
 @pytest.mark.slow
-def test_account_calls_moving_out_of_sight_hiding() -> None:
-    told = account(
+def test_decomposition_calls_moving_out_of_sight_hiding() -> None:
+    decomposition = decompose(
         plain_reading(),
-        read_nodes(*mapped(three_sets(), turn=True), estimators_of_the_run(), **QUICK),
+        read_nodes(*mapped(three_sets(), turn=True), estimators_of_the_run(), QUICK),
     )
-    assert told["total"]["bound"]["shares"]["hiding"] > 0.7
-    assert abs(told["total"]["bound"]["shares"]["forgetting"]) < 0.1
-    assert not told["counts"]
+    assert decomposition.total.bound.shares["hiding"] > 0.7
+    assert abs(decomposition.total.bound.shares["forgetting"]) < 0.1
+    assert not decomposition.counts
 
 
-def test_account_calls_noise_forgetting() -> None:
+def test_decomposition_calls_noise_forgetting() -> None:
     weaker = three_sets(correlation=0.3)
-    followed = fit_fresh(weaker[0], weaker[1], **FIT).chain
-    told = account(plain_reading(), read_nodes(*weaker, followed, **QUICK))
-    assert told["total"]["bound"]["shares"]["forgetting"] > 0.9
-    assert told["total"]["bound"]["drop"] == pytest.approx(
+    followed = fit_fresh(weaker[0], weaker[1], options=FIT).chain
+    decomposition = decompose(plain_reading(), read_nodes(*weaker, followed, QUICK))
+    assert decomposition.total.bound.shares["forgetting"] > 0.9
+    assert decomposition.total.bound.drop == pytest.approx(
         closed_form(R) - closed_form(0.3), rel=0.08
     )
-    assert told["counts"], told["why"]
-    assert told["links"] == [told["total"]]
-    assert told["total"]["gain"]["drop"] == pytest.approx(
+    assert decomposition.counts, parts.why
+    assert decomposition.links == (parts.total,)
+    assert decomposition.total.gain.drop == pytest.approx(
         math.log((1 - 0.3**2) / (1 - R**2)) / 2, rel=0.05
     )
 
 
 def test_parts_sum_to_the_drop_and_no_drop_has_no_shares() -> None:
-    same = account(plain_reading(), plain_reading())
-    assert same["total"]["bound"]["drop"] == same["total"]["gain"]["hiding"] == 0
-    assert same["total"]["bound"]["shares"] is None
-    assert "no drop" in same["why"]
-    other = account(
-        plain_reading(), read_nodes(*mapped(three_sets(0.5), 0.5), estimators_of_the_run(), **QUICK)
-    )["total"]["gain"]
-    assert other["scale"] + other["hiding"] + other["forgetting"] == pytest.approx(other["drop"])
-    json.dumps(other)
+    same = decompose(plain_reading(), plain_reading())
+    assert same.total.bound.drop == same.total.gain.hiding == 0
+    assert same.total.bound.shares is None
+    assert "no drop" in same.why
+    other = decompose(
+        plain_reading(), read_nodes(*mapped(three_sets(0.5), 0.5), estimators_of_the_run(), QUICK)
+    ).total.gain
+    assert other.scale + other.hiding + other.forgetting == pytest.approx(other.drop)
+    json.dumps(same.as_json())
 
 
 def test_units_of_a_reference_and_a_constant_channel() -> None:
@@ -201,7 +200,9 @@ def test_units_of_a_reference_and_a_constant_channel() -> None:
 def test_fit_is_deterministic_and_leaves_the_global_generator() -> None:
     fit, stop, _ = gaussian(4, 0), gaussian(4, 1), None
     state = torch.get_rng_state()
-    first, second = (fit_fresh(fit, stop, max_steps=20, check_every=10) for _ in range(2))
+    first, second = (
+        fit_fresh(fit, stop, options=FitOptions(max_steps=20, check_every=10)) for _ in range(2)
+    )
     assert torch.equal(state, torch.get_rng_state())
     assert first.steps == second.steps
     assert not first.converged
@@ -219,29 +220,27 @@ def test_a_resolution_bounds_what_can_be_won() -> None:
     earlier, _ = gaussian(32, 0)
     nodes = (earlier * 7, earlier * 7)
     for resolution in (0.05, 0.2):
-        fit = fit_fresh(nodes, nodes, **FIT | {"resolution": resolution})
+        fit = fit_fresh(nodes, nodes, resolution=resolution, options=FIT)
         most = (
             math.log(math.sqrt(2 / math.pi) / resolution) + 1
         )  # the guess is exact and b at its floor
         assert fit.chain.ibs[0].floor == pytest.approx(7 * resolution, rel=0.02)
-        assert most - 0.5 < measure(fit.chain, nodes, nodes, 8).gain[0] <= most + 1e-3
+        assert most - 0.5 < link_information(fit.chain, nodes, nodes, 8).gain[0] <= most + 1e-3
 
 
 def test_reads_a_run_with_its_own_estimators_and_view() -> None:
     sizes = [(10, 12)] * 10
-    patches = cut_patches(tiny.stack(sizes), size_px=8, per_image=4)
-    assert not set(patches.fit.image.tolist()) & set(patches.held.image.tolist())
-    assert [len(crops.image) for crops in patches] == [20, 8, 12]
+    patches = cut_crop_sets(tiny.stack(sizes), size_px=8, per_image=4)
     objective = IBSD(tiny.student(), pool=2)
     before = {name: value.clone() for name, value in objective.chain.state_dict().items()}
-    reading = read_run(objective, patches, negatives_batch=2, max_steps=20)
+    reading = read_run(objective, patches, TWENTY_STEPS)
     assert all(
         torch.equal(before[name], value) for name, value in objective.chain.state_dict().items()
     )
     assert all(parameter.requires_grad for parameter in objective.chain.parameters())
-    assert reading.facts["patch_px"] == 4
+    assert reading.setup["patch_px"] == 4
     assert reading.trained is not None
-    nodes = objective.view(trace_nodes(objective.student, patches.held.lr), patches.held.lr)
+    nodes = objective.view(trace_nodes(objective.student, patches.held_out.lr), patches.held_out.lr)
     with torch.no_grad():
         links = [
             objective.chain.links([node[start : start + 2] for node in nodes])[0]
@@ -249,16 +248,13 @@ def test_reads_a_run_with_its_own_estimators_and_view() -> None:
         ]
         expected = sum(float(club_upper_bound(*link, negatives="others")) for link in links) / 6
     assert reading.trained.bound[0] == pytest.approx(expected, rel=1e-4)
-    assert Reading.from_table(json.loads(json.dumps(reading.as_table()))) == reading
+    assert Reading.from_json(json.loads(json.dumps(reading.as_json()))) == reading
 
-    watched = read(tiny.student(), patches, negatives_batch=2, max_steps=20)
+    watched = read_student(tiny.student(), patches, options=TWENTY_STEPS)
     assert watched.trained is watched.recalibrated is None
-    assert read_run(Plain(tiny.student()), patches, negatives_batch=2, max_steps=20) == watched
-    assert (
-        read_run(IBSD(tiny.student(), given="hr"), patches, negatives_batch=2, max_steps=20)
-        == watched
-    )
+    assert read_run(Plain(tiny.student()), patches, TWENTY_STEPS) == watched
+    assert read_run(IBSD(tiny.student(), given="hr"), patches, TWENTY_STEPS) == watched
     with pytest.raises(InputError, match="lambda_mi = 0"):
-        account(watched, reading)
+        decompose(watched, reading)
     with pytest.raises(InputError, match="batch of 13"):
-        read(tiny.student(), patches, negatives_batch=13, max_steps=20)
+        read_student(tiny.student(), patches, options=replace(TWENTY_STEPS, negatives_batch=13))

@@ -1,1 +1,1 @@
-"""What a student's features still tell: of the degradation, and of each other."""
+"""What a student's features still tell: about the degradation, and about each other."""

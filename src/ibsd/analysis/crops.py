@@ -1,5 +1,4 @@
-"""Crops of whole images for measurements: spread evenly over the images, and each knows its
-image."""
+"""Crops of whole images for both probes, spread evenly over the images and split by image."""
 
 from __future__ import annotations
 
@@ -23,34 +22,54 @@ class Crops(NamedTuple):
     """[M] int64, index into the stack."""
 
 
+class CropSets(NamedTuple):
+    """Crops of three disjoint sets of photographs."""
+
+    fit: Crops
+    """Estimators learn from these."""
+    stop: Crops
+    """Decide when the fit stops."""
+    held_out: Crops
+    """Give the readings."""
+
+
 def cut_crops(
     stack: ImageStack, per_image: int, size_px: int, seed: int, images: Sequence[int] | None = None
 ) -> Crops:
     """`per_image` square crops of every image (or of `images`) at random places, in the stored
     orientation.
 
-    The images take turns, so that any run of consecutive crops no longer than the number of images
-    shows each image at most once: negatives of a bound are then other photographs. InputError if an
-    image is smaller than the crop.
+    The images take turns. So any run of consecutive crops no longer than the number of images shows
+    each image at most once, and negatives of a bound are other photographs. InputError if an image
+    is smaller than the crop.
     """
     indices = torch.arange(len(stack)) if images is None else torch.tensor(list(images))
-    if small := [
-        stack.sizes[index] for index in indices.tolist() if min(stack.sizes[index]) < size_px
-    ]:
+    chosen: list[int] = indices.tolist()
+    if small := [stack.sizes[k] for k in chosen if min(stack.sizes[k]) < size_px]:
         raise InputError(
-            f"{len(small)} images are smaller than a crop of {size_px} px (the first is {small[0]}); take smaller crops"
+            f"{len(small)} images are smaller than a crop of {size_px} px "
+            f"(the first is {small[0]}); take smaller crops"
         )
     generator = torch.Generator().manual_seed(seed)
     image = indices.repeat(per_image)
-    rows, columns = (
-        torch.tensor([stack.sizes[index][side] - size_px + 1 for index in image.tolist()])
-        for side in (0, 1)
-    )
-    where = torch.rand((2, len(image)), generator=generator, dtype=torch.float64)
+    sizes = torch.tensor([stack.sizes[k] for k in chosen]).repeat(per_image, 1)
+    rows, columns = (sizes - size_px + 1).unbind(dim=1)
+    position = torch.rand((2, len(image)), generator=generator, dtype=torch.float64)
     origin = Origin(
-        image, (where[0] * rows).long(), (where[1] * columns).long(), torch.zeros_like(image)
+        image,
+        (position[0] * rows).long(),
+        (position[1] * columns).long(),
+        torch.zeros_like(image),
     )
     return Crops(stack.crop(origin, size_px), image)
+
+
+def cut_crop_sets(stack: ImageStack, size_px: int, per_image: int = 8, seed: int = 0) -> CropSets:
+    """Crops of half of the images to fit on, of a fifth to stop by, and of the rest, held out."""
+    parts = split_images(len(stack), (0.5, 0.2, 0.3), seed)
+    return CropSets(
+        *(cut_crops(stack, per_image, size_px, seed + k, part) for k, part in enumerate(parts))
+    )
 
 
 def split_images(num_images: int, shares: Sequence[float], seed: int) -> list[list[int]]:
@@ -61,6 +80,7 @@ def split_images(num_images: int, shares: Sequence[float], seed: int) -> list[li
     parts = [sorted(order[start:stop]) for start, stop in pairwise(edges)]
     if not all(parts):
         raise InputError(
-            f"{num_images} images cannot be split into {len(shares)} parts of shares {list(shares)}; give more images"
+            f"{num_images} images cannot be split into {len(shares)} parts of shares "
+            f"{list(shares)}; give more images"
         )
     return parts

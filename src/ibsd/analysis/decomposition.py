@@ -1,120 +1,169 @@
-r"""Where a lower bound comes from: forgetting, hiding, or smaller features.
+r"""Decomposition of a drop of the bound: forgetting, hiding, or smaller features.
 
-T, R, S: a link's bound under the run's own estimators, under the same after the best change of
+T, R, S are a link's bound under the run's own estimators, under the same after the best change of
 units, and under fresh estimators on standardised nodes (`Reading.trained`, `.recalibrated`,
-`.standardised`), of a student without the penalty (p) and of one with it (i). The drop
+`.standardised`); p marks a student without the penalty and i one with it. The drop
 
     T_p - T_i  =  [ (R_i - T_i) - (R_p - T_p) ]    scale:       comes back when the estimators may
-    change units
-                + [ (S_i - R_i) - (S_p - R_p) ]    hiding:      comes back only with new estimators:
-                those of the run lost sight of it + [  S_p - S_i ]                   forgetting:
-                new estimators, blind to units, miss it too
+                                                                change units
+                + [ (S_i - R_i) - (S_p - R_p) ]    hiding:      comes back only with new estimators;
+                                                                those of the run lost sight of it
+                + [  S_p - S_i ]                   forgetting:  new estimators, blind to units, miss
+                                                                it too
 
 is a telescoping sum, exact for every link and for their total. A part can be negative (fresh
-estimators see *more* than before), and another then exceeds the whole. The same sum is made of the
-gain (predictive information), which places of tiny spread cannot inflate. A student without the
+estimators see *more* than before), and another then exceeds the whole. The gain (predictive
+information) is decomposed alike; places of tiny spread cannot inflate it. A student without the
 penalty is one whose estimators watch with lambda_mi = 0.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-from ibsd.analysis.information_probe import Figures, Reading
+from ibsd.analysis.information_probe import LinkInformation, Reading
 from ibsd.types import InputError
 
 PARTS = ("scale", "hiding", "forgetting")
 
 LEAST_DROP = 0.1
-"""Of plain's own bound: a smaller drop is none to speak of, and has no shares."""
+"""A drop below this share of plain's own bound is no drop, and has no shares."""
 
 LEAST_FORGETTING = 0.5
-"""Of the drop: so much must be forgetting in a run that counts."""
+"""Least share of forgetting in the drop of a run that counts."""
 
 LEAST_FALL = 0.05
-"""Of plain's fresh gain: so much must be gone in a run that counts. Two fits of one student differ
-by 1 to 4 %."""
+"""Least share of plain's fresh gain that is gone in a run that counts. Two fits of one student
+differ by 1 to 4 %."""
+
+_Figure = Literal["bound", "gain"]
 
 
-def account(plain: Reading, ibsd: Reading) -> dict[str, Any]:
-    """The drop from `plain` to `ibsd` and its parts, ready for JSON.
+@dataclass(frozen=True)
+class DropParts:
+    """The drop of one figure and its parts, in nats per element."""
 
-    Returns:
-        total, links: the sum over links, and each link: {"bound": ..., "gain": ...}, each with
-            `drop`, its parts `scale`, `hiding`, `forgetting`, their `shares` of the drop (None
-            where the drop is none to speak of), and `fresh`, the drop that fresh estimators see on
-            nodes that are not standardised. In nats per element; bounds with negatives "others".
-        counts: whether the run counts as IBSD: its own estimators see a drop of the bound, at least
-            half of it is forgetting, the gain of fresh estimators fell as well, and all fresh fits
-            had converged. `why` says it in a sentence.
+    drop: float
+    scale: float
+    hiding: float
+    forgetting: float
+    shares: dict[str, float] | None
+    """{part: share of the drop}; None where there is no drop."""
+    fresh: float
+    """The drop under fresh estimators on nodes that are not standardised."""
+
+
+@dataclass(frozen=True)
+class InformationDrop:
+    """What fell from one reading to another."""
+
+    bound: DropParts
+    """Of the bound with negatives "others"."""
+    gain: DropParts
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The drop from a student without the penalty to one with it."""
+
+    total: InformationDrop
+    """Summed over the links."""
+    links: tuple[InformationDrop, ...]
+    counts: bool
+    """Whether the run counts as IBSD: its own estimators see a drop of the bound, at least half of
+    it is forgetting, the gain of fresh estimators fell as well, and all fresh fits converged."""
+    why: str
+    """The reason for `counts`, in a sentence."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def decompose(plain: Reading, ibsd: Reading) -> Decomposition:
+    """The drop from `plain` to `ibsd`, for each link and in total.
 
     Errors: InputError where a reading has no trained estimators, or the readings are of different
     patches, resolutions or numbers of links.
     """
     if plain.trained is None or ibsd.trained is None:
         raise InputError(
-            "account: both readings need the estimators of their own run; train the plain one with lambda_mi = 0, so that they watch"
+            "decomposition: both readings need the estimators of their own run; "
+            "train the plain one with lambda_mi = 0, so that they watch"
         )
-    if (plain.facts, plain.resolution, len(plain.scale)) != (
-        ibsd.facts,
+    if (plain.setup, plain.resolution, len(plain.scale)) != (
+        ibsd.setup,
         ibsd.resolution,
         len(ibsd.scale),
     ):
         raise InputError(
-            "account: the readings were made with other patches, seeds or resolutions; make them alike"
+            "decomposition: the readings were made with other patches, seeds or resolutions; "
+            "make them alike"
         )
     num_links = len(plain.scale) - 1
-    links = [
-        {figure: parts(plain, ibsd, figure, range(k, k + 1)) for figure in ("bound", "gain")}
-        for k in range(num_links)
-    ]
-    total = {figure: parts(plain, ibsd, figure, range(num_links)) for figure in ("bound", "gain")}
-    fall = total["gain"]["forgetting"] / max(sum(plain.standardised.gain), 1e-9)
-    counts, why = verdict(total["bound"], fall, plain.converged and ibsd.converged)
-    return {"total": total, "links": links, "counts": counts, "why": why}
+    links = tuple(_information_drop(plain, ibsd, [k]) for k in range(num_links))
+    total = _information_drop(plain, ibsd, range(num_links))
+    fall = total.gain.forgetting / max(sum(plain.standardised.gain), 1e-9)
+    counts, why = _verdict(total.bound, fall, plain.converged and ibsd.converged)
+    return Decomposition(total, links, counts, why)
 
 
-def parts(plain: Reading, ibsd: Reading, figure: str, links: range) -> dict[str, Any]:
+def _information_drop(plain: Reading, ibsd: Reading, links: Sequence[int]) -> InformationDrop:
+    return InformationDrop(_parts(plain, ibsd, "bound", links), _parts(plain, ibsd, "gain", links))
+
+
+def _parts(plain: Reading, ibsd: Reading, figure: _Figure, links: Sequence[int]) -> DropParts:
     """The parts of the drop of one figure, summed over some links."""
-
-    def both(kind: str) -> tuple[float, float]:
-        figures: list[Figures] = [getattr(reading, kind) for reading in (plain, ibsd)]
-        before, after = (sum(getattr(each, figure)[k] for k in links) for each in figures)
-        return before, after
-
-    (t_p, t_i), (r_p, r_i), (s_p, s_i), (fresh_p, fresh_i) = map(
-        both, ("trained", "recalibrated", "standardised", "fresh")
-    )
+    t_p, r_p, s_p, fresh_p = _sums(plain, figure, links)
+    t_i, r_i, s_i, fresh_i = _sums(ibsd, figure, links)
     drop = t_p - t_i
-    amounts = {
-        "scale": (r_i - t_i) - (r_p - t_p),
-        "hiding": (s_i - r_i) - (s_p - r_p),
-        "forgetting": s_p - s_i,
-    }
-    shares = (
-        {name: amounts[name] / drop for name in PARTS} if drop > LEAST_DROP * abs(t_p) else None
+    scale = (r_i - t_i) - (r_p - t_p)
+    hiding = (s_i - r_i) - (s_p - r_p)
+    forgetting = s_p - s_i
+    shares = None
+    if drop > LEAST_DROP * abs(t_p):
+        shares = dict(zip(PARTS, (scale / drop, hiding / drop, forgetting / drop), strict=True))
+    return DropParts(drop, scale, hiding, forgetting, shares, fresh_p - fresh_i)
+
+
+def _sums(
+    reading: Reading, figure: _Figure, links: Sequence[int]
+) -> tuple[float, float, float, float]:
+    """T, R, S and the fresh estimators' sum over some links."""
+
+    def summed(information: LinkInformation | None) -> float:
+        assert information is not None
+        values = information.bound if figure == "bound" else information.gain
+        return sum(values[k] for k in links)
+
+    return (
+        summed(reading.trained),
+        summed(reading.recalibrated),
+        summed(reading.standardised),
+        summed(reading.fresh),
     )
-    return {"drop": drop, **amounts, "shares": shares, "fresh": fresh_p - fresh_i}
 
 
-def verdict(bound: dict[str, Any], fall: float, converged: bool) -> tuple[bool, str]:
-    """Whether the drop counts, and why. `fall`: the part of plain's fresh gain that is gone."""
-    drop, shares = bound["drop"], bound["shares"]
+def _verdict(bound: DropParts, fall: float, converged: bool) -> tuple[bool, str]:
+    """Whether the drop counts, and why. `fall`: the share of plain's fresh gain that is gone."""
+    drop, shares = bound.drop, bound.shares
     if shares is None:
-        return (
-            False,
-            f"the run's own estimators see no drop of the bound to speak of ({drop:+.3g} nats per element)",
+        return False, (
+            "the run's own estimators see no drop of the bound to speak of "
+            f"({drop:+.3g} nats per element)"
         )
-    told = f"of a drop of {drop:.3g} nats per element, " + ", ".join(
-        f"{shares[name]:.0%} is {name}" for name in PARTS
-    )
+    parts = ", ".join(f"{shares[name]:.0%} is {name}" for name in PARTS)
+    sentence = f"of a drop of {drop:.3g} nats per element, {parts}"
     if not converged:
-        return False, f"{told}; but a fresh fit had not converged, so read again with more steps"
-    if shares["forgetting"] < LEAST_FORGETTING:
-        return False, f"{told}; fresh estimators do not see enough of it"
-    if fall < LEAST_FALL:
-        return (
-            False,
-            f"{told}; but fresh estimators predict the earlier nodes nearly as well as before",
+        return False, (
+            f"{sentence}; but a fresh fit had not converged, so read again with more steps"
         )
-    return True, told
+    if shares["forgetting"] < LEAST_FORGETTING:
+        return False, f"{sentence}; fresh estimators do not see enough of it"
+    if fall < LEAST_FALL:
+        return False, (
+            f"{sentence}; but fresh estimators predict the earlier nodes nearly as well as before"
+        )
+    return True, sentence

@@ -1,17 +1,18 @@
 """The degradation probe: can a classifier tell from a student's features by which camera (or
 degradation) a picture was made?
 
-Features that forgot the degradation leave the guess at chance. For each node F0, F1, ...:
+With features that forgot the degradation, the guess stays at chance. For each node F0, F1, ...: the
 per-channel mean and standard deviation of each crop are standardised, and a linear classifier and a
 small MLP guess the class. Photographs are split into train, val and test, crops of one photograph
-always together; the strength of the L2 penalty is chosen on val, the classifier fitted again on
-train and val with it, and its accuracy read on test (docs/method.md 8). With few photographs one split
-says little, so every photograph is tested once in a round of folds, and rounds are repeated with other
-splits; the interval allows for their overlap.
+always together. The strength of the L2 penalty is chosen on val, the classifier is fitted again on
+train and val with it, and its accuracy is read on test (docs/method.md 8). With few photographs
+one split says little, so every photograph is tested once in a round of folds, and rounds are
+repeated with other splits. The interval allows for their overlap.
 
     images, labels, groups = ...
-    result = probe({"lr": pixel_statistics(images)} | node_statistics(student, images), labels,
-    groups) result.accuracy["F3"]["linear"].mean
+    features = {"lr": pixel_statistics(images)} | node_statistics(student, images)
+    result = probe(features, labels, groups)
+    result.accuracy["F3"]["linear"].mean
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ibsd.metrics.student_t import t_quantile
-from ibsd.students import Student, create_student
+from ibsd.students import Student
 from ibsd.types import InputError
 
 STRENGTHS = {"linear": (1e-4, 1e-3, 1e-2, 1e-1, 1.0), "mlp": (1e-4, 1e-3, 1e-2)}
-"""L2 penalties that validation chooses from: times half the sum of squared weights, beside the mean
-cross-entropy."""
+"""L2 penalties that validation chooses from. The loss is the mean cross-entropy plus penalty times
+half the sum of squared weights."""
 
 HIDDEN = 16
 MLP_STEPS = 150
@@ -41,14 +42,14 @@ MLP_LEARNING_RATE = 0.02
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over folds of all rounds with its 95 % interval (corrected resampled t: Nadeau and
-    Bengio, 2003)."""
+    """A mean over the folds of all rounds with its 95 % interval: the corrected resampled t of Nadeau
+    and Bengio (Inference for the Generalization Error, Machine Learning 52, 2003)."""
 
     mean: float
     low: float
     high: float
     folds: tuple[float, ...]
-    """One figure per fold, rounds one after the other."""
+    """The accuracy of each fold, rounds one after the other."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class ProbeResult:
     rounds: int
     seed: int
 
-    def as_table(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Plain nested dict, for JSON."""
         return asdict(self)
 
@@ -87,58 +88,26 @@ def node_statistics(
         if isinstance(images, Tensor)
         else [image.unsqueeze(0) for image in images]
     )
-    found: dict[str, list[Tensor]] = defaultdict(list)
+    moments: dict[str, list[Tensor]] = defaultdict(list)
     training = student.training
     student.eval()
     for batch in batches:
         for k, node in enumerate(student.trace(batch.to(device)).nodes):
-            found[f"F{k}"].append(_moments(node))
+            moments[f"F{k}"].append(_moments(node))
     student.train(training)
-    return {name: torch.cat(parts) for name, parts in found.items()}
+    return {name: torch.cat(parts) for name, parts in moments.items()}
 
 
 def pixel_statistics(images: Tensor | Sequence[Tensor]) -> Tensor:
-    """The same of the pixels alone, [n, 18] in fp64: mean and deviation of R, G, B and of the sizes
-    of their differences across and down."""
-    rows = []
+    """The same of the pixels alone, [n, 18] in fp64: mean and deviation of R, G, B and of the
+    absolute differences to the next pixel across and down."""
+    rows: list[Tensor] = []
     for image in images:
         across, down = image.diff(dim=-1).abs(), image.diff(dim=-2).abs()
         rows.append(
             torch.cat([_moments(part.unsqueeze(0)) for part in (image, across, down)], dim=1)
         )
     return torch.cat(rows)
-
-
-def random_student(student: Student, seed: int) -> Student:
-    """The same network with fresh random weights: what the architecture alone gives away."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = create_student(student.spec.name, student.spec.scale, **student.spec.options)
-    return fresh.to(next(student.parameters()).device).eval()
-
-
-def probe_students(
-    students: Mapping[str, Student],
-    images: Tensor,
-    labels: Sequence[int] | Tensor,
-    groups: Sequence[int] | Tensor,
-    seed: int = 0,
-    **options: Any,
-) -> dict[str, ProbeResult]:
-    """`probe` of every student, of the first one's network with random weights ("random"), and of
-    the pixels ("pixels"), on the same folds."""
-    if taken := {"random", "pixels"} & students.keys():
-        raise InputError(
-            f"probe: {', '.join(sorted(taken))} always stands in the result; give the student another name"
-        )
-    everyone = {**students, "random": random_student(next(iter(students.values())), seed)}
-    results = {
-        name: probe(node_statistics(student, images), labels, groups, seed, **options)
-        for name, student in everyone.items()
-    }
-    return results | {
-        "pixels": probe({"lr": pixel_statistics(images)}, labels, groups, seed, **options)
-    }
 
 
 def probe(
@@ -153,7 +122,7 @@ def probe(
     """How well the class is guessed from each set of features.
 
     Args:
-        features: [n, d] by name, finite.
+        features: {name: [n, d]}, finite.
         labels: n classes, 0 to K - 1.
         groups: n photographs; those of one photograph never straddle train, val and test.
         seed: of splits and of the MLP's initial weights. Equal seeds, groups and labels give equal
@@ -180,11 +149,11 @@ def probe(
             or not bool(values.isfinite().all())
         ):
             raise InputError(
-                f"probe: {name} must hold a finite row for each of the {len(label)} labels and {len(group)} groups"
+                f"probe: {name} must hold a finite row for each of the {len(label)} labels "
+                f"and {len(group)} groups"
             )
-    part = torch.cat(
-        [deal(label, group, folds, seed + 1000 * k) for k in range(rounds)]
-    )  # [J, n]: which part each sample is in, per split
+    # [J, n]: which part each sample is in, per split.
+    part = torch.cat([deal(label, group, folds, seed + 1000 * k) for k in range(rounds)])
     test = part == 0
     val = part == 1
     accuracy: dict[str, dict[str, Estimate]] = {}
@@ -200,14 +169,6 @@ def probe(
     )
 
 
-def difference(first: Estimate, second: Estimate, folds: int) -> Estimate:
-    """first - second, paired fold by fold; both from the same photographs, seed, folds and
-    rounds."""
-    return estimate(
-        [a - b for a, b in zip(first.folds, second.folds, strict=True)], 1 / (folds - 1)
-    )
-
-
 def deal(label: Tensor, group: Tensor, folds: int, seed: int) -> Tensor:
     """[folds, n] of part numbers: row f is the deal turned by f, so every group is tested (part 0)
     once and validated (part 1) once.
@@ -216,23 +177,21 @@ def deal(label: Tensor, group: Tensor, folds: int, seed: int) -> Tensor:
     class.
     """
     signature: dict[int, tuple[int, ...]] = {}
-    for which in group.unique().tolist():
-        signature[which] = tuple(sorted(label[group == which].unique().tolist()))
+    for photograph in group.unique().tolist():
+        signature[photograph] = tuple(sorted(label[group == photograph].unique().tolist()))
     if len(signature) < folds:
         raise InputError(
-            f"probe: {len(signature)} photographs cannot be dealt into {folds} folds; give more, or lower folds"
+            f"probe: {len(signature)} photographs cannot be dealt into {folds} folds; "
+            "give more, or lower folds"
         )
-    shuffled = [
-        list(signature)[k]
-        for k in torch.randperm(
-            len(signature), generator=torch.Generator().manual_seed(seed)
-        ).tolist()
-    ]
-    in_turn = sorted(
-        shuffled, key=lambda which: signature[which]
-    )  # stable: stays shuffled within equal classes
-    part_of = {which: position % folds for position, which in enumerate(in_turn)}
-    part = torch.tensor([part_of[which] for which in group.tolist()])
+    photographs = list(signature)
+    generator = torch.Generator().manual_seed(seed)
+    order: list[int] = torch.randperm(len(photographs), generator=generator).tolist()
+    shuffled = [photographs[k] for k in order]
+    # Sorting is stable: photographs stay shuffled within equal classes.
+    in_turn = sorted(shuffled, key=lambda photograph: signature[photograph])
+    part_of = {photograph: position % folds for position, photograph in enumerate(in_turn)}
+    part = torch.tensor([part_of[photograph] for photograph in group.tolist()])
     return (part + torch.arange(folds).unsqueeze(1)) % folds
 
 
@@ -254,7 +213,7 @@ def guesses(
     fit = {"linear": fit_linear, "mlp": fit_mlp}[classifier]
     train = ~(test | val)
     x = standardised(values, train)
-    losses = []
+    losses: list[Tensor] = []
     for strength in STRENGTHS[classifier]:
         logits = fit(x, label, num_classes, train, values.new_full((len(test),), strength), seed)
         losses.append(cross_entropy(logits, label, val))
@@ -306,7 +265,7 @@ def fit_linear(
         return loss
 
     with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)
     return (values @ weight + bias).detach()
 
 
@@ -342,8 +301,8 @@ def fit_mlp(
 
 
 def estimate(figures: Sequence[float], test_to_train: float) -> Estimate:
-    """Mean and 95 % interval of figures from overlapping splits: the variance is raised by n_test /
-    n_train (Nadeau and Bengio)."""
+    """Mean and 95 % interval of figures from overlapping splits. The variance of a fold counts with
+    1 / J + n_test / n_train instead of 1 / J, for J folds (Nadeau and Bengio)."""
     values = torch.tensor(figures, dtype=torch.float64)
     mean = float(values.mean())
     spread = float(values.std()) * math.sqrt(1 / len(values) + test_to_train)

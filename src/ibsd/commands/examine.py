@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-from ibsd.analysis.crops import cut_crops
-from ibsd.analysis.information_probe import cut_patches
+from ibsd.analysis.crops import cut_crop_sets, cut_crops
 from ibsd.assembly import as_pairs, build_objective, build_student, find_sets
 from ibsd.commands.plan import Comparison
 from ibsd.comparison.design import RunName
@@ -132,9 +131,9 @@ class Examiner:
             lr, _ = resident_stacks(pairs)
         else:
             lr = degraded_stack(config.data, config.student.scale)
-        patches = cut_patches(lr, self.options.patch_px, self.options.patches)
+        crops = cut_crop_sets(lr, self.options.patch_px, self.options.patches)
         return examine(
-            record.identity.key, self.asked, objective, patches, self.options.fit_steps, probes
+            record.identity.key, self.asked, objective, crops, self.options.fit_steps, probes
         )
 
 

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from ibsd.analysis.crops import CropSets
 from ibsd.analysis.degradation_probe import node_statistics, pixel_statistics, probe
-from ibsd.analysis.information_probe import Patches, own_chain, read_run
+from ibsd.analysis.fresh_estimators import FitOptions
+from ibsd.analysis.information_probe import ReadingOptions, own_chain, read_run
 from ibsd.comparison.store import Examination
 from ibsd.distillation import IBSD, Objective
 from ibsd.information.estimator import LaplaceEstimator
@@ -30,7 +32,7 @@ class Crowd(NamedTuple):
 
 
 def probe_all(students: Mapping[str, Student | None], crowd: Crowd, rounds: int) -> dict[str, Any]:
-    """{name: `ProbeResult.as_table()`}, all on the same folds; None stands for the pixels."""
+    """{name: `ProbeResult.as_json()`}, all on the same folds; None stands for the pixels."""
     found = {}
     for name, student in students.items():
         features = (
@@ -38,7 +40,7 @@ def probe_all(students: Mapping[str, Student | None], crowd: Crowd, rounds: int)
             if student is None
             else node_statistics(student, crowd.images)
         )
-        found[name] = probe(features, crowd.labels, crowd.groups, rounds=rounds).as_table()
+        found[name] = probe(features, crowd.labels, crowd.groups, rounds=rounds).as_json()
     return found
 
 
@@ -46,14 +48,14 @@ def examine(
     key: str,
     asked: dict[str, Any],
     objective: Objective,
-    patches: Patches,
+    crops: CropSets,
     fit_steps: int,
     probes: dict[str, Any],
 ) -> Examination:
     """The reading of a run with the last step's weights and estimators, beside the probes."""
-    reading = read_run(objective, patches, max_steps=fit_steps)
+    reading = read_run(objective, crops, ReadingOptions(fit=FitOptions(max_steps=fit_steps)))
     return Examination(
-        key, asked, view_of(objective), json.loads(json.dumps(reading.as_table())), probes
+        key, asked, view_of(objective), json.loads(json.dumps(reading.as_json())), probes
     )
 
 

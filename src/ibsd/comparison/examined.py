@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ibsd.analysis.decomposition import PARTS, account
+from ibsd.analysis.decomposition import decompose
 from ibsd.analysis.information_probe import Reading
 from ibsd.comparison.design import Design, RunName
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, DecompositionLine, ProbeLine
@@ -105,8 +105,8 @@ def decomposition_lines(
                         and _comparable(run, plain, with_own=against != design.baseline)
                     ):
                         pairs[seed] = (
-                            Reading.from_table(plain.reading),
-                            Reading.from_table(run.reading),
+                            Reading.from_json(plain.reading),
+                            Reading.from_json(run.reading),
                         )
                 if pairs:
                     found.append(_account_line(setting, arm, against, pairs))
@@ -136,13 +136,24 @@ def _account_line(
         return plain, ours
 
     with_own = all(reading.trained is not None for pair in pairs.values() for reading in pair)
-    told = {seed: account(*pair) for seed, pair in pairs.items()} if with_own else {}
+    decompositions = {seed: decompose(*pair) for seed, pair in pairs.items()} if with_own else {}
+    drops = [decomposition.total.bound for decomposition in decompositions.values()]
+    parts = None
+    if drops:
+        parts = {
+            "scale": float(np.mean([drop.scale for drop in drops])),
+            "hiding": float(np.mean([drop.hiding for drop in drops])),
+            "forgetting": float(np.mean([drop.forgetting for drop in drops])),
+        }
     return DecompositionLine(
-        setting, arm, against, len(pairs),
+        setting,
+        arm,
+        against,
+        len(pairs),
         gain=mean_sums("standardised", "gain"),
         fresh=mean_sums("standardised", "bound"),
-        own=mean_sums("trained", "bound") if told else None,
-        parts={name: float(np.mean([each["total"]["bound"][name] for each in told.values()])) for name in PARTS} if told else None,
-        counts=sum(each["counts"] for each in told.values()),
-        why={seed: each["why"] for seed, each in told.items()},
-    )  # fmt: skip
+        own=mean_sums("trained", "bound") if drops else None,
+        parts=parts,
+        counts=sum(decomposition.counts for decomposition in decompositions.values()),
+        why={seed: decomposition.why for seed, decomposition in decompositions.items()},
+    )

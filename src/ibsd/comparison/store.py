@@ -84,9 +84,9 @@ class Examination:
     """How estimators saw the nodes, and the floor of the run's own. Only runs of one view are
     compared by decomposition."""
     reading: dict[str, Any]
-    """`Reading.as_table()`."""
+    """`Reading.as_json()`."""
     probes: dict[str, Any] = field(default_factory=dict)
-    """{"student": `ProbeResult.as_table()`}, and for the baseline RANDOM_WEIGHTS and PIXELS too;
+    """{"student": `ProbeResult.as_json()`}, and for the baseline RANDOM_WEIGHTS and PIXELS too;
     empty without classes."""
 
 
