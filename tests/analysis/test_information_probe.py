@@ -169,8 +169,8 @@ def test_decomposition_calls_noise_forgetting() -> None:
     assert decomposition.total.bound.drop == pytest.approx(
         closed_form(R) - closed_form(0.3), rel=0.08
     )
-    assert decomposition.counts, parts.why
-    assert decomposition.links == (parts.total,)
+    assert decomposition.counts, decomposition.why
+    assert decomposition.links == (decomposition.total,)
     assert decomposition.total.gain.drop == pytest.approx(
         math.log((1 - 0.3**2) / (1 - R**2)) / 2, rel=0.05
     )

@@ -69,9 +69,15 @@ def test_every_bad_file_is_listed_with_its_reason_in_one_message(tmp_path: Path)
     head, *lines = str(caught.value).splitlines()
     assert head.startswith("8 of 9 pairs cannot be used at scale 2") and len(lines) == 8
     expected = {
-        "cut": "damaged", "text": "not an image", "alpha": "transparent", "deep": "8 bits", "size": "not 2 times the 12x16 .* but 4 times",
-        "tiny": "1x1 pixels", "swap": "swapped", "gone": "does not exist",
-    }  # fmt: skip
+        "cut": "damaged",
+        "text": "not an image",
+        "alpha": "transparent",
+        "deep": "8 bits",
+        "size": "not 2 times the 12x16 .* but 4 times",
+        "tiny": "1x1 pixels",
+        "swap": "swapped",
+        "gone": "does not exist",
+    }
     for line, (name, reason) in zip(lines, expected.items(), strict=True):
         assert f"{name}.png" in line and re.search(reason, line), line
 

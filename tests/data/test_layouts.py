@@ -224,8 +224,10 @@ def test_commands_take_a_layout_and_name_it(
     assert json.loads(said.out)["images"] == 2
     assert "RealSR V3 (Canon and Nikon) x2" in " ".join(said.err.split())
     (tmp_path / "run.toml").write_text(
-        'student = { scale = 2, options = { width = 8, num_blocks = 3 } }\nobjective = { name = "plain" }\n'
-        'data = { pairs = ".", batch_size = 2, patch_px = 8, select = "Canon*" }\ntraining = { num_steps = 1 }\n'
+        "student = { scale = 2, options = { width = 8, num_blocks = 3 } }\n"
+        'objective = { name = "plain" }\n'
+        'data = { pairs = ".", batch_size = 2, patch_px = 8, select = "Canon*" }\n'
+        "training = { num_steps = 1 }\n"
     )
     assert main(["train", "run.toml"]) == 0
     assert "RealSR V3 (Canon and Nikon) x2: train 3, test 2 pairs" in " ".join(

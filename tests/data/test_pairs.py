@@ -26,11 +26,28 @@ def matched(tmp_path: Path, lr: list[str], hr: list[str]) -> list[tuple[str, str
 @pytest.mark.parametrize(
     ("stem", "key"),
     [
-        ("a_LR", "a"), ("a_hr", "a"), ("a-HR", "a"), ("a.LR", "a"), ("Canon_001_LR4", "Canon_001"), ("Canon_001_HR", "Canon_001"),
-        ("a_LR_x4", "a"), ("a_LRx4", "a"), ("a_x4_LR", "a"), ("0801x4", "0801"), ("babyx4", "baby"), ("a_x4", "a"), ("a-x3", "a"),
-        ("a.X2", "a"), ("DSC_1_x1", "DSC_1"), ("x4", "x4"), ("_LR", "_LR"), ("Zephr", "Zephr"), ("a_x12", "a_x12"), ("a_LR_1", "a_LR_1"),
+        ("a_LR", "a"),
+        ("a_hr", "a"),
+        ("a-HR", "a"),
+        ("a.LR", "a"),
+        ("Canon_001_LR4", "Canon_001"),
+        ("Canon_001_HR", "Canon_001"),
+        ("a_LR_x4", "a"),
+        ("a_LRx4", "a"),
+        ("a_x4_LR", "a"),
+        ("0801x4", "0801"),
+        ("babyx4", "baby"),
+        ("a_x4", "a"),
+        ("a-x3", "a"),
+        ("a.X2", "a"),
+        ("DSC_1_x1", "DSC_1"),
+        ("x4", "x4"),
+        ("_LR", "_LR"),
+        ("Zephr", "Zephr"),
+        ("a_x12", "a_x12"),
+        ("a_LR_1", "a_LR_1"),
     ],
-)  # fmt: skip
+)
 def test_suffixes_that_are_cut(stem: str, key: str) -> None:
     assert without_suffixes(stem) == key
 

@@ -42,8 +42,8 @@ MLP_LEARNING_RATE = 0.02
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over the folds of all rounds with its 95 % interval: the corrected resampled t of Nadeau
-    and Bengio (Inference for the Generalization Error, Machine Learning 52, 2003)."""
+    """A mean over the folds of all rounds with its 95 % interval: the corrected resampled t (Nadeau
+    and Bengio, Inference for the Generalization Error, Machine Learning 52, 2003)."""
 
     mean: float
     low: float

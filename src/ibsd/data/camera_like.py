@@ -1,25 +1,22 @@
-"""How a camera makes an LR image, in small: for photographs that have no LR partner of their own.
+"""A simple camera: LR images for photographs that have no LR partner of their own.
 
-One photograph goes through blur, downscaling, noise and JPEG, in that order, as light does; each
-draws its own strength. LR and HR stay registered: the centre of an LR pixel is the centre of the HR
-pixels it covers, as in `images.bicubic`.
+A photograph goes through blur, downscaling, noise and JPEG, in the order of light. Each step draws
+its own strength. LR and HR stay registered: the centre of an LR pixel is the centre of the HR
+pixels that it covers, as in `images.bicubic`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from ibsd.data.degradation import Range
 from ibsd.data.jpeg import libjpeg
 from ibsd.data.linear_light import to_linear, to_srgb
 from ibsd.types import SCALES, InputError, Scale
-
-Range: TypeAlias = tuple[float, float]
-"""Least and greatest strength."""
 
 
 @torch.no_grad()
@@ -38,29 +35,24 @@ def camera_like(
 
     Every image of the batch draws its own parameters, one image after the other, so that a batch
     equals its images in turn. The same state of `generator` (on the device of `hr`) gives the same
-    result.
+    result. Linear light is by the transfer curve of sRGB, not a bare gamma of 2.2: the slope of
+    that is infinite at black and would blow up the noise.
 
-    - `blur`: standard deviation of a Gaussian in *LR* pixels, uniform. Half of the images get a
-    round one, half an elliptic one at any
-      angle (BSRGAN: Zhang et al., ICCV 2021, arXiv:2103.14006). In linear light, because optics
-      blur light. The
-      default spans what fits
-      16 pairs of RealSR at x4 best, one by one (round, before the pixel mean: 0.2 to 0.6, median
-      0.4).
-    - Downscaling, in linear light: the mean of the HR pixels an LR pixel covers, as on a sensor, or
-    bicubic with antialiasing; one or the
-      other, evenly.
-    - Noise, in linear light with white at 1: variance `shot_noise * light + read_noise ** 2`, a
-    Poisson plus a Gaussian part (Foi et al.,
-      IEEE TIP 2008), in each channel by itself; both log-uniform. (0, 0) turns a part off. The
-      default ends at a standard deviation of about 4 grey levels of 255 in mid-grey.
-    - `jpeg_quality`: libjpeg's, through Pillow, uniform and rounded, with 4:4:4 or 4:2:0 colours,
-    evenly. None: no JPEG, and no rounding
-      to 8 bits.
+    Args:
+        blur: standard deviation of a Gaussian in *LR* pixels, uniform, in linear light. Half of the
+            images get a round one, half an elliptic one at any angle (BSRGAN: Zhang et al., ICCV
+            2021, arXiv:2103.14006). The default spans the best fits to 16 pairs of RealSR at x4,
+            one by one (round, before the pixel mean: 0.2 to 0.6, median 0.4). After it comes
+            downscaling in linear light: evenly the mean of the HR pixels that an LR pixel covers,
+            as on a sensor, or bicubic with antialiasing.
+        shot_noise, read_noise: variance `shot_noise * light + read_noise ** 2` of the noise in
+            linear light with white at 1, a Poisson plus a Gaussian part (Foi et al., IEEE TIP
+            2008), independent in each channel. Both are log-uniform; (0, 0) turns a part off. The
+            default ends at a standard deviation of about 4 grey levels of 255 in mid-grey.
+        jpeg_quality: libjpeg's, through Pillow, uniform and rounded, evenly with 4:4:4 or 4:2:0
+            colours. None: no JPEG and no rounding to 8 bits.
 
-    Linear light is by the transfer curve of sRGB (IEC 61966-2-1), not a bare gamma of 2.2, whose
-    slope at black is infinite and would blow up the noise there. InputError when the sizes do not
-    divide, or when a range is not from low to high.
+    Errors: InputError when the sizes do not divide, or when a range is not from low to high.
     """
     if scale not in SCALES:
         raise InputError(
@@ -74,7 +66,8 @@ def camera_like(
         or hr.numel() == 0
     ):
         raise InputError(
-            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: pass [N, 3, H, W] with H and W multiples of {scale}."
+            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: "
+            f"pass [N, 3, H, W] with H and W multiples of {scale}."
         )
     qualities = jpeg_quality or (1, 100)
     for name, (low, high) in {
@@ -87,7 +80,8 @@ def camera_like(
             name == "jpeg_quality" and not 1 <= low <= high <= 100
         ):
             raise InputError(
-                f"{name}={(low, high)} is not a range from low to high of what it may be: swap or correct the two numbers."
+                f"{name}={(low, high)} is not an allowed range from low to high: "
+                "swap or correct the two numbers."
             )
     assert generator.device.type == hr.device.type, (
         f"generator on {generator.device}, images on {hr.device}"
@@ -126,16 +120,15 @@ def camera_like(
 def _blurred(light: Tensor, major: float, minor: float, angle: float) -> Tensor:
     """Gaussian blur with standard deviations in HR pixels along two axes at right angles, turned by
     `angle`; edges are continued."""
-    # A floor far below a pixel, where the kernel is one sample: a deviation of 0 means no blur, not
-    # a division by 0.
-    major, minor = max(major, 1e-2), max(minor, 1e-2)
+    # A floor far below a pixel, where the kernel is one sample: a deviation of 0 is no blur instead
+    # of a division by 0.
+    major = max(major, 1e-2)
+    minor = max(minor, 1e-2)
     radius = math.ceil(3 * max(major, minor))
     steps = torch.arange(-radius, radius + 1, dtype=light.dtype, device=light.device)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
-    along, across = (
-        x * math.cos(angle) + y * math.sin(angle),
-        y * math.cos(angle) - x * math.sin(angle),
-    )
+    along = x * math.cos(angle) + y * math.sin(angle)
+    across = y * math.cos(angle) - x * math.sin(angle)
     kernel = torch.exp(-0.5 * ((along / major) ** 2 + (across / minor) ** 2))
     kernel = (kernel / kernel.sum()).expand(3, 1, -1, -1)
     return F.conv2d(F.pad(light, [radius] * 4, mode="replicate"), kernel, groups=3)
@@ -154,12 +147,11 @@ def _uniform(limits: Range, generator: Generator) -> float:
 
 
 def _log_uniform(limits: Range, generator: Generator) -> float:
-    """0 where the greatest is 0; a least of 0, which has no logarithm, is read as a thousandth of
+    """0 where the greatest is 0. A least of 0, which has no logarithm, counts as a thousandth of
     the greatest."""
     low, high = limits[0] or limits[1] / 1000, limits[1]
-    drawn = _uniform(
-        (0, 1), generator
-    )  # drawn in any case, so that turning a part off leaves the other draws as they are
+    # Drawn in any case, so that turning a part off leaves the other draws as they are.
+    drawn = _uniform((0, 1), generator)
     return high * (low / high) ** (1 - drawn) if high > 0 else 0.0
 
 

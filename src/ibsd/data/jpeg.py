@@ -1,5 +1,5 @@
-"""JPEG as a step of making LR: libjpeg's, and one in tensors that stays on the device and lets
-gradients through."""
+"""JPEG as a step of degradation: libjpeg's, and one in tensors that stays on the device and passes
+gradients."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -
 
 
 def libjpeg(image: Tensor, quality: int, subsampled: bool) -> Tensor:
-    """image [1, 3, H, W] in [0, 1] -> as Pillow's libjpeg gives it back, at 4:2:0 colours if
-    `subsampled`, else 4:4:4; no gradient."""
+    """image [1, 3, H, W] in [0, 1] -> the same, compressed and decoded by Pillow's libjpeg, with
+    4:2:0 colours if `subsampled`, else 4:4:4; no gradient."""
     file = io.BytesIO()
     Image.fromarray(to_array(image)).save(
         file, "JPEG", quality=quality, subsampling="4:2:0" if subsampled else "4:4:4"
@@ -51,16 +51,16 @@ def libjpeg(image: Tensor, quality: int, subsampled: bool) -> Tensor:
 
 
 def smooth_jpeg(images: Tensor, quality: Tensor, subsampled: bool = False) -> Tensor:
-    """images [N, 3, H, W] in [0, 1] -> the same, compressed each with its own quality; what comes
-    back is not rounded to 8 bits.
+    """images [N, 3, H, W] in [0, 1] -> the same, each compressed with its own quality, not rounded
+    to 8 bits.
 
-    Rounding of coefficients passes gradients through as if it were not there (straight-through), so
-    that whatever made the images can learn. Sides that are no multiple of the block are continued,
-    as an encoder does. At 4:4:4 it is within a grey level of libjpeg nearly everywhere.
+    Rounding of coefficients passes gradients unchanged (straight-through). Sides that are no
+    multiple of the block are continued, as an encoder does. At 4:4:4 the result is within a grey
+    level of libjpeg's nearly everywhere.
 
     Args:
         quality: [N], 1 to 100, libjpeg's scale.
-        subsampled: 4:2:0, colours at half the size, enlarged again by repetition.
+        subsampled: 4:2:0: colours at half the size, enlarged again by repetition.
     """
     height, width = images.shape[-2:]
     unit = 2 * BLOCK if subsampled else BLOCK

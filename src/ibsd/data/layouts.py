@@ -5,14 +5,13 @@ files are called.
 |---|---|
 | published layout (CDC, and ours) | `train_LR`, `train_HR`, `val_LR`, ..., `test_HR` |
 | RealSR V3 | `Canon/Train/4/Canon_001_HR.png`, `Canon_001_LR4.png`; likewise Nikon, Test, 2, 3 |
-| DRealSR | `Train_x4/train_HR`, `Train_x4/train_LR`, `Test_x4/test_HR`, ...; beside each other or
-each scale in a folder `x4` | | RealSR V1, V2 | as V3, but LR has HR's size | | City100 |
-`City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise `City100_iPhoneX`; LR has HR's size |
+| DRealSR | `Train_x4/train_HR`, `Train_x4/train_LR`, `Test_x4/test_HR`, ..., or in folders `x4` |
+| RealSR V1, V2 | as V3, but LR has HR's size |
+| City100 | `City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise iPhoneX; LR has HR's size |
 
-The last two are for `scaled_pairs.py`, which brings their LR to its scale.
-Sources: github.com/csjcai/RealSR,
-github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution,
-github.com/ngchc/CameraSR.
+`scaled_pairs.py` brings the LR of the last two to a scale. Only names and headers are read here.
+Sources: RealSR (Cai et al., ICCV 2019, arXiv:1904.00523), DRealSR (Wei et al., ECCV 2020,
+arXiv:2008.01928), City100 (Chen et al., CVPR 2019, arXiv:1904.03378).
 """
 
 from __future__ import annotations
@@ -30,10 +29,12 @@ from ibsd.types import SCALES, InputError, Scale
 CITY100_TEST = ("001", "016", "048", "060", "098")
 """Scenes that the authors of City100 test on."""
 CITY100_SCALES = (2, 3)
-"""Its lenses zoom about 2.9 (Nikon) and 2.5 times (iPhone): a shrink by 4 would measure itself and
-not them."""
+"""Scales that City100 serves. Its lenses zoom about 2.9 (Nikon) and 2.5 times (iPhone): at x4 most
+of the difference between LR and HR would be our own shrinking."""
 
 PUBLISHED = "published layout"
+
+_SPLITS = ("Train", "Test")
 
 _REALSR = re.compile(r"(.+)_(L|H)R[234]?", re.IGNORECASE)
 _CITY100 = re.compile(r"(\d+)(L|H)", re.IGNORECASE)
@@ -49,24 +50,27 @@ class Layout(NamedTuple):
 
     def sentence(self) -> str:
         """For the user, such as "RealSR V3 (Canon and Nikon) x4: train 459, test 100 pairs"."""
-        return f"{self.name}: {', '.join(f'{split} {len(pairs)}' for split, pairs in vars(self.sets).items() if pairs)} pairs"
+        counts = ", ".join(
+            f"{split} {len(pairs)}" for split, pairs in self.sets.by_split().items() if pairs
+        )
+        return f"{self.name}: {counts} pairs"
 
 
 def find_data(
     folder: str | os.PathLike[str], scale: Scale, dropped: Collection[Path] = ()
 ) -> Layout:
     """The pairs of a folder in any layout that is ready for use, less the absolute paths in
-    `dropped`. Only names and a few headers are read.
+    `dropped`.
 
-    Errors: InputError where nothing is recognised, where the scale is not there, where a file has
-    no partner, and for a layout whose LR has
-    HR's size, with what to do.
+    Errors: InputError where nothing is recognised, where the scale is missing, where a file has no
+    partner, and for a layout whose LR has HR's size.
     """
     layout = recognise(Path(folder), scale, dropped)
     if layout.lr_has_hr_size:
         raise InputError(
-            f"{folder} is {layout.name}, whose LR pictures have HR's size: write pairs at scale {scale} once with "
-            f'ibsd.data.scaled_pairs.write_scaled_pairs("{folder}", "OUTPUT", {scale}) and name OUTPUT'
+            f"{folder} is {layout.name}, whose LR pictures have HR's size: write pairs at scale "
+            f"{scale} once with ibsd.data.scaled_pairs.write_scaled_pairs"
+            f'("{folder}", "OUTPUT", {scale}) and name OUTPUT'
         )
     return layout
 
@@ -78,43 +82,30 @@ def recognise(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Lay
         for split in ("train", "val", "test")
         for side in ("LR", "HR")
     ):
-        for look in (realsr, drealsr, city100):
-            if (layout := look(folder, scale, dropped)) is not None:
+        for find in (find_realsr, find_drealsr, find_city100):
+            if (layout := find(folder, scale, dropped)) is not None:
                 return layout
     return Layout(PUBLISHED, find_layout(folder, dropped))
 
 
-def realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
+def find_realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
     """RealSR, from the folder that holds Canon and Nikon (or one above it), or from one
     camera's."""
-    roots = [
-        each
-        for each in (folder, folder / "RealSR(V3)", folder / "RealSR")
-        if _is_dir(each / "Canon") or _is_dir(each / "Nikon")
-    ]
-    cameras = (
-        [roots[0] / name for name in ("Canon", "Nikon") if _is_dir(roots[0] / name)]
-        if roots
-        else [folder]
-    )
-    cameras = [
-        camera
-        for camera in cameras
-        if any(_scales_of(camera / split) for split in ("Train", "Test"))
-    ]
+    parents = (folder, folder / "RealSR(V3)", folder / "RealSR")
+    roots = [root for root in parents if _is_dir(root / "Canon") or _is_dir(root / "Nikon")]
+    cameras = [folder]
+    if roots:
+        cameras = [roots[0] / name for name in ("Canon", "Nikon") if _is_dir(roots[0] / name)]
+    scales_of = {
+        camera: [*_scales_of(camera / "Train"), *_scales_of(camera / "Test")] for camera in cameras
+    }
+    cameras = [camera for camera in cameras if scales_of[camera]]
     if not cameras:
         return None
-    there = sorted(
-        {
-            found
-            for camera in cameras
-            for split in ("Train", "Test")
-            for found in _scales_of(camera / split)
-        }
-    )
-    if scale not in there:
+    if scale not in (scales := sorted({k for camera in cameras for k in scales_of[camera]})):
         raise InputError(
-            f"{folder} is RealSR at scale {' and '.join(map(str, there))}, not {scale}: take a student of that scale, or add the folders {scale}"
+            f"{folder} is RealSR at scale {' and '.join(map(str, scales))}, not {scale}: "
+            f"take a student of that scale, or add the folders {scale}"
         )
     train, test = (
         [
@@ -122,46 +113,45 @@ def realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout
             for camera in cameras
             for pair in _named(_images(camera / split / str(scale), dropped), _REALSR, folder)
         ]
-        for split in ("Train", "Test")
+        for split in _SPLITS
     )
     if not train + test:
         raise InputError(
-            f"{folder} has folders as RealSR, but no {cameras[0].name}_001_HR.png and such in them: unpack it again"
+            f"{folder} has folders as RealSR, but no {cameras[0].name}_001_HR.png and such "
+            "in them: unpack it again"
         )
     same_size = _same_size((train + test)[0])
-    who = " and ".join(camera.name for camera in cameras)
+    names = " and ".join(camera.name for camera in cameras)
     return Layout(
-        f"RealSR {'V1 or V2' if same_size else 'V3'} ({who}) x{scale}",
+        f"RealSR {'V1 or V2' if same_size else 'V3'} ({names}) x{scale}",
         PairSets(tuple(train), (), tuple(test)),
         same_size,
     )
 
 
-def drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
+def find_drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
     """DRealSR, from the folder that holds Train_x4 and Test_x4, or folders x2, x3, x4 with them."""
-    places = [folder, *(folder / f"x{each}" for each in SCALES)]
-    there = sorted(
-        {
-            each
-            for each in SCALES
-            for place in places
-            if any(_is_dir(place / f"{split}_x{each}") for split in ("Train", "Test"))
-        }
-    )
-    if not there:
+    parents = [folder, *(folder / f"x{k}" for k in SCALES)]
+    scales = [
+        k
+        for k in SCALES
+        if any(_is_dir(parent / f"{split}_x{k}") for parent in parents for split in _SPLITS)
+    ]
+    if not scales:
         return None
-    if scale not in there:
+    if scale not in scales:
         raise InputError(
-            f"{folder} is DRealSR at scale {' and '.join(map(str, there))}, not {scale}: take a student of that scale, or add Train_x{scale}"
+            f"{folder} is DRealSR at scale {' and '.join(map(str, scales))}, not {scale}: "
+            f"take a student of that scale, or add Train_x{scale}"
         )
-    sets = []
-    for split in ("Train", "Test"):
+    sets: list[tuple[Pair, ...]] = []
+    for split in _SPLITS:
         lr, hr = (
             {
                 _SCALE_MARK.sub("", file.stem): file
-                for place in places
+                for parent in parents
                 for file in _images(
-                    place / f"{split}_x{scale}" / f"{split.lower()}_{side}", dropped
+                    parent / f"{split}_x{scale}" / f"{split.lower()}_{side}", dropped
                 )
             }
             for side in ("LR", "HR")
@@ -170,7 +160,7 @@ def drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layou
     return Layout(f"DRealSR x{scale}", PairSets(sets[0], (), sets[1]))
 
 
-def city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
+def find_city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:
     """City100, from the folder that holds City100_NikonD5500 and City100_iPhoneX (or one above it),
     or from one camera's."""
     roots = (
@@ -190,13 +180,11 @@ def city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layou
         return None
     if scale not in CITY100_SCALES:
         raise InputError(
-            f"{folder} is City100, which is for scale 2 and 3 and not {scale}: its lenses zoom less than 3 times"
+            f"{folder} is City100, which is for scale 2 and 3 and not {scale}: "
+            "its lenses zoom less than 3 times"
         )
-    return Layout(
-        f"City100 ({' and '.join(root.name.removeprefix('City100_') for root in roots)})",
-        PairSets(tuple(train), (), tuple(test)),
-        True,
-    )
+    cameras = " and ".join(root.name.removeprefix("City100_") for root in roots)
+    return Layout(f"City100 ({cameras})", PairSets(tuple(train), (), tuple(test)), True)
 
 
 def _scales_of(folder: Path) -> list[Scale]:
@@ -209,18 +197,16 @@ def _is_dir(folder: Path) -> bool:
 
 def _images(folder: Path, dropped: Collection[Path]) -> list[Path]:
     try:
-        found = (
-            (file for file in folder.iterdir() if is_image_name(file)) if _is_dir(folder) else ()
-        )
-        return sorted(file for file in found if file.absolute() not in dropped)
+        files = list(folder.iterdir()) if _is_dir(folder) else []
     except PermissionError as error:
         raise InputError(
             f"{folder} may not be read: allow reading it, or name another folder"
         ) from error
+    return sorted(file for file in files if is_image_name(file) and file.absolute() not in dropped)
 
 
 def _named(files: Iterable[Path], pattern: re.Pattern[str], folder: Path) -> tuple[Pair, ...]:
-    """Pairs of files whose stems are a name and a mark for L or H; others are passed over."""
+    """Pairs of files whose stems are a name and a mark for L or H. Other files are ignored."""
     sides: dict[str, dict[str, Path]] = {"L": {}, "H": {}}
     for file in files:
         if match := pattern.fullmatch(file.stem):
@@ -234,7 +220,8 @@ def _matched(lr: Mapping[str, Path], hr: Mapping[str, Path], folder: Path) -> tu
         files = [{**lr, **hr}[name] for name in alone]
         first = ", ".join(map(str, files[:5]))
         raise UnmatchedError(
-            f"{folder}: {len(alone)} pictures have no partner, the first of them {first}; unpack it again, or remove them",
+            f"{folder}: {len(alone)} pictures have no partner, the first of them {first}; "
+            "unpack it again, or remove them",
             files,
         )
     return tuple(Pair(name, lr[name], hr[name]) for name in sorted(lr))

@@ -13,7 +13,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -47,6 +47,10 @@ class PairSets:
     val: tuple[Pair, ...] = ()
     test: tuple[Pair, ...] = ()
 
+    def by_split(self) -> dict[str, tuple[Pair, ...]]:
+        """{"train": pairs, "val": pairs, "test": pairs}."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
     def all(self) -> tuple[Pair, ...]:
         """Train, val and test, one after the other."""
         return self.train + self.val + self.test
@@ -54,17 +58,17 @@ class PairSets:
     def select(self, pattern: str) -> PairSets:
         """The pairs whose names match a pattern such as `Canon*` (case counts); all of them for an
         empty pattern."""
-        sets = (self.train, self.val, self.test)
-        return PairSets(
-            *(
-                tuple(pair for pair in pairs if not pattern or fnmatchcase(pair.name, pattern))
-                for pairs in sets
-            )
+        if not pattern:
+            return self
+        train, val, test = (
+            tuple(pair for pair in pairs if fnmatchcase(pair.name, pattern))
+            for pairs in self.by_split().values()
         )
+        return PairSets(train, val, test)
 
 
 class UnmatchedError(InputError):
-    """Images without a partner, or with several: the message lists some of them, `files` all."""
+    """Images without a partner, or with several. The message lists some of them, `files` all."""
 
     def __init__(self, message: str, files: Iterable[Path]) -> None:
         super().__init__(message)
@@ -90,7 +94,8 @@ def find_pairs(
     lr_files, hr_files = _image_files(lr_folder, dropped), _image_files(hr_folder, dropped)
     if lr_folder.samefile(hr_folder):
         raise InputError(
-            f"The LR and the HR folder are the same, {lr_folder}: put the LR images into a folder of their own."
+            f"The LR and the HR folder are the same, {lr_folder}: "
+            "put the LR images into a folder of their own."
         )
     lr_stems, hr_stems = (
         _grouped(lr_files, lambda stem: stem),
@@ -112,17 +117,20 @@ def find_pairs(
         else:
             unclear[key] = lr + hr
     if unclear:
-        what = f"{counted(len(unclear), 'name')} could be matched in several ways"
+        names = counted(len(unclear), "name")
         lines = [f'"{key}": ' + ", ".join(map(str, files)) for key, files in unclear.items()]
         raise UnmatchedError(
-            listed(f"{what}; keep one LR and one HR image of each:", lines),
+            listed(
+                f"{names} could be matched in several ways; keep one LR and one HR image of each:",
+                lines,
+            ),
             (file for files in unclear.values() for file in files),
         )
     if alone:
-        what = f"{counted(len(alone), 'image')} in {lr_folder} and {hr_folder}"
+        images = f"{counted(len(alone), 'image')} in {lr_folder} and {hr_folder}"
         raise UnmatchedError(
             listed(
-                f"{what} without a partner of the same name; rename, add or remove:",
+                f"{images} without a partner of the same name; rename, add or remove:",
                 list(map(str, alone)),
             ),
             alone,
@@ -146,18 +154,20 @@ def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) 
     folder = Path(folder)
     _check_folder(folder)
     sets: dict[str, tuple[Pair, ...]] = {}
-    for split in (field.name for field in fields(PairSets)):
+    for split in PairSets().by_split():
         lr, hr = folder / f"{split}_LR", folder / f"{split}_HR"
         if os.path.isdir(lr) != os.path.isdir(hr):
             there, missing = (lr, hr) if os.path.isdir(lr) else (hr, lr)
             raise InputError(
-                f"{there} is there, but {missing.name} beside it is missing: add it, or remove {there.name}."
+                f"{there} is there, but {missing.name} beside it is missing: "
+                f"add it, or remove {there.name}."
             )
         if os.path.isdir(lr):
             sets[split] = find_pairs(lr, hr, dropped)
     if not sets:
         raise InputError(
-            f"{folder} holds no train_LR and train_HR, val_LR and val_HR, or test_LR and test_HR: name the folder that does."
+            f"{folder} holds no train_LR and train_HR, val_LR and val_HR, or test_LR and test_HR: "
+            "name the folder that does."
         )
     return PairSets(**sets)
 
@@ -188,7 +198,8 @@ def _image_files(folder: Path, dropped: Collection[Path]) -> list[Path]:
         ) from error
     if not files:
         raise InputError(
-            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): name the folder that holds them directly."
+            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): "
+            "name the folder that holds them directly."
         )
     return (
         sorted(file for file in files if file.absolute() not in dropped)
@@ -205,9 +216,11 @@ def _grouped(files: Iterable[Path], key: Callable[[str], str]) -> dict[str, list
 
 
 def listed(sentence: str, lines: Sequence[str]) -> str:
+    """The sentence over a list of at most 20 lines."""
     more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
     return "\n  ".join([sentence, *lines[:_LISTED], *more])
 
 
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def counted(number: int, noun: str) -> str:
+    """ "1 pair" or "2 pairs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

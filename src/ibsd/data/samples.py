@@ -1,10 +1,9 @@
-"""The photographs inside the package and pairs made from them, to learn from, test with and show
-before one has pairs of one's own.
+"""The photographs inside the package, and pairs made from them: for demos, tests and first steps.
 
-Fourteen sharp photographs in `photographs/` (1.8 MB; `CREDITS.md` there names authors, licences and
-changes), sides multiples of 12, so that every scale divides them. They are few, and their LR images
-come from `degradations.camera_like`, not from a camera: enough to see that everything works, not to
-publish a number.
+Fourteen sharp photographs lie in `photographs/` (1.8 MB; `CREDITS.md` there names authors, licences
+and changes). Their sides are multiples of 12, so that every scale divides them. They are few, and
+their LR images come from `camera_like`, not from a camera: enough to see that everything works, not
+to publish a number.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ SPLITS: dict[str, tuple[str, ...]] = {
 """Which photograph serves for what; no two show the same scene."""
 
 UPSCALING_SAMPLE = "astronaut"
-"""The photograph that no split uses, kept for upscaling."""
+"""The photograph for upscaling; no split uses it."""
 
 _FOLDER = Path(__file__).with_name("photographs")
 
@@ -57,7 +56,7 @@ def sample_photograph() -> np.ndarray:
 def sample_pair(
     name: str, scale: Scale, seed: int = 0, variant: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(LR uint8 [h, w, 3], HR uint8 [scale * h, scale * w, 3]) of a photograph; every seed and
+    """(LR uint8 [h, w, 3], HR uint8 [scale * h, scale * w, 3]) of a photograph. Every seed and
     variant is another draw of `camera_like`.
 
     The draw depends on name, seed and variant alone. InputError for an unknown name or scale.
@@ -79,10 +78,13 @@ def write_sample_pairs(
     """Write pairs of every split's photographs as PNG files in the published layout (`train_LR`,
     `train_HR`, ...) and return them.
 
-    `variants`: LR images of each photograph to train on, each degraded in another way and each with
-    its HR file (a link where the file
-    system can); named `coffee_v1`, `coffee_v2`, ... when there are several. InputError when the
-    folder holds anything or cannot be made. No file is left behind on failure.
+    Args:
+        variants: LR images of each photograph to train on, each degraded in another way and each
+            with its HR file (a link where the file system can). Several are named `coffee_v1`,
+            `coffee_v2` and so on.
+
+    Errors: InputError when the folder holds anything or cannot be made. No file is left behind on
+    failure.
     """
     folder = Path(folder)
     _check_scale(scale)

@@ -1,4 +1,7 @@
-"""Pairs whose LR was stored at HR's size, brought to a scale: City100, RealSR V1 and V2."""
+"""Pairs whose LR is stored at HR's size, brought to a scale: City100, RealSR V1 and V2.
+
+Apart from `layouts.py`, which reads names and headers: this decodes, shrinks and writes pictures.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ def write_scaled_pairs(
     """Pairs at `scale` from a layout whose LR has HR's size, into `output` in the published layout,
     all or nothing. Returns them.
 
-    Errors: InputError if `output` is there already or cannot be written, if `folder` is no such
-    layout, or as `recognise`.
+    Errors: InputError if `output` exists or cannot be written, if the LR of `folder` is small
+    already, or as `recognise`.
     """
     folder, output = Path(folder), Path(output)
     layout = recognise(folder, scale)
@@ -36,7 +39,7 @@ def write_scaled_pairs(
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as partial:
             ready = Path(partial) / "ready"
-            for split, pairs in vars(layout.sets).items():
+            for split, pairs in layout.sets.by_split().items():
                 for pair in pairs:
                     for side, pixels in zip(("LR", "HR"), scaled_pair(pair, scale), strict=True):
                         (ready / f"{split}_{side}").mkdir(parents=True, exist_ok=True)
@@ -44,7 +47,8 @@ def write_scaled_pairs(
             ready.rename(output)
     except OSError as error:
         raise InputError(
-            f"{output}: pairs cannot be written there ({error.strerror or error}); name a folder of yours with room"
+            f"{output}: pairs cannot be written there ({error.strerror or error}); "
+            "name a folder of yours with room"
         ) from error
     return find_layout(output)
 
@@ -52,15 +56,16 @@ def write_scaled_pairs(
 def scaled_pair(pair: Pair, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     """(LR uint8 [h, w, 3], HR uint8 [scale h, scale w, 3]) of a pair of equal sizes.
 
-    HR loses up to `scale` - 1 rows below and columns to the right, so that its size divides; LR is
+    HR loses up to `scale` - 1 rows below and columns to the right, so that its size divides. LR is
     cropped alike and shrunk by Pillow's bicubic filter, which is widened by `scale` against
-    aliasing and keeps the picture where `images.bicubic` puts it. InputError for sizes that differ.
+    aliasing and registered as `images.bicubic` is. InputError for sizes that differ.
     """
     lr, hr = load_pair(pair)
     if lr.shape != hr.shape:
         raise InputError(
-            f"{pair.lr} has {lr.shape[1]}x{lr.shape[0]} pixels and {pair.hr} {hr.shape[1]}x{hr.shape[0]}: they must be equal here"
+            f"{pair.lr} has {lr.shape[1]}x{lr.shape[0]} pixels and {pair.hr} "
+            f"{hr.shape[1]}x{hr.shape[0]}: they must be equal here"
         )
     height, width = hr.shape[0] // scale, hr.shape[1] // scale
-    lr, hr = (np.ascontiguousarray(each[: height * scale, : width * scale]) for each in (lr, hr))
+    lr, hr = (np.ascontiguousarray(image[: height * scale, : width * scale]) for image in (lr, hr))
     return np.asarray(Image.fromarray(lr).resize((width, height), Image.Resampling.BICUBIC)), hr

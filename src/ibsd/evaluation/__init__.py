@@ -1,5 +1,4 @@
-"""Does it really work: scores on pairs with bicubic beside them (scores.py), across cameras and
-degradations, and what nodes still know."""
+"""Scores of methods on pairs, with bicubic beside them, and on photographs under degradations."""
 
 from __future__ import annotations
 

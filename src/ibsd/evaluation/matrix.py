@@ -1,5 +1,5 @@
-"""Degradation matrix: networks scored on photographs under families of degradations, one at a time
-and mixed, matched in strength."""
+"""Degradation matrix: networks scored on photographs under each of many degradations, single ones
+and presets, matched in strength."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from ibsd.types import InputError, Scale
 def degraded_pairs(
     photographs: Sequence[Path], preset: Preset, scale: Scale, crop_px: int = 256
 ) -> list[LoadedPair]:
-    """The centre of each photograph (or all of a smaller one), and LR of it under a preset; the
-    seed is its place in the list."""
+    """The centre of each photograph (or all of a smaller one) as HR, and its LR under a preset. The
+    seed is the photograph's place in the list. InputError for a photograph of less than 16 LR px.
+    """
     pairs: list[LoadedPair] = []
     for number, path in enumerate(photographs):
         pixels = read_rgb(path)
         height, width = (min(side, crop_px) // scale * scale for side in pixels.shape[:2])
         if min(height, width) < 16 * scale:
             raise InputError(
-                f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels: both sides need {16 * scale} at x{scale}"
+                f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels: "
+                f"both sides need {16 * scale} at x{scale}"
             )
         top, left = (
             (side - cut) // 2 for side, cut in zip(pixels.shape[:2], (height, width), strict=True)
@@ -47,9 +49,9 @@ def degradation_matrix(
     lpips: bool = True,
     on_family: Callable[[str], None] | None = None,
 ) -> dict[str, ScoreTable]:
-    """{family: scores of the methods, bicubic among them}; the same photographs and seeds in every
+    """{family: scores of the methods and bicubic}, with the same photographs and seeds in every
     row."""
-    tables = {}
+    tables: dict[str, ScoreTable] = {}
     for name, preset in families.items():
         tables[name] = evaluate(
             methods, degraded_pairs(photographs, preset, scale), scale, device, lpips

@@ -1,5 +1,5 @@
-"""Scores of methods on pairs of pictures: every protocol, every image, the means, and bicubic
-always beside them."""
+"""Scores of methods on pairs of pictures: every protocol, every image, the means, and bicubic beside
+them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Method = Callable[[Tensor], Tensor]
 """lr [1, 3, h, w] -> sr [1, 3, s*h, s*w]: a student, a tiled student, an exported model."""
 
 LoadedPair = tuple[str, np.ndarray, np.ndarray]
-"""Name, LR and HR, uint8 [H, W, 3]: a pair that is not (or not only) on disk."""
+"""(name, LR, HR), images uint8 [H, W, 3]: a pair that is in memory."""
 
 Scores = dict[str, dict[str, float]]
 """{protocol: {metric: value}}, as `ibsd.metrics.score` gives them."""
@@ -41,17 +41,17 @@ class ScoreRow:
     method: str
     scores: Scores
     seconds: float
-    """Time of the method alone, reading and scoring excluded; the first image includes the method's
-    warm-up."""
+    """Time of the method alone, without reading and scoring. That of the first image includes the
+    method's warm-up."""
     patches: int
-    """Patches of `realsr-testm`, by which that protocol's mean weighs the image; 1 up to 1,200
+    """Patches of `realsr-testm`, by which that protocol's mean weighs the image: 1 up to 1,200
     px."""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """All rows, images in the order of the pairs and within an image bicubic first, then the
-    methods as given."""
+    """All rows: images in the order of the pairs, and of an image bicubic first, then the methods
+    as given."""
 
     scale: Scale
     rows: tuple[ScoreRow, ...]
@@ -104,7 +104,7 @@ class ScoreTable:
         }
 
     def summary(self) -> tuple[list[str], list[list[str]]]:
-        """Header and cells for printing: a line per method with its means (dB with 2 decimals, the
+        """Header and cells for printing: a line per method with its means (PSNR with 2 decimals,
         others with 4) and seconds an image."""
         means, seconds = self.means, self.seconds
         header = [
@@ -112,7 +112,7 @@ class ScoreTable:
             *(f"{protocol}.{metric}" for protocol, metric in self.columns),
             "s/image",
         ]
-        lines = []
+        lines: list[list[str]] = []
         for method in self.methods:
             figures = (
                 f"{means[method][protocol][metric]:.{2 if metric.startswith('psnr') else 4}f}"
@@ -126,7 +126,7 @@ class ScoreTable:
         "rows": [...]}`.
 
         JSON has no infinity: the PSNR of a perfect image is the string "inf", which `float` reads
-            back.
+        back.
         """
         rows = [asdict(row) | {"scores": _finite(row.scores)} for row in self.rows]
         table = {
@@ -173,11 +173,15 @@ def evaluate(
 ) -> ScoreTable:
     """Score every method, and bicubic, on every pair.
 
-    Methods get one image at a time on `device`, without gradients; a network must be in eval mode
-    already. `on_image(done, name)` is called after each image, done counting from 1. InputError for
-    no pairs, a method called "bicubic", pairs whose HR is not `scale` times LR, and methods that
-    give another size than HR's. The order of rows is that of the pairs and methods; the figures do
-    not depend on it.
+    Methods get one image at a time on `device`, without gradients. A network must be in eval mode.
+    Figures do not depend on the order of pairs and methods.
+
+    Args:
+        lpips: whether protocols with LPIPS compute it.
+        on_image: called with (images done, name) after each image.
+
+    Errors: InputError for no pairs, a method called "bicubic", pairs whose HR is not `scale` times
+    LR, and methods whose output has another size than HR.
     """
     if not pairs:
         raise InputError(
@@ -186,17 +190,18 @@ def evaluate(
     if BICUBIC in methods:
         raise InputError(f'"{BICUBIC}" always stands in the table: give the method another name')
     device = torch.device(device)
-    everything: dict[str, Method] = {BICUBIC: partial(bicubic, scale=scale), **methods}
+    with_bicubic: dict[str, Method] = {BICUBIC: partial(bicubic, scale=scale), **methods}
     rows: list[ScoreRow] = []
     for done, (name, lr_pixels, hr_pixels) in enumerate(_load(pairs), start=1):
         height, width = hr_pixels.shape[:2]
         if (height, width) != (scale * lr_pixels.shape[0], scale * lr_pixels.shape[1]):
             lr_size = f"{lr_pixels.shape[0]} x {lr_pixels.shape[1]}"
             raise InputError(
-                f"pair {name}: HR is {height} x {width} px and LR {lr_size}, which is not x{scale}: check the scale and the pairing"
+                f"pair {name}: HR is {height} x {width} px and LR {lr_size}, "
+                f"which is not x{scale}: check the scale and the pairing"
             )
         lr, hr = to_tensor(lr_pixels).to(device), to_tensor(hr_pixels).to(device)
-        for method, upscale in everything.items():
+        for method, upscale in with_bicubic.items():
             sr, seconds = _timed(upscale, lr)
             if sr.shape != hr.shape:
                 sizes = f"{list(sr.shape)} for {name}, where HR is {list(hr.shape)}"
@@ -229,7 +234,7 @@ def _timed(method: Method, lr: Tensor) -> tuple[Tensor, float]:
 
 
 def _finite(scores: Scores) -> dict[str, dict[str, float | str]]:
-    """JSON knows no infinity."""
+    """Strings for what JSON cannot hold."""
     return {
         protocol: {
             name: value if math.isfinite(value) else str(value) for name, value in figures.items()
