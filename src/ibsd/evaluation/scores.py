@@ -1,5 +1,5 @@
-"""Scores of methods on pairs of pictures: every protocol, every image, the means, and bicubic beside
-them."""
+"""Scores of methods on pairs of pictures: every protocol, every image, the means, and bicubic
+beside them."""
 
 from __future__ import annotations
 
