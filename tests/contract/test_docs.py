@@ -185,6 +185,9 @@ def test_everything_in_a_page_runs(
                 Path(name[1]).write_text(block.text)
         elif block.kind == "json":
             json.loads(block.text)
+        elif not block.kind:  # an equation; a command must not hide here
+            first_words = {line.split()[0] for line in block.text.splitlines() if line.strip()}
+            assert not first_words & set(TOOLS), f"{page.name} hides a command"
         else:
             assert block.kind in ("diff", "python"), (
                 f"{page.name} has a block of {block.kind or 'nothing'}, which nobody tries"
