@@ -256,7 +256,7 @@ def tensors(path: Path) -> bytes:
 @pytest.mark.slow
 def test_a_run_of_two_is_killed_and_goes_on_and_nothing_is_lost(config: Path, tmp_path: Path):
     """One is killed: the others end with a sentence within 30 s; the run resumes and ends bit for
-    bit as one that was not; one process is refused."""
+    bit as one that was not."""
     steps = ["training.num_steps=60", "training.validate_every=30", "training.checkpoint_every=10"]
 
     def train(folder: str, *arguments: str) -> subprocess.Popen[str]:
@@ -287,20 +287,6 @@ def test_a_run_of_two_is_killed_and_goes_on_and_nothing_is_lost(config: Path, tm
     assert "another process of this run has ended" in err, err[-3000:]
     assert not (tmp_path / "run" / "last.safetensors").exists()
 
-    alone = [
-        sys.executable,
-        "-m",
-        "ibsd",
-        "train",
-        str(config),
-        f"run.folder={tmp_path}/run",
-        *steps,
-        "--resume",
-    ]
-    refused = subprocess.run(alone, env=environment(), capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert "written by 2 processes" in refused.stderr
-
     _, err = train("run", "--resume").communicate(timeout=120)
     ours, theirs = tmp_path / "run", tmp_path / "whole"
     assert json.loads((ours / "run.json").read_text())["result"]["finished"], err
@@ -308,11 +294,10 @@ def test_a_run_of_two_is_killed_and_goes_on_and_nothing_is_lost(config: Path, tm
         assert tensors(ours / f"{name}.safetensors") == tensors(theirs / f"{name}.safetensors"), (
             name
         )
-    rows = [[{**row, "seconds": 0} for row in log(folder)] for folder in (ours, theirs)]
-    assert [row["step"] for row in rows[0] if "learning_rate" in row] == list(
-        range(1, 61)
-    )  # one writer, no gaps, no repeats
-    assert [row.get("l1") for row in rows[0]] == [row.get("l1") for row in rows[1]]
+    steps_logged = [row["step"] for row in log(ours) if "learning_rate" in row]
+    assert steps_logged == list(range(1, 61))  # one writer, no gaps, no repeats
+    assert "term/l1" in log(ours)[0]
+    assert log(ours) == log(theirs)
 
 
 @pytest.mark.slow

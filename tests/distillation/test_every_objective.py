@@ -85,11 +85,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_its_figures_are_finite_and_change_nothing(name: str) -> None:
+def test_its_diagnostics_are_finite_and_change_nothing(name: str) -> None:
     runs = []
     for every in (0, 1):
-        run = trainer(made(name), num_steps=6)
-        run.diagnostics_every = every
+        run = trainer(made(name), num_steps=6, diagnostics_every=every)
         written: list[dict[str, float]] = []
         run.track = lambda figures, written=written: written.append(figures)
         run.run()

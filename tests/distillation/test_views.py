@@ -152,9 +152,9 @@ def test_conditional_information_is_what_content_does_not_explain() -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             chain = ConditionalChain(2, 2, links=1)
-        optimizer = torch.optim.Adam(chain.parameters(), lr=0.02)
-        for step in range(1200):
-            optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 1200)
+        optimizer = torch.optim.Adam(chain.parameters(), lr=0.05)
+        for step in range(400):
+            optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 400)
             optimizer.zero_grad()
             chain.nll((earlier, later, content)).backward()
             optimizer.step()

@@ -19,7 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibsd.training import checkpoint
-from ibsd.training.checkpoint import list_checkpoints, load_checkpoint, load_newest, save_checkpoint
+from ibsd.training.checkpoint import (
+    list_checkpoints,
+    load_checkpoint,
+    load_newest,
+    load_resumable,
+    save_checkpoint,
+)
 from ibsd.types import InputError
 
 DTYPES = (
@@ -307,3 +313,13 @@ def test_the_format_before_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     save_checkpoint(tmp_path, 5, state(1), keep=1)
     monkeypatch.setattr(checkpoint, "FORMAT", 2)
     same(load_newest(tmp_path, silent)[1], {"processes": 1} | state(1))
+
+
+def test_only_a_run_of_as_many_steps_and_processes_goes_on(tmp_path: Path):
+    assert load_resumable(tmp_path, 9, 2, silent) is None
+    save_checkpoint(tmp_path, 5, {"processes": 2}, keep=1)
+    assert load_resumable(tmp_path, 5, 2, silent) == (5, {"processes": 2})
+    with pytest.raises(InputError, match="raise num_steps"):
+        load_resumable(tmp_path, 4, 2, silent)
+    with pytest.raises(InputError, match="written by 2 processes, and this is a run of 1"):
+        load_resumable(tmp_path, 5, 1, silent)

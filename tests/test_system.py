@@ -1,0 +1,143 @@
+"""The machine: memory is counted for this process alone, what runs out is recognised, and a file is
+written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ibsd.system import (
+    exhausted,
+    is_disk_full,
+    is_out_of_memory,
+    largest_resident_bytes,
+    make_folder,
+    resident_bytes,
+    write_whole,
+)
+from ibsd.types import InputError
+
+# -- memory
+
+
+def test_a_block_is_seen_while_it_is_held_and_remembered_after() -> None:
+    held, size = resident_bytes(), 2**28
+    with mmap.mmap(
+        -1, size
+    ) as block:  # of the system, where torch might find room that it already holds
+        for page in range(0, size, mmap.PAGESIZE):
+            block[page] = 1
+        assert resident_bytes() - held > 0.9 * size
+    assert resident_bytes() - held < 0.1 * size
+    assert largest_resident_bytes() - held > 0.9 * size  # the system's own count is a few pages off
+
+
+def test_a_child_does_not_count_what_its_parent_holds() -> None:
+    block = torch.ones(2**26)  # 256 MiB, resident in this process when the child is started
+    command = [
+        sys.executable,
+        "-c",
+        "from ibsd.system import largest_resident_bytes; print(largest_resident_bytes())",
+    ]
+    child = subprocess.run(
+        command,
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert int(child.stdout) < block.nbytes < largest_resident_bytes()
+
+
+# -- what runs out
+
+
+@pytest.mark.parametrize(
+    ("error", "out_of_memory", "disk_full"),
+    [
+        (MemoryError(), True, False),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True, False),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True, False),
+        (RuntimeError("std::bad_alloc"), True, False),
+        (OSError(errno.ENOSPC, "No space left on device"), False, True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), False, True),
+        (OSError(errno.EACCES, "Permission denied"), False, False),
+        (ValueError("a defect"), False, False),
+    ],
+)
+def test_what_ran_out_is_recognised_also_as_a_cause(
+    error: Exception, out_of_memory: bool, disk_full: bool
+):
+    wrapped = RuntimeError("of ours")
+    wrapped.__cause__ = error
+    for raised in (error, wrapped):
+        assert is_out_of_memory(raised) == out_of_memory
+        assert is_disk_full(raised) == disk_full
+        assert (exhausted(raised) is not None) == (out_of_memory or disk_full)
+
+
+def test_a_full_disk_is_said_with_its_file():
+    sentence = exhausted(OSError(errno.ENOSPC, "No space left on device", "big.png"))
+    assert sentence is not None
+    assert "big.png (No space left on device)" in sentence
+
+
+# -- files
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"caf\xc3\xa9", "café", lambda file: file.write("café".encode())],
+    ids=["bytes", "text", "function"],
+)
+def test_content_arrives(tmp_path, content):
+    write_whole(tmp_path / "a.txt", content)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "café"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    (tmp_path / "a.txt").write_text("before")
+
+    def fill_disk(file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="a.txt cannot be written .No space left on device."):
+        write_whole(tmp_path / "a.txt", fill_disk)
+    assert (tmp_path / "a.txt").read_text() == "before"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_defect_of_ours_is_not_the_users_and_leaves_nothing(tmp_path):
+    def stumble(file):
+        raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError):
+        write_whole(tmp_path / "a.txt", stumble)
+    assert names(tmp_path) == []
+
+
+def test_a_place_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_whole(tmp_path / "file" / "a.txt", "x")
+
+
+def test_a_folder_is_made_and_tried(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    assert names(tmp_path / "a" / "b") == []
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "sub"):
+        with pytest.raises(InputError, match="file.* cannot be written to"):
+            make_folder(place)
