@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ibsd.images import Facts, open_photograph, write_photograph
+from ibsd.images import PhotographHeader, open_photograph, write_photograph
 from ibsd.inference.network import Network, NetworkDescriptor, torch_network
 from ibsd.inference.open import open_network
 from ibsd.system import largest_resident_bytes
@@ -121,7 +121,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"photograph.{options.format}"
         target = Path(folder) / f"large.{options.output_format or options.format}"
-        write_photograph(source, Facts(height, width), rows(width, height))
+        write_photograph(source, PhotographHeader(height, width), rows(width, height))
         found: dict[str, object] = {
             "what": options.what,
             "lr": [width, height],
@@ -135,10 +135,10 @@ def main() -> None:
             worker.start()
             before, peak, seconds, cpu = receiver.recv()
             worker.join()
-            facts = open_photograph(target).facts
-            assert (facts.width, facts.height) == (width * SCALE, height * SCALE)
+            header = open_photograph(target).header
+            assert (header.width, header.height) == (width * SCALE, height * SCALE)
             found |= {
-                "sr_gigapixels": round(facts.width * facts.height / 1e9, 3),
+                "sr_gigapixels": round(header.width * header.height / 1e9, 3),
                 "gib_after_imports": round(before, 3),
             }
             found |= {

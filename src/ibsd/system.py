@@ -1,5 +1,5 @@
-"""The machine: memory this process holds, what it runs out of, and files written whole or not at
-all."""
+"""The machine: memory this process holds, what it runs out of, files written whole or not at all,
+and the process's one filter of warnings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import os
 import resource
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -134,3 +136,19 @@ def make_folder(folder: Path) -> None:
         raise InputError(
             f"{folder} cannot be written to ({error.strerror or error}): choose another place, or allow writing there"
         ) from None
+
+
+_warnings_lock = threading.RLock()
+
+
+@contextmanager
+def quiet_warnings(*errors: type[Warning]) -> Generator[None]:
+    """Ignores warnings inside, and raises those of the kinds `errors`.
+
+    One thread at a time, because Python keeps one list of filters for all threads.
+    """
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for category in errors:
+            warnings.simplefilter("error", category)
+        yield

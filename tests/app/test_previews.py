@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ibsd.app.previews import OVERVIEW_PX, TILE_PX, UNDER_TRANSPARENCY, View, eight_bits
-from ibsd.images import Facts
+from ibsd.images import PhotographHeader
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_tiles_cover_the_photograph_and_the_overview_is_its_mean(
         127 + 100 * np.sin(0.02 * y + 0.013 * x + phase) for phase in ((0,) if grey else (0, 2, 4))
     ]
     pixels = np.stack(channels, axis=2).astype(np.uint8)
-    view = View(tmp_path / "view", Facts(height, width, grey=grey))
+    view = View(tmp_path / "view", PhotographHeader(height, width, grey=grey))
     for top in range(0, height, rows):
         view.add(pixels[top : top + rows])
     view.close()
@@ -56,8 +56,8 @@ def test_tiles_cover_the_photograph_and_the_overview_is_its_mean(
 
 def test_deep_and_transparent_rows_are_shown_in_eight_bits() -> None:
     deep = np.array([[[0, 32768, 65535]]], np.uint16)
-    assert eight_bits(deep, Facts(1, 1, bits=16)).tolist() == [[[0, 128, 255]]]
+    assert eight_bits(deep, PhotographHeader(1, 1, bits=16)).tolist() == [[[0, 128, 255]]]
     rows = np.array([[[200, 0, 100, 255], [200, 0, 100, 0]]], np.uint8)
-    assert eight_bits(rows, Facts(1, 2, alpha=True)).tolist() == [
+    assert eight_bits(rows, PhotographHeader(1, 2, alpha=True)).tolist() == [
         [[200, 0, 100], [UNDER_TRANSPARENCY] * 3]
     ]

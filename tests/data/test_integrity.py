@@ -136,9 +136,9 @@ def test_each_file_is_read_once_and_its_digest_can_be_handed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[Path] = []
-    read_photo = integrity.read_photo
+    read_with_pillow = integrity.read_with_pillow
     monkeypatch.setattr(
-        integrity, "read_photo", lambda file: (reads.append(file), read_photo(file))[1]
+        integrity, "read_with_pillow", lambda file: (reads.append(file), read_with_pillow(file))[1]
     )
     first, second = (write_pair(tmp_path, f"{i}.png", i) for i in range(2))
     shared = Pair("shared", second.lr, second.hr)

@@ -10,7 +10,7 @@ import pytest
 from ibsd.data import samples
 from ibsd.data.integrity import check_disjoint, check_pairs, fingerprint
 from ibsd.data.pairs import find_layout, load_pair
-from ibsd.images.rgb import image_size
+from ibsd.images import image_size
 from ibsd.types import InputError
 
 FOLDER = Path(samples.__file__).with_name("photographs")

@@ -98,9 +98,14 @@ def camera_notes(orientation: int = 1, **taken: object) -> Image.Exif:
     exif[0x0112], exif[0x010F], exif[0x0110] = orientation, "Maker", "Model 3"
     exif[0x011A], exif[0x011B], exif[0x0128] = 240.0, 240.0, 2
     exif[0x8769] = {
-        0x829A: 0.004, 0x829D: 2.8, 0x9003: "2020:01:01 00:00:00", 0x927C: b"notes of the maker \0\1\2", 0xA002: 40, 0xA003: 24,
+        0x829A: 0.004,
+        0x829D: 2.8,
+        0x9003: "2020:01:01 00:00:00",
+        0x927C: b"notes of the maker \0\1\2",
+        0xA002: 40,
+        0xA003: 24,
         0x9000: b"0232",
-    }  # fmt: skip
+    }
     exif[0x8825] = {1: "N", 2: (48.0, 8.0, 3.5), 3: "E", 4: (11.0, 34.0, 0.25)}
     return exif
 

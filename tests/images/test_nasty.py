@@ -1,4 +1,4 @@
-"""A folder of forty nasty files through the real command line: each a clear sentence or the right
+"""A folder of forty nasty files through the real command line: file a clear sentence or the right
 result, and the run goes on."""
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ raise SystemExit(code)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nasty")
-    for each in NASTY:
-        each.make(folder / each.name)
+    for file in NASTY:
+        file.make(folder / file.name)
     return folder
 
 
 def test_there_are_forty() -> None:
-    assert len({each.name for each in NASTY}) == len(NASTY) == 40
-    assert 10 < sum(each.sentence is None for each in NASTY) < 30
+    assert len({file.name for file in NASTY}) == len(NASTY) == 40
+    assert 10 < sum(file.sentence is None for file in NASTY) < 30
 
 
 def test_each_is_a_sentence_or_right(
@@ -58,41 +58,41 @@ def test_each_is_a_sentence_or_right(
         result.source.name: result
         for result in upscale_files([folder], tmp_path / "out", Nearest(2))
     }
-    for each in NASTY:
-        result = results[each.name]
-        if each.sentence:
-            assert result.error and re.search(each.sentence, result.error), (
-                f"{each.name}: {result.error}"
+    for file in NASTY:
+        result = results[file.name]
+        if file.sentence:
+            assert result.error and re.search(file.sentence, result.error), (
+                f"{file.name}: {result.error}"
             )
             assert str(result.source) in result.error or str(result.target) in result.error
             assert "\n" not in result.error and result.error.endswith("."), result.error
             assert not result.target.exists()
         else:
             assert result.error is None, result.error
-            check(each, result.source, result.target)
+            check(file, result.source, result.target)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        each.name for each in NASTY if each.sentence is None
+        file.name for file in NASTY if file.sentence is None
     }
     assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert capfd.readouterr().err == ""  # libraries below would warn there
 
 
-def check(each: Nasty, source: Path, target: Path) -> None:
-    assert each.right is not None
-    expected = each.right(source).repeat(2, 0).repeat(2, 1)
+def check(file: Nasty, source: Path, target: Path) -> None:
+    assert file.right is not None
+    expected = file.right(source).repeat(2, 0).repeat(2, 1)
     photograph = open_photograph(target)
-    found = photograph.read(photograph.facts.height)
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype), each.name
+    found = photograph.read(photograph.header.height)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype), file.name
     if (
-        photograph.facts.alpha
+        photograph.header.alpha
     ):  # opacity is interpolated; what can be seen well inside keeps its colour
         same = (expected[..., -1] > 0) & (found[..., -1] > 0)
         found, expected = found[same][:, :-1], expected[same][:, :-1]
     off = np.abs(found.astype(int) - expected.astype(int)).max()
-    assert off <= each.tolerance, f"{each.name} is off by {off}"
+    assert off <= file.tolerance, f"{file.name} is off by {off}"
     with Image.open(target) as image:
         assert image.getexif().get(0x0112, 1) == 1
-        if each.name == "odd-profile.png":
+        if file.name == "odd-profile.png":
             assert image.info["icc_profile"] == odd_profile()
 
 
@@ -147,7 +147,7 @@ def test_the_command_line_survives_them_all_in_little_memory(folder: Path, tmp_p
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
     text = (tmp_path / "said").read_text()
-    refused = sum(each.sentence is not None for each in NASTY)
+    refused = sum(file.sentence is not None for file in NASTY)
     assert code == 2
     assert f"{40 - refused - 1} of 40 upscaled, 1 there already, {refused} left out:" in text
     assert "Traceback" not in text and "VIPS" not in text and "warning" not in text.lower()

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ibsd.images.rgb import read_photo, read_rgb, write_rgb
+from ibsd.images import read_rgb, read_with_pillow, write_rgb
 from ibsd.types import InputError
-from ibsd.upscaling import Result, summary, upscale_files
+from ibsd.upscaling import FileResult, summarise, upscale_files
 from upscaling.fakes import Nearest
 
 
@@ -53,7 +53,7 @@ def test_one_file_to_a_name_and_to_a_folder(tmp_path: Path) -> None:
     array = picture(tmp_path / "a.png")
     bigger = array.repeat(2, 0).repeat(2, 1)
     assert upscale_files([tmp_path / "a.png"], tmp_path / "new" / "b.tif", Nearest()) == [
-        Result(tmp_path / "a.png", tmp_path / "new" / "b.tif")
+        FileResult(tmp_path / "a.png", tmp_path / "new" / "b.tif")
     ]
     assert np.array_equal(read_rgb(tmp_path / "new" / "b.tif"), bigger)
     (result,) = upscale_files(
@@ -95,11 +95,11 @@ def test_alpha_grey_orientation_and_metadata_arrive(tmp_path: Path) -> None:
     )
     stored.save(tmp_path / "a.png", exif=exif)
     (result,) = upscale_files([tmp_path / "a.png"], tmp_path / "out", Nearest())
-    photo = read_photo(result.target)
-    assert photo.grey
-    assert photo.alpha is not None
-    assert photo.rgb.shape == (10, 6, 3)
-    assert b"Maker" in (photo.exif or b"")
+    header = read_with_pillow(result.target).header
+    assert header.grey
+    assert header.alpha
+    assert (header.height, header.width) == (10, 6)
+    assert b"Maker" in (header.exif or b"")
     with Image.open(result.target) as image:
         assert image.getexif().get(0x0112, 1) == 1
 
@@ -131,10 +131,10 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert tiles == [(1, 1)] * 2
     assert list(tree(tmp_path / "out")) == ["a.png", "f.png"]
     assert np.array_equal(read_rgb(tmp_path / "out" / "a.png"), good.repeat(2, 0).repeat(2, 1))
-    lines = summary(results).splitlines()
+    lines = summarise(results).splitlines()
     assert lines[0] == "2 of 6 upscaled, 4 left out:"
     assert len(lines) == 5
-    assert summary(results[:1]) == "1 of 1 upscaled."
+    assert summarise(results[:1]) == "1 of 1 upscaled."
 
 
 def test_missing_and_empty_inputs(tmp_path: Path) -> None:
@@ -271,7 +271,8 @@ def test_a_failed_write_leaves_what_was_there(
     elif isinstance(error, OSError):
         with pytest.raises(
             InputError,
-            match="out/a.png cannot be written .No space left on device.*; 0 of 2 are done, go on with",
+            match="out/a.png cannot be written .No space left on device.*; "
+            "0 of 2 are done, go on with",
         ):
             upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
     else:

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ibsd.images import Facts, InMemory
+from ibsd.images import InMemory, PhotographHeader
 from ibsd.inference.network import Network, torch_network
 from ibsd.students import load_student
 from ibsd.types import InputError
@@ -49,7 +49,7 @@ def photograph(channels: int = 3, bits: int = 8, height: int = 150, width: int =
     if channels in (2, 4):
         pixels[..., -1][generator.random((height, width)) < 0.6] = 0
         pixels[40:120, 30:110, -1] = 0  # wider than a tile
-    return InMemory(Facts(height, width, channels < 3, channels in (2, 4), bits), pixels)
+    return InMemory(PhotographHeader(height, width, channels < 3, channels in (2, 4), bits), pixels)
 
 
 def upscaled(channels: int, bits: int, tile: int | str, scale: int = 2) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_pooling_sees_the_same_tile_whatever_the_picture() -> None:
     student.spec.receptive_field_px = 8  # pyright: ignore
     for size in ((300, 700), (256, 256), (1000, 257)):
         pixels = np.zeros((*size, 3), np.uint8)
-        list(upscaled_strips(InMemory(Facts(*size), pixels), torch_network(student)))
+        list(upscaled_strips(InMemory(PhotographHeader(*size), pixels), torch_network(student)))
     assert set(student.sizes) == {(256, 256)}
 
 
@@ -146,7 +146,9 @@ def test_a_photograph_of_a_few_pixels_keeps_its_colour(
     """The shipped network would see hardly more than the zeros beyond the border."""
     made = torch_network(load_student("imdn-small-x4"))
     pixels = np.full((*size, 3), (200, 60, 120), np.uint8)
-    large = np.concatenate(list(upscaled_strips(InMemory(Facts(*size), pixels), made, tile)))
+    large = np.concatenate(
+        list(upscaled_strips(InMemory(PhotographHeader(*size), pixels), made, tile))
+    )
     assert large.shape == (4 * size[0], 4 * size[1], 3)
     assert np.abs(large - np.float32((200, 60, 120))).max() < 8
 
@@ -160,7 +162,7 @@ def test_rows_are_read_once_and_only_as_far_as_needed() -> None:
             read.append(count)
             return super().read(count)
 
-    strips = upscaled_strips(Counting(made.facts, made.pixels), network(), 64)
+    strips = upscaled_strips(Counting(made.header, made.pixels), network(), 64)
     next(strips)
     assert sum(read) < 64 + 100
     list(strips)
@@ -169,14 +171,16 @@ def test_rows_are_read_once_and_only_as_far_as_needed() -> None:
 
 def test_sixteen_bits_keep_steps_that_eight_do_not_have() -> None:
     ramp = np.arange(30_000, 30_256, dtype=np.uint16)[None, :, None].repeat(4, 0).repeat(3, 2)
-    (strip,) = upscaled_strips(InMemory(Facts(4, 256, bits=16), ramp), torch_network(Nearest(2)))
+    (strip,) = upscaled_strips(
+        InMemory(PhotographHeader(4, 256, bits=16), ramp), torch_network(Nearest(2))
+    )
     assert np.array_equal(strip, ramp.repeat(2, 0).repeat(2, 1))
 
 
 def test_values_are_clamped_and_halves_rounded_to_even() -> None:
     values = torch.tensor([-0.2, 1.4, 0.5 / 255, 1.5 / 255, 2.5 / 255, 254.6 / 255, 0, 1])
     (strip,) = upscaled_strips(
-        InMemory(Facts(8, 8), np.zeros((8, 8, 3), np.uint8)),
+        InMemory(PhotographHeader(8, 8), np.zeros((8, 8, 3), np.uint8)),
         torch_network(lambda lr: values.expand(1, 3, 8, 8), 1),
     )
     assert strip[0, :, 0].tolist() == [0, 255, 0, 2, 2, 255, 0, 255]

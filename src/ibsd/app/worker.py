@@ -40,17 +40,17 @@ def look(request: Answer, tell: Tell) -> Answer:
     from ibsd.images import open_photograph
 
     photograph = open_photograph(request["source"])
-    facts, most = photograph.facts, request["pixels"]
-    if facts.height * facts.width > most:
-        size = f"{facts.width} x {facts.height} pixels"
+    header, most = photograph.header, request["pixels"]
+    if header.height * header.width > most:
+        size = f"{header.width} x {header.height} pixels"
         raise InputError(
             f"the photograph has {size}, and this server takes {most / 1e6:g} megapixels: make it smaller, or use ibsd upscale"
         )
-    view = View(Path(request["view"]), facts)
-    for top in range(0, facts.height, READ_ROWS):
-        view.add(photograph.read(min(READ_ROWS, facts.height - top)))
+    view = View(Path(request["view"]), header)
+    for top in range(0, header.height, READ_ROWS):
+        view.add(photograph.read(min(READ_ROWS, header.height - top)))
     view.close()
-    return {"width": facts.width, "height": facts.height}
+    return {"width": header.width, "height": header.height}
 
 
 def describe(request: Answer, tell: Tell) -> Answer:
@@ -69,9 +69,9 @@ def upscale(request: Answer, tell: Tell) -> Answer:
     target = Path(request["target"])
     student = network(request["weights"])
     photograph = open_photograph(request["source"])
-    facts = photograph.facts.upscaled(student.scale)
-    note = check_writable(target, facts)
-    view = View(Path(request["view"]), facts)
+    header = photograph.header.upscaled(student.scale)
+    note = check_writable(target, header)
+    view = View(Path(request["view"]), header)
 
     def shown(strips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         for strip in strips:
@@ -81,7 +81,7 @@ def upscale(request: Answer, tell: Tell) -> Answer:
     strips = upscaled_strips(
         photograph, student, on_tile=lambda done, total: tell({"tiles": [done, total]})
     )
-    write_photograph(target, facts, shown(strips))
+    write_photograph(target, header, shown(strips))
     view.close()
     stored = sum(
         file.stat().st_size for file in target.parent.rglob("*") if file != Path(request["source"])
@@ -90,8 +90,8 @@ def upscale(request: Answer, tell: Tell) -> Answer:
         "note": note,
         "bytes": target.stat().st_size,
         "stored": stored,
-        "width": facts.width,
-        "height": facts.height,
+        "width": header.width,
+        "height": header.height,
     }
 
 

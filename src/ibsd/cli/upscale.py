@@ -13,7 +13,7 @@ from ibsd.types import InputError
 from ibsd.weights import default_weights
 
 if TYPE_CHECKING:
-    from ibsd.upscaling import Result
+    from ibsd.upscaling import FileResult
     from ibsd.upscaling.upscaler import TileSize
 
 
@@ -97,7 +97,7 @@ def upscale(
     tile_px = tile_size(tile)
     from ibsd.cli.terminal import output_console, print_json, status_console
     from ibsd.inference.open import open_network
-    from ibsd.upscaling import summary, upscale_files
+    from ibsd.upscaling import summarise, upscale_files
 
     console = status_console()
     network = open_network(
@@ -115,7 +115,7 @@ def upscale(
             bars = stack.enter_context(Progress(console=console, transient=True))
             files, tiles = bars.add_task("files"), bars.add_task("this one")
 
-        def on_file(result: Result, done: int, total: int) -> None:
+        def on_file(result: FileResult, done: int, total: int) -> None:
             if files is not None:
                 bars.update(files, completed=done, total=total)
             if result.error is None and not result.skipped and not json:
@@ -144,10 +144,10 @@ def upscale(
         print_json({"files": [vars(result) for result in results]})
     failed = any(result.error for result in results)
     if failed:
-        print(f"ibsd: {summary(results)}", file=sys.stderr)
+        print(f"ibsd: {summarise(results)}", file=sys.stderr)
         return 2
     if not json:
-        output_console().print(summary(results), markup=False)
+        output_console().print(summarise(results), markup=False)
     return 0
 
 

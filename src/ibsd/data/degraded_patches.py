@@ -15,7 +15,7 @@ from ibsd.data.image_stack import ImageStack
 from ibsd.data.options import PatchOptions
 from ibsd.data.patches import DrawnPatches, PatchSource
 from ibsd.data.presets import find_preset
-from ibsd.images.rgb import IMAGE_SUFFIXES, is_image_name, read_rgb
+from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_rgb
 from ibsd.types import Batch, InputError, Origin, Scale
 
 MARGIN_PX = 4

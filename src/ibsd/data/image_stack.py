@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ibsd.data.pairs import Pair, load_pair
-from ibsd.images.rgb import image_size
+from ibsd.images import image_size
 from ibsd.types import InputError, Origin
 
 Size = tuple[int, int]

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ibsd.data.pairs import Pair, PairSets, counted, listed
-from ibsd.images.rgb import read_photo
+from ibsd.images import read_with_pillow
 from ibsd.types import InputError, Scale
 
 MIN_LR_PX = 8
@@ -150,16 +150,17 @@ def pair_problems(
 def read_file(file: Path) -> tuple[np.ndarray | None, FileDigest]:
     """The pixels of a file, uint8 [H, W, 3] or None where it cannot be decoded, and its digest."""
     try:
-        photo = read_photo(file)
+        photograph = read_with_pillow(file)
     except InputError as error:
         return None, FileDigest("", 0, 0, str(error))
     problem = ""
-    if photo.alpha is not None and photo.alpha.min() < 255:
+    if photograph.opacity is not None and photograph.opacity.min() < 255:
         problem = f"{file} is transparent in places, which RGB cannot hold: save it without alpha."
-    height, width = photo.rgb.shape[:2]
+    rgb = photograph.rgb
+    height, width = rgb.shape[:2]
     pixels = hashlib.sha256(f"{width}x{height}".encode())
-    pixels.update(np.ascontiguousarray(photo.rgb).data)
-    return photo.rgb, FileDigest(pixels.hexdigest(), height, width, problem)
+    pixels.update(rgb.data)
+    return rgb, FileDigest(pixels.hexdigest(), height, width, problem)
 
 
 def _digest_file(file: Path) -> FileDigest:

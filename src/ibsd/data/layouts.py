@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout
-from ibsd.images.rgb import image_size, is_image_name
+from ibsd.images import image_size, is_image_name
 from ibsd.types import SCALES, InputError, Scale
 
 CITY100_TEST = ("001", "016", "048", "060", "098")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ibsd.images.rgb import IMAGE_SUFFIXES, is_image_name, read_rgb
+from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_rgb
 from ibsd.types import InputError
 
 _LISTED = 20

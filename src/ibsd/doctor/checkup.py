@@ -25,7 +25,7 @@ from ibsd.doctor.pair_checkup import (
     check_pair,
     judge_alignment,
 )
-from ibsd.images.rgb import image_size
+from ibsd.images import image_size
 from ibsd.types import SCALES, InputError, Scale
 
 _Matched = TypeVar("_Matched")

@@ -1,207 +1,193 @@
-"""Photographs by name: which library reads and writes which file.
-
-libvips (the extra `upscale`) does all but BMP. Where it is missing or old, Pillow does what it can
-do right: 8 bits a channel and in memory.
+"""The image formats: their names and suffixes, what each can hold, and how a file's first bytes
+show its format.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable
-from dataclasses import replace
-from functools import cache
+import struct
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Literal
 
-import numpy as np
-
-from ibsd.images.photograph import Facts, InMemory, Photograph
-from ibsd.images.rgb import IMAGE_SUFFIXES, Photo, read_photo, write_photo
-from ibsd.system import write_whole
+from ibsd.images.errors import unreadable
+from ibsd.images.photograph import PhotographHeader
 from ibsd.types import InputError
 
-PHOTOGRAPH_SUFFIXES: tuple[str, ...] = (*IMAGE_SUFFIXES, ".avif", ".heic", ".heif")
-"""Names that count as photographs, in lower case."""
+FormatName = Literal["PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"]
 
-_FORMATS = {
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF",
-}  # fmt: skip
-WRITABLE_SUFFIXES: tuple[str, ...] = tuple(_FORMATS)
-"""Those that can be written."""
 
-_LARGEST_SIDE_PX = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 16_384}
-_MOST_BITS = {"JPEG": 8, "WEBP": 8, "BMP": 8, "AVIF": 12}
+@dataclass(frozen=True)
+class ImageFormat:
+    """What a format can hold."""
+
+    name: FormatName
+    suffixes: tuple[str, ...]
+    """In lower case, with the dot."""
+    max_bits: int = 16
+    """A channel."""
+    max_side_px: int = 2**31 - 1
+    holds_alpha: bool = True
+    holds_grey_profile: bool = True
+    """Whether a grey photograph keeps its colour profile."""
+    needs_vips: bool = False
+    """Pillow neither reads nor writes it here."""
+    writable: bool = True
+
+
+PNG = ImageFormat("PNG", (".png",))
+JPEG = ImageFormat("JPEG", (".jpg", ".jpeg"), max_bits=8, max_side_px=65_500, holds_alpha=False)
+WEBP = ImageFormat("WEBP", (".webp",), max_bits=8, max_side_px=16_383, holds_grey_profile=False)
+BMP = ImageFormat("BMP", (".bmp",), max_bits=8, holds_alpha=False)
+TIFF = ImageFormat("TIFF", (".tif", ".tiff"))
+AVIF = ImageFormat(
+    "AVIF",
+    (".avif",),
+    max_bits=12,
+    max_side_px=16_384,
+    holds_grey_profile=False,
+    needs_vips=True,
+)
+HEIF = ImageFormat("HEIF", (".heic", ".heif"), needs_vips=True, writable=False)
+
+_FORMATS = (PNG, JPEG, WEBP, BMP, TIFF, AVIF, HEIF)
+_BMP_MAX_PIXELS = 2**30
+_HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1")
+_ANIMATION_BRANDS = (b"avis", b"msf1", b"hevc", b"hevx")
+
+
+def _suffixes(*formats: ImageFormat) -> tuple[str, ...]:
+    return tuple(suffix for image_format in formats for suffix in image_format.suffixes)
+
+
+PILLOW_FORMATS: tuple[str, ...] = tuple(
+    image_format.name for image_format in _FORMATS if not image_format.needs_vips
+)
+"""Names of the formats that Pillow reads and writes here."""
+IMAGE_SUFFIXES: tuple[str, ...] = _suffixes(*(f for f in _FORMATS if not f.needs_vips))
+"""Suffixes of images for training and evaluation, in lower case. All can be written."""
+WRITABLE_SUFFIXES: tuple[str, ...] = _suffixes(*(f for f in _FORMATS if f.writable))
+"""Suffixes of photographs that can be written."""
+PHOTOGRAPH_SUFFIXES: tuple[str, ...] = _suffixes(*_FORMATS)
+"""Suffixes of photographs that can be read."""
+_BY_SUFFIX = {suffix: image_format for image_format in _FORMATS for suffix in image_format.suffixes}
+
+
+def is_image_name(path: str | os.PathLike[str]) -> bool:
+    """Whether the name has one of `IMAGE_SUFFIXES`, in upper or lower case, and is not hidden
+    (`.x.png`, or `._x.png` as macOS writes it)."""
+    return _has_suffix(path, IMAGE_SUFFIXES)
 
 
 def is_photograph_name(path: str | os.PathLike[str]) -> bool:
-    """Whether the name ends as a photograph does (`PHOTOGRAPH_SUFFIXES`, any case) and is not
-    hidden."""
+    """As `is_image_name`, with `PHOTOGRAPH_SUFFIXES`."""
+    return _has_suffix(path, PHOTOGRAPH_SUFFIXES)
+
+
+def _has_suffix(path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> bool:
     path = Path(path)
-    return path.suffix.lower() in PHOTOGRAPH_SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in suffixes and not path.name.startswith(".")
 
 
-@cache
-def has_vips() -> bool:
-    """Whether pyvips and the library behind it are there, of version 8.18 or newer: 8.17 takes a
-    TIFF cut short for whole."""
-    try:
-        import pyvips
-    except (ImportError, OSError):
-        return False
-    if not pyvips.at_least_libvips(8, 18):
-        return False
-    logging.getLogger("pyvips").addHandler(
-        logging.NullHandler()
-    )  # what matters comes as an error; the rest is for who asks for logs
-    return True
-
-
-def open_photograph(path: str | os.PathLike[str]) -> Photograph:
-    """The photograph in a file: its header is read, its pixels are not.
-
-    InputError, here or from `read`, when the file is missing, unreadable, empty, no image, damaged,
-    cut short, animated, of a kind of pixels that is no photograph's, or a decompression bomb.
-    """
-    path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+def format_to_write(path: str | os.PathLike[str]) -> ImageFormat:
+    """The format that the suffix names. InputError if it names none that can be written."""
+    image_format = _BY_SUFFIX.get(Path(path).suffix.lower())
+    if image_format is None:
         raise InputError(
-            f"{path} is no file but a pipe or a device, which may never end: take it out."
+            f"{path} does not end in the name of an image format: "
+            f"choose one of {', '.join(WRITABLE_SUFFIXES)}."
         )
-    if has_vips():
-        from ibsd.images.vips_reader import VipsPhotograph, checked_format
-
-        if checked_format(path) != "BMP":
-            return VipsPhotograph(path)
-    return _with_pillow(path)
-
-
-def check_writable(path: str | os.PathLike[str], facts: Facts) -> str | None:
-    """What `path`'s format cannot keep of such a photograph, in words, or None. InputError when it
-    cannot hold it at all."""
-    path = Path(path)
-    form = format_of(path)
-    if facts.alpha and form in ("JPEG", "BMP"):
-        raise InputError(
-            f"{path} cannot be written, because {form} cannot keep transparency: choose png, webp, tiff or avif."
-        )
-    limit = _LARGEST_SIDE_PX.get(form, 2**31 - 1)
-    if max(facts.height, facts.width) > limit:
-        size = f"{facts.width}x{facts.height}"
-        raise InputError(
-            f"{path} cannot be written, because {form} holds at most {limit} pixels a side, not {size}: choose png or tiff."
-        )
-    if form == "BMP" and facts.height * facts.width > 2**30:
-        raise InputError(
-            f"{path} cannot be written, because BMP holds at most 4 GB: choose png or tiff."
-        )
-    most = _MOST_BITS.get(form, 16)
-    lost = [f"{facts.bits} bits a channel became {most}, because {form} holds no more"] * (
-        facts.bits > most
-    )
-    lost += [
-        f"the profile for grey was left out, because {form} holds colours only"
-    ] * _loses_profile(form, facts)
-    return "; ".join(lost) or None
-
-
-def _loses_profile(form: str, facts: Facts) -> bool:
-    return facts.grey and facts.icc is not None and form in ("WEBP", "AVIF")
-
-
-def format_of(path: Path) -> str:
-    """JPEG, PNG, WEBP, TIFF, AVIF or BMP, by name. InputError when it ends in no format that can be
-    written."""
-    suffix = path.suffix.lower()
-    if suffix in (".heic", ".heif"):
+    if not image_format.writable:
         raise InputError(
             f"{path} cannot be written, because HEIC has no free encoder: choose avif, jpg or png."
         )
-    if suffix not in _FORMATS:
-        raise InputError(
-            f"{path} does not end in the name of an image format: choose one of {', '.join(_FORMATS)}."
-        )
-    return _FORMATS[suffix]
+    return image_format
 
 
-def write_photograph(
-    path: str | os.PathLike[str],
-    facts: Facts,
-    strips: Iterable[np.ndarray],
-    *,
-    quality: int = 95,
-    force: bool = False,
-) -> None:
-    """Write a photograph in the format that the suffix names, so that `path` either holds all of it
-    or is as it was before.
+def check_writable(path: str | os.PathLike[str], header: PhotographHeader) -> str | None:
+    """What is lost of a photograph in the format of `path`, in words; None if nothing is.
 
-    Args:
-        path: where; the folder must exist.
-        facts: what `strips` hold.
-        strips: rows [n, width, channels] of `facts.dtype` from the top down. They are taken as the
-            encoder needs them.
-        quality: 1 to 100 for JPEG (colours not subsampled), WebP and AVIF; the other formats are
-            lossless.
-        force: replace a file that exists.
-
-    InputError as `check_writable`, when the file exists and `force` is False, and when the place
-    cannot be written to. What `strips` raises leaves no trace of a file.
+    InputError if the format cannot hold the photograph at all.
     """
-    path = Path(path)
-    check_writable(path, facts)
-    form = format_of(path)
-    if not force and os.path.lexists(path):
-        raise InputError(f"{path} exists already: choose another name, or force to replace it.")
-    if form == "BMP" or not has_vips():
-        _write_with_pillow(path, facts, strips, quality, force)
-        return
-    from ibsd.images.vips_writer import write_with_vips
-
-    facts = replace(facts, icc=None) if _loses_profile(form, facts) else facts
-    write_whole(
-        path, lambda file: write_with_vips(Path(file.name), path, form, facts, strips, quality)
-    )
-
-
-def _with_pillow(path: Path) -> InMemory:
-    if not has_vips() and path.suffix.lower() in (".avif", ".heic", ".heif"):
+    image_format = format_to_write(path)
+    name = image_format.name
+    if header.alpha and not image_format.holds_alpha:
         raise InputError(
-            f"{path} can only be read through libvips 8.18 or newer: {_EXTRA}, or convert it."
+            f"{path} cannot be written, because {name} cannot keep transparency: "
+            "choose png, webp, tiff or avif."
         )
+    if max(header.height, header.width) > image_format.max_side_px:
+        raise InputError(
+            f"{path} cannot be written, because {name} holds at most {image_format.max_side_px} "
+            f"pixels a side, not {header.width}x{header.height}: choose png or tiff."
+        )
+    if image_format is BMP and header.height * header.width > _BMP_MAX_PIXELS:
+        raise InputError(
+            f"{path} cannot be written, because BMP holds at most 4 GB: choose png or tiff."
+        )
+    losses: list[str] = []
+    max_bits = image_format.max_bits
+    if header.bits > max_bits:
+        losses.append(
+            f"{header.bits} bits a channel became {max_bits}, because {name} holds no more"
+        )
+    if loses_profile(image_format, header):
+        losses.append(f"the profile for grey was left out, because {name} holds colours only")
+    return "; ".join(losses) or None
+
+
+def loses_profile(image_format: ImageFormat, header: PhotographHeader) -> bool:
+    """Whether the photograph has a grey profile that the format cannot keep."""
+    return header.grey and header.icc is not None and not image_format.holds_grey_profile
+
+
+def detect_format(path: str | os.PathLike[str]) -> ImageFormat:
+    """The format of a file by its first bytes, whatever its name; HEIF stands for AVIF too.
+
+    InputError if it cannot be read, is no image or is an animation.
+    """
     try:
-        photo = read_photo(path)
-    except InputError as error:
-        if has_vips() or not ("8 bits" in str(error) or "limit against bombs" in str(error)):
-            raise
+        with open(path, "rb") as file:
+            start = file.read(32)
+            image_format = _format_from_bytes(start)
+            animated = (image_format is HEIF and start[8:12] in _ANIMATION_BRANDS) or (
+                image_format is PNG and _is_animated_png(file)
+            )
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not start:
+        raise InputError(f"{path} is empty: replace it or take it out.")
+    if image_format is None:
         raise InputError(
-            f"{str(error).rpartition(':')[0]}: {_EXTRA}, and it can be done."
-        ) from None
-    grey, alpha = photo.grey, photo.alpha is not None
-    pixels = photo.rgb[..., :1] if grey else photo.rgb
-    if photo.alpha is not None:
-        pixels = np.dstack((pixels, photo.alpha))
-    return InMemory(
-        Facts(photo.rgb.shape[0], photo.rgb.shape[1], grey, alpha, icc=photo.icc, exif=photo.exif),
-        pixels,
-    )
-
-
-_EXTRA = "pip install 'ibsd[upscale]'"
-
-
-def _write_with_pillow(
-    path: Path, facts: Facts, strips: Iterable[np.ndarray], quality: int, force: bool
-) -> None:
-    if facts.bits > 8 and format_of(path) != "BMP":
-        raise InputError(
-            f"{path} has more than 8 bits a channel, which only libvips 8.18 or newer can write: {_EXTRA}."
+            f"{path} is not an image that can be read (JPEG, PNG, WebP, TIFF, AVIF, HEIC, BMP), "
+            "or is damaged: replace it or take it out."
         )
-    if format_of(path) == "AVIF":
-        raise InputError(
-            f"{path} can only be written through libvips 8.18 or newer: {_EXTRA}, or choose another format."
-        )
-    pixels = np.concatenate(list(strips))
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    rgb = pixels[..., :1].repeat(3, axis=2) if facts.grey else np.ascontiguousarray(pixels[..., :3])
-    alpha = np.ascontiguousarray(pixels[..., -1]) if facts.alpha else None
-    write_photo(path, Photo(rgb, alpha, facts.grey, facts.icc, facts.exif), quality, force)
+    if animated:
+        raise InputError(f"{path} is an animation: save the picture you want as a file of its own.")
+    return image_format
+
+
+def _format_from_bytes(start: bytes) -> ImageFormat | None:
+    if start.startswith(b"\xff\xd8\xff"):
+        return JPEG
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PNG
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return WEBP
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return TIFF
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS + _ANIMATION_BRANDS:
+        return HEIF
+    return BMP if start[:2] == b"BM" and len(start) >= 26 else None
+
+
+def _is_animated_png(file: IO[bytes]) -> bool:
+    """Whether an acTL chunk comes before the pixels. libvips would read the first frame and say
+    nothing."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in (b"acTL", b"IDAT", b"IEND"):
+            return kind == b"acTL"
+        file.seek(length + 4, os.SEEK_CUR)
+    return False

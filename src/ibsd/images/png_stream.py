@@ -1,5 +1,5 @@
-"""Rows of pixels as a PNG stream without compression: the one form in which libvips takes rows from
-us as they come."""
+"""Rows of pixels as an uncompressed PNG stream: the form in which libvips accepts rows as they
+come."""
 
 from __future__ import annotations
 
@@ -9,51 +9,41 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ibsd.images.photograph import Facts
+from ibsd.images.photograph import PhotographHeader
 
-ROWS_BYTES = 4_000_000
-"""About how much is passed on at once."""
+PIECE_BYTES = 4_000_000
+"""About the size of one piece of the stream."""
 
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}
+_FILTER_BYTES = 1
+"""Each line begins with the number of its filter: 0 is none."""
 
 
-def png_stream(facts: Facts, strips: Iterable[np.ndarray], exif: bytes | None) -> Iterator[bytes]:
-    """The file in pieces; `strips` are rows [n, width, channels] of `facts.dtype` from the top
-    down. Of all else it holds EXIF alone."""
+def png_stream(
+    header: PhotographHeader, strips: Iterable[np.ndarray], exif: bytes | None
+) -> Iterator[bytes]:
+    """The PNG file in pieces. `strips` are rows [n, width, channels] of `header.dtype` from the top
+    down. EXIF is the only metadata in it."""
     yield b"\x89PNG\r\n\x1a\n"
-    yield _chunk(
-        b"IHDR",
-        struct.pack(
-            ">IIBBBBB", facts.width, facts.height, facts.bits, _COLOUR_TYPE[facts.channels], 0, 0, 0
-        ),
-    )
+    colour_type = _COLOUR_TYPE[header.channels]
+    size = (header.width, header.height)
+    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", *size, header.bits, colour_type, 0, 0, 0))
     if exif:
         yield _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    stored = zlib.compressobj(0)
-    row_bytes = facts.width * facts.channels * facts.bits // 8
-    count = max(1, ROWS_BYTES // row_bytes)
+    uncompressed = zlib.compressobj(0)
+    row_bytes = header.width * header.channels * header.bits // 8
+    rows_a_piece = max(1, PIECE_BYTES // row_bytes)
     for strip in strips:
-        for top in range(0, len(strip), count):
-            rows = strip[top : top + count]
-            lines = np.zeros(
-                (len(rows), 1 + row_bytes), np.uint8
-            )  # each line begins with the number of its filter: 0, none
-            lines[:, 1:] = (
-                np.ascontiguousarray(rows, rows.dtype.newbyteorder(">"))
-                .reshape(len(rows), -1)
-                .view(np.uint8)
-            )
-            yield _chunk(b"IDAT", stored.compress(lines.data))
-    yield _chunk(b"IDAT", stored.flush())
+        for top in range(0, len(strip), rows_a_piece):
+            rows = strip[top : top + rows_a_piece]
+            big_endian = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">"))
+            lines = np.zeros((len(rows), _FILTER_BYTES + row_bytes), np.uint8)
+            lines[:, _FILTER_BYTES:] = big_endian.reshape(len(rows), -1).view(np.uint8)
+            yield _chunk(b"IDAT", uncompressed.compress(lines.data))
+    yield _chunk(b"IDAT", uncompressed.flush())
     yield _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return b"".join(
-        (
-            struct.pack(">I", len(content)),
-            kind,
-            content,
-            struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))),
-        )
-    )
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))

@@ -1,31 +1,25 @@
-"""EXIF into a TIFF file that libvips has written without: its entries go into a new directory at
-the end of the file."""
+"""EXIF into a TIFF file that libvips wrote without it: a new directory at the end of the file."""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
-_EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
-_BYTES_OF_TYPE = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
+_EXIF = 0x8769
+_GPS = 0x8825
+_INTEROPERABILITY = 0xA005
+_LONG = 4
+_LONG8 = 16
+_RATIONALS = (5, 10)
+"""Types of two 4-byte numbers."""
+_TYPES_OF_SIZE: dict[int, tuple[int, ...]] = {
+    1: (1, 2, 6, 7),
+    2: (3, 8),
+    4: (4, 9, 11, 13),
+    8: (5, 10, 12, 16, 17, 18),
 }
+_TYPE_BYTES = {kind: size for size, kinds in _TYPES_OF_SIZE.items() for kind in kinds}
 
 
 class _Layout(NamedTuple):
@@ -33,143 +27,150 @@ class _Layout(NamedTuple):
 
     order: str
     """"<" or ">"."""
-    count: str
+    count_code: str
     """Struct code of the number of entries in a directory."""
     word: str
     """Struct code of counts and offsets: 4 bytes in TIFF, 8 in BigTIFF."""
-    first: int
+    first_pointer: int
     """Where the file says where its first directory is."""
+
+    def pack_word(self, value: int) -> bytes:
+        return struct.pack(self.order + self.word, value)
+
+    def unpack_word(self, content: bytes) -> int:
+        return struct.unpack(self.order + self.word, content)[0]
+
+    @property
+    def word_bytes(self) -> int:
+        return struct.calcsize(self.order + self.word)
 
 
 class _Entry(NamedTuple):
     tag: int
     kind: int
-    count: int
+    num_values: int
     value: bytes
-    """In the file's byte order."""
+    """In the byte order of its source."""
 
 
 def add_exif_to_tiff(path: Path, block: bytes) -> None:
-    """Adds the tags of a portable EXIF block ("Exif\\0\\0..."), with camera and GPS directories,
-    that the TIFF does not have yet.
+    """Add the tags of a portable EXIF block ("Exif\\0\\0...") that the TIFF does not have yet, with
+    its camera and GPS directories.
 
-    Numbers are turned into the file's byte order; bytes of no known meaning, a maker's notes, stay
-    as they are.
+    Numbers are converted to the file's byte order. Bytes of unknown meaning, such as a maker's
+    notes, stay as they are.
     """
-    source = _Reader(block.removeprefix(b"Exif\0\0"))
+    exif = _ExifBlock(block.removeprefix(b"Exif\0\0"))
     with open(path, "r+b") as file:
-        layout = _layout(file)
-        first = _read_word(file, layout, layout.first)
-        entries = {entry.tag: entry for entry in _directory(file, layout, first)}
-        for entry in source.entries(source.first):
+        layout = _read_layout(file)
+        file.seek(layout.first_pointer)
+        first = layout.unpack_word(file.read(layout.word_bytes))
+        entries = {entry.tag: entry for entry in _read_directory(file, layout, first)}
+        for entry in exif.entries(exif.first):
             if entry.tag in entries:
                 continue
             if entry.tag in (_EXIF, _GPS):
                 inner = [
-                    each
-                    for each in source.entries(source.offset_in(entry))
-                    if each.tag != _INTEROPERABILITY
+                    exif.reordered(tag, layout.order)
+                    for tag in exif.entries(exif.offset_in(entry))
+                    if tag.tag != _INTEROPERABILITY
                 ]
-                place = _append_directory(
-                    file, layout, [source.turned(each, layout.order) for each in inner]
-                )
-                kind = 4 if layout.word == "I" else 16  # LONG, LONG8
-                entries[entry.tag] = _Entry(
-                    entry.tag, kind, 1, struct.pack(layout.order + layout.word, place)
-                )
+                offset = _append_directory(file, layout, inner)
+                kind = _LONG if layout.word == "I" else _LONG8
+                entries[entry.tag] = _Entry(entry.tag, kind, 1, layout.pack_word(offset))
             else:
-                entries[entry.tag] = source.turned(entry, layout.order)
-        place = _append_directory(file, layout, list(entries.values()))
-        file.seek(layout.first)
-        file.write(struct.pack(layout.order + layout.word, place))
+                entries[entry.tag] = exif.reordered(entry, layout.order)
+        offset = _append_directory(file, layout, list(entries.values()))
+        file.seek(layout.first_pointer)
+        file.write(layout.pack_word(offset))
 
 
-class _Reader:
-    """Entries of the TIFF structure inside an EXIF block."""
+class _ExifBlock:
+    """The TIFF structure inside an EXIF block."""
 
     def __init__(self, content: bytes) -> None:
-        self.content, self.order = content, "<" if content[:2] == b"II" else ">"
-        (self.first,) = struct.unpack_from(self.order + "I", content, 4)
+        self.content = content
+        self.order = "<" if content[:2] == b"II" else ">"
+        (self.first,) = self._unpack("I", 4)
 
     def entries(self, offset: int) -> list[_Entry]:
-        (number,) = struct.unpack_from(self.order + "H", self.content, offset)
-        found = []
-        for k in range(number):
-            at = offset + 2 + 12 * k
-            tag, kind, count = struct.unpack_from(self.order + "HHI", self.content, at)
-            size = _BYTES_OF_TYPE[kind] * count
-            start = (
-                at + 8
-                if size <= 4
-                else struct.unpack_from(self.order + "I", self.content, at + 8)[0]
-            )
-            found.append(_Entry(tag, kind, count, self.content[start : start + size]))
-        return found
+        """Entries of the directory at `offset`, with their values."""
+        (count_of_entries,) = self._unpack("H", offset)
+        entries: list[_Entry] = []
+        for index in range(count_of_entries):
+            at = offset + 2 + 12 * index
+            tag, kind, count = self._unpack("HHI", at)
+            size = _TYPE_BYTES[kind] * count
+            start = at + 8 if size <= 4 else self._unpack("I", at + 8)[0]
+            entries.append(_Entry(tag, kind, count, self.content[start : start + size]))
+        return entries
 
     def offset_in(self, entry: _Entry) -> int:
+        """Where the directory is that an entry points to."""
         return struct.unpack(self.order + "I", entry.value)[0]
 
-    def turned(self, entry: _Entry, order: str) -> _Entry:
+    def reordered(self, entry: _Entry, order: str) -> _Entry:
         """The entry in another byte order."""
-        width = {5: 4, 10: 4}.get(entry.kind, _BYTES_OF_TYPE[entry.kind])
+        width = 4 if entry.kind in _RATIONALS else _TYPE_BYTES[entry.kind]
         if order == self.order or width == 1:
             return entry
-        value = b"".join(
-            entry.value[at : at + width][::-1] for at in range(0, len(entry.value), width)
-        )
-        return entry._replace(value=value)
+        numbers = (entry.value[at : at + width] for at in range(0, len(entry.value), width))
+        return entry._replace(value=b"".join(number[::-1] for number in numbers))
+
+    def _unpack(self, code: str, offset: int) -> tuple[Any, ...]:
+        return struct.unpack_from(self.order + code, self.content, offset)
 
 
-def _layout(file: IO[bytes]) -> _Layout:
+def _read_layout(file: IO[bytes]) -> _Layout:
     start = file.read(4)
     order = "<" if start[:2] == b"II" else ">"
-    large = 43 in start[2:]
-    return _Layout(order, "Q" if large else "H", "Q" if large else "I", 8 if large else 4)
+    if 43 in start[2:]:
+        return _Layout(order, count_code="Q", word="Q", first_pointer=8)
+    return _Layout(order, count_code="H", word="I", first_pointer=4)
 
 
-def _read_word(file: IO[bytes], layout: _Layout, at: int) -> int:
-    size = struct.calcsize(layout.word)
-    file.seek(at)
-    return struct.unpack(layout.order + layout.word, file.read(size))[0]
-
-
-def _directory(file: IO[bytes], layout: _Layout, at: int) -> list[_Entry]:
-    """Entries as they are, their values fetched."""
-    file.seek(at)
-    (number,) = struct.unpack(layout.order + layout.count, file.read(struct.calcsize(layout.count)))
-    word, head = struct.calcsize(layout.word), struct.calcsize("=HH" + layout.word)
-    lines = [file.read(head + word) for _ in range(number)]
-    found = []
+def _read_directory(file: IO[bytes], layout: _Layout, offset: int) -> list[_Entry]:
+    """Entries of a directory with their values, in the file's byte order."""
+    file.seek(offset)
+    (num_entries,) = struct.unpack(
+        layout.order + layout.count_code,
+        file.read(struct.calcsize(layout.order + layout.count_code)),
+    )
+    head_code = layout.order + "HH" + layout.word
+    head_bytes = struct.calcsize(head_code)
+    lines = [file.read(head_bytes + layout.word_bytes) for _ in range(num_entries)]
+    entries: list[_Entry] = []
     for line in lines:
-        tag, kind, count = struct.unpack(layout.order + "HH" + layout.word, line[:head])
-        size = _BYTES_OF_TYPE[kind] * count
-        if size <= word:
-            value = line[head : head + size]
+        tag, kind, count = struct.unpack(head_code, line[:head_bytes])
+        size = _TYPE_BYTES[kind] * count
+        if size <= layout.word_bytes:
+            value = line[head_bytes : head_bytes + size]
         else:
-            file.seek(struct.unpack(layout.order + layout.word, line[head:])[0])
+            file.seek(layout.unpack_word(line[head_bytes:]))
             value = file.read(size)
-        found.append(_Entry(tag, kind, count, value))
-    return found
+        entries.append(_Entry(tag, kind, count, value))
+    return entries
 
 
 def _append_directory(file: IO[bytes], layout: _Layout, entries: list[_Entry]) -> int:
-    """Writes values and directory at the end of the file, tags rising as the format wants it; says
-    where the directory is."""
-    word = struct.calcsize(layout.word)
-    lines = []
+    """Write values and directory at the end of the file, tags in rising order as TIFF wants them.
+    Returns the offset of the directory."""
+    lines: list[bytes] = []
     for entry in sorted(entries):
         value = entry.value
-        if len(value) > word:
-            value = struct.pack(layout.order + layout.word, _append(file, value))
-        lines.append(
-            struct.pack(layout.order + "HH" + layout.word, entry.tag, entry.kind, entry.count)
-            + value.ljust(word, b"\0")
+        if len(value) > layout.word_bytes:
+            value = layout.pack_word(_append(file, value))
+        head = struct.pack(
+            layout.order + "HH" + layout.word, entry.tag, entry.kind, entry.num_values
         )
-    content = struct.pack(layout.order + layout.count, len(lines)) + b"".join(lines) + bytes(word)
-    return _append(file, content)
+        lines.append(head + value.ljust(layout.word_bytes, b"\0"))
+    num_entries = struct.pack(layout.order + layout.count_code, len(lines))
+    no_next_directory = bytes(layout.word_bytes)
+    return _append(file, num_entries + b"".join(lines) + no_next_directory)
 
 
 def _append(file: IO[bytes], content: bytes) -> int:
+    """Write at the end, aligned to 16 bytes. Returns the offset."""
     end = file.seek(0, 2)
     end += file.write(bytes(-end % 16))
     file.write(content)

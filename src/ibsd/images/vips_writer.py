@@ -1,5 +1,6 @@
-"""Rows of pixels into a file through libvips, encoded while they come: the encoder runs in a thread
-of its own and asks for bytes of a PNG stream, which hold the rows that are done.
+"""Rows of pixels into a file through libvips, encoded as they come.
+
+The encoder runs in a thread of its own. It reads a PNG stream of the rows that are ready.
 """
 
 from __future__ import annotations
@@ -16,53 +17,73 @@ from typing import Any
 
 import numpy as np
 
-from ibsd.images.photograph import Facts
+from ibsd.images.exif import LARGEST_EXIF_BYTES
+from ibsd.images.formats import AVIF, TIFF, WEBP, FormatName, ImageFormat
+from ibsd.images.photograph import PhotographHeader
 from ibsd.images.png_stream import png_stream
 from ibsd.images.tiff_exif import add_exif_to_tiff
 from ibsd.images.vips_reader import vips_reason
 from ibsd.system import NO_SPACE, is_out_of_memory
 from ibsd.types import InputError
 
-LARGEST_EXIF = 65_000
-"""Bytes that fit into a JPEG; libvips has the same limit for the others that it writes EXIF
-into."""
-
 UNKNOWN_DPI = 72.0
-"""What viewers assume where a file says nothing; some formats cannot say nothing."""
+"""What viewers assume if a file does not say. Some formats have to say something."""
+
+_SAVERS: dict[FormatName, str] = {
+    "JPEG": "jpegsave",
+    "PNG": "pngsave",
+    "WEBP": "webpsave",
+    "TIFF": "tiffsave",
+    "AVIF": "heifsave",
+}
+_BIGTIFF_BYTES = 4_000_000_000
 
 
 def write_with_vips(
-    partial: Path, path: Path, form: str, facts: Facts, strips: Iterable[np.ndarray], quality: int
+    partial: Path,
+    path: Path,
+    image_format: ImageFormat,
+    header: PhotographHeader,
+    strips: Iterable[np.ndarray],
+    quality: int,
 ) -> None:
-    """Writes `partial`, an existing empty file, as JPEG, PNG, WEBP, TIFF or AVIF. InputError, which
-    names `path`, when that fails.
+    """Write `partial`, an existing empty file, as JPEG, PNG, WebP, TIFF or AVIF.
 
-    Whatever `strips` raises comes out of here after the encoder has ended.
+    InputError, which names `path`, if it cannot be encoded. Whatever `strips` raises is raised
+    after the encoder has ended.
     """
-    exif = facts.exif
-    encoder = _Encoder(partial, path, form, facts, quality)
+    exif = header.exif
+    streamed_exif = exif
+    if exif and (image_format is TIFF or len(exif) > LARGEST_EXIF_BYTES):
+        streamed_exif = None
+    encoder = _Encoder(partial, path, image_format, header, quality)
     try:
-        for piece in png_stream(
-            facts, strips, exif if exif and form != "TIFF" and len(exif) <= LARGEST_EXIF else None
-        ):
+        for piece in png_stream(header, strips, streamed_exif):
             encoder.feed(piece)
         encoder.finish()
     except BaseException:
         encoder.abandon()
         raise
-    if form == "TIFF" and exif:
+    if image_format is TIFF and exif:
         add_exif_to_tiff(partial, exif)
 
 
 class _Encoder:
-    def __init__(self, partial: Path, path: Path, form: str, facts: Facts, quality: int) -> None:
-        self.partial, self.path, self.form, self.facts, self.quality = (
-            partial,
-            path,
-            form,
-            facts,
-            quality,
-        )
+    """A thread that encodes the PNG stream that `feed` passes on."""
+
+    def __init__(
+        self,
+        partial: Path,
+        path: Path,
+        image_format: ImageFormat,
+        header: PhotographHeader,
+        quality: int,
+    ) -> None:
+        self.partial = partial
+        self.path = path
+        self.image_format = image_format
+        self.header = header
+        self.quality = quality
         self.pieces: queue.Queue[bytes] = queue.Queue(2)
         self.rest = memoryview(b"")
         self.ended = threading.Event()
@@ -71,23 +92,24 @@ class _Encoder:
         self.thread.start()
 
     def feed(self, piece: bytes) -> None:
+        """Pass a piece of the stream on; b"" is its end."""
         while not self.ended.is_set():
             try:
                 return self.pieces.put(piece, timeout=0.1)
             except queue.Full:
                 continue
-        return (
-            self._check()
-        )  # without an error it had all rows and did not wait for the end of the stream
+        # Without an error the encoder had all rows and did not wait for the end of the stream.
+        return self._check()
 
     def finish(self) -> None:
+        """Wait until the file is written."""
         self.feed(b"")
         self.thread.join()
         self._check()
 
     def abandon(self) -> None:
-        """Ends the thread. One that has all rows and is still encoding is not waited for long: it
-        ends by itself or with the process."""
+        """End the thread. If it has all rows and is still encoding, it ends by itself or with the
+        process: the wait for it is short."""
         while not self.ended.is_set():
             with suppress(queue.Empty):
                 self.pieces.get_nowait()
@@ -97,21 +119,19 @@ class _Encoder:
         self.thread.join(timeout=2)
 
     def _check(self) -> None:
-        if self.error:
-            if found := re.search(
-                "write error\n[a-z]+ error: (.+)", str(getattr(self.error, "detail", ""))
-            ):
-                number = next(
-                    (number for number in NO_SPACE if os.strerror(number) == found[1].strip()),
-                    errno.EIO,
-                )
-                raise OSError(number, found[1].strip())  # `write_whole` makes the sentence
-            reason = vips_reason(self.error)
-            if is_out_of_memory(self.error):
-                raise MemoryError(f"{self.path}: {reason}") from self.error
-            raise InputError(
-                f"{self.path} cannot be encoded as {self.form} ({reason}): choose another format."
-            ) from self.error
+        error = self.error
+        if error is None:
+            return
+        detail = str(getattr(error, "detail", ""))
+        if match := re.search("write error\n[a-z]+ error: (.+)", detail):
+            raise _system_error(match[1].strip())  # `write_whole` makes the sentence
+        reason = vips_reason(error)
+        if is_out_of_memory(error):
+            raise MemoryError(f"{self.path}: {reason}") from error
+        raise InputError(
+            f"{self.path} cannot be encoded as {self.image_format.name} ({reason}): "
+            "choose another format."
+        ) from error
 
     def _run(self) -> None:
         try:
@@ -122,62 +142,71 @@ class _Encoder:
             self.ended.set()
 
     def _read(self, size: int) -> bytes:
+        """At most `size` bytes of the stream, b"" at its end."""
         if not self.rest:
             self.rest = memoryview(self.pieces.get())
             if not self.rest:
-                self.pieces.put(b"")  # whoever asks again gets the same answer
-        part, self.rest = self.rest[:size], self.rest[size:]
+                self.pieces.put(b"")  # a second call at the end gets the same answer
+        part = self.rest[:size]
+        self.rest = self.rest[size:]
         return part.tobytes()
 
     def _encode(self) -> None:
         import pyvips
 
+        header = self.header
         source = pyvips.SourceCustom()
         source.on_read(self._read)
         image: Any = pyvips.Image.pngload_source(
             source, access="sequential", fail_on="error", unlimited=True
         )
-        across, down = self.facts.dpi or (UNKNOWN_DPI, UNKNOWN_DPI)
+        across, down = header.dpi or (UNKNOWN_DPI, UNKNOWN_DPI)
         image = image.copy(xres=across / 25.4, yres=down / 25.4)
         image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
-        if self.facts.icc:
-            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", self.facts.icc)
-        save, options = _saver(self.form, self.facts, self.quality)
-        # libvips would make notes up; only where a format has no other place for the DPI they are
-        # wanted.
-        invented = self.facts.exif is None and (
-            self.facts.dpi is None or self.form not in ("WEBP", "AVIF")
+        if header.icc:
+            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", header.icc)
+        # libvips invents EXIF where there is none. That is wanted only in formats that have no
+        # other place for the DPI.
+        keeps_exif = header.exif is not None or (
+            header.dpi is not None and self.image_format in (WEBP, AVIF)
         )
-        getattr(image, save)(
-            os.fspath(self.partial), keep="icc" if invented else "exif:icc", **options
-        )
+        save = getattr(image, _SAVERS[self.image_format.name])
+        options = _options(self.image_format, header, self.quality)
+        save(os.fspath(self.partial), keep="exif:icc" if keeps_exif else "icc", **options)
 
 
-def _saver(form: str, facts: Facts, quality: int) -> tuple[str, dict[str, Any]]:
-    if form == "JPEG":
-        return "jpegsave", {
-            "Q": quality,
-            "subsample_mode": "off",
-        }  # optimised codes would need all of the picture in memory
-    if form == "PNG":
-        return "pngsave", {"compression": 3, "filter": "sub"}
-    if form == "WEBP":
-        return "webpsave", {"Q": quality, "smart_subsample": True}
-    if form == "AVIF":
-        depth = 8 if facts.bits == 8 else 12
-        return "heifsave", {
-            "Q": quality,
-            "compression": "av1",
-            "subsample_mode": "off",
-            "bitdepth": depth,
-            "effort": 3,
-        }
-    assert form == "TIFF", form
-    large = facts.height * facts.width * facts.channels * facts.bits // 8 > 4_000_000_000
-    return "tiffsave", {
-        "compression": "deflate",
-        "level": 3,
-        "predictor": "horizontal",
-        "bigtiff": large,
-        "resunit": "inch",
-    }
+def _system_error(reason: str) -> OSError:
+    """The error of the system behind a failed write, known by its message alone."""
+    numbers = (number for number in NO_SPACE if os.strerror(number) == reason)
+    return OSError(next(numbers, errno.EIO), reason)
+
+
+def _options(image_format: ImageFormat, header: PhotographHeader, quality: int) -> dict[str, Any]:
+    """libvips's options for writing. Nothing in them may need the whole picture in memory, as
+    JPEG's optimised codes would."""
+    match image_format.name:
+        case "JPEG":
+            return {"Q": quality, "subsample_mode": "off"}
+        case "PNG":
+            return {"compression": 3, "filter": "sub"}
+        case "WEBP":
+            return {"Q": quality, "smart_subsample": True}
+        case "AVIF":
+            return {
+                "Q": quality,
+                "compression": "av1",
+                "subsample_mode": "off",
+                "bitdepth": 8 if header.bits == 8 else 12,
+                "effort": 3,
+            }
+        case "TIFF":
+            num_bytes = header.height * header.width * header.channels * header.bits // 8
+            return {
+                "compression": "deflate",
+                "level": 3,
+                "predictor": "horizontal",
+                "bigtiff": num_bytes > _BIGTIFF_BYTES,
+                "resunit": "inch",
+            }
+        case _:
+            raise AssertionError(image_format.name)

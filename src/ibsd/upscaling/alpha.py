@@ -1,5 +1,4 @@
-"""Transparency: opacity made larger, and colours that nobody saw kept from bleeding into those that
-are seen."""
+"""Transparency: opacity is interpolated, and invisible colours must not bleed into visible ones."""
 
 from __future__ import annotations
 
@@ -9,22 +8,20 @@ from ibsd.types import Scale
 
 LEVELS = 5
 GRID_PX = 2**LEVELS
-"""The filling of a region is that of the whole image only if the region begins at a multiple of
-this."""
+"""A region is filled as in the whole image only if it begins at a multiple of this."""
 REACH_PX = 3 * GRID_PX
-"""How far away, at most, a pixel can influence the filling."""
+"""The filling of a pixel depends on pixels at most this far away."""
 
 
 def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """[h, w, 3] with the colours where alpha [h, w] is 0 replaced by an average of visible ones
-    near by; all others stay. Float32.
+    """[h, w, 3] float32 in which colours under alpha [h, w] = 0 are replaced by averages of visible
+    ones near by. All others stay.
 
-    Averages over 2x2, 4x4, ... pixels, weighted by alpha, fill what the finer ones leave open (the
-    pull-push of Gortler et al., SIGGRAPH 1996), up to `GRID_PX`. What lies farther from anything
-    visible becomes mid-grey, which no network carries that far.
+    Averages over 2x2, 4x4, ... pixels, weighted by alpha, fill what the finer ones leave open, up
+    to `GRID_PX`. Farther away the filling is mid-grey. No network sees that far.
+    Source: pull-push, Gortler et al., "The Lumigraph", SIGGRAPH 1996.
     """
-    hidden = alpha == 0
-    if not hidden.any():
+    if alpha.all():
         return rgb
     return _filled(rgb, alpha.astype(np.float32), LEVELS)
 
@@ -42,33 +39,31 @@ def _filled(rgb: np.ndarray, weight: np.ndarray, levels: int) -> np.ndarray:
 
 
 def _halved(array: np.ndarray) -> np.ndarray:
-    """Means of 2x2 pixels [ceil(h/2), ceil(w/2), c]; those at an odd edge are of the pixels that
-    exist."""
+    """Means of 2x2 pixels, [ceil(h/2), ceil(w/2), c]. At an odd edge, means of the pixels there."""
     height, width = array.shape[:2]
     padded = np.pad(array, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return (
-        padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2]
-    ) * np.float32(0.25)
+    upper = padded[::2, ::2] + padded[1::2, ::2]
+    return (upper + padded[::2, 1::2] + padded[1::2, 1::2]) * np.float32(0.25)
 
 
 def _doubled(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear interpolation (half-pixel centres, edges repeated) to twice the size, cut to
+    """Twice the size by bilinear interpolation (half-pixel centres, edges repeated), cut to
     [height, width]."""
     for axis, size in ((0, height), (1, width)):
         array = np.moveaxis(array, axis, 0)
-        before, after = (
-            np.concatenate((array[:1], array[:-1])),
-            np.concatenate((array[1:], array[-1:])),
-        )
+        previous = np.concatenate((array[:1], array[:-1]))
+        following = np.concatenate((array[1:], array[-1:]))
         near = np.float32(0.75) * array
-        out = np.stack((near + np.float32(0.25) * before, near + np.float32(0.25) * after), axis=1)
+        first = near + np.float32(0.25) * previous
+        second = near + np.float32(0.25) * following
+        out = np.stack((first, second), axis=1)
         array = np.moveaxis(out.reshape(-1, *array.shape[1:])[:size], 0, axis)
     return array
 
 
 def bicubic_plane(plane: np.ndarray, scale: Scale) -> np.ndarray:
-    """[h, w] -> [sh, sw] float32 by bicubic interpolation as in `ibsd.images.rgb.bicubic` (a =
-    -0.75, edges repeated), clamped to [0, 1]."""
+    """[h, w] -> [sh, sw] float32 by bicubic interpolation as in `ibsd.images.bicubic` (a = -0.75,
+    edges repeated), clamped to [0, 1]."""
     for _ in range(2):
         plane = _cubic_rows(plane, scale).T
     return np.clip(plane, 0, 1)
@@ -89,7 +84,7 @@ def _cubic_rows(plane: np.ndarray, scale: Scale) -> np.ndarray:
 
 
 def _cubic(distance: float, a: float = -0.75) -> float:
-    """Keys' cubic convolution kernel (IEEE TASSP 1981)."""
+    """Keys' cubic convolution kernel (IEEE TASSP 29(6), 1981)."""
     x = abs(distance)
     if x <= 1:
         return ((a + 2) * x - (a + 3)) * x * x + 1

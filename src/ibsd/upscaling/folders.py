@@ -1,4 +1,4 @@
-"""Files and folders of photographs through a student. What can be known beforehand is checked
+"""Files and folders of photographs through a student. All that can be checked beforehand is checked
 before the first pixel is computed."""
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ibsd.images import (
     PHOTOGRAPH_SUFFIXES,
@@ -23,17 +24,22 @@ from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
 
 
 @dataclass(frozen=True)
-class Result:
+class FileResult:
     """What became of one file."""
 
     source: Path
     target: Path
     error: str | None = None
-    """One sentence; None if `target` was written, or skipped."""
+    """One sentence; None if `target` was written or skipped."""
     note: str | None = None
-    """What `target`'s format could not keep of the photograph."""
+    """What the format of `target` could not keep of the photograph."""
     skipped: bool = False
-    """`target` was there already and is as it was."""
+    """`target` existed and was left as it was."""
+
+
+class _Job(NamedTuple):
+    source: Path
+    target: Path
 
 
 def upscale_files(
@@ -48,37 +54,38 @@ def upscale_files(
     suffix: str = "",
     format: str | None = None,
     quality: int = 95,
-    on_file: Callable[[Result, int, int], None] | None = None,
+    on_file: Callable[[FileResult, int, int], None] | None = None,
     on_tile: Callable[[int, int], None] | None = None,
-) -> list[Result]:
-    """Upscale image files and folders of them (with their subfolders, which the output mirrors).
+) -> list[FileResult]:
+    """Upscale image files and folders of them, with their subfolders, which the output mirrors.
 
     Args:
-        inputs: files and folders. Hidden files and files that are not named as an image are passed
-            over in folders.
-        output: a folder, made if missing; or, when one file goes in, the name of the file to write.
+        inputs: files and folders. In folders, hidden files and files that are not named as an image
+            are passed over.
+        output: a folder, made if missing; or, for a single input file, the name of the file to
+            write.
         student: as in `upscale`.
         tile: as in `upscale`.
         scale: as in `upscale`.
-        force: replace files that exist. An input file is never replaced.
+        force: replace existing files. An input file is never replaced.
         skip_existing: pass over files whose result exists, so that a stopped run of a large folder
             can go on.
-        suffix: put behind each name: with "_x4", a.jpg becomes a_x4.jpg.
-        format: write png, jpg, webp, tiff, avif or bmp; by default each file's own format, and jpg
-            for HEIC, which nobody may encode.
+        suffix: added to each name: with "_x4", a.jpg becomes a_x4.jpg.
+        format: png, jpg, webp, tiff, avif or bmp. By default each file keeps its format, and HEIC,
+            which has no free encoder, becomes jpg.
         quality: 1 to 100, for jpg, webp and avif.
         on_file: called as on_file(result, done, all) after each file.
-        on_tile: called as on_tile(done, all) after each tile of the file at work.
+        on_tile: called as on_tile(done, all) after each tile of the current file.
 
     Returns:
-        One result a file, in order of path. A file that cannot be read or written is reported there
-        and the others go on; each target holds a whole picture or is untouched.
+        One result a file, sorted by path. A file that cannot be read or written is reported there,
+        and the others go on. Each target holds a whole picture or is untouched.
 
     Raises:
         InputError: before anything is computed: an input is missing or not named as an image, a
             folder holds no images, an output exists (without `force`) or is itself an input, two
             inputs would become one output, the output folder cannot be written to, or tile or scale
-            is wrong. Later only when the disk is full, which ends the whole.
+            is wrong. Later only when the disk is full, which ends the run.
     """
     if not 1 <= quality <= 100:
         raise InputError(f"quality is {quality}: choose 1 to 100.")
@@ -86,184 +93,182 @@ def upscale_files(
         raise InputError(
             "force replaces what exists and skip_existing keeps it: choose one of them."
         )
-    results: list[Result] = []
+    results: list[FileResult] = []
     with as_network(student, scale) as network:
         tiles_for(tile, network)
         jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
-        _check_targets(jobs, force or skip_existing)
-        for folder in sorted({target.parent for _, target in jobs}):
+        _check_targets(jobs, may_exist=force or skip_existing)
+        for folder in sorted({job.target.parent for job in jobs}):
             make_folder(folder)
-        for source, target in jobs:
-            if skip_existing and os.path.lexists(target):
-                result = Result(source, target, skipped=True)
+        for job in jobs:
+            if skip_existing and os.path.lexists(job.target):
+                result = FileResult(job.source, job.target, skipped=True)
             else:
                 try:
-                    result = _upscale_file(source, target, network, tile, quality, force, on_tile)
-                except InputError as full:
-                    raise InputError(_how_far(results, len(jobs), full)) from full
+                    result = _upscale_file(job, network, tile, quality, force, on_tile)
+                except InputError as disk_full:
+                    raise InputError(_progress_at(disk_full, results, len(jobs))) from disk_full
             results.append(result)
             if on_file:
                 on_file(result, len(results), len(jobs))
     return results
 
 
+def summarise(results: Sequence[FileResult]) -> str:
+    """How many files were written, and a line for each one that was not."""
+    failed = [result for result in results if result.error]
+    num_skipped = sum(result.skipped for result in results)
+    counts = [f"{len(results) - len(failed) - num_skipped} of {len(results)} upscaled"]
+    if num_skipped:
+        counts.append(f"{num_skipped} there already")
+    if failed:
+        counts.append(f"{len(failed)} left out")
+    first_line = ", ".join(counts) + (":" if failed else ".")
+    return "\n".join([first_line, *(f"  {result.error}" for result in failed)])
+
+
 def _upscale_file(
-    source: Path,
-    target: Path,
+    job: _Job,
     network: Network,
     tile: TileSize,
     quality: int,
     force: bool,
     on_tile: Callable[[int, int], None] | None,
-) -> Result:
-    """What became of one file. InputError if the disk is full, as then no file that comes after can
-    be written either."""
+) -> FileResult:
+    """InputError only if the disk is full, because then no later file can be written either."""
+    source, target = job
     try:
         photograph = open_photograph(source)
-        facts = photograph.facts.upscaled(network.scale)
-        note = check_writable(target, facts)
-        write_photograph(
-            target,
-            facts,
-            upscaled_strips(photograph, network, tile, on_tile),
-            quality=quality,
-            force=force,
-        )
-    except InputError as reason:
-        if is_disk_full(reason):
+        header = photograph.header.upscaled(network.scale)
+        note = check_writable(target, header)
+        strips = upscaled_strips(photograph, network, tile, on_tile)
+        write_photograph(target, header, strips, quality=quality, force=force)
+    except InputError as error:
+        if is_disk_full(error):
             raise
-        return Result(source, target, str(reason))
+        return FileResult(source, target, str(error))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        return Result(
+        return FileResult(
             source,
             target,
-            f"{source} needs more memory than there is: choose a smaller --tile, make it smaller, or raise the limit",
+            f"{source} needs more memory than there is: "
+            "choose a smaller --tile, make it smaller, or raise the limit",
         )
-    return Result(source, target, note=note and f"{target}: {note}")
+    return FileResult(source, target, note=note and f"{target}: {note}")
 
 
-def _how_far(results: Sequence[Result], total: int, full: InputError) -> str:
-    """What is done, for whoever goes on once there is space."""
+def _progress_at(disk_full: InputError, results: Sequence[FileResult], total: int) -> str:
+    """The error with the number of files done, so that the user can go on once there is space."""
     failed = [f"  {result.error}" for result in results if result.error]
-    goes_on = ", go on with --skip-existing" if total > 1 else ""
-    return "\n".join(
-        [f"{full}; {len(results) - len(failed)} of {total} are done{goes_on}", *failed]
-    )
+    advice = ", go on with --skip-existing" if total > 1 else ""
+    first_line = f"{disk_full}; {len(results) - len(failed)} of {total} are done{advice}"
+    return "\n".join([first_line, *failed])
 
 
-def summary(results: Sequence[Result]) -> str:
-    """How many were written, and a line for each that was not."""
-    failed = [result for result in results if result.error]
-    skipped = sum(result.skipped for result in results)
-    counts = [f"{len(results) - len(failed) - skipped} of {len(results)} upscaled"]
-    counts += [f"{skipped} there already"] * bool(skipped) + [f"{len(failed)} left out"] * bool(
-        failed
-    )
-    return "\n".join(
-        [", ".join(counts) + (":" if failed else "."), *(f"  {result.error}" for result in failed)]
-    )
-
-
-def _jobs(
-    inputs: list[Path], output: Path, suffix: str, format: str | None
-) -> list[tuple[Path, Path]]:
-    """(source, target) of every file, sorted; each source once for each target."""
+def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> list[_Job]:
+    """Every file to upscale, sorted; each source once for each target."""
     if not inputs:
         raise InputError("there is nothing to upscale: name files or folders.")
     ending = None if format is None else f".{format.lower().lstrip('.')}"
     if ending is not None and ending not in WRITABLE_SUFFIXES:
-        raise InputError(
-            f"format is {format!r}: choose one of {', '.join(name[1:] for name in WRITABLE_SUFFIXES)}."
-        )
+        names = ", ".join(name[1:] for name in WRITABLE_SUFFIXES)
+        raise InputError(f"format is {format!r}: choose one of {names}.")
     if os.sep in suffix or "/" in suffix:
         raise InputError(
             f"suffix is {suffix!r}: leave out the slash, it is put behind each file's name."
         )
     for path in inputs:
-        if not os.path.exists(path):  # unlike Path.exists, not raising where looking is forbidden
+        # Path.exists would raise where looking is forbidden.
+        if not os.path.exists(path):
             raise InputError(f"{path} does not exist: check the name.")
     if output.suffix.lower() in PHOTOGRAPH_SUFFIXES and not output.is_dir():
-        if len(inputs) > 1 or inputs[0].is_dir():
-            raise InputError(
-                f"{output} is the name of one file, but more may come out: name a folder."
-            )
-        if suffix or format:
-            raise InputError(
-                f"{output} is the whole name of the output: leave out suffix and format, or name a folder."
-            )
-        return [(_image_file(inputs[0]), output)]
-    jobs: set[tuple[Path, Path]] = set()
+        return [_single_job(inputs, output, renamed=bool(suffix or format))]
+    jobs: set[_Job] = set()
     for path in inputs:
-        files = (
-            [(file, file.relative_to(path)) for file in _images_below(path, output)]
-            if path.is_dir()
-            else [(_image_file(path), Path(path.name))]
-        )
-        jobs |= {
-            (file, output / name.with_name(f"{name.stem}{suffix}{ending or _own_ending(name)}"))
-            for file, name in files
-        }
+        if path.is_dir():
+            names = {file: file.relative_to(path) for file in _images_below(path, output)}
+        else:
+            names = {_checked_image_name(path): Path(path.name)}
+        for file, name in names.items():
+            target_name = f"{name.stem}{suffix}{ending or _default_ending(name)}"
+            jobs.add(_Job(file, output / name.with_name(target_name)))
     return sorted(jobs)
 
 
-def _own_ending(name: Path) -> str:
+def _single_job(inputs: list[Path], output: Path, renamed: bool) -> _Job:
+    """For an output that is the name of one file."""
+    if len(inputs) > 1 or inputs[0].is_dir():
+        raise InputError(f"{output} is the name of one file, but more may come out: name a folder.")
+    if renamed:
+        raise InputError(
+            f"{output} is the whole name of the output: "
+            "leave out suffix and format, or name a folder."
+        )
+    return _Job(_checked_image_name(inputs[0]), output)
+
+
+def _default_ending(name: Path) -> str:
     return name.suffix if name.suffix.lower() in WRITABLE_SUFFIXES else ".jpg"
 
 
-def _image_file(path: Path) -> Path:
+def _checked_image_name(path: Path) -> Path:
     if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
         raise InputError(
-            f"{path} is not named as an image ({', '.join(PHOTOGRAPH_SUFFIXES)}): convert it, or leave it out."
+            f"{path} is not named as an image ({', '.join(PHOTOGRAPH_SUFFIXES)}): "
+            "convert it, or leave it out."
         )
     return path
 
 
 def _images_below(folder: Path, output: Path) -> list[Path]:
-    """Image files in a folder and its subfolders, without hidden ones and without what an earlier
-    run wrote if the output lies inside."""
+    """Image files in a folder and its subfolders, without hidden ones, and without the output of an
+    earlier run if it lies inside."""
 
     def refuse(error: OSError) -> None:
         raise InputError(
-            f"{error.filename} cannot be read ({error.strerror}): allow reading it, or leave it out."
+            f"{error.filename} cannot be read ({error.strerror}): "
+            "allow reading it, or leave it out."
         ) from error
 
-    own_output = output.resolve()
-    found: list[Path] = []
-    for here, subfolders, names in os.walk(folder, onerror=refuse):
+    output_folder = output.resolve()
+    images: list[Path] = []
+    for parent, subfolders, names in os.walk(folder, onerror=refuse):
         subfolders[:] = [
             name
             for name in subfolders
-            if not name.startswith(".") and (Path(here) / name).resolve() != own_output
+            if not name.startswith(".") and (Path(parent) / name).resolve() != output_folder
         ]
-        found += [Path(here) / name for name in names if is_photograph_name(name)]
-    if not found:
+        images += [Path(parent) / name for name in names if is_photograph_name(name)]
+    if not images:
         raise InputError(
             f"{folder} holds no images ({', '.join(PHOTOGRAPH_SUFFIXES)}): name another folder."
         )
-    return found
+    return images
 
 
-def _check_targets(jobs: list[tuple[Path, Path]], force: bool) -> None:
-    sources = {_identity(source): source for source, _ in jobs}
-    sources_of: dict[Path, Path] = {}
+def _check_targets(jobs: list[_Job], *, may_exist: bool) -> None:
+    sources = {_identity(job.source) for job in jobs}
+    source_of: dict[Path, Path] = {}
     for source, target in jobs:
-        other = sources_of.setdefault(target, source)
+        other = source_of.setdefault(target, source)
         if _identity(other) != _identity(source):
             raise InputError(
-                f"{other} and {source} would both become {target}: upscale them one after the other into different folders."
+                f"{other} and {source} would both become {target}: "
+                "upscale them one after the other into different folders."
             )
         if _identity(target) in sources:
             raise InputError(
-                f"{target} is itself an input and is never replaced: choose another folder or a suffix."
+                f"{target} is itself an input and is never replaced: "
+                "choose another folder or a suffix."
             )
         if os.path.isdir(target):
             raise InputError(
                 f"{target} is a folder where a file is to be written: choose another output."
             )
-    existing = [target for _, target in jobs if os.path.lexists(target)]
-    if existing and not force:
+    existing = [job.target for job in jobs if os.path.lexists(job.target)]
+    if existing and not may_exist:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise InputError(
             f"{existing[0]}{more} exists already: choose another output, or --force to replace it."
@@ -271,7 +276,7 @@ def _check_targets(jobs: list[tuple[Path, Path]], force: bool) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
-    """The same for two names of one file."""
+    """Equal for two names of one file."""
     try:
         status = path.stat()
     except OSError:  # missing, or a link to nowhere

@@ -1,15 +1,23 @@
-"""One picture through a student: arrays, Pillow images and paths in memory; `folders.py` writes
-files of any size."""
+"""One picture through a student, in memory: an array, a Pillow image or a path.
+
+`folders.py` upscales files of any size.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from ibsd.images import Facts, InMemory
-from ibsd.images.rgb import Photo, image_from_photo, photo_from_image, read_photo
+from ibsd.images import (
+    InMemory,
+    PhotographHeader,
+    photograph_from_pillow,
+    pillow_image,
+    read_with_pillow,
+)
 from ibsd.inference.network import Network, TensorFunction, as_network
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.strips import TileSize, upscaled_strips
@@ -55,39 +63,31 @@ def upscale(
 
     Returns:
         An array for an array: [sH, sW, 3], [sH, sW] or [sH, sW, 4], of the same type. A Pillow
-            image for a Pillow image *and for a path*:
-        nothing is written, `.save()` is yours (`upscale_files` writes). It is upright, of mode L,
-        LA, RGB or RGBA, with colour profile and EXIF in `.info`; Pillow has no 16 bits for colours,
-        so files that have are for `upscale_files`.
+        image for a Pillow image *and for a path*: nothing is written, `.save()` is yours. It is
+        upright, of mode L, LA, RGB or RGBA, with colour profile and EXIF in `.info`. Pillow has no
+        16-bit colours, so such files are for `upscale_files`.
 
     Raises:
         InputError: an array of another shape or type, a file that cannot be read, more than 8 bits
             a channel in a file, a tile that is too small, a scale that does not fit the student.
     """
     if isinstance(image, np.ndarray):
-        photograph = _from_array(image)
-        result = _upscaled(photograph, student, tile, scale)
+        result = _upscaled(_from_array(image), student, tile, scale)
         return result[..., 0] if image.ndim == 2 else result
     from PIL import Image
 
     if isinstance(image, Image.Image):
-        photo = photo_from_image(image)
+        photograph = photograph_from_pillow(image)
     elif isinstance(image, (str, os.PathLike)):
-        photo = read_photo(image)
+        photograph = read_with_pillow(image)
     else:
         raise InputError(
-            f"a {type(image).__name__} cannot be upscaled: give an array of uint8 or uint16, a Pillow image or a path."
+            f"a {type(image).__name__} cannot be upscaled: "
+            "give an array of uint8 or uint16, a Pillow image or a path."
         )
-    pixels = photo.rgb if photo.alpha is None else np.dstack((photo.rgb, photo.alpha))
-    pixels = pixels[..., [0, 3][: 1 + (photo.alpha is not None)]] if photo.grey else pixels
-    facts = Facts(photo.rgb.shape[0], photo.rgb.shape[1], photo.grey, photo.alpha is not None)
-    result = _upscaled(InMemory(facts, pixels), student, tile, scale)
-    rgb = result[..., :1].repeat(3, axis=2) if photo.grey else result[..., :3]
-    return image_from_photo(
-        Photo(
-            rgb, result[..., -1].copy() if facts.alpha else None, photo.grey, photo.icc, photo.exif
-        )
-    )
+    pixels = _upscaled(photograph, student, tile, scale)
+    header = replace(photograph.header, height=pixels.shape[0], width=pixels.shape[1])
+    return pillow_image(InMemory(header, pixels))
 
 
 def _upscaled(
@@ -99,13 +99,20 @@ def _upscaled(
 
 def _from_array(array: np.ndarray) -> InMemory:
     shape = array.shape
-    right = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
-    if array.dtype not in (np.uint8, np.uint16) or array.size == 0 or not right:
+    is_grey = len(shape) == 2
+    is_colour = len(shape) == 3 and shape[2] in (3, 4)
+    right_type = array.dtype == np.uint8 or array.dtype == np.uint16
+    if array.size == 0 or not right_type or not (is_grey or is_colour):
         raise InputError(
-            f"an array of {array.dtype} {list(shape)} is no picture: give uint8 or uint16 [H, W, 3], [H, W] or [H, W, 4]."
+            f"an array of {array.dtype} {list(shape)} is no picture: "
+            "give uint8 or uint16 [H, W, 3], [H, W] or [H, W, 4]."
         )
-    pixels = array[..., None] if len(shape) == 2 else array
-    return InMemory(
-        Facts(shape[0], shape[1], len(shape) == 2, pixels.shape[2] == 4, 8 * array.dtype.itemsize),
-        pixels,
+    pixels = array[..., None] if is_grey else array
+    header = PhotographHeader(
+        shape[0],
+        shape[1],
+        grey=is_grey,
+        alpha=pixels.shape[2] == 4,
+        bits=8 * array.dtype.itemsize,
     )
+    return InMemory(header, pixels)

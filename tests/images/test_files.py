@@ -1,28 +1,28 @@
-"""Without the extra `upscale`, Pillow does what it can do right, and the sentence about the rest
-names the extra."""
+"""Laws of opening and writing photographs with the library that is there: libvips, or Pillow."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ibsd.images import Facts, formats, open_photograph, write_photograph
+from ibsd.images import PhotographHeader, files, open_photograph, write_photograph
 from ibsd.types import InputError
 from ibsd.upscaling import upscale_files
 from images.oracles import camera_notes, noise, odd_profile, smooth, write_png
+from images.round_trip import read, write
 from upscaling.fakes import Nearest
 
-REAL_HAS_VIPS = formats.has_vips
 
-
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_vips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "has_vips", lambda: False)
+    monkeypatch.setattr(files, "has_vips", lambda: False)
 
 
+@pytest.mark.usefixtures("no_vips")
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_eight_bits_arrive_with_profile_and_notes(
@@ -43,6 +43,7 @@ def test_eight_bits_arrive_with_profile_and_notes(
         assert image.info["icc_profile"] == odd_profile()
 
 
+@pytest.mark.usefixtures("no_vips")
 def test_what_needs_the_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_png(tmp_path / "deep.png", noise(4, 4, 3, 16))
     (tmp_path / "a.avif").write_bytes(b"")
@@ -52,11 +53,15 @@ def test_what_needs_the_extra_names_it(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(InputError, match=r"pip install 'ibsd\[upscale\]'") as caught:
             open_photograph(tmp_path / name)
         assert name in str(caught.value)
-    for name, facts in (("b.avif", Facts(4, 4)), ("b.png", Facts(4, 4, bits=16))):
+    for name, header in (
+        ("b.avif", PhotographHeader(4, 4)),
+        ("b.png", PhotographHeader(4, 4, bits=16)),
+    ):
         with pytest.raises(InputError, match=r"pip install 'ibsd\[upscale\]'"):
-            write_photograph(tmp_path / name, facts, iter([noise(4, 4)]))
+            write_photograph(tmp_path / name, header, iter([noise(4, 4)]))
 
 
+@pytest.mark.usefixtures("no_vips")
 def test_what_is_broken_does_not_name_it(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("text")
     with pytest.raises(InputError, match="not an image") as caught:
@@ -68,7 +73,30 @@ def test_an_old_libvips_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of Debian 12, 8.14, cannot write PNG as asked, and 8.17 takes a TIFF cut short for
     whole."""
     pyvips = pytest.importorskip("pyvips")
-    has_vips = REAL_HAS_VIPS.__wrapped__
+    has_vips = files.has_vips.__wrapped__
     assert has_vips()
     monkeypatch.setattr(pyvips, "at_least_libvips", lambda major, minor: (major, minor) <= (8, 17))
     assert not has_vips()
+
+
+def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        write(path, noise(2, 2))
+    assert path.read_text() == "mine"
+    (tmp_path / "link.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="exists already"):
+        write(tmp_path / "link.png", noise(2, 2))
+    write_photograph(path, PhotographHeader(2, 2), iter([noise(2, 2)]), force=True)
+    assert read(path)[0].height == 2
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(InputError, match="No space left"):
+        write(tmp_path / "a.png", noise(2, 2))
+    assert not list(tmp_path.iterdir())
