@@ -10,7 +10,7 @@ import os
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -166,7 +166,7 @@ def _cmyk_to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
     """By the profile of the image. One that cannot be used, such as an RGB profile, is ignored."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(icc))
-        target: Any = ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType]
+        target = cast(Any, ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownMemberType]
         converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image.convert("RGB")

@@ -78,7 +78,7 @@ def upscale(
 
     if isinstance(image, Image.Image):
         photograph = photograph_from_pillow(image)
-    elif isinstance(image, (str, os.PathLike)):
+    elif isinstance(image, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
         photograph = read_with_pillow(image)
     else:
         raise InputError(
