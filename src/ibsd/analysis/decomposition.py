@@ -122,9 +122,13 @@ def _parts(plain: Reading, ibsd: Reading, figure: _Figure, links: Sequence[int])
     scale = (r_i - t_i) - (r_p - t_p)
     hiding = (s_i - r_i) - (s_p - r_p)
     forgetting = s_p - s_i
-    shares = None
+    shares: dict[str, float] | None = None
     if drop > LEAST_DROP * abs(t_p):
-        shares = dict(zip(PARTS, (scale / drop, hiding / drop, forgetting / drop), strict=True))
+        shares = {
+            "scale": scale / drop,
+            "hiding": hiding / drop,
+            "forgetting": forgetting / drop,
+        }
     return DropParts(drop, scale, hiding, forgetting, shares, fresh_p - fresh_i)
 
 

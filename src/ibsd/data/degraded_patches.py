@@ -58,7 +58,7 @@ class PhotographPatches(DrawnPatches):
             options.batch_size, options.patch_px + 2 * MARGIN_PX, options.augment
         )
         super().__init__(lr_sizes, hr.device, scale, with_margin, seed, marks, part)
-        self.lr = None
+        self.lr_images = None
         self.hr = hr
         self.presets = [find_preset(name) for name in degradations]
         self.shares = torch.tensor(list(degradations.values()), dtype=torch.float64)
@@ -114,7 +114,7 @@ class MixedPatches(PatchSource):
         self.sources = (first, second)
         self.batch_size = first.batch_size + second.batch_size
         self.device = first.device
-        self.lr = None
+        self.lr_images = None
         self._follow_first()
 
     def _follow_first(self) -> None:

@@ -75,7 +75,7 @@ def check_pairs(
 def digest_pairs(pairs: Iterable[Pair], digests: Digests | None = None) -> dict[Path, FileDigest]:
     """Digests of the files of `pairs`, unchecked. Each file that `digests` lacks is read once, also
     where several pairs share it."""
-    known = {} if digests is None else digests
+    known: Digests = {} if digests is None else digests
     files = tuple(dict.fromkeys(file for pair in pairs for file in (pair.lr, pair.hr)))
     unread = [file for file in files if file not in known]
     with ThreadPoolExecutor(_WORKERS) as pool:

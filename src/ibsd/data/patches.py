@@ -21,7 +21,7 @@ class PatchSource(ABC):
     batch_size: int
     """Patches drawn a batch, over all processes."""
     device: torch.device
-    lr: ImageStack | None
+    lr_images: ImageStack | None
     """The whole LR images that `Origin.image` counts; None where LR is made when it is cut."""
     digest: bytes
     """SHA-256 chained over the origins of all batches so far: equal for two runs that cut the same
@@ -170,7 +170,7 @@ class PairPatches(DrawnPatches):
         assert hr.sizes == [(scale * height, scale * width) for height, width in lr.sizes], (
             "check_pairs comes first"
         )
-        self.lr = lr
+        self.lr = self.lr_images = lr
         self.hr = hr
 
     def cut(self, origin: Origin) -> Batch:

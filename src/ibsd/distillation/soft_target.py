@@ -68,12 +68,12 @@ class SoftTarget:
 
     def prepare(self, patches: PatchSource) -> None:
         """`patches` is where the bank finds whole images. InputError if a bank has none there."""
-        if self.source == "bank" and patches.lr is None:
+        if self.source == "bank" and patches.lr_images is None:
             raise InputError(
                 "soft target: a bank needs whole LR images, and photographs are degraded anew for "
                 "every patch; set objective.options.soft_target to 'snapshot'"
             )
-        self.images = patches.lr
+        self.images = patches.lr_images
 
     def begin_step(self, step: int, num_steps: int) -> None:
         """Takes a snapshot where a period ends, and moves the schedule."""
