@@ -13,6 +13,7 @@ from ibsd.comparison.results import Difference, Results
 from ibsd.comparison.statistics import CONFIDENCE, MIN_SEEDS, NUM_RESAMPLES
 from ibsd.reporting import html
 from ibsd.reporting.comparison_plots import course_panels, difference_plot, plane_panels
+from ibsd.reporting.contrasts import contrast_table
 from ibsd.reporting.document import (
     Block,
     Bullets,
@@ -25,7 +26,7 @@ from ibsd.reporting.document import (
     section_html,
 )
 from ibsd.reporting.examinations import decomposition_blocks, probe_blocks
-from ibsd.reporting.format import PAIRED_DECIMALS, difference_text
+from ibsd.reporting.format import PAIRED_DECIMALS, difference_text, score_text
 from ibsd.reporting.matrix import Matrix, camera_matrix, family_matrices, matrix_table
 from ibsd.reporting.remarks import read_remarks
 from ibsd.reporting.tables import (
@@ -44,7 +45,9 @@ READING = f"""How to read it. A *difference* is an arm less the baseline, on the
 from the same initial weights and the same batches, averaged over images and seeds. The *t
 interval* comes from the spread between seeds ({CONFIDENCE:.0%}, n - 1 degrees of freedom). The
 *bootstrap* draws seeds and images again {NUM_RESAMPLES:,} times. *Better* or *worse* stands
-only if both intervals exclude zero. Below {MIN_SEEDS} seeds there is no interval. The *noise
+only if both intervals exclude zero; the plot fills the dot of such an arm. Behind *no difference
+shown* stands the smallest difference that the design could have shown, half of the wider
+interval. Below {MIN_SEEDS} seeds there is no interval. The *noise
 floor* comes from A/A runs, the baseline against itself with another order of the data: chance
 alone moves the mean over as many seeds by so much. Only the primary figure is a claim. Among
 many other cells some exclude zero by luck."""
@@ -61,6 +64,10 @@ estimators that lag and students that hide look like this."""
 
 MATRIX = """Gain over bicubic on every test set: images of the camera that was trained on
 (seen), and of another one (unseen)."""
+
+CONTRASTS = (
+    """One arm less another, beside its difference to the baseline, in the primary figure."""
+)
 
 COST = "Processor time of training. *Compute* is that of the whole schedule over the baseline's."
 
@@ -82,6 +89,7 @@ def comparison_document(results: Results, remarks: str = "") -> Document:
     sections = [
         primary,
         *further,
+        Section("Contrasts", _contrasts(results)),
         *(_setting(results, name, setting) for name, setting in design.settings.items()),
         Section("Degradation matrix", list(_matrices(results))),
         Section("Arms", [arms_table(results)]),
@@ -153,7 +161,8 @@ def primary_blocks(results: Results) -> list[Block]:
         for test, role in setting.whole_tests().items()
         if role == "unseen" and (item := _verdicts(results, name, setting, test))
     ]
-    return [Text(f"The primary figure is {figure}."), Bullets(items)]
+    named = " It was named before any test was opened." if design.named_before_tests else ""
+    return [Text(f"The primary figure is {figure}.{named}"), Bullets(items)]
 
 
 def _verdicts(results: Results, name: str, setting: SettingDesign, test: str) -> str:
@@ -173,7 +182,17 @@ def _verdicts(results: Results, name: str, setting: SettingDesign, test: str) ->
 
 
 def _arm_text(row: Difference) -> str:
-    return f"{row.arm} ({difference_text(row.metric, row.mean, PAIRED_DECIMALS)})"
+    """The arm with its difference. Where none is shown, with the smallest that could be."""
+    mean = difference_text(row.metric, row.mean, PAIRED_DECIMALS)
+    if row.verdict != "no difference shown" or row.smallest_detectable is None:
+        return f"{row.arm} ({mean})"
+    smallest = score_text(row.metric, row.smallest_detectable, PAIRED_DECIMALS)
+    return f"{row.arm} ({mean}, detectable from {smallest})"
+
+
+def _contrasts(results: Results) -> list[Block]:
+    table = contrast_table(results)
+    return [Text(CONTRASTS, "about"), table] if table.rows else []
 
 
 def _setting(results: Results, name: str, setting: SettingDesign) -> Section:

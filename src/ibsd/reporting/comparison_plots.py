@@ -30,7 +30,11 @@ COURSES = ("scale/", "gradient_share/", "gradient_cosine/", "soft_target/flipped
 
 
 def arm_looks(design: Design) -> dict[str, Look]:
-    return looks(design.arms, neutral=design.baseline)
+    """Colours by the order of the outline. The baseline is neutral, and so is an A/A arm, which is
+    the baseline again, dashed."""
+    again = {arm: Look(None, 1) for arm, content in design.arms.items() if content.role == "a/a"}
+    others = [arm for arm in design.arms if arm not in again]
+    return looks(others, neutral=design.baseline) | again
 
 
 def difference_plot(results: Results) -> Drawing:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 PLOT_STYLE = Path(__file__).with_name("plot.css")
-NUM_COLOURS = 7
+NUM_COLOURS = 10
 DASHES = ("", "6 4", "2 3", "9 3 2 3")
 LINE_STYLES = ("solid", "dashed", "dotted", "double")
 """The legend's CSS border for each dash."""

@@ -35,10 +35,14 @@ def primary_differences(results: Results, setting: str, test: str) -> list[Diffe
 
 
 def verdict_text(row: Difference) -> str:
-    """The verdict, and what to hold against it."""
+    """The verdict, and what to hold against it. In brackets behind "no difference shown" stands the
+    smallest difference that the design could have shown."""
     if row.kind == "a/a":
         return "A/A"
     parts = [row.verdict]
+    if row.verdict == "no difference shown" and row.smallest_detectable is not None:
+        smallest = score_text(row.metric, row.smallest_detectable, PAIRED_DECIMALS)
+        parts = [f"{row.verdict} ({smallest})"]
     if row.kind == "unpaired":
         parts.append("unpaired")
     claimed = row.verdict in ("better", "worse")
@@ -94,23 +98,23 @@ def design_text(rows: Sequence[Difference]) -> str:
     """
     if not rows:
         return ""
-    seeds = _with_exceptions([(row.arm, f"{row.num_seeds}") for row in rows])
-    parts = [count_text(rows[0].num_images, "image"), f"seeds {seeds}"]
+    seeds = _with_exceptions([(row.arm, row.num_seeds) for row in rows], "{} seeds")
+    parts = [count_text(rows[0].num_images, "image"), seeds]
     floors = [
         (row.arm, score_text(row.metric, row.noise_floor, PAIRED_DECIMALS))
         for row in rows
         if row.noise_floor is not None
     ]
     if floors:
-        parts.append(f"noise floor {_with_exceptions(floors)}")
+        parts.append(_with_exceptions(floors, "noise floor {}"))
     return ", ".join(parts)
 
 
-def _with_exceptions(values: Sequence[tuple[str, str]]) -> str:
+def _with_exceptions(values: Sequence[tuple[str, str | int]], words: str) -> str:
     """The most frequent value, then the arms that have another."""
     [(usual, _)] = Counter(value for _, value in values).most_common(1)
     others = [f"{arm}: {value}" for arm, value in values if value != usual]
-    return f"{usual} ({', '.join(others)})" if others else usual
+    return words.format(usual) + (f" ({', '.join(others)})" if others else "")
 
 
 def degradation_table(results: Results, setting: str, whole: str) -> Table:

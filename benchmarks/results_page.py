@@ -1,0 +1,126 @@
+"""Writes the table of contrasts of docs/results.md from the stored runs of all comparisons; with
+`--check` only compares.
+
+The table stands between the lines `<!-- contrasts -->` and `<!-- /contrasts -->`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from ibsd.commands.compare import stored_results
+from ibsd.reporting.contrasts import TestedOn, table_of_all
+from ibsd.reporting.document import table_markdown
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "results.md"
+BEGIN, END = "<!-- contrasts -->", "<!-- /contrasts -->"
+
+AGAINST_PLAIN = {
+    "bound alone - plain": ("information-only", "plain"),
+    "longer - plain": ("longer", "plain"),
+    "A/A": ("aa", "plain"),
+}
+SHORT = {
+    "IBSD - plain": ("ibsd-hf-1", "plain"),
+    "wavelet - plain": ("wavelet-to-hr-1", "plain"),
+    "soft target - plain": ("soft-target-only-1", "plain"),
+    "IBSD - wavelet": ("ibsd-hf-1", "wavelet-to-hr-1"),
+    "IBSD - soft target": ("ibsd-hf-1", "soft-target-only-1"),
+    "IBSD 0.1 - plain": ("ibsd", "plain"),
+    "IBSD 0.1 - wavelet 0.1": ("ibsd", "wavelet-to-hr"),
+    "IBSD 0.1 - soft target 0.1": ("ibsd", "soft-target-only"),
+    "IBSD 0.1 - frozen 0.1": ("ibsd", "frozen"),
+    **AGAINST_PLAIN,
+}
+LONG = {
+    "IBSD - plain": ("ibsd", "plain"),
+    "wavelet - plain": ("wavelet-to-hr", "plain"),
+    "soft target - plain": ("soft-target-only", "plain"),
+    "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
+    "IBSD - soft target": ("ibsd", "soft-target-only"),
+    "bound alone - plain": ("information-only", "plain"),
+    "bound alone - frozen": ("information-only", "frozen"),
+    "longer - plain": ("longer", "plain"),
+    "A/A": ("aa", "plain"),
+}
+PUBLISHED = {
+    "IBSD - plain": ("ibsd", "plain"),
+    "wavelet - plain": ("wavelet-to-hr", "plain"),
+    "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
+    "longer - plain": ("longer", "plain"),
+    "A/A": ("aa", "plain"),
+}
+DEGRADATIONS = {
+    "IBSD - plain": ("ibsd-hf-1", "plain"),
+    "wavelet - plain": ("wavelet-to-hr-1", "plain"),
+    "IBSD - wavelet": ("ibsd-hf-1", "wavelet-to-hr-1"),
+    "IBSD 0.1 - plain": ("ibsd", "plain"),
+    "IBSD 0.1 - soft target 0.1": ("ibsd", "soft-target-only"),
+    "IBSD 0.1 - frozen 0.1": ("ibsd", "frozen"),
+    **AGAINST_PLAIN,
+}
+SEEN = {name: DEGRADATIONS[name] for name in ("IBSD - plain", "wavelet - plain", "IBSD - wavelet")}
+
+CAMERAS = (
+    ("narrow, 1,500", "compare-cameras", SHORT),
+    ("narrow, 4,000", "compare-cameras-long", LONG),
+    ("published, 1,200", "compare-cameras-pretrained", PUBLISHED),
+)
+DIRECTIONS = (
+    ("Nikon to Canon", "nikon-to-canon", "canon"),
+    ("Canon to Nikon", "canon-to-nikon", "nikon"),
+)
+NOT_RUN = {("compare-cameras-long", "nikon-to-canon"): ("bound alone - frozen",)}
+
+
+def tested_on() -> list[TestedOn]:
+    """The test sets in the order of the table."""
+    places = [
+        TestedOn(
+            f"{direction}, {network}",
+            comparison,
+            setting,
+            test,
+            {
+                name: arms
+                for name, arms in contrasts.items()
+                if name not in NOT_RUN.get((comparison, setting), ())
+            },
+        )
+        for direction, setting, test in DIRECTIONS
+        for network, comparison, contrasts in CAMERAS
+    ]
+    name = "compare-degradations"
+    return [
+        *places,
+        TestedOn("ten degradations never seen", name, "families", "unseen", DEGRADATIONS),
+        TestedOn("four degradations seen", name, "families", "seen", SEEN),
+    ]
+
+
+def main() -> int:
+    os.chdir(ROOT)  # configs name their folders from here
+    names = dict.fromkeys(place.comparison for place in tested_on())
+    results = {name: stored_results(f"configs/{name}.toml") for name in names}
+    table = table_markdown(table_of_all(tested_on(), results))
+    table = table.replace("| --- " * 7 + "|", "|---" * 7 + "|")
+    page = PAGE.read_text(encoding="utf-8")
+    made = re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{table}\n{END}", page, flags=re.DOTALL)
+    if "--check" in sys.argv:
+        if made != page:
+            print(
+                "docs/results.md has other contrasts than the runs give: "
+                "run python benchmarks/results_page.py",
+                file=sys.stderr,
+            )
+        return int(made != page)
+    PAGE.write_text(made, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
