@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ibsd.commands.compare import stored_results
-from ibsd.reporting.contrasts import TestedOn, table_of_all
+from ibsd.reporting.contrasts import ScoredOn, table_of_all
 from ibsd.reporting.document import table_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -77,10 +77,10 @@ DIRECTIONS = (
 NOT_RUN = {("compare-cameras-long", "nikon-to-canon"): ("bound alone - frozen",)}
 
 
-def tested_on() -> list[TestedOn]:
+def all_places() -> list[ScoredOn]:
     """The test sets in the order of the table."""
     places = [
-        TestedOn(
+        ScoredOn(
             f"{direction}, {network}",
             comparison,
             setting,
@@ -97,16 +97,16 @@ def tested_on() -> list[TestedOn]:
     name = "compare-degradations"
     return [
         *places,
-        TestedOn("ten degradations never seen", name, "families", "unseen", DEGRADATIONS),
-        TestedOn("four degradations seen", name, "families", "seen", SEEN),
+        ScoredOn("ten degradations never seen", name, "families", "unseen", DEGRADATIONS),
+        ScoredOn("four degradations seen", name, "families", "seen", SEEN),
     ]
 
 
 def main() -> int:
     os.chdir(ROOT)  # configs name their folders from here
-    names = dict.fromkeys(place.comparison for place in tested_on())
+    names = dict.fromkeys(place.comparison for place in all_places())
     results = {name: stored_results(f"configs/{name}.toml") for name in names}
-    table = table_markdown(table_of_all(tested_on(), results))
+    table = table_markdown(table_of_all(all_places(), results))
     table = table.replace("| --- " * 7 + "|", "|---" * 7 + "|")
     page = PAGE.read_text(encoding="utf-8")
     made = re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{table}\n{END}", page, flags=re.DOTALL)

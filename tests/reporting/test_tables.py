@@ -41,7 +41,7 @@ def test_a_row_for_bicubic_and_for_each_arm_that_ran() -> None:
 
 def test_arms_with_other_numbers_of_seeds_are_named() -> None:
     rows = primary_differences(results(), "north", "new")
-    assert design_text(rows).startswith("2 images, seeds 3 (again: 2), noise floor 0.000")
+    assert design_text(rows).startswith("2 images, 3 seeds (again: 2), noise floor 0.000")
     assert design_text([]) == ""
 
 

@@ -44,7 +44,8 @@ def difference_plot(results: Results) -> Drawing:
     design, metric = results.design, results.design.primary
     unit = " (dB)" if ".psnr" in metric else ""
     caption = f"{metric}, arm less {design.baseline}{unit}"
-    top, parts = 8, []
+    parts: list[str] = []
+    top = 8
     for name, setting in design.settings.items():
         for test, role in setting.whole_tests().items():
             if rows := primary_differences(results, name, test):

@@ -54,7 +54,7 @@ def _figures(row: Difference) -> list[str]:
 
 
 @dataclass(frozen=True)
-class TestedOn:
+class ScoredOn:
     """One test set of one comparison, and how its contrasts are called."""
 
     title: str
@@ -65,7 +65,7 @@ class TestedOn:
     """{name in the table: (arm, arm that is subtracted)}, in the order of the table."""
 
 
-def table_of_all(tested: Iterable[TestedOn], results: Mapping[str, Results]) -> Table:
+def table_of_all(tested: Iterable[ScoredOn], results: Mapping[str, Results]) -> Table:
     """The contrasts of several comparisons. In brackets behind the verdict stands the smallest
     difference that the design could have shown.
 

@@ -42,7 +42,7 @@ def probe_blocks(results: Results) -> list[Block]:
 
 def probe_table(results: Results, lines: list[ProbeLine]) -> Table:
     """One row per arm: the mean over nodes and classifiers with its interval, and the verdict."""
-    rows = []
+    rows: list[list[str]] = []
     for line in lines:
         if (line.node, line.classifier) != (ALL, ALL):
             continue

@@ -32,7 +32,9 @@ class Matrix:
     """Rows of figures; None where there is none."""
     decimals: int = 2
     lower_is_better: bool = False
-    levels: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    levels: Mapping[str, Sequence[float | None]] = field(
+        default_factory=dict[str, Sequence[float | None]]
+    )
     """Further rows that are shown as they are, uncoloured, first: {name: a figure per column}."""
 
     def strength(self, value: float) -> float:
@@ -149,7 +151,7 @@ def family_matrices(results: Results) -> list[Matrix]:
     """Of every test set that is a mean over degradations: a row per degradation, a column per arm,
     against bicubic and against the baseline; the primary figure, averaged weights."""
     design = results.design
-    matrices = []
+    matrices: list[Matrix] = []
     for setting, content in design.settings.items():
         for whole in dict.fromkeys(content.parts.values()):
             tests = [part for part, mean in content.parts.items() if mean == whole]
@@ -220,7 +222,7 @@ def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]
     column per method, PSNR-Y and, where it is known, LPIPS; differences to bicubic.
     """
     methods = [method for method in next(iter(means.values())) if method != BICUBIC]
-    matrices = []
+    matrices: list[Matrix] = []
     for protocol, metric in (("basicsr-y", "psnr_y"), ("ibsd-cdc", "lpips")):
         if not all(metric in family[BICUBIC].get(protocol, {}) for family in means.values()):
             continue

@@ -167,7 +167,8 @@ def panels_drawing(panels: Iterable[Panel], columns: int = 3) -> Drawing | None:
     shown = [panel for panel in panels if _curves(panel.series)]
     if not shown:
         return None
-    parts, top = [], 8
+    parts: list[str] = []
+    top = 8
     for start in range(0, len(shown), columns):
         row = shown[start : start + columns]
         for column, panel in enumerate(row):
@@ -248,7 +249,7 @@ def _axes(panel: Panel, curves: Sequence[Curve], top: float, up: str) -> str:
     frame = Frame(
         LEFT_PX, top, PANEL_PX - LEFT_PX - RIGHT_PX, PLOT_PX, x_range, (y_ticks[0], y_ticks[-1])
     )
-    parts = []
+    parts: list[str] = []
     for tick in y_ticks:
         y = frame.y(tick)
         kind = "axis" if tick == 0 else "grid"
@@ -302,7 +303,7 @@ def information_plane(
     [Series("link 1", ((2.0, 4.0),))].
     """
     matches = (re.fullmatch(r"bound/link(\d+)", name) for row in rows for name in row)
-    paths = []
+    paths: list[Series] = []
     for index, link in enumerate(sorted({int(match[1]) for match in matches if match})):
         pairs = [(row.get(f"nll/link{link}"), row.get(f"bound/link{link}")) for row in rows]
         points = tuple(

@@ -36,7 +36,7 @@ def score_table(table: Mapping[str, Any]) -> str:
     patches = np.array(
         [row["patches"] for row in table["rows"] if row["method"] == BICUBIC], dtype=float
     )
-    lines = []
+    lines: list[list[str]] = []
     for protocol, metrics in table["means"][BICUBIC].items():
         weights = patches if protocol == WEIGHTED_PROTOCOL else np.ones_like(patches)
         for metric in metrics:

@@ -206,7 +206,7 @@ def last_diagnostics(history: History) -> dict[str, float]:
 
 def cost_table(results: Results, setting: str) -> Table:
     """What each arm takes to train, and whether inference costs the same."""
-    rows = []
+    rows: list[list[str]] = []
     for cost in results.costs:
         if cost.setting != setting:
             continue
@@ -231,7 +231,7 @@ def cost_table(results: Results, setting: str) -> Table:
 def trouble_text(results: Results, setting: str) -> str:
     """Skipped steps and alarms, by arm."""
     costs = [cost for cost in results.costs if cost.setting == setting]
-    parts = []
+    parts: list[str] = []
     for title, counts in (
         ("Skipped steps", {cost.arm: cost.skipped for cost in costs}),
         ("Alarms", {cost.arm: cost.alarms for cost in costs}),
