@@ -34,9 +34,9 @@ def serve(weights: Path) -> Iterator[Callable[..., Served]]:
         return started[-1]
 
     yield start
-    for each in started:
-        each.process.kill()
-        each.process.communicate()
+    for served in started:
+        served.process.kill()
+        served.process.communicate()
 
 
 @pytest.fixture(scope="session")

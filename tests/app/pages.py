@@ -85,7 +85,7 @@ class Served:
 
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(each) for each in children.split()]
+        return [int(number) for number in children.split()]
 
     def photographs(self) -> list[Path]:
         """Files that it holds now."""
@@ -110,28 +110,28 @@ class Page:
 
     def __init__(self, server: Served, session: str) -> None:
         self.server, self.session = server, session
-        self.told: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
         self.arrived = threading.Condition()
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         self.connection.request("GET", f"/events?session={self.session}")
         self.stream = self.connection.getresponse()
         assert self.stream.status == 200
         threading.Thread(target=self._listen, daemon=True).start()
-        self.until(lambda: bool(self.told.get("weights")))
+        self.until(lambda: bool(self.state.get("weights")))
 
     def _listen(self) -> None:
         try:
             while line := self.stream.readline():
                 if line.startswith(b"data: "):
                     with self.arrived:
-                        self.told = json.loads(line[6:])
+                        self.state = json.loads(line[6:])
                         self.arrived.notify_all()
         except (OSError, ValueError, AttributeError):
             pass
 
     def until(self, so: Callable[[], object], seconds: float = 90) -> None:
         with self.arrived:
-            assert self.arrived.wait_for(so, seconds), self.told
+            assert self.arrived.wait_for(so, seconds), self.state
 
     def close(self) -> None:
         if self.connection.sock:
@@ -142,6 +142,16 @@ class Page:
         return "/jobs?" + urlencode(
             {"session": self.session, "name": name, "weights": weights, "format": format}
         )
+
+    def upload_head(self, num_bytes: int) -> bytes:
+        """The head of a request that announces so many bytes of a PNG."""
+        lines = (
+            f"POST {self.address('a.png')} HTTP/1.1",
+            f"Host: 127.0.0.1:{self.server.port}",
+            "Content-Type: image/png",
+            f"Content-Length: {num_bytes}",
+        )
+        return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
     def send(
         self, content: Any, name: str = "a.png", kind: str = "image/png", **options: str
@@ -159,7 +169,7 @@ class Page:
         return said["key"]
 
     def job(self, key: str) -> dict[str, Any]:
-        return next((job for job in self.told.get("jobs", []) if job["key"] == key), {})
+        return next((job for job in self.state.get("jobs", []) if job["key"] == key), {})
 
     def reach(self, key: str, *states: str) -> dict[str, Any]:
         """The job, once it is in one of these states."""

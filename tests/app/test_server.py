@@ -48,8 +48,7 @@ def test_it_leaves_without_a_word_while_a_page_listens_and_an_upload_is_on_its_w
 ) -> None:
     served = serve(tmp_path / "scratch")
     with served.page() as page, socket.create_connection(("127.0.0.1", served.port)) as slow:
-        head = f"POST {page.address('a.png')} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\n"
-        slow.sendall(head.encode() + b"\x89PNG")
+        slow.sendall(page.upload_head(1000) + b"\x89PNG")
         assert waited(served.photographs)
         assert served.end(signal.SIGINT) == (128 + signal.SIGINT, "")
     assert not list((tmp_path / "scratch").iterdir())
@@ -212,12 +211,11 @@ def test_a_worker_that_dies_takes_one_photograph_with_it_and_not_the_server(page
 
 
 def test_an_upload_that_dawdles_is_given_up_and_others_do_not_wait_for_it(page: Page) -> None:
-    head = f"POST {page.address('a.png')} HTTP/1.1\r\nHost: 127.0.0.1:{page.server.port}\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\n"
     with (
         socket.create_connection(("127.0.0.1", page.server.port)) as slow,
         socket.create_connection(("127.0.0.1", page.server.port)) as silent,
     ):
-        slow.sendall(head.encode() + b"\x89PNG")
+        slow.sendall(page.upload_head(1000) + b"\x89PNG")
         silent.sendall(b"GET / HTTP/1.1\r\nHost:")  # and never the rest
         assert page.server.request("GET", "/")[0] == 200
         slow.settimeout(20)

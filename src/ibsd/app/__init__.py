@@ -1,6 +1,11 @@
-"""The local page: photographs are dropped on it and come back larger.
+"""The local web page: photographs are dropped on it and come back upscaled.
 
-`site.py` answers requests behind `doorkeeper.py`; `desk.py` knows every job and hands it to
-`worker.py`, a process of its own that may be killed at any time; `view.py` makes what the page
-shows of a photograph. The server itself never imports torch.
+- `server.py`: the socket, the private folder and the end of the server.
+- `access.py`: which requests are let in. `routes.py` answers them, `uploads.py` takes files.
+- `jobs.py`: open pages and their photographs, from upload to result. `limits.py`: how many.
+- `worker_process.py` starts `worker.py`, a process that may be killed at any time. It reads and
+  upscales photographs, and `previews.py` makes what the page shows of them.
+- `offered_weights.py`: the weights to choose from.
+
+The server itself never imports torch.
 """

@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const ZOOM = 2; // screen pixels for each of the result's
-const TILE = 512; // as in view.py
+const TILE = 512; // as in previews.py
 
 const session = sessionStorage.session || (sessionStorage.session = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
 let offered = [], limits = null;
@@ -12,21 +12,21 @@ const cards = new Map(); // key of a job, or of an upload that has none yet -> i
 
 const stream = new EventSource("/events?session=" + session);
 stream.onmessage = ({ data }) => {
-  const told = JSON.parse(data);
+  const state = JSON.parse(data);
   trouble("");
-  limits = told.limits;
+  limits = state.limits;
   $("limits").textContent = `JPEG, PNG, WebP, TIFF, AVIF, BMP; up to ${megabytes(limits.upload_bytes)} and ${limits.pixels / 1e6} megapixels`;
-  offer(told.weights);
-  for (const job of told.jobs) show(job);
-  const there = new Set(told.jobs.map((job) => job.key));
-  for (const [key, card] of cards) if (!card.sending && card.told && !there.has(key)) drop(key);
+  offer(state.weights);
+  for (const job of state.jobs) show(job);
+  const there = new Set(state.jobs.map((job) => job.key));
+  for (const [key, card] of cards) if (!card.sending && card.job && !there.has(key)) drop(key);
 };
 stream.onerror = () => trouble(stream.readyState === EventSource.CLOSED ? "This server takes no more pages. Close another one, and reload." : "The server is not answering. Is ibsd serve still running?");
 
 function offer(weights) {
   if (JSON.stringify(weights) === JSON.stringify(offered)) return;
   offered = weights;
-  const scales = [...new Set(weights.map((each) => each.scale))].sort();
+  const scales = [...new Set(weights.map((weight) => weight.scale))].sort();
   const before = chosenScale();
   const row = document.createElement("div");
   row.className = "scales";
@@ -47,8 +47,8 @@ function chosenScale() {
 }
 
 function offerWeights() {
-  const here = offered.filter((each) => each.scale === chosenScale());
-  $("weights").replaceChildren(...here.map((each) => new Option(label(each), each.key)));
+  const here = offered.filter((weight) => weight.scale === chosenScale());
+  $("weights").replaceChildren(...here.map((weight) => new Option(label(weight), weight.key)));
 }
 
 function label({ name, network, aim }) {
@@ -71,7 +71,7 @@ function cardFor(key, name) {
   part("cancel").onclick = () => (card.sending ? card.sending.abort() : ask("POST", `/jobs/${card.key}/cancel`));
   part("remove").onclick = () => {
     const next = element.nextElementSibling ?? element.previousElementSibling;
-    if (card.told) ask("DELETE", `/jobs/${card.key}`);
+    if (card.job) ask("DELETE", `/jobs/${card.key}`);
     drop(card.key);
     (next?.querySelector("button:not([hidden]), a:not([hidden])") ?? $("files")).focus();
   };
@@ -105,14 +105,14 @@ function render(card, kind, text, progress, announced = "") {
 
 function show(job) {
   const card = cardFor(job.key, job.name);
-  card.told = job;
+  card.job = job;
   const image = card.part("thumb").querySelector("img");
   const looked = job.size && !["failed", "cancelled"].includes(job.state);
   if (looked && image.hidden) Object.assign(image, { src: `/jobs/${job.key}/before/overview`, hidden: false });
   const [width, height] = job.size ?? [0, 0];
   const grows = job.size ? `${width} × ${height} → ${width * job.scale} × ${height * job.scale}` : "";
   const [done, all] = job.tiles;
-  if (job.state === "looking") render(card, "looking", "being read", null);
+  if (job.state === "reading") render(card, "reading", "being read", null);
   if (job.state === "waiting") render(card, "waiting", `${grows}, waiting${job.ahead ? `, ${job.ahead} before it` : ""}`, 0);
   if (job.state === "working") render(card, "working", all ? `${grows}, tile ${done} of ${all}` : `${grows}, loading the network`, all ? done / all : null);
   if (job.state === "cancelled") render(card, "cancelled", "cancelled", undefined, `${job.name} was cancelled`);
@@ -168,7 +168,7 @@ function take(files) {
 }
 
 function give_up(card) {
-  const place = waiting.findIndex((each) => each.card === card);
+  const place = waiting.findIndex((entry) => entry.card === card);
   if (place >= 0) waiting.splice(place, 1);
   card.sending = null;
   render(card, "cancelled", "cancelled", undefined);
@@ -198,7 +198,7 @@ function send({ card, file, weights, format }) {
       if (early) early.element.remove(); // the news of it came first
       card.key = key;
       cards.set(key, card);
-      if (early?.told) show(early.told);
+      if (early?.job) show(early.job);
     } else {
       const text = request.response?.error ?? "the server did not answer; it may have been stopped, or the file changed on the disk";
       render(card, "failed", sentence(text), undefined, `${file.name}: ${text}`);
@@ -241,7 +241,7 @@ function toggleViewer(card) {
 }
 
 function fillViewer(card, box) {
-  const { key, name, size: [width, height], scale } = card.told;
+  const { key, name, size: [width, height], scale } = card.job;
   box.append($("viewer").content.cloneNode(true));
   const compare = box.querySelector(".compare"), loupe = box.querySelector(".loupe"), button = box.querySelector(".loupe-on"), about = box.querySelector(".about");
   compare.style.setProperty("--shape", `${width} / ${height}`);
@@ -267,7 +267,7 @@ function fillViewer(card, box) {
     loupe.width = loupe.height = Math.round(shown * ratio);
     const pen = loupe.getContext("2d");
     for (const [side, factor, left] of [["before", scale, 0], ["after", 1, shown / 2]]) {
-      const each = (TILE * factor) * ZOOM; // side of a tile on the screen
+      const step = (TILE * factor) * ZOOM; // step of a tile on the screen
       const originX = shown / 2 - at.x * width * scale * ZOOM, originY = shown / 2 - at.y * height * scale * ZOOM;
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.save();
@@ -275,10 +275,10 @@ function fillViewer(card, box) {
       pen.rect(left, 0, shown / 2, shown);
       pen.clip();
       pen.imageSmoothingEnabled = side === "before";
-      for (let row = Math.max(0, Math.floor(-originY / each)); row * each + originY < shown && row * TILE * factor < height * scale; row++)
-        for (let column = Math.max(0, Math.floor(-originX / each)); column * each + originX < shown && column * TILE * factor < width * scale; column++) {
+      for (let row = Math.max(0, Math.floor(-originY / step)); row * step + originY < shown && row * TILE * factor < height * scale; row++)
+        for (let column = Math.max(0, Math.floor(-originX / step)); column * step + originX < shown && column * TILE * factor < width * scale; column++) {
           const image = tile(side, row, column);
-          if (image.complete && image.naturalWidth) pen.drawImage(image, originX + column * each, originY + row * each, image.naturalWidth * factor * ZOOM, image.naturalHeight * factor * ZOOM);
+          if (image.complete && image.naturalWidth) pen.drawImage(image, originX + column * step, originY + row * step, image.naturalWidth * factor * ZOOM, image.naturalHeight * factor * ZOOM);
         }
       pen.restore();
     }

@@ -1,49 +1,49 @@
-"""Every page that is open, every photograph on it, and what becomes of each: looked at, waiting, at
-work, done."""
+"""Open pages and their photographs. A photograph is read, waits, is upscaled, and is done."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ibsd.app.limits import Limits
-from ibsd.app.process import Answer, Worker
-from ibsd.app.weights import Choice
+from ibsd.app.limits import ServerLimits
+from ibsd.app.offered_weights import OfferedWeights
+from ibsd.app.worker_process import Message, WorkerProcess
 from ibsd.types import InputError
 
-State = Literal["looking", "waiting", "working", "done", "failed", "cancelled"]
+State = Literal["reading", "waiting", "working", "done", "failed", "cancelled"]
 
 
 class FullError(InputError):
-    """Nothing more fits in now."""
+    """The server takes no more pages or photographs now."""
 
 
 @dataclass
 class Job:
-    """One photograph on its way."""
+    """One photograph."""
 
     key: str
-    """Nobody can guess it: who knows it may have the photograph."""
+    """A secret: whoever knows it may have the photograph."""
     name: str
-    """As the user calls it; only ever shown, never part of a path."""
+    """As the user calls it. It is only shown, and never part of a path."""
     folder: Path
-    choice: Choice
-    ending: str
-    """Of the result's name, with its dot."""
-    state: State = "looking"
+    weights: OfferedWeights
+    suffix: str
+    """Of the result, with its dot."""
+    state: State = "reading"
     tiles: tuple[int, int] = (0, 0)
+    """(done, all)."""
     size: tuple[int, int] | None = None
-    """Width and height of what came in."""
-    result: Answer | None = None
+    """Width and height of the photograph before upscaling."""
+    result: Message | None = None
     error: str = ""
     stored_bytes: int = 0
-    """What there is of it on the disk."""
+    """Disk space of its files."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -52,23 +52,24 @@ class Job:
 
     @property
     def target(self) -> Path:
-        return self.folder / f"output{self.ending}"
+        return self.folder / f"output{self.suffix}"
 
     @property
     def result_name(self) -> str:
-        return f"{Path(self.name).stem}_x{self.choice.scale}{self.ending}"
+        """The name under which the browser saves the result."""
+        return f"{Path(self.name).stem}_x{self.weights.scale}{self.suffix}"
 
-    def told(self, ahead: int) -> dict[str, Any]:
-        """For the page; `ahead` photographs come before."""
+    def as_json(self, num_ahead: int) -> dict[str, Any]:
+        """For the page. `num_ahead` photographs are before it in the queue."""
         return {
             "key": self.key,
             "name": self.name,
             "state": self.state,
-            "ahead": ahead,
+            "ahead": num_ahead,
             "tiles": self.tiles,
             "size": self.size,
-            "scale": self.choice.scale,
-            "weights": self.choice.name,
+            "scale": self.weights.scale,
+            "weights": self.weights.name,
             "result": self.result and {**self.result, "name": self.result_name},
             "error": self.error,
         }
@@ -78,121 +79,116 @@ class Job:
 class Session:
     """One open page."""
 
-    jobs: dict[str, Job] = field(default_factory=dict)
-    arriving: int = 0
-    streams: int = 0
+    jobs: dict[str, Job] = field(default_factory=dict[str, Job])
+    num_uploads: int = 0
+    """Uploads that have not arrived yet."""
+    num_streams: int = 0
     """Connections over which the page listens."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    farewell: asyncio.TimerHandle | None = None
+    end_timer: asyncio.TimerHandle | None = None
 
 
-class Desk:
-    """Takes photographs in and gives results out.
+class JobQueue:
+    """All sessions and jobs of a server, and its two workers: one reads, one upscales.
 
     Args:
-        home: a private folder that exists; every job has a folder of its own in it.
+        home: a private folder that exists. Each job gets a folder of its own in it.
     """
 
-    def __init__(self, home: Path, limits: Limits) -> None:
-        self.home, self.limits = home, limits
+    def __init__(self, home: Path, limits: ServerLimits) -> None:
+        self.home = home
+        self.limits = limits
         self.sessions: dict[str, Session] = {}
-        self.looker, self.upscaler = Worker(limits.idle_seconds), Worker(limits.idle_seconds)
+        self.reader = WorkerProcess(limits.idle_seconds)
+        self.upscaler = WorkerProcess(limits.idle_seconds)
 
-    @contextmanager
-    def listening(self, key: str) -> Iterator[Session]:
-        """While a page listens. When none does for `lost_seconds`, its session ends. FullError
-        beyond the limit of sessions."""
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs of all sessions."""
+        return [job for session in self.sessions.values() for job in session.jobs.values()]
+
+    def check_session(self, key: str) -> None:
+        """FullError for a new session beyond the limit."""
         if key not in self.sessions and len(self.sessions) >= self.limits.sessions:
             raise FullError("too many pages are open on this server: close one of them")
+
+    @contextmanager
+    def listen(self, key: str) -> Generator[Session]:
+        """A session while its page listens. It ends when nobody has listened for `lost_seconds`.
+        FullError as `check_session`."""
+        self.check_session(key)
         session = self.sessions.setdefault(key, Session())
-        if session.farewell:
-            session.farewell.cancel()
-        session.streams += 1
+        if session.end_timer:
+            session.end_timer.cancel()
+        session.num_streams += 1
         session.changed.set()
         try:
             yield session
         finally:
-            session.streams -= 1
-            if not session.streams:
-                session.farewell = asyncio.get_running_loop().call_later(
+            session.num_streams -= 1
+            if not session.num_streams:
+                session.end_timer = asyncio.get_running_loop().call_later(
                     self.limits.lost_seconds, self.end, key
                 )
 
     def end(self, key: str) -> None:
-        """Cancels what a session has at work and removes its photographs."""
-        for job in list(self.sessions[key].jobs.values()):
-            self.remove(self.sessions[key], job)
+        """Cancel the jobs of a session and remove its photographs."""
+        session = self.sessions[key]
+        for job in list(session.jobs.values()):
+            self.remove(session, job)
         del self.sessions[key]
 
     @contextmanager
-    def arrival(self, session: Session) -> Iterator[Path]:
-        """The folder of an upload that begins; it is removed unless `admit` took it. FullError
-        where the queue or the disk is full."""
-        present = sum(len(each.jobs) + each.arriving for each in self.sessions.values())
-        if present >= self.limits.jobs:
+    def upload(self, session: Session) -> Generator[Path]:
+        """A new folder for an upload; it is removed unless `add` took it. FullError if there are
+        too many photographs, or if the disk is full."""
+        num_present = sum(len(other.jobs) + other.num_uploads for other in self.sessions.values())
+        if num_present >= self.limits.jobs:
             raise FullError(
-                f"{present} photographs are here already, the most this server takes: take some away and try again"
+                f"{num_present} photographs are here already, the most this server takes: "
+                "remove some and try again"
             )
         if self.stored_bytes() > min(self.limits.stored_bytes, shutil.disk_usage(self.home).free):
             raise FullError(
-                "the photographs here take all the room that this server has: take some away and try again"
+                "the photographs here take all the space that this server has: "
+                "remove some and try again"
             )
         folder = self.home / secrets.token_urlsafe(16)
         folder.mkdir(mode=0o700)
-        session.arriving += 1
+        session.num_uploads += 1
         try:
             yield folder
         finally:
-            session.arriving -= 1
+            session.num_uploads -= 1
             if not any(job.folder == folder for job in session.jobs.values()):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def stored_bytes(self) -> int:
-        return sum(
-            job.stored_bytes for session in self.sessions.values() for job in session.jobs.values()
-        )
+        """Disk space of all photographs."""
+        return sum(job.stored_bytes for job in self.jobs)
 
-    def admit(self, session: Session, folder: Path, name: str, choice: Choice, ending: str) -> Job:
-        """A photograph that has arrived as `input` in its folder."""
-        job = Job(folder.name, name, folder, choice, ending)
+    def add(
+        self, session: Session, folder: Path, name: str, weights: OfferedWeights, suffix: str
+    ) -> Job:
+        """The job of a photograph that has arrived as `input` in its folder."""
+        job = Job(folder.name, name, folder, weights, suffix)
         job.stored_bytes = job.source.stat().st_size
         session.jobs[job.key] = job
         job.task = asyncio.create_task(self._run(job))
-        self.tell()
+        self.notify()
         return job
 
     async def _run(self, job: Job) -> None:
         try:
-            look = {
-                "do": "look",
-                "source": str(job.source),
-                "view": str(job.folder / "before"),
-                "pixels": self.limits.pixels,
-            }
-            found = await self.looker.ask(look, self.limits.look_seconds)
-            job.size = found["width"], found["height"]
-            self._move(job, "waiting")
-            upscale = {
-                "do": "upscale",
-                "source": str(job.source),
-                "target": str(job.target),
-                "view": str(job.folder / "after"),
-                "weights": str(job.choice.file),
-            }
-            job.result = await self.upscaler.ask(
-                upscale,
-                self.limits.job_seconds,
-                lambda: self._move(job, "working"),
-                lambda answer: self._progress(job, answer),
-            )
-            job.stored_bytes = job.result.pop("stored")
-            job.result["note"] = job.result["note"] and self._plain(job, job.result["note"])
-            self._move(job, "done")
+            await self._read(job)
+            self._set_state(job, "waiting")
+            await self._upscale(job)
+            self._set_state(job, "done")
         except InputError as error:
-            job.error = self._plain(job, str(error))
-            self._move(job, "failed")
+            job.error = _without_paths(job, str(error))
+            self._set_state(job, "failed")
         except asyncio.CancelledError:
-            self._move(job, "cancelled")
+            self._set_state(job, "cancelled")
             raise
         finally:
             job.source.unlink(missing_ok=True)
@@ -200,66 +196,83 @@ class Desk:
                 job.stored_bytes = 0
                 shutil.rmtree(job.folder, ignore_errors=True)
 
-    @staticmethod
-    def _plain(job: Job, sentence: str) -> str:
-        """A worker's sentence without the names that files have here."""
-        return sentence.replace(str(job.source), "the file").replace(str(job.target), "the result")
+    async def _read(self, job: Job) -> None:
+        request = {
+            "verb": "read",
+            "source": str(job.source),
+            "preview": str(job.folder / "before"),
+            "max_pixels": self.limits.pixels,
+        }
+        size = await self.reader.request(request, self.limits.read_seconds)
+        job.size = (size["width"], size["height"])
 
-    def _move(self, job: Job, state: State) -> None:
+    async def _upscale(self, job: Job) -> None:
+        request = {
+            "verb": "upscale",
+            "source": str(job.source),
+            "target": str(job.target),
+            "preview": str(job.folder / "after"),
+            "weights": str(job.weights.file),
+        }
+        result = await self.upscaler.request(
+            request,
+            self.limits.job_seconds,
+            on_start=lambda: self._set_state(job, "working"),
+            on_progress=lambda message: self._set_tiles(job, message),
+        )
+        job.stored_bytes = result.pop("stored")
+        result["note"] = result["note"] and _without_paths(job, result["note"])
+        job.result = result
+
+    def _set_state(self, job: Job, state: State) -> None:
         job.state = state
-        self.tell()
+        self.notify()
 
-    def _progress(self, job: Job, answer: Answer) -> None:
-        job.tiles = (answer["tiles"][0], answer["tiles"][1])
-        self.tell()
+    def _set_tiles(self, job: Job, message: Message) -> None:
+        done, total = message["tiles"]
+        job.tiles = (done, total)
+        self.notify()
 
     def cancel(self, job: Job) -> None:
+        """Stop a job that is not done."""
         if job.task and not job.task.done():
             job.task.cancel()
 
     def remove(self, session: Session, job: Job) -> None:
-        """Cancels the job if it is not done, and removes all that there is of it."""
+        """Cancel the job if it is not done, and remove its files."""
         self.cancel(job)
         session.jobs.pop(job.key, None)
         shutil.rmtree(job.folder, ignore_errors=True)
-        self.tell()
+        self.notify()
 
     def find(self, key: str) -> tuple[Session, Job] | None:
-        return next(
-            (
-                (session, session.jobs[key])
-                for session in self.sessions.values()
-                if key in session.jobs
-            ),
-            None,
-        )
+        """The job of this key and its session."""
+        for session in self.sessions.values():
+            if key in session.jobs:
+                return session, session.jobs[key]
+        return None
 
-    def tell(self) -> None:
-        """Everybody's place in the queue may have changed."""
+    def notify(self) -> None:
+        """Wake all sessions: any of their places in the queue may have changed."""
         for session in self.sessions.values():
             session.changed.set()
 
-    def told(self, session: Session) -> list[dict[str, Any]]:
-        """The jobs of a session as its page is told of them."""
-        waiting = [
-            job
-            for each in self.sessions.values()
-            for job in each.jobs.values()
-            if job.state in ("waiting", "working")
-        ]
+    def as_json(self, session: Session) -> list[dict[str, Any]]:
+        """The jobs of a session, for its page."""
+        queue = [job for job in self.jobs if job.state in ("waiting", "working")]
         return [
-            job.told(waiting.index(job) if job in waiting else 0) for job in session.jobs.values()
+            job.as_json(queue.index(job) if job in queue else 0) for job in session.jobs.values()
         ]
 
     async def close(self) -> None:
-        """Ends whatever is at work."""
-        tasks = [
-            job.task
-            for session in self.sessions.values()
-            for job in session.jobs.values()
-            if job.task
-        ]
+        """Stop all jobs and workers."""
+        tasks = [job.task for job in self.jobs if job.task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(self.looker.kill(), self.upscaler.kill())
+        await asyncio.gather(self.reader.kill(), self.upscaler.kill())
+
+
+def _without_paths(job: Job, sentence: str) -> str:
+    """A worker's sentence without the paths of the server's files."""
+    return sentence.replace(str(job.source), "the file").replace(str(job.target), "the result")

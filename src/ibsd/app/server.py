@@ -1,4 +1,4 @@
-"""Running the server: its socket, its private folder, and its end."""
+"""The server: its socket, its private folder, and its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,56 +16,58 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ibsd.app.access import Doorkeeper
-from ibsd.app.limits import Limits
-from ibsd.app.routes import create_site
-from ibsd.app.weights import Choice
+from ibsd.app.access import AccessControl
+from ibsd.app.limits import ServerLimits
+from ibsd.app.offered_weights import OfferedWeights
+from ibsd.app.routes import create_application
 from ibsd.types import InputError
 
 PREFIX = "ibsd-serve-"
-MOST_CONNECTIONS = 200
+MAX_CONNECTIONS = 200
 
 
 def serve(
-    choices: Mapping[str, Choice],
-    limits: Limits,
+    weights: Mapping[str, OfferedWeights],
+    limits: ServerLimits,
     host: str,
     port: int,
     names: Iterable[str],
     on_ready: Callable[[str], None],
 ) -> None:
-    """Answers until SIGINT or SIGTERM; then nothing is left of any photograph.
+    """Serve the page until SIGINT or SIGTERM. Then nothing is left of any photograph.
 
     Args:
+        weights: to choose from, by key.
         host, port: where to listen; port 0 takes a free one.
-        names: what the server is called in addresses, besides localhost and numbers.
-        on_ready: takes the address once it answers.
+        names: the server's host names, besides localhost and numeric addresses.
+        on_ready: called with the address once the server answers.
 
-    Errors: InputError where it cannot listen.
+    Errors: InputError if it cannot listen.
     """
-    with listening(host, port) as listener, private_folder() as home:
-        site = create_site(home, choices, limits)
-        local = listener.getsockname()[0] in ("127.0.0.1", "::1")
+    with open_listener(host, port) as listener, private_folder() as home:
+        application = create_application(home, weights, limits)
+        address, bound_port = listener.getsockname()[:2]
+        is_local = address in ("127.0.0.1", "::1")
         config = uvicorn.Config(
-            Doorkeeper(site, names, any_number=not local),
-            http=protocol(limits.silence_seconds),
+            AccessControl(application, names, any_address=not is_local),
+            http=impatient_protocol(limits.silence_seconds),
             ws="none",
             lifespan="on",
             log_level="error",
             access_log=False,
             server_header=False,
-            limit_concurrency=MOST_CONNECTIONS,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=1,
         )
-        shown = f"[{host}]" if ":" in host else host
-        server = Server(config, lambda: on_ready(f"http://{shown}:{listener.getsockname()[1]}/"))
+        url = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}/"
+        server = Server(config, lambda: on_ready(url))
         asyncio.run(server.serve(sockets=[listener]))
 
 
 class Server(uvicorn.Server):
-    """Says when it answers, and nothing of what its end breaks off: open pages listen for ever, and
-    uploads may be on their way."""
+    """Calls `on_ready` once it answers. Logs nothing at its end about the connections that it
+    closes: open pages and uploads are no errors."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -81,49 +83,49 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def protocol(silence_seconds: float) -> type[H11Protocol]:
-    """Uvicorn's, which waits for ever for the end of a request's headers, with an end to its
-    patience."""
+def impatient_protocol(silence_seconds: float) -> type[H11Protocol]:
+    """Uvicorn's protocol, but a connection is closed if the headers of a request are not complete
+    in time. Uvicorn would wait for ever."""
 
-    class Impatient(H11Protocol):
-        patience: asyncio.TimerHandle | None = None
+    class ImpatientProtocol(H11Protocol):
+        header_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self.be_patient()
+            self.start_timer()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            self.be_patient()
+            self.start_timer()
 
-        def be_patient(self) -> None:
-            if self.patience:
-                self.patience.cancel()
-            self.patience = self.loop.call_later(silence_seconds, self.lose_patience)
+        def start_timer(self) -> None:
+            if self.header_timer:
+                self.header_timer.cancel()
+            self.header_timer = self.loop.call_later(silence_seconds, self.close_if_silent)
 
-        def lose_patience(self) -> None:
+        def close_if_silent(self) -> None:
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self.patience:
-                self.patience.cancel()
+            if self.header_timer:
+                self.header_timer.cancel()
             super().connection_lost(exc)
 
-    return Impatient
+    return ImpatientProtocol
 
 
 @contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket. InputError where it cannot be had."""
+def open_listener(host: str, port: int) -> Generator[socket.socket]:
+    """A bound socket. InputError if the host or the port cannot be used."""
     try:
-        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[
-            0
-        ]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, number, _, address = addresses[0]
         listener = socket.socket(family, kind, number)
     except OSError as error:
         raise InputError(
-            f"--host is {host}, which is no address of this machine ({error.strerror}): leave it out for 127.0.0.1"
+            f"--host is {host}, which is no address of this machine ({error.strerror}): "
+            "leave it out for 127.0.0.1"
         ) from None
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -131,15 +133,16 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind(address)
         except OSError as error:
             raise InputError(
-                f"cannot listen on {host} port {port} ({error.strerror}): choose another --port, or 0 for a free one"
+                f"cannot listen on {host} port {port} ({error.strerror}): "
+                "choose another --port, or 0 for a free one"
             ) from None
         yield listener
 
 
 @contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder that nobody else may look into, gone at the end; those of servers that were killed
-    are removed at the start of the next."""
+def private_folder() -> Generator[Path]:
+    """A folder that other users cannot read; it is removed at the end. The folders of servers that
+    were killed are removed first."""
     with (
         tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
         open(Path(name) / ".lock", "w") as lock,
@@ -150,11 +153,9 @@ def private_folder() -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Folders of ours whose lock nobody holds."""
+    """Remove the folders of servers that no longer run: nobody holds their lock."""
     for lock in folder.glob(f"{PREFIX}*/.lock"):
-        with (
-            suppress(OSError),
-            open(lock) as file,
-        ):  # someone else's, or being removed by another server
+        # An OSError means another user's folder, or one that another server is removing.
+        with suppress(OSError), open(lock) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.parent, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""The process that opens photographs and upscales them, so that neither a hostile file nor a long
-job is the server's problem.
+"""The process that reads and upscales photographs, so that a hostile file or a long job cannot harm
+the server.
 
-It reads one request a line (JSON) from its standard input and answers in lines on its standard
-output: any number of `{"tiles": [done, all]}` and then one `{"done": ...}` or `{"error":
-sentence}`. When its input ends, so does it, whatever it is doing.
+It reads one request a line (JSON) from its standard input. For each it writes lines to its standard
+output: any number of `{"tiles": [done, all]}`, and then one `{"done": ...}` or
+`{"error": sentence}`. It ends as soon as its input ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ibsd.system import is_out_of_memory
 from ibsd.types import InputError
@@ -25,71 +25,76 @@ from ibsd.types import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from ibsd.app.worker_process import Message
     from ibsd.inference.network import Network
 
-Answer = dict[str, Any]
-Tell = Callable[[Answer], None]
+    Reply = Callable[[Message], None]
 
 READ_ROWS = 256
-DEFECT = "this photograph met a defect of ibsd; what it was stands where ibsd serve was started"
+DEFECT = (
+    "a defect of ibsd stopped this photograph; "
+    "the details are in the terminal where ibsd serve was started"
+)
 
 
-def look(request: Answer, tell: Tell) -> Answer:
-    """Reads a photograph through, and makes the view of it as it came. Its size."""
-    from ibsd.app.previews import View
+def read(request: Message, reply: Reply) -> Message:
+    """Reads a photograph and writes its preview. Returns its size."""
+    from ibsd.app.previews import Preview
     from ibsd.images import open_photograph
 
     photograph = open_photograph(request["source"])
-    header, most = photograph.header, request["pixels"]
-    if header.height * header.width > most:
-        size = f"{header.width} x {header.height} pixels"
+    header = photograph.header
+    max_pixels: int = request["max_pixels"]
+    if header.height * header.width > max_pixels:
         raise InputError(
-            f"the photograph has {size}, and this server takes {most / 1e6:g} megapixels: make it smaller, or use ibsd upscale"
+            f"the photograph has {header.width} x {header.height} pixels, and this server takes "
+            f"{max_pixels / 1e6:g} megapixels: make it smaller, or use ibsd upscale"
         )
-    view = View(Path(request["view"]), header)
+    preview = Preview(Path(request["preview"]), header)
     for top in range(0, header.height, READ_ROWS):
-        view.add(photograph.read(min(READ_ROWS, header.height - top)))
-    view.close()
+        preview.add(photograph.read(min(READ_ROWS, header.height - top)))
+    preview.close()
     return {"width": header.width, "height": header.height}
 
 
-def describe(request: Answer, tell: Tell) -> Answer:
-    """Network and scale of a weight file."""
+def describe(request: Message, reply: Reply) -> Message:
+    """Name and scale of the network in a weight file."""
     descriptor = network(request["weights"]).descriptor
     return {"network": descriptor.name, "scale": descriptor.scale}
 
 
-def upscale(request: Answer, tell: Tell) -> Answer:
-    """Upscales a photograph that was looked at, and makes the view of the result. What its format
-    could not keep."""
-    from ibsd.app.previews import View
+def upscale(request: Message, reply: Reply) -> Message:
+    """Upscales a photograph that was read, and writes the preview of the result. Returns the
+    result's size, and what its format could not keep."""
+    from ibsd.app.previews import Preview
     from ibsd.images import check_writable, open_photograph, write_photograph
     from ibsd.upscaling.strips import upscaled_strips
 
+    source = Path(request["source"])
     target = Path(request["target"])
     student = network(request["weights"])
-    photograph = open_photograph(request["source"])
+    photograph = open_photograph(source)
     header = photograph.header.upscaled(student.scale)
     note = check_writable(target, header)
-    view = View(Path(request["view"]), header)
+    preview = Preview(Path(request["preview"]), header)
 
-    def shown(strips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    def previewed(strips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         for strip in strips:
-            view.add(strip)
+            preview.add(strip)
             yield strip
 
-    strips = upscaled_strips(
-        photograph, student, on_tile=lambda done, total: tell({"tiles": [done, total]})
+    def on_tile(done: int, total: int) -> None:
+        reply({"tiles": [done, total]})
+
+    write_photograph(
+        target, header, previewed(upscaled_strips(photograph, student, on_tile=on_tile))
     )
-    write_photograph(target, header, shown(strips))
-    view.close()
-    stored = sum(
-        file.stat().st_size for file in target.parent.rglob("*") if file != Path(request["source"])
-    )
+    preview.close()
+    files = [file for file in target.parent.rglob("*") if file != source]
     return {
         "note": note,
         "bytes": target.stat().st_size,
-        "stored": stored,
+        "stored": sum(file.stat().st_size for file in files),
         "width": header.width,
         "height": header.height,
     }
@@ -103,8 +108,8 @@ def network(weights: str) -> Network:
     return open_network(weights, log=lambda sentence: print(sentence, file=sys.stderr))
 
 
-VERBS: dict[str, Callable[[Answer, Tell], Answer]] = {
-    "look": look,
+VERBS: dict[str, Callable[[Message, Reply], Message]] = {
+    "read": read,
     "describe": describe,
     "upscale": upscale,
 }
@@ -112,32 +117,32 @@ VERBS: dict[str, Callable[[Answer, Tell], Answer]] = {
 
 def main() -> None:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    os.dup2(2, 1)  # what libraries print must not mix with the replies
     if hasattr(os, "nice"):
         os.nice(5)  # the page comes first
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def read() -> None:
+    def read_requests() -> None:
         for line in sys.stdin:
             requests.put(line)
         os._exit(0)
 
-    def tell(answer: Answer) -> None:
-        print(json.dumps(answer), file=channel, flush=True)
+    def reply(message: Message) -> None:
+        print(json.dumps(message), file=channel, flush=True)
 
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=read_requests, daemon=True).start()
     while True:
-        request = json.loads(requests.get())
+        request: Message = json.loads(requests.get())
         try:
-            tell({"done": VERBS[request["do"]](request, tell)})
+            reply({"done": VERBS[request["verb"]](request, reply)})
         except InputError as error:
-            tell({"error": str(error)})
+            reply({"error": str(error)})
         except Exception as error:
             if is_out_of_memory(error):
-                tell({"error": "there is not enough memory for this photograph: make it smaller"})
+                reply({"error": "there is not enough memory for this photograph: make it smaller"})
                 continue
             traceback.print_exc()
-            tell({"error": DEFECT})
+            reply({"error": DEFECT})
 
 
 if __name__ == "__main__":

@@ -85,11 +85,11 @@ def serve(
     }
     if wrong := next((key for key, value in settings.items() if not value > 0), None):
         raise InputError(f"{wrong} is {settings[wrong]:g}: it must be more than 0")
-    from ibsd.app.limits import Limits
+    from ibsd.app.limits import ServerLimits
+    from ibsd.app.offered_weights import find_offered_weights
     from ibsd.app.server import serve as answer
-    from ibsd.app.weights import find_choices
 
-    limits = Limits(
+    limits = ServerLimits(
         upload_bytes=round(1e6 * max_upload_mb),
         pixels=round(1e6 * max_megapixels),
         jobs=max_photographs,
@@ -106,4 +106,4 @@ def serve(
             flush=True,
         )
 
-    answer(find_choices(weights or []), limits, host, port, name or (), ready)
+    answer(find_offered_weights(weights or []), limits, host, port, name or (), ready)

@@ -1,5 +1,5 @@
-"""The server's end of a worker process: started when there is something to do, killed rather than
-waited for."""
+"""The server's side of a worker: a process that is started when there is work, and killed rather
+than waited for."""
 
 from __future__ import annotations
 
@@ -17,47 +17,49 @@ from typing import Any
 import ibsd
 from ibsd.types import InputError
 
-Answer = dict[str, Any]
+Message = dict[str, Any]
+"""JSON, as `ibsd.app.worker` describes it."""
 
 
-class Worker:
-    """Does one request at a time, first come first served. Whoever asks and is cancelled takes the
-    process with it."""
+class WorkerProcess:
+    """Handles one request at a time, first come first served. Cancelling a request at work kills
+    the process; the next request starts another one."""
 
     def __init__(self, idle_seconds: float) -> None:
         self.idle_seconds = idle_seconds
         self.process: Process | None = None
         self.turn = asyncio.Lock()
-        self.waiting = 0
-        self.timer: asyncio.TimerHandle | None = None
+        self.num_requests = 0
+        self.idle_timer: asyncio.TimerHandle | None = None
         self.killing: asyncio.Task[None] | None = None
 
-    async def ask(
+    async def request(
         self,
-        request: Answer,
+        request: Message,
         seconds: float,
         on_start: Callable[[], None] = lambda: None,
-        on_answer: Callable[[Answer], None] = lambda _: None,
-    ) -> Answer:
-        """What the worker's verb gives. InputError as the worker says, where it takes too long, and
-        where its process ends."""
-        self.waiting += 1
+        on_progress: Callable[[Message], None] = lambda message: None,
+    ) -> Message:
+        """The worker's result. InputError with the worker's error, if it takes longer than
+        `seconds`, and if the process ends."""
+        self.num_requests += 1
         try:
             async with self.turn:
                 on_start()
                 try:
                     async with asyncio.timeout(seconds):
-                        return await self._ask(request, on_answer)
+                        return await self._exchange(request, on_progress)
                 except TimeoutError:
                     raise InputError(
-                        f"it took longer than {seconds:g} seconds, which is this server's limit: make it smaller"
+                        f"it took longer than {seconds:g} seconds, which is this server's limit: "
+                        "make it smaller"
                     ) from None
         finally:
-            self.waiting -= 1
+            self.num_requests -= 1
             self._stop_when_idle()
 
-    async def _ask(self, request: Answer, on_answer: Callable[[Answer], None]) -> Answer:
-        answered = False
+    async def _exchange(self, request: Message, on_progress: Callable[[Message], None]) -> Message:
+        completed = False
         try:
             process = await self._started()
             assert process.stdin
@@ -65,22 +67,21 @@ class Worker:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             await process.stdin.drain()
             while line := await process.stdout.readline():
-                answer = json.loads(line)
-                if "error" in answer or "done" in answer:
-                    answered = True
-                    if "error" in answer:
-                        raise InputError(answer["error"])
-                    return answer["done"]
-                on_answer(answer)
+                message: Message = json.loads(line)
+                completed = "error" in message or "done" in message
+                if "error" in message:
+                    raise InputError(message["error"])
+                if "done" in message:
+                    return message["done"]
+                on_progress(message)
             raise EOFError
         except (EOFError, OSError) as error:
             raise InputError(
-                f"the process at work on it ended{await self._how_it_ended()}: the photograph may need more memory than there is, make it smaller"
+                f"the process at work on it ended{await self._exit_signal()}: "
+                "the photograph may need more memory than there is, make it smaller"
             ) from error
         finally:
-            if (
-                not answered
-            ):  # cancelled, out of time or broken: whatever it was at, nobody waits for
+            if not completed:  # cancelled, out of time or broken
                 await self.kill()
 
     async def _started(self) -> Process:
@@ -98,28 +99,32 @@ class Worker:
             )
         return self.process
 
-    async def _how_it_ended(self) -> str:
+    async def _exit_signal(self) -> str:
+        """ " (SIGKILL)" if a signal ended the process, else ""."""
         if self.process is None:
             return ""
         code = await self.process.wait()
         return f" ({signal.Signals(-code).name})" if code < 0 else ""
 
     async def kill(self) -> None:
-        """Ends the process at once, if there is one."""
-        process, self.process = self.process, None
+        """End the process at once, if there is one."""
+        process = self.process
+        self.process = None
         if process is not None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-            process._transport.close()  # type: ignore[attr-defined]  # the pipes; asyncio closes them only when they are read to the end
+            # asyncio closes the pipes only when they have been read to the end.
+            transport: Any = process._transport  # pyright: ignore
+            transport.close()
 
     def _stop_when_idle(self) -> None:
-        if self.timer:
-            self.timer.cancel()
+        if self.idle_timer:
+            self.idle_timer.cancel()
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
-            if not self.waiting and self.process:
+            if not self.num_requests and self.process:
                 self.killing = loop.create_task(self.kill())
 
-        self.timer = loop.call_later(self.idle_seconds, stop)
+        self.idle_timer = loop.call_later(self.idle_seconds, stop)
