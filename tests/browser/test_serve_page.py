@@ -65,9 +65,10 @@ def test_from_upload_to_download(watched: Watched, server: Served, tmp_path: Pat
         """() => {
             window.seen = [];
             const look = () => {
-                const card = document.querySelector(".job"), text = card && card.className + ": " +
-                card.querySelector(".state").textContent; if (text && window.seen.at(-1) !== text)
-                window.seen.push(text);
+                const card = document.querySelector(".job");
+                const text = card &&
+                    card.className + ": " + card.querySelector(".state").textContent;
+                if (text && window.seen.at(-1) !== text) window.seen.push(text);
             };
             const all = { subtree: true, childList: true, characterData: true, attributes: true };
             new MutationObserver(look).observe(document.getElementById("jobs"), all);
@@ -144,7 +145,8 @@ def test_cancel_and_bad_and_too_large(watched: Watched, server: Served) -> None:
         tab.locator(".remove").first.click()
     tab.wait_for_function("() => !document.querySelector('.job')")
     assert waited(lambda: not server.photographs())
-    assert [each for each in watched.complaints if "500" in each or "defect" in each] == []
+    complaints = [line for line in watched.complaints if "500" in line or "defect" in line]
+    assert complaints == []
 
 
 def test_ten_in_a_row(watched: Watched) -> None:
@@ -216,20 +218,28 @@ def assert_accessible(tab: Any) -> None:
     assert tab.evaluate("document.documentElement.lang") == "en"
     assert tab.locator("h1").count() == 1
     nameless = tab.evaluate(
-        """() => [...document.querySelectorAll("button, a[href], input, select, [role=img],
-        summary")].filter((each) => each.offsetParent && !(each.getAttribute("aria-label") ||
-        each.textContent.trim() || each.labels?.length || each.title)).map((each) =>
-        each.outerHTML)"""
+        """() => [
+            ...document.querySelectorAll(
+                "button, a[href], input, select, [role=img], summary"
+            )
+        ].filter(
+            (part) =>
+                part.offsetParent &&
+                !(part.getAttribute("aria-label") || part.textContent.trim() ||
+                    part.labels?.length || part.title)
+        ).map((part) => part.outerHTML)"""
     )
     assert nameless == []
-    assert (
-        tab.evaluate(
-            "[...document.images].filter((image) => image.offsetParent && image.getAttribute('alt') === null).length"
-        )
-        == 0
+    without_text = tab.evaluate(
+        """[...document.images].filter(
+            (image) => image.offsetParent && image.getAttribute("alt") === null
+        ).length"""
     )
+    assert without_text == 0
     small = tab.evaluate(
-        "[...document.querySelectorAll('button')].filter((each) => each.offsetParent && each.offsetHeight < 40).length"
+        """[...document.querySelectorAll("button")].filter(
+            (button) => button.offsetParent && button.offsetHeight < 40
+        ).length"""
     )
     assert small == 0
     assert contrast(tab, ".lead") >= 4.5
@@ -238,7 +248,10 @@ def assert_accessible(tab: Any) -> None:
 def contrast(tab: Any, selector: str) -> float:
     """Of a text to the page's ground, by WCAG's formula."""
     colours = tab.evaluate(
-        "selector => [getComputedStyle(document.querySelector(selector)).color, getComputedStyle(document.body).backgroundColor]",
+        """selector => [
+            getComputedStyle(document.querySelector(selector)).color,
+            getComputedStyle(document.body).backgroundColor
+        ]""",
         selector,
     )
     levels = []

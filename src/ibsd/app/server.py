@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ibsd.app.access import AccessControl
 from ibsd.app.limits import ServerLimits
@@ -104,7 +104,9 @@ def impatient_protocol(silence_seconds: float) -> type[H11Protocol]:
             self.header_timer = self.loop.call_later(silence_seconds, self.close_if_silent)
 
         def close_if_silent(self) -> None:
-            if self.cycle is None or self.cycle.response_complete:
+            # Uvicorn declares no None, but there is no cycle before the first request.
+            cycle: RequestResponseCycle | None = getattr(self, "cycle")  # noqa: B009
+            if cycle is None or cycle.response_complete:
                 self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -115,8 +115,7 @@ class WorkerProcess:
                 process.kill()
             await process.wait()
             # asyncio closes the pipes only when they have been read to the end.
-            transport: Any = process._transport  # pyright: ignore
-            transport.close()
+            process._transport.close()  # pyright: ignore
 
     def _stop_when_idle(self) -> None:
         if self.idle_timer:
