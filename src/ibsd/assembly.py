@@ -1,5 +1,4 @@
-"""From a config to objects: the network, the objective, the pairs and the source of patches.
-Builders only."""
+"""From a config to objects: the student, the objective, the pairs and the source of patches."""
 
 from __future__ import annotations
 
@@ -30,50 +29,53 @@ from ibsd.types import InputError
 
 
 def build_student(config: Config) -> Student:
-    """The network of the config: its initial weights depend on `run.seed` alone."""
-    if config.student.name not in STUDENTS:
-        raise InputError(
-            f"student.name is {config.student.name!r}; there are: {', '.join(STUDENTS)}"
-        )
-    options = checked_arguments(
-        STUDENTS[config.student.name], config.student.options, "student.options"
-    )
+    """The student of the config. Its initial weights depend on `run.seed` alone, unless they are
+    read from `student.weights`."""
+    name, scale = config.student.name, config.student.scale
+    if name not in STUDENTS:
+        raise InputError(f"student.name is {name!r}; there are: {', '.join(STUDENTS)}")
+    options = checked_arguments(STUDENTS[name], config.student.options, "student.options")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
-        student = create_student(config.student.name, config.student.scale, **options)
+        student = create_student(name, scale, **options)
     if config.student.weights:
         loaded = load_student(config.student.weights)
-        if config.student.trunk:
-            return with_trunk(student, loaded, config.student.weights)
-        if (loaded.spec.name, loaded.spec.scale) != (student.spec.name, student.spec.scale):
-            raise InputError(
-                f"student.weights: {config.student.weights} holds {loaded.spec.name} x{loaded.spec.scale}, "
-                f"and the config asks for {student.spec.name} x{student.spec.scale}"
-            )
-        try:
-            student.load_state_dict(loaded.state_dict())
-        except RuntimeError:
-            raise InputError(
-                f"student.weights: {config.student.weights} has other student.options than the config; make them equal"
-            ) from None
+        load = load_trunk if config.student.trunk else load_all_weights
+        load(student, loaded, config.student.weights)
     return student
 
 
-def with_trunk(student: Student, other: Student, path: str) -> Student:
-    """The student with all that it shares with another by name and shape, which for two scales is
-    everything but the upsampler."""
-    own, found = student.state_dict(), other.state_dict()
+def load_all_weights(student: Student, loaded: Student, path: str) -> None:
+    """Gives the student the weights of another, which must be of the same network and scale."""
+    ours, theirs = student.spec, loaded.spec
+    if (theirs.name, theirs.scale) != (ours.name, ours.scale):
+        raise InputError(
+            f"student.weights: {path} holds {theirs.name} x{theirs.scale}, "
+            f"and the config asks for {ours.name} x{ours.scale}"
+        )
+    try:
+        student.load_state_dict(loaded.state_dict())
+    except RuntimeError:
+        raise InputError(
+            f"student.weights: {path} has other student.options than the config; make them equal"
+        ) from None
+
+
+def load_trunk(student: Student, loaded: Student, path: str) -> None:
+    """Gives the student the tensors that have its names and shapes. Between two scales these are
+    all but the upsampler's."""
+    own = student.state_dict()
     shared = {
         key: tensor
-        for key, tensor in found.items()
+        for key, tensor in loaded.state_dict().items()
         if key in own and own[key].shape == tensor.shape
     }
     if len(shared) < len(own) / 2:
         raise InputError(
-            f"student.weights: {path} shares {len(shared)} of {len(own)} tensors with this network: name weights of a like one"
+            f"student.weights: {path} shares {len(shared)} of {len(own)} tensors with this "
+            "network: name weights of a like one"
         )
     student.load_state_dict(own | shared)
-    return student
 
 
 def build_objective(config: Config, student: Student) -> Objective:
@@ -101,28 +103,30 @@ def checked_pairs(
 ) -> tuple[PairSets, dict[str, str]]:
     """The pairs of the config, all readable and disjoint, with the fingerprints of train and val.
 
-    `test` is compared with the others so that no test picture is trained on; it is not used
-    otherwise.
+    `test` is compared with the others, so that no test image is trained on, and not used otherwise.
     """
     sets = find_sets(config, log)
     digests = check_pairs(sets.train, config.student.scale, config.data.patch_px)
     digests |= check_pairs((*sets.val, *sets.test), config.student.scale, MIN_LR_PX, digests)
     check_disjoint(sets, digests)
-    found = {"train": fingerprint(sets.train, digests), "val": fingerprint(sets.val, digests)}
+    fingerprints = {
+        "train": fingerprint(sets.train, digests),
+        "val": fingerprint(sets.val, digests),
+    }
     if config.data.photographs:
-        found["photographs"] = fingerprint(as_pairs(config.data.photographs))
-    return sets, found
+        fingerprints["photographs"] = fingerprint(as_pairs(config.data.photographs))
+    return sets, fingerprints
 
 
 def as_pairs(folder: str) -> tuple[Pair, ...]:
-    """The photographs of a folder, each as a pair with itself: what names and fingerprints are
-    taken of."""
+    """The photographs of a folder, each as a pair with itself, for their names and
+    fingerprints."""
     return tuple(Pair(path.name, path, path) for path in find_photographs(folder))
 
 
 def find_sets(config: Config, log: Callable[[str], None] = lambda sentence: None) -> PairSets:
-    """The pairs of the config by their names, with some to train on; nothing is read yet. `log`
-    hears of any but the published layout."""
+    """The pairs of the config by their names, with some to train on. No image is read. `log` is
+    told of any layout but the published one."""
     data = config.data
     dropped = read_drop_list(data.drop, data.pairs) if data.drop else frozenset()
     if data.pairs:
@@ -135,12 +139,12 @@ def find_sets(config: Config, log: Callable[[str], None] = lambda sentence: None
         sets = PairSets(train, find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ())
     sets = sets.select(data.select)
     if not sets.train and not data.photographs:
-        what = (
+        advice = (
             f"named {data.select}; change data.select"
             if data.select
             else "at all; put them into train_LR and train_HR"
         )
-        raise InputError(f"{data.pairs or data.lr}: holds no training pairs {what}")
+        raise InputError(f"{data.pairs or data.lr}: holds no training pairs {advice}")
     return sets
 
 

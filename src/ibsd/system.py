@@ -1,5 +1,5 @@
-"""The machine: memory this process holds, what it runs out of, files written whole or not at all,
-and the process's one filter of warnings."""
+"""The machine: memory of this process, what the machine runs out of, files written whole or not at
+all, and the one filter of warnings."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ from typing import IO
 
 from ibsd.types import InputError
 
+# -- memory
+
 
 def resident_bytes() -> int:
-    """Of this process now; where /proc is missing, the largest so far."""
+    """Memory of this process now. Where /proc is missing, the largest so far."""
     try:
-        return (
-            int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-            * resource.getpagesize()
-        )
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:
         return largest_resident_bytes()
+    return int(pages) * resource.getpagesize()
 
 
 def largest_resident_bytes() -> int:
-    """The most that this process held at once, since it started or since Linux was asked to count
-    anew (`comparison.machine`)."""
+    """The most memory that this process held at once, since it started or since Linux was asked to
+    count anew (`comparison.machine`)."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
-        # Linux hands ru_maxrss on from the process that started this one; VmHWM begins anew.
+        # ru_maxrss is inherited from the process that started this one; VmHWM begins anew.
         return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
     except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-            1 if sys.platform == "darwin" else 1024
-        )
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
+
+# -- what the machine runs out of
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Of a disk that is full, and of limits that stand for one."""
+"""Errors of a full disk, and of limits that stand for one."""
 NO_MEMORY = (
-    "the memory does not suffice: take smaller pictures, data.batch_size or --tile, close other programs, or raise the limit (ulimit -v); "
-    "a training goes on with --resume"
+    "the memory does not suffice: take smaller images, data.batch_size or --tile, "
+    "close other programs, or raise the limit (ulimit -v); a training goes on with --resume"
 )
-_NO_MEMORY = (
+OUT_OF_MEMORY_WORDS = (
     "allocate memory",  # torch on the CPU, and the system; "can't" or "cannot" before
     "not enough memory",
     "out of memory",  # CUDA, libvips
@@ -61,46 +62,55 @@ _NO_MEMORY = (
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or what caused it, says that memory ran out."""
     return any(
-        isinstance(each, MemoryError) or any(words in str(each).lower() for words in _NO_MEMORY)
-        for each in _chain(error)
+        isinstance(cause, MemoryError)
+        or any(words in str(cause).lower() for words in OUT_OF_MEMORY_WORDS)
+        for cause in causes(error)
     )
 
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error, or what caused it, is a full disk."""
-    return _full(error) is not None
+    return disk_full_error(error) is not None
 
 
 def exhausted(error: BaseException) -> str | None:
-    """The sentence for the user if that is what an error is about: what ran out, where, and what to
-    do."""
-    if full := _full(error):
-        where = f" to {full.filename}" if full.filename else ""
-        return f"nothing more can be written{where} ({full.strerror}): free some space and run it again, a training with --resume"
+    """The sentence for the user if an error is about memory or disk space: what ran out, where, and
+    what to do. None for any other error."""
+    if full := disk_full_error(error):
+        place = f" to {full.filename}" if full.filename else ""
+        return (
+            f"nothing more can be written{place} ({full.strerror}): "
+            "free some space and run it again, a training with --resume"
+        )
     return NO_MEMORY if is_out_of_memory(error) else None
 
 
-def _full(error: BaseException) -> OSError | None:
-    return next(
-        (each for each in _chain(error) if isinstance(each, OSError) and each.errno in NO_SPACE),
-        None,
-    )
+def disk_full_error(error: BaseException) -> OSError | None:
+    """The error of a full disk among an error and its causes."""
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+            return cause
+    return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, its cause, the cause of that, and so on."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
+# -- files
+
+
 def write_whole(
     path: str | os.PathLike[str], content: bytes | str | Callable[[IO[bytes]], None]
 ) -> None:
-    """Writes bytes, text (UTF-8) or what a function writes: beside `path`, then renamed over it, so
-    that no part of a file is ever seen.
+    """Writes bytes, text (UTF-8) or what a function writes. The file is written beside `path` and
+    then renamed, so that no part of a file is ever seen.
 
-    The folder must exist. Errors: InputError if the disk is full or the place cannot be written to;
-    what was there before stays.
+    The folder must exist. Errors: InputError if the disk is full or the place cannot be written to.
+    What was there before stays then.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
@@ -115,18 +125,19 @@ def write_whole(
     except OSError as error:
         reason = error.strerror or str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(
-            f"{path} cannot be written ({reason}): free some space, choose another place, or allow writing there"
+            f"{path} cannot be written ({reason}): "
+            "free some space, choose another place, or allow writing there"
         ) from error
     finally:
-        with suppress(
-            OSError
-        ):  # in a folder that cannot be written to the error on its way says so
+        with suppress(OSError):  # the folder cannot be written to: the error above says so
             partial.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder where it is missing, and tries it with a file. InputError if it cannot be
-    made or written to."""
+    """Makes the folder where it is missing, and writes a file there as a test.
+
+    Errors: InputError if the folder cannot be made or written to.
+    """
     probe = folder / f".{secrets.token_hex(8)}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,9 +145,12 @@ def make_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written to ({error.strerror or error}): choose another place, or allow writing there"
+            f"{folder} cannot be written to ({error.strerror or error}): "
+            "choose another place, or allow writing there"
         ) from None
 
+
+# -- warnings
 
 _warnings_lock = threading.RLock()
 

@@ -64,11 +64,12 @@ def apply_override(table: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    section: Any = table
     for key in keys[:-1]:
-        table = table.setdefault(key, {})
-        if not isinstance(table, dict):
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
             raise InputError(f"override {override!r}: {key} is a value, not a section")
-    table[keys[-1]] = value
+    section[keys[-1]] = value
 
 
 def build(target: type[T], table: Any, where: str = "") -> T:
@@ -110,7 +111,7 @@ def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def annotation(target: Callable[..., Any], argument: str, name: str) -> Any:
     """Type of an argument. InputError if it has none, or one that no key can be checked by."""
     annotated = target if dataclasses.is_dataclass(target) else getattr(target, "__init__", target)
-    owner = f"{target.__module__}.{target.__qualname__}"
+    owner = f"{target.__module__}.{getattr(target, '__qualname__', target)}"
     try:
         return typing.get_type_hints(annotated)[argument]
     except (KeyError, NameError) as error:
@@ -122,7 +123,8 @@ def annotation(target: Callable[..., Any], argument: str, name: str) -> Any:
 
 def checked_value(hint: Any, value: Any, name: str) -> Any:
     """`value`, converted where that loses nothing, if it is of the annotated type."""
-    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    origin: Any = typing.get_origin(hint)
+    choices: tuple[Any, ...] = typing.get_args(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, value, name)
     if hint is Any:

@@ -1,11 +1,10 @@
-"""A run, described in TOML: frozen dataclasses, checked when read, with every mistake named by its
-key.
+"""The config of a run: one frozen dataclass a section, checked when it is made.
 
     [student]            # network, scale and its own options
     [data]               # pairs and patches
-    [objective]          # name and the objective's own options: the keyword arguments of its class
-    [training]
-    [run]
+    [objective]          # name, and the options of its class
+    [training]           # `ibsd.training.TrainingOptions`
+    [run]                # folder, seed, device
 
 `load_config("run.toml", ["training.num_steps=100", "run.folder=runs/short"])` reads a file and then
 overrides single keys.
@@ -28,16 +27,16 @@ from ibsd.types import SCALES, InputError, require
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """Which network: `name` and `scale` as for `ibsd.create_student`; `options` are its keyword
-    arguments."""
+    """Which network, as for `ibsd.create_student`."""
 
     name: str = "imdn"
     scale: int = 4
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Keyword arguments of the network, such as `width`."""
     weights: str = ""
     """Weight file to start from; empty for a fresh network."""
     trunk: bool = False
-    """Take from `weights` only what has the same shape here: of another scale, all but the
+    """Take from `weights` only what has the same shape here. From another scale that is all but the
     upsampler."""
 
     def __post_init__(self) -> None:
@@ -48,85 +47,74 @@ class StudentConfig:
 class DataConfig(PatchOptions):
     """Where pairs or photographs are, and how patches are cut.
 
-    Pairs: `pairs`, a folder in the published layout (train_LR, train_HR, val_LR, ...) or another
-    that `data/layouts.py` knows, or `lr` and `hr`
-    for training, with `val_lr` and `val_hr` where there are any. Without pairs, or beside them:
-    `photographs`, a folder of sharp photographs,
-    each patch of which is degraded anew.
+    Give `pairs`, or `lr` and `hr`, or `photographs`, or photographs beside one of the others.
     """
 
     pairs: str = ""
+    """Folder in the published layout (train_LR, train_HR, val_LR, ...) or another one that
+    `data/layouts.py` knows."""
     lr: str = ""
+    """Folder of LR training images; `hr` has those of the same names."""
     hr: str = ""
     val_lr: str = ""
+    """The same for validation, if there is any."""
     val_hr: str = ""
     select: str = ""
     """Pattern of the pair names to use in train, val and test, such as `Canon*`; empty for all."""
     drop: str = ""
-    """List of files to leave out, as `ibsd doctor` writes it; its relative paths lie in `pairs`."""
+    """List of files to leave out, as `ibsd doctor` writes it; relative paths lie in `pairs`."""
     memory_limit_mib: int = 0
     """Most that decoded images may take; 0 for 60 % of what is free."""
     cache: str = ""
     """Folder for a memory-mapped copy, used when the images exceed the limit."""
     photographs: str = ""
+    """Folder of sharp photographs. Every patch of them is degraded anew."""
     degradations: dict[str, Any] = field(default_factory=lambda: {"camera": 1.0})
     """Share of each preset or single family (`data/presets.py`) among the patches of
     photographs."""
     softness: tuple[float, ...] = (0.0, 0.0)
-    """Least and greatest standard deviation, in HR pixels, of a blur of the photographs themselves,
-    HR included."""
+    """Least and greatest standard deviation, in HR pixels, of a blur of the photographs, HR
+    included."""
     photograph_share: float = 0.5
-    """Of the patches of a batch, where there are pairs as well."""
+    """Share of photographs among the patches of a batch, where there are pairs as well."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            "data.memory_limit_mib", self.memory_limit_mib, self.memory_limit_mib >= 0, "0 or more"
-        )
+        limit = self.memory_limit_mib
+        require("data.memory_limit_mib", limit, limit >= 0, "0 or more")
         if bool(self.lr) != bool(self.hr) or bool(self.val_lr) != bool(self.val_hr):
             raise InputError(
                 "data: lr and hr (and val_lr and val_hr) go together; give both folders"
             )
         if (self.pairs and self.lr) or not (self.pairs or self.lr or self.photographs):
             raise InputError(
-                "data: give pairs (a folder with train_LR, train_HR, ...), or lr and hr (two folders), or photographs (a folder), "
-                "or photographs and one of the others"
+                "data: give pairs (a folder with train_LR, train_HR, ...), or lr and hr (two "
+                "folders), or photographs (a folder), or photographs and one of the others"
             )
         if self.photographs:
-            shares = self.degradations.values()
-            fits = (
-                bool(shares)
-                and all(isinstance(share, int | float) and share >= 0 for share in shares)
-                and sum(shares) > 0
-            )
-            require(
-                "data.degradations",
-                self.degradations,
-                fits,
-                "a table of presets and their shares, such as { camera = 1.0 }",
-            )
-            low, high = self.softness if len(self.softness) == 2 else (1, 0)
-            require(
-                "data.softness",
-                self.softness,
-                0 <= low <= high,
-                "two numbers from 0 up, the least and the greatest",
-            )
-            require(
-                "data.photograph_share",
-                self.photograph_share,
-                0 < self.photograph_share < 1,
-                "between 0 and 1",
-            )
+            self.check_photographs()
+
+    def check_photographs(self) -> None:
+        shares = self.degradations.values()
+        are_shares = all(isinstance(share, int | float) and share >= 0 for share in shares)
+        a_table = "a table of presets and their shares, such as { camera = 1.0 }"
+        fits = are_shares and sum(shares) > 0
+        require("data.degradations", self.degradations, fits, a_table)
+        low, high = self.softness if len(self.softness) == 2 else (1, 0)
+        two_numbers = "two numbers from 0 up, the least and the greatest"
+        require("data.softness", self.softness, 0 <= low <= high, two_numbers)
+        share = self.photograph_share
+        require("data.photograph_share", share, 0 < share < 1, "between 0 and 1")
 
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """What to minimise: `name` is one of `distillation/registry.py`; `options` are the keyword
-    arguments of its class."""
+    """What to minimise."""
 
     name: str = "ibsd"
-    options: dict[str, Any] = field(default_factory=dict)
+    """One of `distillation/registry.py`."""
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Options of its class, such as `lambda_mi`."""
 
 
 @dataclass(frozen=True)
@@ -134,29 +122,25 @@ class RunConfig:
     """Where a run lives and what makes it repeatable."""
 
     folder: str = ""
-    """Takes checkpoints, logs, pictures and weights; default `runs/<name of the config file>`."""
+    """Receives checkpoints, logs, images and weights; default `runs/<name of the config file>`."""
     seed: int = 0
-    """Of the network's initial weights and of the order of the data, each with its own
-    generator."""
+    """Of the network's initial weights and of the order of the data, which have generators of their
+    own."""
     data_seed: int = -1
-    """Of the order of the data where it shall differ from `seed`; -1 for the same."""
+    """Of the order of the data, if it is to differ from `seed`; -1 for the same."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:0`."""
     threads: int = 0
     """Threads of the CPU; 0 leaves torch's choice."""
     deterministic: bool = False
-    """Whether torch may use only algorithms that give the same bits again, on CUDA too; slower
-    there, and refused where there is none."""
+    """Use only algorithms that give the same bits again, on CUDA too. Slower there, and an error
+    where torch has no such algorithm."""
 
     def __post_init__(self) -> None:
         require("run.threads", self.threads, 0 <= self.threads <= 1024, "0 to 1024")
         require("run.seed", self.seed, 0 <= self.seed < 2**63, "0 or more")
-        require(
-            "run.data_seed",
-            self.data_seed,
-            -1 <= self.data_seed < 2**63,
-            "-1 (as run.seed) or more",
-        )
+        fits = -1 <= self.data_seed < 2**63
+        require("run.data_seed", self.data_seed, fits, "-1 (as run.seed) or more")
 
 
 @dataclass(frozen=True)

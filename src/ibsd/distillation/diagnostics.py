@@ -17,7 +17,9 @@ def gradient_diagnostics(
     of the angle between the two. Costs a backward pass for each term."""
     gradients: dict[str, Tensor] = {}
     for name, term in terms.items():
-        parts = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        parts: Sequence[Tensor | None] = torch.autograd.grad(
+            term, parameters, retain_graph=True, allow_unused=True
+        )
         flat = [
             (torch.zeros_like(parameter) if part is None else part).flatten()
             for parameter, part in zip(parameters, parts, strict=True)

@@ -2,10 +2,10 @@
 
 An objective owns the student and its auxiliary parts and has two verbs:
 
-- `loss(batch)`: named, unweighted terms and the weighted total, for the student; auxiliary parts
-are held fixed.
+- `loss(batch)`: named, unweighted terms and the weighted total, for the student. Auxiliary parts
+  are held fixed.
 - `auxiliary_step(nodes)`: auxiliary parts learn from detached feature maps, with their own
-optimiser.
+  optimiser.
 
 Per update the trainer calls `begin_step`, `loss`, backward, its optimiser, `auxiliary_step`,
 `end_step`, in this order.
@@ -14,7 +14,7 @@ Per update the trainer calls `begin_step`, `loss`, backward, its optimiser, `aux
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,41 +28,46 @@ from ibsd.types import Batch, InputError, LossReport
 
 
 class Objective(ABC):
-    """A way of training `student`. Subclasses implement `terms`, and whatever auxiliary parts they
-    have."""
+    """A way of training `student`. Subclasses implement `terms`, and the methods of their auxiliary
+    parts.
+
+    Args:
+        student: the network to train.
+        weights: weight of each term in the total, by name.
+    """
 
     paired: bool = True
-    """Whether the student sees the batches in the order in which plain training would: the
-    condition for a paired comparison."""
+    """Whether the student sees the batches of plain training, in the same order. Only then can two
+    runs be compared in pairs."""
 
     deferrable: bool = False
-    """Whether a step that is refused on the device can be undone there: `auxiliary_step` then obeys
+    """Whether a refused step can be masked on the device. `auxiliary_step` then obeys
     `accepted`."""
 
     joint: bool = False
-    """Whether several processes can train by it, each on a part of the batch: averaged gradients
-    then equal those of one process on the whole batch, for every term but a bound, and
-    `auxiliary_step` averages those of its own (`processes`)."""
+    """Whether several processes can train by it, each on a part of the batch. Averaged gradients
+    then equal those of one process on the whole batch, for every term but a bound.
+    `auxiliary_step` averages the gradients of its own parts by `processes`."""
 
     processes: Processes = ALONE
     """Set by the trainer."""
 
     accepted: Tensor | None = None
-    """Where deferred: a bool on the device, whether this step counts. None: `auxiliary_step` is
-    called for accepted steps only."""
+    """Where deferred: whether this step counts, a bool on the device. Otherwise None, and
+    `auxiliary_step` is called for accepted steps only."""
 
     def __init__(self, student: Student, weights: dict[str, float]) -> None:
         self.student = student
         self.weights = weights
-        """Weight of each term in the total. A term whose weight is 0 never touches the total, not
-        even by adding 0."""
+        """A term of weight 0 is left out of the total: not even 0 is added."""
 
     def defer(self) -> None:
         """Called before training if the host is not to wait for the device (`Trainer`,
-        deferred)."""
+        `deferred`)."""
         if not self.deferrable:
             raise InputError(
-                f"{type(self).__name__} cannot be deferred; leave the trainer's `deferred` at its default"
+                f"{type(self).__name__} cannot be deferred; "
+                "leave the trainer's `deferred` at its default"
             )
 
     def prepare(self, source: PatchSource) -> None:
@@ -73,16 +78,17 @@ class Objective(ABC):
 
     @abstractmethod
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """(terms, nodes): scalars with a graph to the student's parameters only, by name; detached
-        nodes for the auxiliary step."""
+        """(terms, nodes): scalars by name, with a graph to the student's parameters only, and
+        detached nodes for the auxiliary step."""
 
     def loss(self, batch: Batch) -> LossReport:
-        """Weighted total and its parts."""
+        """The weighted total, and its terms without their weights."""
         terms, nodes = self.terms(batch)
         total = self.weighted_total(terms)
         return LossReport(total, {name: term.detach() for name, term in terms.items()}, nodes)
 
     def weighted_total(self, terms: dict[str, Tensor]) -> Tensor:
+        """Sum of the terms times their weights, with a graph."""
         parts = [
             term if self.weights[name] == 1 else self.weights[name] * term
             for name, term in terms.items()
@@ -94,7 +100,7 @@ class Objective(ABC):
         return total
 
     def auxiliary_step(self, nodes: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Auxiliary parts learn from these detached nodes. Returns their own losses, detached."""
+        """Auxiliary parts learn from these detached nodes. Returns their losses, detached."""
         return {}
 
     def end_step(self) -> None:
@@ -114,12 +120,12 @@ class Objective(ABC):
         return []
 
     def state(self) -> dict[str, Any]:
-        """Auxiliary parts (not the student), as nested dicts and lists of tensors and plain values,
-        for exact resumes."""
+        """The auxiliary parts, for exact resumes: nested dicts and lists of tensors and plain
+        values. The student is not among them."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` gave."""
+        """Restores what `state` gave."""
 
 
 def ramp_factor(step: int, warm_up: int, ramp: int) -> float:
@@ -128,8 +134,8 @@ def ramp_factor(step: int, warm_up: int, ramp: int) -> float:
 
 
 @contextmanager
-def held_fixed(module: nn.Module) -> Iterator[None]:
-    """Within, graphs that pass through the module reach its inputs but not its parameters."""
+def held_fixed(module: nn.Module) -> Generator[None]:
+    """Graphs that are made within reach the module's inputs, but not its parameters."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

@@ -1,7 +1,7 @@
-"""Optimiser steps that a tensor on the device decides about, so that the host need not wait for it.
+"""Optimiser steps that a tensor on the device allows or refuses, so that the host need not wait.
 
-torch's fused optimisers take `found_inf`, by which gradient scalers skip a step; that is used here
-for any refusal.
+torch's fused optimisers skip a step where `found_inf` is set, as gradient scalers ask for. Here it
+is set for any refusal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def skip_where_refused(optimizer: torch.optim.Optimizer, accepted: Tensor) -> None:
-    """The next step of a fused optimiser changes nothing if `accepted`, a bool on the device, is
+    """The next step of a fused optimiser changes nothing where `accepted`, a bool on the device, is
     false."""
     optimizer.found_inf = (~accepted).float()  # type: ignore[attr-defined]
     optimizer.grad_scale = None  # type: ignore[attr-defined]
@@ -26,6 +26,6 @@ def use_fused(optimizer: torch.optim.Optimizer, fused: bool | None) -> None:
 
 
 def with_fused(state: dict[str, Any], fused: bool | None) -> dict[str, Any]:
-    """An optimiser's state with the choice of the machine that goes on, not of the one that wrote
-    it."""
+    """An optimiser's state with `fused` as this machine wants it, whatever the machine that wrote
+    the state wanted."""
     return state | {"param_groups": [group | {"fused": fused} for group in state["param_groups"]]}
