@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -146,7 +146,7 @@ class _AllGather(torch.autograd.Function):
 
 
 @contextmanager
-def process_group() -> Iterator[Processes]:
+def process_group() -> Generator[Processes]:
     """The processes that torchrun started, or `ALONE` without torchrun.
 
     Errors: InputError if they do not meet.
@@ -185,7 +185,7 @@ def local_device(device: torch.device, processes: Processes) -> torch.device:
 
 
 @contextmanager
-def _lost_process_is_input_error() -> Iterator[None]:
+def _lost_process_is_input_error() -> Generator[None]:
     """Turns what the backends raise when another process is gone into a sentence."""
     try:
         yield

@@ -1,5 +1,5 @@
 """Values that travel between the parts of the package: batches of patches, traces of a student,
-reports of a loss."""
+reports of a loss, and the error of a user's mistake."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ compares the first losses of every objective on every student with committed fig
 
 
 class InputError(ValueError):
-    """The user's input is wrong. The message is one sentence that says what, where, and what to do;
-    faces print it and exit with 2."""
+    """The user's input is wrong. The message is one sentence: what, where, and what to do. The
+    command line prints it and exits with 2."""
 
 
 def require(name: str, value: object, fits: bool, must_be: str) -> None:
-    """InputError naming an option and its value unless that value fits."""
+    """InputError that names an option and its value, unless the value fits."""
     if not fits:
         raise InputError(f"{name} is {value!r}; it must be {must_be}")
 
 
 class Trace(NamedTuple):
-    """What a student computed on its way to the picture: the Markov chain X -> F0 -> F1 -> F2 -> F3
+    """What a student computed on its way from LR to SR: the Markov chain X -> F0 -> F1 -> F2 -> F3
     -> Y of docs/method.md 1."""
 
     sr: Tensor
-    """[N, 3, sH, sW], RGB, about [0, 1] (a network's output is not clamped)."""
+    """[N, 3, sH, sW], RGB, about [0, 1]. It is not clamped."""
     nodes: tuple[Tensor, ...]
     """F0, F1, ...: feature maps of equal shape [N, C, H, W], earliest first."""
 
 
 class Origin(NamedTuple):
-    """Where each patch of a batch was cut, in LR pixels of the image as stored; four int64 tensors
-    of shape [N]."""
+    """Where the patches of a batch were cut, in LR pixels of the image as stored. Four int64
+    tensors of shape [N]."""
 
     image: Tensor
     """Index of the image in the training set."""
@@ -79,13 +79,13 @@ class Batch(NamedTuple):
 
 @dataclass
 class LossReport:
-    """What an objective says of one batch."""
+    """An objective's loss on one batch."""
 
     total: Tensor
-    """Scalar with a graph to the student's parameters: the weighted sum to minimise."""
+    """The weighted sum to minimise: a scalar with a graph to the student's parameters."""
     terms: dict[str, Tensor]
-    """Each term by name, *unweighted*, detached scalars on the device (reading one synchronises, so
-    do it rarely)."""
+    """The terms by name, without their weights: detached scalars on the device. Reading one waits
+    for the device."""
     nodes: tuple[Tensor, ...] = ()
-    """The chain's feature maps, detached, for the auxiliary step; empty when the objective has no
+    """The chain's feature maps, detached, for the auxiliary step. Empty if the objective has no
     auxiliary parts."""

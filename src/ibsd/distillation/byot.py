@@ -1,22 +1,22 @@
 """BYOT: be your own teacher (Zhang et al., ICCV 2019, arXiv:1905.08094), for regression.
 
-    L = L1(SR, HR) + lambda_heads * sum_k [(1 - alpha) L1(SR_k, HR) + alpha L1(SR_k, SR)] +
-    lambda_hint * sum_k mean (G_k - F_K)^2
+    L = L1(SR, HR)
+        + lambda_heads * sum_k [(1 - alpha) L1(SR_k, HR) + alpha L1(SR_k, SR)]
+        + lambda_hint * sum_k mean (G_k - F_K)^2
 
 Every node F_k before the deepest one, F_K, gets a head of its own: a bottleneck that turns it into
-a feature map G_k of F_K's shape, and an upsampler that turns G_k into a picture SR_k. The heads
+a feature map G_k of F_K's shape, and an upsampler that turns G_k into an image SR_k. The heads
 learn from HR (the label), from SR (the deepest output, in place of its softened classes) and from
 F_K (the hint).
 
 Which gradients flow where:
 
-- `loss` differentiates all terms with respect to the student: the heads' terms reach the layers up
-to F_k, heads held fixed. As teachers, SR
-  and F_K carry no graph.
+- `loss` differentiates all terms with respect to the student. The heads' terms reach the layers up
+  to F_k, with the heads held fixed. As teachers, SR and F_K carry no graph.
 - `auxiliary_step` differentiates the heads' terms with respect to the heads, on the detached maps
-of the same forward pass. Together these are
-  the gradients of one backward pass through everything, as in the paper; the heads have their own
-  Adam.
+  of the same forward pass. The heads have their own Adam.
+
+Together these are the gradients of one backward pass through everything, as in the paper.
 
 Nothing of this remains at inference: the student is the plain network.
 """
@@ -93,7 +93,8 @@ class BYOT(Objective):
         )
         if not (lambda_heads >= 0 and lambda_hint >= 0 and head_learning_rate >= 0):
             raise InputError(
-                f"byot: lambda_heads {lambda_heads}, lambda_hint {lambda_hint} and head_learning_rate {head_learning_rate} must be at least 0"
+                f"byot: lambda_heads {lambda_heads}, lambda_hint {lambda_hint} and "
+                f"head_learning_rate {head_learning_rate} must be at least 0"
             )
         if not 0 <= alpha <= 1:
             raise InputError(f"byot: alpha is {alpha}; it must lie in 0 to 1")
@@ -121,23 +122,25 @@ class BYOT(Objective):
         return terms, (*(node.detach() for node in nodes), sr.detach(), batch.hr)
 
     def head_terms(self, nodes: Sequence[Tensor], sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Sums over the heads, unweighted, of their distances to HR, to SR and to the deepest
+        """Sums over the heads, without weights, of their distances to HR, to SR and to the deepest
         node."""
-        deepest, sr = nodes[-1].detach().float(), sr.detach()
+        deepest = nodes[-1].detach().float()
+        sr = sr.detach()
         zero = torch.zeros((), device=sr.device)
         sums = {"heads_hr": zero, "heads_sr": zero, "hint": zero}
         for head, node in zip(self.heads, nodes[:-1], strict=True):
-            hint, picture = (each.float() for each in head(node))
-            picture = picture[
-                ..., : sr.shape[-2], : sr.shape[-1]
-            ]  # nodes may be padded at the bottom right
-            if picture.shape != sr.shape:
+            hint, image = head(node)
+            hint = hint.float()
+            # Nodes may be padded at the bottom right.
+            image = image.float()[..., : sr.shape[-2], : sr.shape[-1]]
+            if image.shape != sr.shape:
                 raise InputError(
-                    f"byot: nodes of {list(node.shape)} give no picture of {list(sr.shape)}; take nodes of LR's size"
+                    f"byot: nodes of {list(node.shape)} give no image of {list(sr.shape)}; "
+                    "take nodes of LR's size"
                 )
             parts = {
-                "heads_hr": (picture - hr).abs().mean(),
-                "heads_sr": (picture - sr).abs().mean(),
+                "heads_hr": (image - hr).abs().mean(),
+                "heads_sr": (image - sr).abs().mean(),
                 "hint": (hint - deepest).square().mean(),
             }
             sums = {name: sums[name] + part for name, part in parts.items()}

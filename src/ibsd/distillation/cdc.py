@@ -1,9 +1,10 @@
-"""CDC's own training: a gradient-weighted loss on the result, and one on each component's picture
+"""CDC's own training: a gradient-weighted loss on the result, and one on each component's image
 where HR is flat, an edge or a corner.
 
-    L = GW(SR, HR) + 1 GW(m_flat SR_flat, m_flat HR) + 2 GW(m_edge SR_edge, m_edge HR) + 5
-    GW(m_corner SR_corner, m_corner HR) GW(a, b) = mean (1 + 4 |Sx(a) - Sx(b)|) (1 + 4 |Sy(a) -
-    Sy(b)|) |a - b|
+    L = GW(SR, HR) + 1 GW(m_flat SR_flat, m_flat HR)
+                   + 2 GW(m_edge SR_edge, m_edge HR)
+                   + 5 GW(m_corner SR_corner, m_corner HR)
+    GW(a, b) = mean (1 + 4 |Sx(a) - Sx(b)|) (1 + 4 |Sy(a) - Sy(b)|) |a - b|
 
 Source: Wei et al., ECCV 2020, arXiv:2008.01928; weights, thresholds and factor as their published
 trainer has them.
@@ -42,9 +43,8 @@ def gradient_weighted_loss(sr: Tensor, target: Tensor, factor: float = 4.0) -> T
     """Mean over all elements of (1 + factor dx) (1 + factor dy) |sr - target|, dx and dy the
     absolute differences of zero-padded Sobel responses.
 
-    Both [N, C, H, W], any range; gradients reach both, through the weights too. An offset d that is
-    constant over the image costs d inside, where its gradients are 0, and more within a pixel of
-    the border.
+    Both are [N, C, H, W] of any range. Gradients reach both, through the weights too. An offset d
+    that is constant over the image costs d inside, and more within a pixel of the border.
     """
     (across, down), (target_across, target_down) = sobel(sr, "constant"), sobel(target, "constant")
     weights = (1 + factor * (across - target_across).abs()) * (
@@ -55,11 +55,11 @@ def gradient_weighted_loss(sr: Tensor, target: Tensor, factor: float = 4.0) -> T
 
 @torch.no_grad()
 def region_masks(hr: Tensor) -> Tensor:
-    """[N, 3, H, W] -> [N, 3 regions, 1, H, W] of 0 and 1 in the order flat, edge, corner; one of
-    them is 1 at each pixel.
+    """[N, 3, H, W] -> [N, 3 regions, 1, H, W] of 0 and 1 in the order flat, edge, corner. Every
+    pixel is of one region.
 
-    From the Harris response det(M) - 0.04 trace(M)^2, M summed over 3x3 pixels (borders mirrored),
-    against its maximum over the image. H and W are at least 2.
+    The Harris response det(M) - 0.04 trace(M)^2, M summed over 3x3 pixels (borders mirrored), is
+    compared with its maximum over the image. H and W are at least 2.
     """
     grey = (hr.float() * hr.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)).sum(
         dim=1, keepdim=True
@@ -93,7 +93,8 @@ class ComponentLoss(Objective):
     ) -> None:
         if not isinstance(student, CDC):
             raise InputError(
-                f"objective cdc: {student.spec.name} has no components to divide; set student.name to cdc"
+                f"objective cdc: {student.spec.name} has no components to divide; "
+                "set student.name to cdc"
             )
         super().__init__(
             student, {"gradient_weighted": 1.0, "flat": flat, "edge": edge, "corner": corner}
@@ -101,12 +102,12 @@ class ComponentLoss(Objective):
         self.network = student
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        sr, pictures, _ = self.network.components(batch.lr)
+        sr, images, _ = self.network.components(batch.lr)
         masks = region_masks(batch.hr)
         terms = {"gradient_weighted": gradient_weighted_loss(sr.float(), batch.hr)}
         for k, name in enumerate(COMPONENTS):
             terms[name] = gradient_weighted_loss(
-                masks[:, k] * pictures[:, k].float(), masks[:, k] * batch.hr
+                masks[:, k] * images[:, k].float(), masks[:, k] * batch.hr
             )
         return terms, ()
 

@@ -1,14 +1,14 @@
-"""DLB: self-distillation from the last mini-batch (Shen et al., CVPR 2022,
-arXiv:2203.16172), for regression.
+"""DLB: self-distillation from the last mini-batch (Shen et al., CVPR 2022, arXiv:2203.16172), for
+regression.
 
     L = L1(SR, HR) over the whole batch + alpha L1(SR_repeated, SR_last)
 
 Half of each batch repeats patches of the batch before, and SR_last is what the student gave for
-them then. Gradients reach the student through SR; SR_last carries no graph.
+them then. Gradients reach the student through SR. SR_last carries no graph.
 
-The trainer's batches stay as they are drawn: the first half of each is used, and its second half
-gives way to the first half of the one before. So the student sees other patches than plain training
-does, each of them twice: `paired` is false.
+Of each batch that the trainer draws, the first half is used. Its second half is replaced by the
+first half of the batch before. The student thus sees other patches than in plain training, each of
+them twice, and `paired` is False.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ibsd.types import Batch, InputError, LossReport, Origin
 
 
 class DLB(Objective):
-    """L1 to HR, and to the student's last output on the half of the batch that it has seen.
+    """L1 to HR, and to the student's last output on the half of the batch that it saw before.
 
     Args:
         student: the network to train.
-        alpha: weight of the distance to the last output; the paper's is 1. With 0 what remains is
-            plain training on the rearranged batches.
+        alpha: weight of the distance to the last output; the paper's is 1. With 0 it is plain
+            training on the rearranged batches.
 
     Errors: InputError from `prepare` for an odd batch size.
     Source: Shen et al., CVPR 2022, equations 3 to 6, with L1 for cross entropy and KL
@@ -44,14 +44,15 @@ class DLB(Objective):
         if not alpha >= 0:
             raise InputError(f"dlb: alpha is {alpha}; it must be at least 0")
         self.kept: tuple[Batch, Tensor] | None = None
-        """First half of the last batch, and what the student gave for it."""
+        """First half of the last batch, and the student's output for it."""
         self.seen: tuple[Batch, Tensor] | None = None
-        """The same of the batch at hand."""
+        """The same of the present batch."""
 
     def prepare(self, source: PatchSource) -> None:
         if source.batch_size % 2:
             raise InputError(
-                f"dlb: data.batch_size is {source.batch_size}; half of each batch repeats the last one, so it must be even"
+                f"dlb: data.batch_size is {source.batch_size}; "
+                "half of each batch repeats the last one, so it must be even"
             )
 
     def loss(self, batch: Batch) -> LossReport:
@@ -68,7 +69,7 @@ class DLB(Objective):
         return self.compared(whole, self.student(whole.lr).float()), ()
 
     def rearranged(self, batch: Batch) -> Batch:
-        """The first half of `batch`, then the first half of the one before; the very first batch
+        """The first half of `batch`, then the first half of the one before. The very first batch
         stays as it is."""
         if self.kept is None:
             return batch
@@ -86,23 +87,22 @@ class DLB(Objective):
         self.kept = self.seen
 
     def state(self) -> dict[str, Any]:
-        return {
-            "kept": None
-            if self.kept is None
-            else [self.kept[0].lr, self.kept[0].hr, list(self.kept[0].origin), self.kept[1]]
-        }
+        if self.kept is None:
+            return {"kept": None}
+        batch, sr = self.kept
+        return {"kept": [batch.lr, batch.hr, list(batch.origin), sr]}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.kept = None
         if state["kept"] is not None:
             device = next(self.student.parameters()).device
             lr, hr, origin, sr = state["kept"]
-            self.kept = (
-                Batch(lr.to(device), hr.to(device), Origin(*(each.to(device) for each in origin))),
-                sr.to(device),
-            )
+            origin = Origin(*(field.to(device) for field in origin))
+            self.kept = Batch(lr.to(device), hr.to(device), origin), sr.to(device)
 
 
 def first_half(batch: Batch) -> Batch:
     half = batch.lr.shape[0] // 2
-    return Batch(batch.lr[:half], batch.hr[:half], Origin(*(each[:half] for each in batch.origin)))
+    return Batch(
+        batch.lr[:half], batch.hr[:half], Origin(*(field[:half] for field in batch.origin))
+    )

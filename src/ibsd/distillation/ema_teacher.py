@@ -1,12 +1,12 @@
 """EMA teacher: a running average of the student teaches it (Mean Teacher: Tarvainen and Valpola,
 NeurIPS 2017, arXiv:1703.01780), for regression.
 
-    L = L1(SR, HR) + lambda_teacher r_t L1(SR, SR_teacher),   theta_teacher <- d theta_teacher + (1
-    - d) theta
+    L = L1(SR, HR) + lambda_teacher r_t L1(SR, SR_teacher)
+    theta_teacher <- d theta_teacher + (1 - d) theta
 
-r_t rises from 0 to 1. Student and teacher see the same patch under different noise; here the
-teacher's patch is mirrored or transposed at random and its output turned back, which keeps the
-pixels in place. Gradients reach the student through SR; the teacher only averages.
+r_t rises from 0 to 1. In the paper student and teacher see the same image under different noise.
+Here the teacher's patch is mirrored or transposed at random and its output turned back, which keeps
+the pixels in place. Gradients reach the student through SR. The teacher only averages.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ class EMATeacher(Objective):
     Args:
         student: the network to train.
         lambda_teacher: weight of the distance to the teacher, at the end of the ramp.
-        decay: d, of the running average; smaller at first, as in `students/ema.py`. Independent of
-            the average that is shipped.
+        decay: d, of the running average; smaller at first, as in `students/ema.py`. This average
+            is not the one that is shipped.
         warm_up: updates without the teacher, which knows nothing yet.
         ramp: updates over which its weight then rises.
-        turned: the teacher sees the patch in another orientation, drawn for each batch; false for
-            the student's own view.
+        turned: whether the teacher sees the patch in another orientation, drawn for each batch.
         seed: of the generator of orientations.
 
     Source: Tarvainen and Valpola, NeurIPS 2017, section 2, with L1 for the squared distance
@@ -58,16 +57,15 @@ class EMATeacher(Objective):
         super().__init__(student, {"l1": 1.0, "teacher": 0.0})
         if not (lambda_teacher >= 0 and warm_up >= 0 and ramp >= 0):
             raise InputError(
-                f"ema-teacher: lambda_teacher {lambda_teacher}, warm_up {warm_up} and ramp {ramp} must be at least 0"
+                f"ema-teacher: lambda_teacher {lambda_teacher}, warm_up {warm_up} and "
+                f"ramp {ramp} must be at least 0"
             )
         if not 0 <= decay < 1:
             raise InputError(f"ema-teacher: decay is {decay}; it must be 0 or more and below 1")
-        self.lambda_teacher, self.warm_up, self.ramp, self.turned = (
-            lambda_teacher,
-            warm_up,
-            ramp,
-            turned,
-        )
+        self.lambda_teacher = lambda_teacher
+        self.warm_up = warm_up
+        self.ramp = ramp
+        self.turned = turned
         self.teacher = WeightAverage(student, decay)
         self.generator = torch.Generator().manual_seed(seed)
         self.orientation = 0

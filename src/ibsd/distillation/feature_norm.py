@@ -1,12 +1,10 @@
 """Control for IBSD: a penalty on the size of the features alone.
 
-    L = L1(SR, HR) + lambda_norm * mean over nodes of mean(F_k^2) + lambda_hf * wavelet_loss(SR,
-    T_t)
+    L = L1(SR, HR) + lambda_norm * mean_k mean(F_k^2) + lambda_hf * wavelet_loss(SR, T_t)
 
-Smaller features lower an information bound without anything being forgotten. If this does as well
-as IBSD, the information term is no more than a weight decay in disguise. Everything but the penalty
-is as in `ibsd.py`: the same ramp, soft target and wavelet loss. All gradients reach the student
-only; there are no auxiliary parts that learn.
+Smaller features lower an information bound although nothing is forgotten. If this control does as
+well as IBSD, the information term is no more than a weight decay. Ramp, soft target and wavelet
+loss are those of `ibsd.py`. All gradients reach the student only, and no auxiliary part learns.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ class FeatureNorm(Objective):
     Args:
         student: the network to train.
         lambda_norm: weight of the mean square per element, averaged over the nodes.
-        lambda_hf, final_share, period, soft_target, warm_up, ramp, levels: as for `IBSD`; by
+        lambda_hf, final_share, period, soft_target, warm_up, ramp, levels: as for `IBSD`. By
             default the wavelet loss is off.
     """
 
@@ -55,9 +53,13 @@ class FeatureNorm(Objective):
         super().__init__(student, {"l1": 1.0, "norm": lambda_norm, "wavelet": lambda_hf})
         if not (lambda_norm >= 0 and lambda_hf >= 0):
             raise InputError(
-                f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; neither may be negative"
+                f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; "
+                "neither may be negative"
             )
-        self.lambda_norm, self.warm_up, self.ramp, self.levels = lambda_norm, warm_up, ramp, levels
+        self.lambda_norm = lambda_norm
+        self.warm_up = warm_up
+        self.ramp = ramp
+        self.levels = levels
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
 
     def prepare(self, source: PatchSource) -> None:

@@ -1,5 +1,5 @@
-"""L1, LPIPS and no grid: training for how a picture looks as well as for its pixels. No
-self-distillation; a finish for weights that people use."""
+"""Training for how an image looks as well as for its pixels: L1, LPIPS, and a penalty on the
+upscaler's grid. No self-distillation. A finish for weights that people use."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Perceptual(Objective):
     """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018,
     arXiv:1801.03924) + lambda_grid * grid(SR - HR).
 
-    LPIPS rewards texture, and the cheapest one for a sub-pixel upscaler is a pattern of its own
-    period; `grid` takes that way from it. Whoever trains on a metric cannot be judged by it alone:
-    such weights want other metrics and eyes beside it.
+    LPIPS rewards texture. The cheapest texture for a sub-pixel upscaler is a pattern of its own
+    period, which `grid` penalises. Weights that were trained on a metric cannot be judged by it:
+    look at other metrics and at the images.
 
     Args:
         lambda_lpips: weight of LPIPS.
-        lambda_grid: weight of the grid (see there). With both 0, training is plain.
-        num_patches: so many patches of each batch, the last ones, are looked at by LPIPS, which
-            costs about as much as a small student.
+        lambda_grid: weight of `grid`. With both 0, training is plain.
+        num_patches: LPIPS sees this many patches of each batch, the last ones. It costs about as
+            much as a small student.
     """
 
     deferrable = True
@@ -45,7 +45,8 @@ class Perceptual(Objective):
     ) -> None:
         if min(lambda_lpips, lambda_grid) < 0 or num_patches < 1:
             raise InputError(
-                f"perceptual: lambda_lpips = {lambda_lpips}, lambda_grid = {lambda_grid} and num_patches = {num_patches}; 0, 0 and 1 are the least"
+                f"perceptual: lambda_lpips = {lambda_lpips}, lambda_grid = {lambda_grid} and "
+                f"num_patches = {num_patches}; 0, 0 and 1 are the least"
             )
         super().__init__(student, {"l1": 1.0, "lpips": lambda_lpips, "grid": lambda_grid})
         self.num_patches = num_patches
@@ -53,11 +54,9 @@ class Perceptual(Objective):
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr = self.student(batch.lr).float()
-        looked_at = slice(-self.num_patches, None)
-        sr_part, hr_part = sr[looked_at], batch.hr[looked_at]
-        first = self.processes.rank * len(
-            sr_part
-        )  # several processes go on where the one before ends, as one with the whole batch would
+        sr_part, hr_part = sr[-self.num_patches :], batch.hr[-self.num_patches :]
+        # Each process goes on where the one before ends, as one with the whole batch would.
+        first = self.processes.rank * len(sr_part)
         lpips = self.lpips(at_every_phase(sr_part, first), at_every_phase(hr_part, first)).mean()
         error = sr - batch.hr
         return {
@@ -67,42 +66,42 @@ class Perceptual(Objective):
         }, ()
 
 
-def at_every_phase(pictures: Tensor, first: int = 0) -> Tensor:
-    """[N, 3, H, W] -> [N, 3, H - 3, W - 3]: each cut at another of the 16 phases of AlexNet's first
-    convolution, which steps four pixels.
+def at_every_phase(images: Tensor, first: int = 0) -> Tensor:
+    """[N, 3, H, W] -> [N, 3, H - 3, W - 3]: every image is cut at another of the 16 phases of
+    AlexNet's first convolution, which steps four pixels.
 
-    An upscaler by four has the same steps. Where both always start in the same corner, training
-    finds patterns of period four that LPIPS, looking at the same pixel of each period, takes for
-    texture: the picture gets a fine grid. Pictures of 31 to 33 pixels, the least that LPIPS takes,
-    are cut by less and so at fewer phases.
+    An upscaler by four has the same steps. If both always started in the same corner, training
+    would find patterns of period four that LPIPS takes for texture, because it looks at the same
+    pixel of each period. The image would get a fine grid. Images of 31 to 33 pixels, the least that
+    LPIPS takes, are cut by less and so at fewer phases.
     """
-    height, width = pictures.shape[-2:]
+    height, width = images.shape[-2:]
     rows, columns = (
         max(size - PERIOD_PX + 1, min(size, MINIMUM_SIZE_PX)) for size in (height, width)
     )
     corners = (
         divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX)
-        for number in range(first, first + len(pictures))
+        for number in range(first, first + len(images))
     )
     places = [(min(top, height - rows), min(left, width - columns)) for top, left in corners]
     return torch.stack(
         [
-            picture[:, top : top + rows, left : left + columns]
-            for picture, (top, left) in zip(pictures, places, strict=True)
+            image[:, top : top + rows, left : left + columns]
+            for image, (top, left) in zip(images, places, strict=True)
         ]
     )
 
 
 def grid(error: Tensor, period: int) -> Tensor:
-    """Mean absolute pattern of the upscaler's period in an error [N, C, H, W]; a scalar that
-    gradients flow through.
+    """Mean absolute pattern of the upscaler's period in an error [N, C, H, W], a scalar with a
+    graph.
 
-    In each window of WINDOW_PERIODS periods a side (half overlapping; smaller where the picture
-    is), the error is averaged over all pixels at the same place of the period. Texture that happens
-    to be wrong averages out; what differs between places repeats with the network's own step. Zero
-    where the error is the same at all places, whatever it is.
+    In windows of WINDOW_PERIODS periods a side (half overlapping; smaller where the image is), the
+    error is averaged over all pixels at the same place of the period. Wrong texture averages out.
+    What differs between places repeats with the network's own step. The result is 0 where the error
+    is the same at all places.
     """
-    places = F.pixel_unshuffle(error, period).unflatten(1, (-1, period * period))
-    side = min(WINDOW_PERIODS, *places.shape[-2:])
+    places: Tensor = F.pixel_unshuffle(error, period).unflatten(1, (-1, period * period))
+    side: int = min(WINDOW_PERIODS, *places.shape[-2:])
     means = F.avg_pool2d(places.flatten(0, 1), side, stride=max(side // 2, 1))
     return (means - means.mean(1, keepdim=True)).abs().mean()

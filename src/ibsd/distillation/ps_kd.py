@@ -3,9 +3,9 @@ arXiv:2006.12000), for regression.
 
     L = L1(SR, T_t),   T_t = (1 - a_t) HR + a_t SR_past,   a_t = a_T t / T_total
 
-The paper softens a class label with the prediction of the last epoch's network; here the label is
-HR and the prediction a picture. IBSD's soft target is the same one, in detail bands only
-(`soft_target.py`). Gradients reach the student through SR; T_t carries no graph.
+The paper softens a class label with the prediction of the last epoch's network. Here the label is
+HR and the prediction an image. IBSD uses the same soft target, in detail bands only
+(`soft_target.py`). Gradients reach the student through SR. T_t carries no graph.
 """
 
 from __future__ import annotations
@@ -59,10 +59,8 @@ class PSKD(Objective):
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr = self.student(batch.lr).float()
         soft = (sr - self.soft_target(batch)).abs().mean()
-        return {
-            "soft": soft,
-            "l1": (sr.detach() - batch.hr).abs().mean(),
-        }, ()  # L1 to HR is only watched
+        l1 = (sr.detach() - batch.hr).abs().mean()  # only measured: its weight is 0
+        return {"soft": soft, "l1": l1}, ()
 
     def end_step(self) -> None:
         self.soft_target.end_step()

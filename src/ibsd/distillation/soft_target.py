@@ -23,10 +23,10 @@ from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
 
 PastSource = Literal["snapshot", "ema", "bank"]
-"""Who gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: so does a
-running average of it. `bank`: at each period's end the snapshot runs once over every whole training
-image, and a patch's past output is the same crop and augmentation of that image's; it sees the
-whole image's statistics and costs no forward pass a step."""
+"""What gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: a
+running average of the student runs on every batch. `bank`: at each period's end the snapshot runs
+once over every whole training image, and a patch's past output is the same crop and augmentation of
+that output. The bank sees the whole image's statistics and costs no forward pass a step."""
 
 
 class SoftTarget:
@@ -54,12 +54,10 @@ class SoftTarget:
             raise InputError(f"soft target: final_share is {final_share}; it must lie in 0 to 1")
         if period < 1:
             raise InputError(f"soft target: period is {period}; it must be at least 1 step")
-        self.student, self.source, self.final_share, self.period = (
-            student,
-            source,
-            final_share,
-            period,
-        )
+        self.student = student
+        self.source = source
+        self.final_share = final_share
+        self.period = period
         self.share = 0.0
         self.average = WeightAverage(student, decay) if source == "ema" else None
         self.past: Student | None = None
@@ -67,7 +65,7 @@ class SoftTarget:
         self.images: ImageStack | None = None
 
     def prepare(self, patches: PatchSource) -> None:
-        """`patches` is where the bank finds whole images. InputError if a bank has none there."""
+        """The bank takes whole LR images from `patches`. InputError if it has none."""
         if self.source == "bank" and patches.lr_images is None:
             raise InputError(
                 "soft target: a bank needs whole LR images, and photographs are degraded anew for "
@@ -119,7 +117,8 @@ class SoftTarget:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.bank = self.past = None
+        self.past = None
+        self.bank = None
         if self.average is not None:
             self.average.load_state(state["average"])
         if state["started"]:
@@ -137,14 +136,12 @@ def fill_bank(student: Student, images: ImageStack) -> ImageStack:
     """
     scale = student.spec.scale
     sizes = [(height * scale, width * scale) for height, width in images.sizes]
-    count, free = (
-        sum(3 * height * width for height, width in sizes),
-        free_memory_bytes(images.flat.device),
-    )
+    count = sum(3 * height * width for height, width in sizes)
+    free = free_memory_bytes(images.flat.device)
     if 4 * count > free:
         raise InputError(
-            f"soft target: a bank of {len(sizes)} images needs {4 * count / 2**20:,.0f} MiB and {free / 2**20:,.0f} MiB are free; "
-            "set objective.options.soft_target to 'snapshot'"
+            f"soft target: a bank of {len(sizes)} images needs {4 * count / 2**20:,.0f} MiB and "
+            f"{free / 2**20:,.0f} MiB are free; set objective.options.soft_target to 'snapshot'"
         )
     flat = torch.empty(count, device=images.flat.device)
     bank = ImageStack(flat, sizes)

@@ -35,7 +35,7 @@ def haar(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def details(image: Tensor, levels: int = 4) -> list[Tensor]:
     """Detail bands of `levels` levels, finest first, each [N, C, 3, h, w]."""
-    bands = []
+    bands: list[Tensor] = []
     for _ in range(levels):
         image, level = haar(image)
         bands.append(level)
@@ -43,22 +43,25 @@ def details(image: Tensor, levels: int = 4) -> list[Tensor]:
 
 
 def wavelet_loss(sr: Tensor, target: Tensor, levels: int = 4) -> Tensor:
-    """Sum over levels of mean |details(sr) - details(target)|: a scalar that ignores what only the
-    coarsest approximation holds.
+    """Sum over levels of mean |details(sr) - details(target)|, a scalar. The coarsest approximation
+    does not enter.
 
     Args:
         sr, target: [N, C, H, W] of equal shape, any size.
         levels: how often the approximation is split again.
 
     Gradients flow to both; callers detach their target. The transform is linear, so the difference
-    is transformed once. Check by hand: images that differ by a constant have loss 0 where sizes are
-    multiples of 2^levels.
+    is transformed once. Errors: ValueError for unequal shapes.
+
+    Check by hand: images that differ by a constant have loss 0 where sizes are multiples of
+    2^levels.
 
     Source: docs/method.md 4.
     """
     if sr.shape != target.shape:
         raise ValueError(
-            f"wavelet_loss: sr is {tuple(sr.shape)} and target {tuple(target.shape)}; they must be equal"
+            f"wavelet_loss: sr is {tuple(sr.shape)} and target {tuple(target.shape)}; "
+            "they must be equal"
         )
     loss = sr.new_zeros(())
     for level in details(sr - target, levels):

@@ -1,9 +1,9 @@
-"""Checkpoints: directories of safetensors parts plus one JSON, written atomically, checked when
-read, never holding code.
+"""Checkpoints: folders of safetensors parts and one JSON. They are written whole, checked when read,
+and never hold code.
 
-`state` may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB,
-everything else into `checkpoint.json`, which also holds each part's SHA-256; its own stands beside
-it. A directory gets its final name only when all of it is on the disk.
+A state may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB.
+Everything else goes into `checkpoint.json`, with the SHA-256 of each part. Its own SHA-256 is in a
+file beside it. A folder gets its final name only when all of it is on the disk.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -28,15 +28,17 @@ FORMAT = 2
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda state: {"processes": 1} | state
 }
-"""What makes the state of each earlier format one of the next."""
+"""What turns the state of each earlier format into one of the next."""
 PART_BYTES = 15 * 10**6
-"""Tensors per part, so that a part with its header stays under 16 MB; a larger single tensor is
+"""Bytes of tensors in a part, so that a part with its header stays under 16 MB. A larger tensor is
 flattened and split."""
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep`. On failure everything
-    that was there stays."""
+    """Writes `folder`/step-NNNNNNNN and removes all but the newest `keep`.
+
+    Errors: InputError if it cannot be written. All that was there stays then.
+    """
     tensors: dict[str, Tensor] = {}
     skeleton = _take_apart(state, tensors, "")
     final = folder / f"step-{step:08d}"
@@ -44,14 +46,14 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        parts = {}
+        parts: dict[str, str] = {}
         for number, part in enumerate(_parts(tensors)):
             content = save(part)
             name = f"part-{number:03d}.safetensors"
             _write(partial / name, content)
             parts[name] = hashlib.sha256(content).hexdigest()
-        facts = {"format": FORMAT, "step": step, "parts": parts, "state": skeleton}
-        content = json.dumps(facts, allow_nan=True).encode()
+        record = {"format": FORMAT, "step": step, "parts": parts, "state": skeleton}
+        content = json.dumps(record, allow_nan=True).encode()
         _write(partial / "checkpoint.json", content)
         _write(
             partial / "checkpoint.json.sha256",
@@ -64,12 +66,13 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(
-            f"{final}: the checkpoint could not be saved ({error.strerror or error}); the ones before are intact: free some space and resume"
+            f"{final}: the checkpoint could not be saved ({error.strerror or error}); "
+            "the ones before are intact: free some space and resume"
         ) from error
     for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
-    for left in folder.glob(".step-*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
+    for partial in folder.glob(".step-*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
     return final
 
 
@@ -83,37 +86,25 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
-    """(step, state) with tensors on the CPU. Errors: InputError if anything is missing, changed or
-    of another format."""
+    """(step, state) with tensors on the CPU.
+
+    Errors: InputError if anything is missing, changed or of another format.
+    """
     try:
-        content, digest_file = (
-            (path / "checkpoint.json").read_bytes(),
-            path / "checkpoint.json.sha256",
-        )
-        if digest_file.is_file() and digest_file.read_text().split()[:1] != [
-            hashlib.sha256(content).hexdigest()
-        ]:
-            raise InputError(
-                f"{path / 'checkpoint.json'}: damaged, its checksum does not match; resume from an earlier checkpoint"
-            )
-        facts = json.loads(content)
-        version = facts["format"]
+        record = json.loads(_checked_record(path))
+        version = record["format"]
         if version != FORMAT and version not in MIGRATIONS:
             raise InputError(
-                f"{path}: checkpoint format {version!r}, and this version reads {min(MIGRATIONS)} to {FORMAT}; use the version that wrote it"
+                f"{path}: checkpoint format {version!r}, and this version reads "
+                f"{min(MIGRATIONS)} to {FORMAT}; use the version that wrote it"
             )
         tensors: dict[str, Tensor] = {}
-        for name, digest in facts["parts"].items():
-            content = (path / Path(name).name).read_bytes()
-            if hashlib.sha256(content).hexdigest() != digest:
-                raise InputError(
-                    f"{path / name}: damaged, its checksum does not match; resume from an earlier checkpoint"
-                )
-            tensors |= load(content)
-        state = _put_together(facts["state"], tensors)
+        for name, digest in record["parts"].items():
+            tensors |= load(_checked_bytes(path / Path(name).name, digest))
+        state = _put_together(record["state"], tensors)
         for earlier in range(version, FORMAT):
             state = MIGRATIONS[earlier](state)
-        return facts["step"], state
+        return record["step"], state
     except InputError:
         raise
     except (
@@ -131,17 +122,21 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
 
 
 def load_newest(folder: Path, log: Callable[[str], None]) -> tuple[int, dict[str, Any]] | None:
-    """The newest checkpoint that is intact, saying which ones were passed over; None if there is
-    none at all."""
-    found = list_checkpoints(folder)
-    for path in reversed(found):
+    """The newest checkpoint that is intact, or None if there is none at all. `log` is told which
+    ones are damaged.
+
+    Errors: InputError if all of them are.
+    """
+    checkpoints = list_checkpoints(folder)
+    for path in reversed(checkpoints):
         try:
             return load_checkpoint(path)
         except InputError as error:
             log(f"{error}; trying the one before")
-    if found:
+    if checkpoints:
         raise InputError(
-            f"{folder}: none of its {len(found)} checkpoints is intact; start again in another run folder"
+            f"{folder}: none of its {len(checkpoints)} checkpoints is intact; "
+            "start again in another run folder"
         )
     return None
 
@@ -171,6 +166,23 @@ def load_resumable(
     return newest
 
 
+def _checked_record(path: Path) -> bytes:
+    """`checkpoint.json`, which earlier versions wrote without a digest beside it."""
+    record, digest_file = path / "checkpoint.json", path / "checkpoint.json.sha256"
+    if not digest_file.is_file():
+        return record.read_bytes()
+    return _checked_bytes(record, "".join(digest_file.read_text().split()[:1]))
+
+
+def _checked_bytes(path: Path, digest: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise InputError(
+            f"{path}: damaged, its checksum does not match; resume from an earlier checkpoint"
+        )
+    return content
+
+
 def _write(path: Path, content: bytes) -> None:
     with open(path, "xb") as file:
         file.write(content)
@@ -188,26 +200,22 @@ def _sync(folder: Path) -> None:
 
 def _take_apart(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
     """JSON for everything but tensors, which go to `tensors` under a running name. Keys keep their
-    type (optimisers count parameters)."""
+    type, as optimisers number their parameters."""
     if isinstance(value, Tensor):
         key = f"{len(tensors):05d}{name}"
         data = value.detach().cpu().contiguous()
-        pieces = (
-            [data]
-            if data.nbytes <= PART_BYTES
-            else list(data.flatten().split(PART_BYTES // data.element_size()))
-        )
+        pieces = [data]
+        if data.nbytes > PART_BYTES:
+            pieces = list(torch.split(data.flatten(), PART_BYTES // data.element_size()))
         tensors.update({f"{key}#{k}": piece.clone() for k, piece in enumerate(pieces)})
         keys = [f"{key}#{k}" for k in range(len(pieces))]
         return {"tensor": keys} if len(keys) == 1 else {"pieces": [list(data.shape), keys]}
     if isinstance(value, dict):
-        return {
-            "dict": [
-                [key, _take_apart(item, tensors, f"{name}.{key}")] for key, item in value.items()
-            ]
-        }
+        pairs = cast("dict[Any, Any]", value).items()
+        return {"dict": [[key, _take_apart(item, tensors, f"{name}.{key}")] for key, item in pairs]}
     if isinstance(value, list | tuple):
-        return {"list": [_take_apart(item, tensors, f"{name}.{k}") for k, item in enumerate(value)]}
+        items = enumerate(cast("Sequence[Any]", value))
+        return {"list": [_take_apart(item, tensors, f"{name}.{k}") for k, item in items]}
     assert value is None or isinstance(value, bool | int | float | str), (
         f"{name}: {type(value)} does not go into a checkpoint"
     )

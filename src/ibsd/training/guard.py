@@ -1,9 +1,9 @@
-"""The guard against steps that would ruin a run, computed on the device so that nothing has to wait
-for it.
+"""The guard against steps that would ruin a run. It is computed on the device, so that no step waits
+for the host.
 
 A step is skipped when its loss exceeds `threshold` times the running mean of accepted ones, or when
-loss or gradient are not finite. The verdict is a tensor; what it means for the count of skips
-reaches the host whenever the copy has arrived.
+loss or gradient are not finite. The verdict is a tensor. The host counts it when a copy of it has
+arrived.
 """
 
 from __future__ import annotations
@@ -15,52 +15,54 @@ import torch
 from torch import Tensor
 
 GUARD_MEMORY = 0.99
-"""Of the running mean loss with which the guard compares. The published trainer compares with the
-last epoch's mean; a running mean also recovers after one easy batch, where comparing with the last
-step alone would skip every step that follows."""
+"""Of the running mean loss that the guard compares with. The published trainer compares with the
+last epoch's mean. Comparing with the last step alone would skip every step after one easy batch."""
 GUARD_START = 10
-"""Accepted steps after which the guard compares: until then the mean says little, and an easy first
-batch would have every step after it skipped."""
+"""Accepted steps after which the guard compares. Before, the mean says little: every step after an
+easy first batch would be skipped."""
 
 
 class Guard:
-    """Judges steps, one after the other: `judge` by the loss, `conclude` when the gradient is known
+    """Judges steps one after the other: `judge` by the loss, `conclude` when the gradient is known
     too.
 
     Args:
         device: where losses come from.
-        threshold: times the running mean from which on a loss is an explosion.
-        log: takes a sentence for the first skip of a streak.
+        threshold: a loss above this many times the running mean is refused.
+        log: told of the first skip of a streak.
 
-    `skipped` and `consecutive` count what has reached the host; `wait` makes that everything.
+    `skipped` and `consecutive` count the verdicts that have reached the host. After `wait` these
+    are all.
     """
 
     def __init__(self, device: torch.device, threshold: float, log: Callable[[str], None]) -> None:
-        self.device, self.threshold, self.log = device, threshold, log
+        self.device = device
+        self.threshold = threshold
+        self.log = log
         self.mean = torch.full((), torch.nan, dtype=torch.float64, device=device)
         self.accepted = torch.zeros((), dtype=torch.float64, device=device)
-        self.skipped = self.consecutive = 0
+        self.skipped = 0
+        self.consecutive = 0
         self.arriving: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
 
     def judge(self, loss: Tensor) -> Tensor:
-        """Whether this loss, a scalar, is acceptable: a bool tensor. A loss below 0 is no
-        explosion, as a bound can take the total there."""
+        """Whether this loss, a scalar, is acceptable: a bool on the device. A loss below 0 is
+        accepted, as a bound can take the total there."""
         loss = loss.detach().double()
         size = loss.abs()
         usual = torch.where(self.accepted > 0, self.mean, size)
         fine = torch.isfinite(loss) & ~(
             (self.accepted >= GUARD_START) & (loss > self.threshold * usual)
         )
-        memory = (self.accepted / (self.accepted + 1)).clamp(
-            max=GUARD_MEMORY
-        )  # a plain mean at first
+        # A plain mean at first.
+        memory = (self.accepted / (self.accepted + 1)).clamp(max=GUARD_MEMORY)
         self.mean = torch.where(fine, memory * usual + (1 - memory) * size, self.mean)
         self.judged = loss, usual, fine
         return fine
 
     def conclude(self, step: int, accepted: Tensor) -> None:
-        """Notes whether the step was taken in the end; `accepted` is false wherever `judge` said
-        so."""
+        """Notes whether the step was taken in the end. `accepted` is false wherever `judge` refused
+        it."""
         self.accepted = self.accepted + accepted
         record = torch.stack([*self.judged, accepted])
         event = None
@@ -73,25 +75,20 @@ class Guard:
             self.count()
 
     def count(self) -> None:
-        """Counts the oldest record that is under way."""
+        """Counts the oldest verdict that is on its way."""
         step, record, event = self.arriving.popleft()
         if event is not None:
             event.synchronize()
-        loss, usual, fine, accepted = record.tolist()
+        values: list[float] = record.tolist()
+        loss, usual, fine, accepted = values
         if accepted:
             self.consecutive = 0
             return
         self.skipped += 1
         self.consecutive += 1
         if self.consecutive == 1:
-            self.log(
-                f"step {step}: skipped, "
-                + (
-                    "the gradient is not finite"
-                    if fine
-                    else f"loss {loss:.4g} where {usual:.4g} is usual"
-                )
-            )
+            reason = f"loss {loss:.4g} where {usual:.4g} is usual"
+            self.log(f"step {step}: skipped, {'the gradient is not finite' if fine else reason}")
 
     def wait(self) -> None:
         """Until every verdict has been counted."""
@@ -104,8 +101,7 @@ class Guard:
 
     def load_state(self, state: list[float], accepted: int) -> None:
         mean, skipped, consecutive = state
-        self.mean, self.accepted = (
-            torch.full_like(self.mean, mean),
-            torch.full_like(self.accepted, accepted),
-        )
-        self.skipped, self.consecutive = int(skipped), int(consecutive)
+        self.mean = torch.full_like(self.mean, mean)
+        self.accepted = torch.full_like(self.accepted, accepted)
+        self.skipped = int(skipped)
+        self.consecutive = int(consecutive)

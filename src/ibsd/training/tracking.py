@@ -1,5 +1,5 @@
-"""Where a run's figures go: JSON lines always, tensorboard events where tensorboardX is
-installed."""
+"""Where a run's losses, diagnostics and scores go: JSON lines always, tensorboard events where
+tensorboardX is installed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any, Protocol
 
 
 class Tracker(Protocol):
-    """Takes figures as they come, in order of steps."""
+    """Receives values by name, in order of steps."""
 
-    def write(self, step: int, figures: dict[str, float]) -> None: ...
+    def write(self, step: int, values: dict[str, float]) -> None: ...
 
     def close(self) -> None: ...
 
 
 class JsonLines:
-    """One JSON object per line: {"step": ..., figures}. Opened at `resumed_step`, lines of later
-    steps are dropped: they will come again."""
+    """One JSON object a line: {"step": ..., values}. Lines of steps after `resumed_step` are dropped
+    when the file is opened, as they will come again."""
 
     def __init__(self, path: Path, resumed_step: int = 0) -> None:
         self.path = path
@@ -36,8 +36,8 @@ class JsonLines:
         os.replace(partial, path)
         self.file = open(path, "a")  # noqa: SIM115  (closed by close)
 
-    def write(self, step: int, figures: dict[str, float]) -> None:
-        finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    def write(self, step: int, values: dict[str, float]) -> None:
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self.file.write(json.dumps({"step": step, **finite}) + "\n")
         self.file.flush()
 
@@ -46,8 +46,8 @@ class JsonLines:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """All complete lines; a last line cut short by a killed process is passed over."""
-    lines = []
+    """All complete lines. A last line that a killed process cut short is left out."""
+    lines: list[dict[str, Any]] = []
     for line in path.read_text().splitlines():
         try:
             lines.append(json.loads(line))
@@ -59,35 +59,38 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 class TensorBoard:
     """Scalars as tensorboard events, through tensorboardX.
 
-    Not through its SummaryWriter: that one writes in a thread, which dies when the disk is full,
-    whereupon the training waits for it for ever.
+    Not through its SummaryWriter: that one writes in a thread, which dies when the disk is full.
+    The training would then wait for it for ever.
     """
 
     SECONDS_BETWEEN_FLUSHES = 30.0
 
     def __init__(self, folder: Path, resumed_step: int = 0) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto import event_pb2, summary_pb2
+        from tensorboardX.event_file_writer import (  # pyright: ignore[reportMissingTypeStubs]
+            EventsWriter,
+        )
+        from tensorboardX.proto import (  # pyright: ignore[reportMissingTypeStubs]
+            event_pb2,
+            summary_pb2,
+        )
 
-        # made by protobuf when imported, so that no type checker knows what is in them
+        # Protobuf makes these when imported, so that no type checker knows what is in them.
         self.events: Any = event_pb2
         self.summaries: Any = summary_pb2
         folder.mkdir(parents=True, exist_ok=True)
-        self.writer = EventsWriter(str(folder / "events"))
+        self.writer: Any = EventsWriter(str(folder / "events"))
         self.flushed = time.monotonic()
         self.closed = False
         if resumed_step:  # hides what the last session wrote beyond it
-            self.event(
-                resumed_step + 1,
-                session_log=self.events.SessionLog(status=self.events.SessionLog.START),
-            )
+            start = self.events.SessionLog(status=self.events.SessionLog.START)
+            self.event(resumed_step + 1, session_log=start)
 
-    def write(self, step: int, figures: dict[str, float]) -> None:
-        values = [
+    def write(self, step: int, values: dict[str, float]) -> None:
+        scalars = [
             self.summaries.Summary.Value(tag=name, simple_value=value)
-            for name, value in figures.items()
+            for name, value in values.items()
         ]
-        self.event(step, summary=self.summaries.Summary(value=values))
+        self.event(step, summary=self.summaries.Summary(value=scalars))
         if time.monotonic() - self.flushed > self.SECONDS_BETWEEN_FLUSHES:
             self.writer.flush()
             self.flushed = time.monotonic()

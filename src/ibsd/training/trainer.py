@@ -97,8 +97,8 @@ class Trainer:
 
         formats = {False: torch.contiguous_format, True: torch.channels_last}
         self.memory_format = formats[options.channels_last]
-        self.student: Student = objective.student.to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
-        self.student.train()
+        self.student = objective.student.train()
+        self.student.to(memory_format=self.memory_format)  # pyright: ignore
         self.average = WeightAverage(self.student, options.ema_decay)
         self.optimizer = build_optimizer(self.student, options, self.deferred)
         if self.deferred:
