@@ -67,7 +67,8 @@ def main() -> int:
             )
             differences.append(abs(found - expected))
             print(
-                f"{name:24} float32 {expected:.6f}  shipped {found:.6f}  difference {differences[-1]:.1e}"
+                f"{name:24} float32 {expected:.6f}  shipped {found:.6f}  "
+                f"difference {differences[-1]:.1e}"
             )
     if not differences:
         parser.error("name something to compare: --pictures or --pairs")

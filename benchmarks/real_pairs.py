@@ -61,7 +61,8 @@ def main() -> None:
     for method, means in table.means.items():
         gain = means["basicsr-y"]["psnr_y"] - table.means["bicubic"]["basicsr-y"]["psnr_y"]
         print(
-            f"{method:32} {means['basicsr-y']['psnr_y']:.3f} dB PSNR-Y ({gain:+.3f})   LPIPS {means['ibsd-cdc']['lpips']:.4f}"
+            f"{method:32} {means['basicsr-y']['psnr_y']:.3f} dB PSNR-Y ({gain:+.3f})   "
+            f"LPIPS {means['ibsd-cdc']['lpips']:.4f}"
         )
 
 

@@ -80,13 +80,15 @@ def main() -> None:
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
     base = figures["bicubic"][0]["psnr_y"]
     print(
-        f"{'':16} {'PSNR-Y':>8} {'gain':>7}   error of Y, squared 8-bit levels: shift, coarse, fine   (mean over seeds)"
+        f"{'':16} {'PSNR-Y':>8} {'gain':>7}   "
+        "error of Y, squared 8-bit levels: shift, coarse, fine   (mean over seeds)"
     )
     for name, seeds in figures.items():
         mean = mean_of(seeds)
         shares = "  ".join(f"{mean[part]:7.1f}" for part in ("shift", "coarse", "fine"))
         print(
-            f"{name:16} {mean['psnr_y']:8.3f} {mean['psnr_y'] - base:+7.3f}   {shares}   {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+            f"{name:16} {mean['psnr_y']:8.3f} {mean['psnr_y'] - base:+7.3f}   {shares}   "
+            f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
         )
 
 

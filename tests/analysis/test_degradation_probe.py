@@ -42,7 +42,7 @@ def test_finds_a_planted_class_and_sits_at_chance_on_noise() -> None:
     planted[:, 2] = planted[:, 2] * 0.3 + 2 * labels
     ring = noise(2, seed=1)  # the class is the radius: no line parts it
     ring = ring / ring.norm(dim=1, keepdim=True) * (1 + 2 * labels).unsqueeze(1)
-    result = probe({"planted": planted, "noise": noise(), "ring": ring}, labels, groups, rounds=2)
+    result = probe({"planted": planted, "noise": noise(), "ring": ring}, labels, groups, rounds=1)
     assert result.chance == 0.5
     for classifier in ("linear", "mlp"):
         assert result.accuracy["planted"][classifier].low > 0.9
@@ -76,10 +76,15 @@ def test_groups_never_straddle_and_every_part_is_tested_once_with_its_share_of_c
 def test_same_seed_same_result_and_units_do_not_matter() -> None:
     labels, groups = labelled()
     x = noise(4, seed=2).double() + labels.unsqueeze(1)
-    first = probe({"x": x}, labels, groups, rounds=1)
-    assert probe({"x": x}, labels, groups, rounds=1) == first
+    first = probe({"x": x}, labels, groups, folds=3, rounds=1)
+    assert probe({"x": x}, labels, groups, folds=3, rounds=1) == first
     other_units = probe(
-        {"x": x * torch.tensor([1e-3, 1.0, 50.0, 1e4]) + 7}, labels, groups, rounds=1
+        {"x": x * torch.tensor([1e-3, 1.0, 50.0, 1e4]) + 7},
+        labels,
+        groups,
+        folds=3,
+        rounds=1,
+        classifiers=["linear"],
     )
     assert other_units.accuracy["x"]["linear"].folds == first.accuracy["x"]["linear"].folds
 

@@ -32,7 +32,7 @@ from ibsd.information.club import club_upper_bound
 from ibsd.types import InputError
 
 R = 0.9
-FIT = FitOptions(batch_size=16, max_steps=300, check_every=20)
+FIT = FitOptions(learning_rate=2e-2, batch_size=8, max_steps=200, check_every=10)
 QUICK = ReadingOptions(negatives_batch=4, fit=FIT)
 TWENTY_STEPS = ReadingOptions(negatives_batch=2, fit=FitOptions(max_steps=20))
 

@@ -14,7 +14,6 @@ from ibsd.cli.main import main
 from ibsd.data.integrity import check_pairs, fingerprint
 from ibsd.data.layouts import CITY100_TEST, PUBLISHED, find_data
 from ibsd.data.pairs import find_layout, load_pair
-from ibsd.data.samples import write_sample_pairs
 from ibsd.data.scaled_pairs import write_scaled_pairs
 from ibsd.export.weights import save_student
 from ibsd.images.rgb import read_rgb, write_rgb
@@ -179,16 +178,21 @@ def test_shrinking_keeps_the_picture_in_place(tmp_path: Path) -> None:
 def test_realsr_v2_is_brought_to_its_scale(tmp_path: Path) -> None:
     sets = write_scaled_pairs(realsr(tmp_path / "v2", same_size=True), tmp_path / "pairs", 4)
     check_pairs(sets.all(), 4)
-    assert [len(each) for each in vars(sets).values()] == [3, 0, 2]
+    assert [len(pairs) for pairs in sets.by_split().values()] == [3, 0, 2]
     with pytest.raises(InputError, match="small already"):
         write_scaled_pairs(tmp_path / "pairs", tmp_path / "again", 4)
 
 
 def test_published_pairs_are_found_and_fingerprinted_as_before(tmp_path: Path) -> None:
-    write_sample_pairs(tmp_path / "pairs", scale=4)
-    layout, before = find_data(tmp_path / "pairs", 4), find_layout(tmp_path / "pairs")
-    assert (layout.name, layout.sets) == (PUBLISHED, before)
-    assert fingerprint(layout.sets.val) == fingerprint(before.val)
+    for split in ("train", "val"):
+        hr = picture(len(split), 4 * LR_PX)[:, : 4 * LR_PX]
+        write(tmp_path / "pairs" / f"{split}_HR" / "a.png", hr)
+        write(tmp_path / "pairs" / f"{split}_LR" / "a.png", hr[::4, ::4])
+    layout = find_data(tmp_path / "pairs", 4)
+    assert (layout.name, layout.sets) == (PUBLISHED, find_layout(tmp_path / "pairs"))
+    assert [len(pairs) for pairs in layout.sets.by_split().values()] == [1, 1, 0]
+    # Finished runs are kept under fingerprints: this one must never change.
+    assert fingerprint(layout.sets.val).startswith("f8c0a238b407df27")
 
 
 @pytest.mark.parametrize(

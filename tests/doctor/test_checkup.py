@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ibsd.data import samples
 from ibsd.data.layouts import find_data
 from ibsd.data.samples import write_sample_pairs
 from ibsd.doctor.alignment import Misalignment, displaced
@@ -19,20 +20,23 @@ from ibsd.metrics import score
 from ibsd.reporting.doctor import doctor_page
 
 SHIFT = Misalignment(0.9, -0.6, 0.0)
+HR_PX = 270
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirteen pairs at x3 with nothing wrong. Not to be changed."""
+    whole = samples.sample
+
+    def middle(name: str) -> np.ndarray:
+        image = whole(name)
+        top, left = ((side - HR_PX) // 2 for side in image.shape[:2])
+        return image[top : top + HR_PX, left : left + HR_PX]
+
     folder = tmp_path_factory.mktemp("sound") / "pairs"
-    write_sample_pairs(folder, 3)
-    for path in folder.glob("*_*/*.png"):  # their middle is enough
-        image, side = read_rgb(path), 90 if path.parent.name.endswith("LR") else 270
-        top, left = (
-            (each - side) // 2 // 3 * 3 if side == 270 else (each - side) // 2
-            for each in image.shape[:2]
-        )
-        write_rgb(path, image[top : top + side, left : left + side])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "sample", middle)
+        write_sample_pairs(folder, 3)
     return folder
 
 

@@ -21,7 +21,7 @@ from ibsd.types import InputError
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
     for name in ("chelsea", "coffee"):
-        write_rgb(folder / f"{name}.png", sample_pair(name, 4)[1])
+        write_rgb(folder / f"{name}.png", sample_pair(name, 4)[1][:160, :160])
     return folder
 
 
