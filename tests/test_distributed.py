@@ -219,7 +219,6 @@ def test_parts_of_a_batch_are_the_batch():
 
 
 # -- whole runs
-# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -237,7 +236,12 @@ def config(tmp_path: Path) -> Path:
         data = {{ pairs = "{tmp_path}/pairs", batch_size = 4, patch_px = 8 }}
         objective = {{ name = "ibsd", options = {{ warm_up = 1, ramp = 2, period = 3 }} }}
         run = {{ threads = 1, folder = "{tmp_path}/run" }}
-        training = {{ num_steps = 10, log_every = 1, diagnostics_every = 4, validate_every = 5, checkpoint_every = 3 }}
+        [training]
+        num_steps = 10
+        log_every = 1
+        diagnostics_every = 4
+        validate_every = 5
+        checkpoint_every = 3
         """
     )
     return path

@@ -101,7 +101,10 @@ def test_overrides_reach_every_run(tmp_path: Path) -> None:
         (("[compare]\n", "[compare]\nseeds = [1, 1]\n"), "compare.seeds"),
         (("[compare]\n", '[compare]\nbaseline = "none"\n'), "which is no arm"),
         (("[compare]\n", '[compare]\nprimary = "psnr"\n'), "protocol.metric"),
-        (("training.num_steps = 100", "training.num_step = 100"), "setting north, arm plain: unknown key 'training.num_step'"),
+        (
+            ("training.num_steps = 100", "training.num_step = 100"),
+            "setting north, arm plain: unknown key 'training.num_step'",
+        ),
         (("[compare]\n", '[compare]\ncontrasts = [["full", "none"]]\n'), "pairs of different arms"),
         (("[compare]\n", '[compare]\ncontrasts = [["full", "full"]]\n'), "pairs of different arms"),
         (("[compare]\n", '[compare]\ncontrasts = [["full"]]\n'), "pairs of different arms"),
@@ -109,8 +112,11 @@ def test_overrides_reach_every_run(tmp_path: Path) -> None:
         (("steps_factor = 2.5", "steps_factor = 0.0"), "steps_factor"),
         (('[arms.plain]\nobjective.name = "plain"', '[arms.plain]\nlike = "again"'), "leads back"),
         (('like = "plain"\nrole', 'like = "plane"\nrole'), "leads to 'plane'"),
-        (("[settings.north.tests.south]\nselect", "[settings.north.other]\nselect"), "settings.north.other"),
-        (("[settings.north.tests.south]\nselect = \"S*\"", ""), "has nothing to score on"),
+        (
+            ("[settings.north.tests.south]\nselect", "[settings.north.other]\nselect"),
+            "settings.north.other",
+        ),
+        (('[settings.north.tests.south]\nselect = "S*"', ""), "has nothing to score on"),
         (('select = "S*"', 'splits = ["tests"]'), "settings.north.tests.south.splits"),
         (("[arms.plain]", "[arms.'pl/ain']"), "only letters"),
         (('data.select = "N*"', "more_seeds = { none = [3] }"), "more_seeds.none is no arm"),
@@ -118,7 +124,7 @@ def test_overrides_reach_every_run(tmp_path: Path) -> None:
         (("[base]", "[bases]"), "unknown section 'bases'"),
         (("[base]", "[base"), "is not valid TOML"),
     ],
-)  # fmt: skip
+)
 def test_every_mistake_is_named(tmp_path: Path, change: tuple[str, str], sentence: str) -> None:
     assert change[0] in TOML
     with pytest.raises(InputError) as caught:

@@ -203,7 +203,6 @@ def test_no_module_knows_this_machine_or_hides_behind_a_vague_name(name: str):
 
 
 # -- in a fresh process
-# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,22 @@ import pytest
 from ibsd.distillation.diagnostics import information_alarms
 
 HEALTHY = {
-    "bound/link1": 4.0, "bound/link2": 3.0, "bound/link3": 2.0, "nll/link1": -2.0, "nll/link2": -1.0, "nll/link3": 0.5,
-    "scale/F0": 0.4, "scale/F1": 0.6, "scale/F2": 0.9, "scale/F3": 1.1, "gradient_share/bound": 0.2, "gradient_share/wavelet": 0.1,
-    "gradient_cosine/bound": -0.3, "soft_target/share": 0.1, "soft_target/flipped": 0.02,
-}  # fmt: skip
+    "bound/link1": 4.0,
+    "bound/link2": 3.0,
+    "bound/link3": 2.0,
+    "nll/link1": -2.0,
+    "nll/link2": -1.0,
+    "nll/link3": 0.5,
+    "scale/F0": 0.4,
+    "scale/F1": 0.6,
+    "scale/F2": 0.9,
+    "scale/F3": 1.1,
+    "gradient_share/bound": 0.2,
+    "gradient_share/wavelet": 0.1,
+    "gradient_cosine/bound": -0.3,
+    "soft_target/share": 0.1,
+    "soft_target/flipped": 0.02,
+}
 
 
 @pytest.mark.parametrize(

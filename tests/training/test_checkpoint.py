@@ -179,7 +179,6 @@ def test_an_empty_folder_has_none(tmp_path: Path):
 
 
 # -- damage
-# -------------------------------------------------------------------------------------------------------------------------
 
 
 def flip(path: Path, place: float) -> None:
@@ -254,7 +253,6 @@ def test_a_part_name_cannot_lead_out_of_the_folder(tmp_path: Path):
 
 
 # -- saves that fail
-# ----------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

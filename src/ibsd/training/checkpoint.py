@@ -1,5 +1,5 @@
-"""Checkpoints: folders of safetensors parts and one JSON. They are written whole, checked when read,
-and never hold code.
+"""Checkpoints: folders of safetensors parts and one JSON. They are written whole, checked when
+read, and never hold code.
 
 A state may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB.
 Everything else goes into `checkpoint.json`, with the SHA-256 of each part. Its own SHA-256 is in a

@@ -1,5 +1,5 @@
-"""The guard against steps that would ruin a run. It is computed on the device, so that no step waits
-for the host.
+"""The guard against steps that would ruin a run. It is computed on the device, so that no step
+waits for the host.
 
 A step is skipped when its loss exceeds `threshold` times the running mean of accepted ones, or when
 loss or gradient are not finite. The verdict is a tensor. The host counts it when a copy of it has

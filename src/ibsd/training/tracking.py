@@ -20,8 +20,8 @@ class Tracker(Protocol):
 
 
 class JsonLines:
-    """One JSON object a line: {"step": ..., values}. Lines of steps after `resumed_step` are dropped
-    when the file is opened, as they will come again."""
+    """One JSON object a line: {"step": ..., values}. When the file is opened, lines of steps after
+    `resumed_step` are dropped, as they will come again."""
 
     def __init__(self, path: Path, resumed_step: int = 0) -> None:
         self.path = path
