@@ -3,13 +3,14 @@ states."""
 
 from __future__ import annotations
 
-import pytest
-import torch
+from pathlib import Path
+from typing import Any
 
-from ibsd.efficiency.count import count_cost
-from ibsd.efficiency.measure import median_seconds, peak_memory_bytes
+import numpy as np
+import pytest
+
+from ibsd.efficiency.count import count_cost, count_exported_cost
 from ibsd.students import create_student
-from ibsd.types import InputError
 
 
 @pytest.mark.parametrize(("scale", "billions"), [(2, 158.8), (3, 71.5), (4, 40.9)])
@@ -67,9 +68,50 @@ def test_attention_is_counted_and_grows_with_the_picture(name: str):
     assert large.activations > 3.5 * small.activations
 
 
-def test_measured_time_and_memory_are_positive():
-    student = create_student("span", 2, width=8).eval()
-    assert median_seconds(student, torch.rand(1, 3, 16, 16), 3) > 0
-    assert peak_memory_bytes(student, torch.rand(1, 3, 16, 16)) >= 0
-    with pytest.raises(InputError, match="--repeats"):
-        median_seconds(student, torch.rand(1, 3, 8, 8), 0)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("imdn", {"width": 16, "num_blocks": 3}),
+        ("shufflemixer", {"width": 16, "num_blocks": 3}),  # convolutions in groups
+        ("omnisr", {"width": 16, "num_groups": 3}),  # matrix products
+    ],
+)
+def test_an_export_costs_what_the_student_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, Any]
+) -> None:
+    """Two counters that share no code."""
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    from ibsd.export import graph, onnx
+
+    # A graph of one size has the same operations, and converts in a quarter of the time.
+    monkeypatch.setattr(onnx, "dynamic_sizes", lambda descriptor: None)
+    student, path = create_student(name, 3, **options), tmp_path / "a.onnx"
+    descriptor = graph.exported_descriptor(student)
+    onnx.write_onnx(graph.inference_graph(student), descriptor, "", path)
+    height, width = graph.example_input(descriptor).shape[-2:]
+    counted = count_exported_cost(path, height, width)
+    expected = count_cost(name, 3, (height, width), **options)
+    assert counted.multiply_adds == expected.multiply_adds
+    assert counted.activations == expected.activations
+    if name == "imdn":
+        assert counted.parameters == expected.parameters
+    # Converters fold some parameters, and store omnisr's positions as whole matrices.
+    assert counted.parameters > 0.99 * expected.parameters
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_an_exported_matrix_product_by_hand(tmp_path: Path, transposed: bool) -> None:
+    """[3, 4, 5] times its own transpose at the LR size 4 x 5, or the other way round."""
+    openvino = pytest.importorskip("openvino")
+    from openvino import opset14 as ops
+
+    data = ops.parameter([1, 3, -1, -1], np.float32)
+    product = ops.matmul(data, data, transposed, not transposed)
+    openvino.save_model(openvino.Model([product], [data]), tmp_path / "a.xml")
+    rows, depth = (5, 4) if transposed else (4, 5)
+    cost = count_exported_cost(tmp_path / "a.xml", 4, 5)
+    assert cost.activations == 3 * rows * rows
+    assert cost.multiply_adds == 3 * rows * rows * depth
+    assert cost.parameters == 0

@@ -1,41 +1,38 @@
-"""Counts of exported graphs against those of the student in torch: two counters that share no
-code."""
+"""Time and memory: measured in this process and in one of its own."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
-from ibsd.efficiency.count import count_cost, count_exported_cost
-from ibsd.export import export_student, save_student
+import tiny
+from ibsd.efficiency.measure import measured, median_seconds, peak_memory_bytes
+from ibsd.export import save_student
 from ibsd.students import create_student
+from ibsd.types import InputError
 
-pytest.importorskip("openvino")
+
+def test_measured_time_and_memory_are_positive() -> None:
+    student = create_student("span", 2, width=8).eval()
+    assert median_seconds(student, torch.rand(1, 3, 16, 16), 3) > 0
+    assert peak_memory_bytes(student, torch.rand(1, 3, 16, 16)) >= 0
+    with pytest.raises(InputError, match="--repeats"):
+        median_seconds(student, torch.rand(1, 3, 8, 8), 0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "options", "size"),
-    [
-        ("imdn", {"width": 16, "num_blocks": 3}, (17, 12)),
-        ("shufflemixer", {"width": 16, "num_blocks": 3}, (17, 12)),  # convolutions in groups
-        ("omnisr", {"width": 16, "num_groups": 3}, (24, 32)),  # matrix products
-    ],
-)
-def test_an_export_costs_what_the_student_costs(
-    tmp_path: Path, name: str, options: dict[str, Any], size: tuple[int, int]
-) -> None:
-    pytest.importorskip("onnxscript")
-    save_student(create_student(name, 3, **options), tmp_path / "a.safetensors")
-    model, _ = export_student(tmp_path / "a.safetensors", "onnx")
-    found, expected = count_exported_cost(model, *size), count_cost(name, 3, size, **options)
-    assert (found.multiply_adds, found.activations) == (
-        expected.multiply_adds,
-        expected.activations,
-    )
-    assert name != "imdn" or found.parameters == expected.parameters
-    assert (
-        found.parameters > 0.99 * expected.parameters
-    )  # converters fold some, and store omnisr's positions as the matrices made of them
+def test_a_model_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
+    path = save_student(tiny.student(scale=3), tmp_path / "a.safetensors")
+    measurement = measured(path, 17, 12, runs=1, backend="torch", precision="fp32")
+    assert (measurement.network, measurement.scale, measurement.lr) == ("imdn", 3, (17, 12))
+    assert (measurement.backend, measurement.precision) == ("torch", "fp32")
+    assert measurement.latency_ms > 0 and measurement.memory_bytes > 0
+    assert measurement.file_bytes == path.stat().st_size
+
+
+@pytest.mark.slow
+def test_the_users_mistake_is_a_sentence_and_no_trace(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such weight file"):
+        measured(tmp_path / "none.safetensors")

@@ -1,13 +1,15 @@
-"""A narrow student with one of each export, made once."""
+"""A narrow student and its exports, each made once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import tiny
-from ibsd.export import save_student
+from ibsd.export import export_student, save_student
+from ibsd.inference.exported import exported_name
 
 
 @pytest.fixture(scope="session")
@@ -19,14 +21,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def exported(folder: Path, format: str) -> Path:
-    """The export, made at its first use."""
-    pytest.importorskip(
-        {"onnx": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn"}.get(format, "torch")
-    )
-    pytest.importorskip("pnnx" if format == "ncnn" else "onnxscript")
-    from ibsd.export.export import export_student
-    from ibsd.inference.exported import exported_name
+@pytest.fixture(scope="session")
+def exported(folder: Path) -> Callable[[str], Path]:
+    """The export in a format, made when it is first asked for. A slow format is used in one file of
+    tests alone, because workers do not share it."""
 
-    path = exported_name(folder / "tiny.safetensors", format)
-    return path if path.exists() else export_student(folder / "tiny.safetensors", format)[0]
+    def export(format: str) -> Path:
+        runtime = {"onnx": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn"}
+        pytest.importorskip(runtime.get(format, "torch"))
+        pytest.importorskip("pnnx" if format == "ncnn" else "onnxscript")
+        path = exported_name(folder / "tiny.safetensors", format)
+        return path if path.exists() else export_student(folder / "tiny.safetensors", format)[0]
+
+    return export

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ibsd.data.samples import SPLITS, sample
-from ibsd.inference.network import NetworkDescriptor, Runner
+from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.inference.torch_backend import psnr_db
 from ibsd.students import Student
 
@@ -71,20 +71,23 @@ def sample_crop(height: int, width: int) -> np.ndarray:
     return (crop.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)
 
 
-def check_parity(student: Student, run: Runner, descriptor: NetworkDescriptor) -> list[ParityCheck]:
-    """Compares `run`, an exported model, with the student at every size of `parity_sizes`.
+def check_parity(
+    student: Student, network: Network, sizes: Sequence[tuple[int, int]]
+) -> list[ParityCheck]:
+    """Compares an exported model with the student in fp32 at every size, (height, width) of LR.
 
-    The student gets the same padding as the exported model. That changes a result of esrt only,
-    which does not pad to its multiple itself.
+    The student gets the input as the model pads it. That matters to esrt only, which pads nothing
+    itself.
     """
+    descriptor = network.descriptor
     checks: list[ParityCheck] = []
-    for height, width in parity_sizes(descriptor):
+    for height, width in sizes:
         lr = sample_crop(height, width)
         with torch.inference_mode():
             expected = student(torch.from_numpy(descriptor.pad(lr))).numpy()[
                 ..., : height * descriptor.scale, : width * descriptor.scale
             ]
-        sr = run(lr)
+        sr = network(lr)
         if sr.shape == expected.shape and np.isfinite(sr).all():
             difference, psnr = float(np.abs(sr - expected).max()), float(psnr_db(sr, expected))
         else:

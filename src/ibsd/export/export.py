@@ -18,6 +18,7 @@ from ibsd.export.certificate import (
     ParityCheck,
     check_parity,
     package_versions,
+    parity_sizes,
     parity_verdict,
 )
 from ibsd.export.graph import exported_descriptor, inference_graph
@@ -105,7 +106,7 @@ def export_student(
         model = _Model(student, descriptor, precision, json.dumps(block), path)
         _FORMATS[format].write(model)
         checks = {
-            name: check_parity(student, network, descriptor)
+            name: check_parity(student, network, parity_sizes(descriptor))
             for name, network in _FORMATS[format].networks(model).items()
         }
         files = [path.with_suffix(ending) for ending in _FORMATS[format].endings]

@@ -1,0 +1,25 @@
+"""OpenVINO files that `ibsd export` did not make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibsd.inference.open import open_network
+from ibsd.types import InputError
+
+openvino = pytest.importorskip("openvino")
+
+
+def test_a_model_of_someone_else_is_refused(tmp_path: Path) -> None:
+    from openvino import opset14 as ops
+
+    data = ops.parameter([1, 3, 4, 5], np.float32)
+    openvino.save_model(openvino.Model([ops.relu(data)], [data]), tmp_path / "a.xml")
+    with pytest.raises(InputError, match="does not say what network it holds"):
+        open_network(tmp_path / "a.xml")
+    (tmp_path / "b.xml").write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"b\.xml cannot be read as an OpenVINO model"):
+        open_network(tmp_path / "b.xml")
