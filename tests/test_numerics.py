@@ -37,6 +37,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in OBJECTIVES},
     "ibsd published": ("ibsd", {"reduction": "published", "pool": 0, "soft_target": "snapshot"}),
     "ibsd hr": ("ibsd", {"given": "hr", "normalise": True, "negatives": "others"}),
+    "ibsd views": (
+        "ibsd",
+        {"nodes": "cut", "pool": 0, "share": 0.1, "soft_target": "start", "shuffled": True},
+    ),
+    "regularised all": ("regularised", {"dropout": 0.5, "lambda_start": 1.0}),
     "ibsd degradation": ("ibsd", {"given": "degradation", "soft_target": "ema"}),
 }
 """Objectives and their options. The variants of one objective run on the first student alone."""
@@ -57,7 +62,7 @@ def patches(objective: str) -> PatchSource:
     """Two patches a batch, the fewest that a bound takes. LPIPS needs 31 HR pixels."""
     if objective == "perceptual":
         return tiny.source(batch_size=2, patch_px=16, sizes=((17, 16), (16, 20)))
-    return tiny.source(batch_size=2)
+    return tiny.source(batch_size=2, views=2 if objective == "view-alignment" else 1)
 
 
 def first_losses(student: str, variant: str) -> list[float]:

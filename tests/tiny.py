@@ -70,6 +70,7 @@ def source(
     seed: int = 0,
     sizes: tuple[tuple[int, int], ...] = ((11, 14), (9, 10), (16, 8)),
     augment: bool = True,
+    views: int = 1,
 ) -> PairPatches:
     """Batches of patches from three small pictures of unequal sizes; LR and HR are unrelated, which
     is harder to learn than real pairs."""
@@ -77,7 +78,7 @@ def source(
         stack(list(sizes), 1),
         stack([(scale * height, scale * width) for height, width in sizes], 2),
     )
-    return PairPatches(lr, hr, scale, PatchOptions(batch_size, patch_px, augment), seed)
+    return PairPatches(lr, hr, scale, PatchOptions(batch_size, patch_px, augment, views), seed)
 
 
 def write_pairs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -171,7 +172,7 @@ def build_source(
             )
 
     def options(batch_size: int) -> PatchOptions:
-        return PatchOptions(batch_size, data.patch_px, data.augment)
+        return PatchOptions(batch_size, data.patch_px, data.augment, data.views)
 
     sources: list[PatchSource] = []
     if pairs or not data.photographs:
@@ -182,7 +183,9 @@ def build_source(
             Path(data.cache) if data.cache else None,
         )
         of_pairs = options(data.batch_size - num_photographs)
-        sources.append(PairPatches(lr, hr, scale, of_pairs, seed, marks, part))
+        source = PairPatches(lr, hr, scale, of_pairs, seed, marks, part)
+        source.groups = groups_of(pairs, data.groups)
+        sources.append(source)
     if data.photographs:
         sources.append(
             PhotographPatches(
@@ -197,6 +200,20 @@ def build_source(
             )
         )
     return sources[0] if len(sources) == 1 else MixedPatches(*sources)
+
+
+def groups_of(pairs: Sequence[Pair], patterns: Sequence[str]) -> torch.Tensor | None:
+    """Group of each pair by its name, int64; None without patterns. InputError for a pair that
+    matches none."""
+    if not patterns:
+        return None
+    groups: list[int] = []
+    for pair in pairs:
+        matches = [k for k, pattern in enumerate(patterns) if fnmatchcase(pair.name, pattern)]
+        if not matches:
+            raise InputError(f"data.groups: {pair.name} matches none of {', '.join(patterns)}")
+        groups.append(matches[0])
+    return torch.tensor(groups)
 
 
 def data_seed(config: Config) -> int:

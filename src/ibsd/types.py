@@ -75,6 +75,9 @@ class Batch(NamedTuple):
     hr: Tensor
     """[N, 3, s*h, s*w], RGB in [0, 1]."""
     origin: Origin
+    num_views: int = 1
+    """Views of each place. With 2, row k and row k + N/2 show one HR patch under two
+    degradations."""
 
 
 @dataclass

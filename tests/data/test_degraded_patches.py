@@ -118,3 +118,16 @@ def test_two_processes_cut_what_one_would(folder: Path) -> None:
         assert torch.equal(batch.lr, torch.cat([half.lr for half in halves]))
         assert torch.equal(batch.hr, torch.cat([half.hr for half in halves]))
     assert whole.digest == first.digest == second.digest
+
+
+def test_two_views_show_one_hr_under_two_degradations(folder: Path) -> None:
+    """The first view is that of a source with one view."""
+    stack = photograph_stack(find_photographs(folder), 4)
+    one, two = (
+        PhotographPatches(stack, MIXTURE, (0.0, 0.0), 4, options, 3).next_batch()
+        for options in (PatchOptions(4, 16), PatchOptions(4, 16, views=2))
+    )
+    assert (one.num_views, two.num_views) == (1, 2)
+    assert torch.equal(two.lr[:4], one.lr)
+    assert torch.equal(two.hr[:4], two.hr[4:])
+    assert all((two.lr[k] != two.lr[4 + k]).any() for k in range(4))

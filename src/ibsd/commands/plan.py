@@ -272,7 +272,13 @@ def training_facts(config: Config) -> dict[str, Any]:
             "options": option_defaults(STUDENTS[student.name]) | student.options,
             "weights": weights,
         },
-        "data": {"batch_size": data.batch_size, "patch_px": data.patch_px, "augment": data.augment},
+        "data": {
+            "batch_size": data.batch_size,
+            "patch_px": data.patch_px,
+            "augment": data.augment,
+            "views": data.views,
+            "groups": data.groups,
+        },
         "objective": {
             "name": objective.name,
             "options": option_defaults(declared_options(OBJECTIVES[objective.name]))

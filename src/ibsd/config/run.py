@@ -63,6 +63,9 @@ class DataConfig(PatchOptions):
     """Pattern of the pair names to use in train, val and test, such as `Canon*`; empty for all."""
     drop: str = ""
     """List of files to leave out, as `ibsd doctor` writes it; relative paths lie in `pairs`."""
+    groups: tuple[str, ...] = ()
+    """Patterns of names, such as ["Canon*", "Nikon*"]: the groups of training pairs whose losses
+    `regularised` makes equal. Every training pair matches one."""
     memory_limit_mib: int = 0
     """Most that decoded images may take; 0 for 60 % of what is free."""
     cache: str = ""

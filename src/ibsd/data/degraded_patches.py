@@ -4,16 +4,18 @@ anew for every batch."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ibsd.data.degradation import Jpeg, Range, degrade, softened
 from ibsd.data.image_stack import ImageStack
 from ibsd.data.options import PatchOptions
-from ibsd.data.patches import DrawnPatches, PatchSource
+from ibsd.data.patches import DrawnPatches, PatchSource, join_views
 from ibsd.data.presets import find_preset
 from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_rgb
 from ibsd.types import Batch, InputError, Origin, Scale
@@ -54,16 +56,13 @@ class PhotographPatches(DrawnPatches):
         assert hr.sizes == [(scale * height, scale * width) for height, width in lr_sizes], (
             "photograph_stack comes first"
         )
-        with_margin = PatchOptions(
-            options.batch_size, options.patch_px + 2 * MARGIN_PX, options.augment
-        )
+        with_margin = replace(options, patch_px=options.patch_px + 2 * MARGIN_PX)
         super().__init__(lr_sizes, hr.device, scale, with_margin, seed, marks, part)
         self.lr_images = None
         self.hr = hr
         self.presets = [find_preset(name) for name in degradations]
         self.shares = torch.tensor(list(degradations.values()), dtype=torch.float64)
         self.softness = softness
-        self.seed = seed
         # A step must not wait for the host.
         self.jpeg: Jpeg = "libjpeg" if self.device.type == "cpu" else "smooth"
 
@@ -71,34 +70,43 @@ class PhotographPatches(DrawnPatches):
         """Every process degrades the whole batch and takes its part: what an image draws depends on
         the images before it."""
         batch = self.cut(origin)
-        own = Origin(*(x[self.part] for x in batch.origin))
-        return Batch(batch.lr[self.part], batch.hr[self.part], own)
+
+        def own(x: Tensor) -> Tensor:
+            return x.unflatten(0, (batch.num_views, -1))[:, self.part].flatten(0, 1)
+
+        rows = Origin(*map(own, batch.origin))
+        return Batch(own(batch.lr), own(batch.hr), rows, batch.num_views)
 
     def cut(self, origin: Origin) -> Batch:
         """The patches at `origin`, a whole batch."""
-        presets = torch.multinomial(
-            self.shares, self.batch_size, replacement=True, generator=self.new_generator("cpu", 0)
-        )
-        counts = torch.bincount(presets, minlength=len(self.presets)).tolist()
+        chance = self.new_generator("cpu", 0)
         generator = self.new_generator(self.device, 1)
         origin = Origin(*(x.to(self.device, non_blocking=True) for x in origin))
         hr = self.hr.crop(origin, self.patch_px * self.scale, self.scale)
         hr = softened(hr, self.softness, generator)
-        lr = torch.cat(
+        views = [self.degraded(hr, chance, generator)]
+        for _ in range(1, self.views):
+            # Images of one degradation stand together: another order gives each its own again.
+            order = torch.randperm(self.batch_size, generator=chance).to(self.device)
+            views.append(self.degraded(hr[order], chance, generator)[order.argsort()])
+        inner = slice(MARGIN_PX, -MARGIN_PX)
+        outer = slice(MARGIN_PX * self.scale, -MARGIN_PX * self.scale)
+        lr = [view[..., inner, inner].contiguous() for view in views]
+        hr = hr[..., outer, outer].contiguous()
+        return Batch(lr[0], hr, origin) if self.views == 1 else join_views(lr, hr, origin)
+
+    def degraded(self, hr: Tensor, chance: torch.Generator, generator: torch.Generator) -> Tensor:
+        """LR of `hr`, margins included. `chance` draws which degradation each image gets."""
+        presets = torch.multinomial(
+            self.shares, self.batch_size, replacement=True, generator=chance
+        )
+        counts = torch.bincount(presets, minlength=len(self.presets)).tolist()
+        return torch.cat(
             [
                 degrade(images, self.scale, preset, generator, jpeg=self.jpeg)
                 for preset, images in zip(self.presets, hr.split(counts), strict=True)
                 if len(images)
             ]
-        )
-        inner = slice(MARGIN_PX, -MARGIN_PX)
-        outer = slice(MARGIN_PX * self.scale, -MARGIN_PX * self.scale)
-        return Batch(lr[..., inner, inner].contiguous(), hr[..., outer, outer].contiguous(), origin)
-
-    def new_generator(self, device: torch.device | str, stream: int) -> torch.Generator:
-        """A generator that depends on the seed, the number of the batch and `stream` alone."""
-        return torch.Generator(device).manual_seed(
-            (1_000_003 * self.seed + 2 * self.num_batches + stream) % 2**63
         )
 
 
@@ -126,11 +134,14 @@ class MixedPatches(PatchSource):
     def next_batch(self) -> Batch:
         a, b = (source.next_batch() for source in self.sources)
         self._follow_first()
-        return Batch(
-            torch.cat([a.lr, b.lr]),
-            torch.cat([a.hr, b.hr]),
-            Origin(*map(torch.cat, zip(a.origin, b.origin, strict=True))),
-        )
+        assert a.num_views == b.num_views, "one [data] section gives both their number of views"
+
+        def joined(x: Tensor, y: Tensor) -> Tensor:
+            views = [z.unflatten(0, (a.num_views, -1)) for z in (x, y)]
+            return torch.cat(views, dim=1).flatten(0, 1)
+
+        origin = Origin(*map(joined, a.origin, b.origin))
+        return Batch(joined(a.lr, b.lr), joined(a.hr, b.hr), origin, a.num_views)
 
     def state(self) -> dict[str, Any]:
         return {"sources": [source.state() for source in self.sources]}

@@ -10,8 +10,8 @@ files are called.
 | City100 | `City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise iPhoneX; LR has HR's size |
 
 `scaled_pairs.py` brings the LR of the last two to a scale. Only names and headers are read here.
-Sources: RealSR (Cai et al., ICCV 2019, arXiv:1904.00523), DRealSR (Wei et al., ECCV 2020,
-arXiv:2008.01928), City100 (Chen et al., CVPR 2019, arXiv:1904.03378).
+Sources: Cai et al., ICCV 2019, arXiv:1904.00523 (RealSR); Wei et al., ECCV 2020,
+arXiv:2008.01928 (DRealSR); Chen et al., CVPR 2019, arXiv:1904.03378 (City100).
 """
 
 from __future__ import annotations

@@ -9,10 +9,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ibsd.data.image_stack import ImageStack, Size
+from ibsd.data.jitter import jittered
 from ibsd.data.options import PatchOptions
 from ibsd.types import Batch, InputError, Origin, Scale
+
+JITTER_STREAM = 500_000_000
+"""Of `new_generator`: far from the streams that degradations use."""
+
+
+def join_views(views: Sequence[Tensor], hr: Tensor, origin: Origin) -> Batch:
+    """One batch of several LR views of the same HR: all rows of the first view, then all of the
+    next."""
+    count = len(views)
+    repeated = Origin(*(x.repeat(count) for x in origin))
+    return Batch(torch.cat(list(views)), hr.repeat(count, 1, 1, 1), repeated, count)
 
 
 class PatchSource(ABC):
@@ -28,6 +41,8 @@ class PatchSource(ABC):
     patches in the same order."""
     num_batches: int
     """Batches so far."""
+    groups: Tensor | None = None
+    """Group of each training image, [images], where data.groups names them."""
     marked: dict[int, bytes]
     """`digest` as it was after so many batches, for each of the `marks` that was reached."""
 
@@ -86,6 +101,8 @@ class DrawnPatches(PatchSource):
         self.patch_px = options.patch_px
         self.batch_size = options.batch_size
         self.augment = options.augment
+        self.views = options.views
+        self.seed = seed
         # The generator is on the host: the same patches on every kind of device.
         self.generator = torch.Generator().manual_seed(seed)
         self.rows = torch.tensor([height - self.patch_px + 1 for height, _ in lr_sizes])
@@ -119,7 +136,8 @@ class DrawnPatches(PatchSource):
         """Draws origins, adds them to the digest, and cuts there, without a synchronisation with
         the host."""
         origin = self.draw()
-        self.digest = hashlib.sha256(self.digest + torch.stack(origin).numpy().tobytes()).digest()
+        drawn = torch.stack(origin).numpy().tobytes() + b"views" * (self.views - 1)
+        self.digest = hashlib.sha256(self.digest + drawn).digest()
         self.num_batches += 1
         if self.num_batches in self.marks:
             self.marked[self.num_batches] = self.digest
@@ -128,6 +146,12 @@ class DrawnPatches(PatchSource):
     def cut_part(self, origin: Origin) -> Batch:
         """This process's part of the batch at `origin`."""
         return self.cut(Origin(*(x[self.part] for x in origin)))
+
+    def new_generator(self, device: torch.device | str, stream: int) -> torch.Generator:
+        """A generator that depends on the seed, the number of the batch and `stream` alone."""
+        return torch.Generator(device).manual_seed(
+            (1_000_003 * self.seed + 2 * self.num_batches + stream) % 2**63
+        )
 
     def state(self) -> dict[str, Any]:
         marked = {str(count): digest.hex() for count, digest in self.marked.items()}
@@ -177,4 +201,8 @@ class PairPatches(DrawnPatches):
         origin = Origin(*(x.to(self.device, non_blocking=True) for x in origin))
         lr = self.lr.crop(origin, self.patch_px)
         hr = self.hr.crop(origin, self.patch_px * self.scale, self.scale)
-        return Batch(lr, hr, origin)
+        if self.views == 1:
+            return Batch(lr, hr, origin)
+        # The generator depends on the batch alone, so that a resumed run draws the same views.
+        generator = self.new_generator(self.device, JITTER_STREAM)
+        return join_views([lr, jittered(lr, generator, self.device.type != "cpu")], hr, origin)

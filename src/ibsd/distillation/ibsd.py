@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.diagnostics import flipped_share, information_alarms, node_scales
+from ibsd.distillation.gradient_share import GradientShare
 from ibsd.distillation.ibsd_options import IBSDOptions
 from ibsd.distillation.objective import Objective, held_fixed, ramp_factor
 from ibsd.distillation.optimizers import skip_where_refused, use_fused, with_fused
@@ -37,8 +38,9 @@ from ibsd.information.club import club_upper_bound, laplace_nll
 from ibsd.information.conditional import ConditionalChain, conditional_information
 from ibsd.information.degradation import DegradationChain, degradation_signature
 from ibsd.information.view import pool, standardise
+from ibsd.information.views import views_upper_bound
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError
+from ibsd.types import Batch, InputError, LossReport
 
 
 class IBSD(Objective):
@@ -62,7 +64,10 @@ class IBSD(Objective):
         self.options = options = dataclasses.replace(options or IBSDOptions(), **changes)
         weights = {"l1": 1.0, "bound": options.lambda_mi, "wavelet": options.lambda_hf}
         super().__init__(student, weights)
-        every_link = tuple(range(1, student.spec.num_nodes))
+        num_nodes = 2 if options.nodes == "cut" else student.spec.num_nodes
+        every_link = tuple(range(1, num_nodes))
+        if options.nodes == "cut":
+            student.cut_module()  # says so now where there is none
         self.penalised = every_link if options.links is None else tuple(options.links)
         if not self.penalised or not set(self.penalised) <= set(every_link):
             raise InputError(
@@ -78,23 +83,46 @@ class IBSD(Objective):
         self.estimator_optimizer = torch.optim.Adam(
             self.chain.parameters(), lr=options.estimator_learning_rate
         )
+        self.share = GradientShare(options.share, options.lambda_mi)
+        self.ramp = 1.0
+        """Factor of the bound's weight in this update."""
         self.first_diagnostics: dict[str, float] = {}
         """Those from when the bound first had weight, which alarms compare with."""
 
     # -- the student's loss
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        sr, nodes = self.student.trace(batch.lr)
+        sr, nodes = self.traced(batch)
         sr = sr.float()
         maps = self.view(nodes, batch.hr, batch.lr)
         terms = {"l1": (sr - batch.hr).abs().mean()}
         if self.weights["bound"] != 0:
-            terms["bound"] = self.penalty(maps)
+            terms["bound"] = self.penalty(maps, batch.num_views)
         if self.weights["wavelet"] != 0:
             terms["wavelet"] = wavelet_loss(sr, self.soft_target(batch), self.options.levels)
         return terms, tuple(node.detach() for node in maps)
 
-    def penalty(self, maps: Sequence[Tensor]) -> Tensor:
+    def loss(self, batch: Batch) -> LossReport:
+        terms, nodes = self.terms(batch)
+        if self.options.share > 0 and "bound" in terms:
+            parameters = [p for p in self.student.parameters() if p.requires_grad]
+            weight = self.share.update(terms["bound"], terms["l1"], parameters)
+            self.weights["bound"] = weight * self.ramp
+        return self.report(terms, nodes)
+
+    def traced(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(SR, the feature maps of the chain): F0 to F3, or F0 and Z."""
+        if self.options.nodes == "chain":
+            return self.student.trace(batch.lr)
+        (sr, nodes), cut = self.student.trace_with_cut(batch.lr)
+        if cut.shape != nodes[0].shape:
+            raise InputError(
+                f"ibsd: nodes is 'cut', and Z has shape {list(cut.shape)} where F0 has "
+                f"{list(nodes[0].shape)}; take nodes 'chain' for {self.student.spec.name}"
+            )
+        return sr, (nodes[0], cut)
+
+    def penalty(self, maps: Sequence[Tensor], num_views: int = 1) -> Tensor:
         """Sum of the bounds of the penalised links, with the estimators held fixed."""
         given = self.options.given
         if maps[0].shape[0] < 2 and given == "nothing":
@@ -103,16 +131,20 @@ class IBSD(Objective):
                 "raise data.batch_size"
             )
         with held_fixed(self.chain):
-            bounds = [self.bound(link) for k, link in self.links(maps) if k in self.penalised]
+            links = [link for k, link in self.links(maps) if k in self.penalised]
+            bounds = [self.bound(link, num_views) for link in links]
         if given == "degradation":
             # Below 0 the estimator is fooled already: no gain may lie in fooling it further.
             bounds = [bound.clamp_min(0) for bound in bounds]
         return sum_of(bounds)
 
-    def bound(self, link: tuple[Tensor, ...]) -> Tensor:
+    def bound(self, link: tuple[Tensor, ...], num_views: int = 1) -> Tensor:
         """Information of one link, a scalar in nats."""
         if self.options.given != "nothing":
             return conditional_information(*link)
+        if self.options.negatives == "views":
+            earlier, location, spread = link
+            return views_upper_bound(earlier, location, spread, num_views)
         # A single sample has no others. Its bound is 0, and is only ever measured.
         negatives = self.options.negatives if link[0].shape[0] > 1 else "all"
         return club_upper_bound(*link, reduction=self.options.reduction, negatives=negatives)
@@ -174,8 +206,8 @@ class IBSD(Objective):
 
     def begin_step(self, step: int, num_steps: int) -> None:
         self.soft_target.begin_step(step, num_steps)
-        factor = ramp_factor(step, self.options.warm_up, self.options.ramp)
-        self.weights["bound"] = self.options.lambda_mi * factor
+        self.ramp = ramp_factor(step, self.options.warm_up, self.options.ramp)
+        self.weights["bound"] = self.share.weight * self.ramp
 
     def end_step(self) -> None:
         self.soft_target.end_step()
@@ -184,10 +216,10 @@ class IBSD(Objective):
         diagnostics = super().diagnostics(batch)
         reduction, levels = self.options.reduction, self.options.levels
         with torch.no_grad():
-            sr, nodes = self.student.trace(batch.lr)
+            sr, nodes = self.traced(batch)
             diagnostics |= node_scales(nodes)
             for k, link in self.links(self.view(nodes, batch.hr, batch.lr)):
-                diagnostics[f"bound/link{k}"] = float(self.bound(link))
+                diagnostics[f"bound/link{k}"] = float(self.bound(link, batch.num_views))
                 diagnostics[f"nll/link{k}"] = float(laplace_nll(*link[:3], reduction=reduction))
             diagnostics["soft_target/share"] = self.soft_target.share
             if self.weights["wavelet"] != 0:  # else a bank would be filled for this number alone
@@ -211,6 +243,7 @@ class IBSD(Objective):
             "estimators": self.chain.state_dict(),
             "estimator_optimizer": self.estimator_optimizer.state_dict(),
             "soft_target": self.soft_target.state(),
+            "share": self.share.state(),
             "first_figures": self.first_diagnostics,  # the key that every checkpoint has
         }
 
@@ -219,6 +252,8 @@ class IBSD(Objective):
         fused = self.estimator_optimizer.param_groups[0]["fused"]
         self.estimator_optimizer.load_state_dict(with_fused(state["estimator_optimizer"], fused))
         self.soft_target.load_state(state["soft_target"])
+        if "share" in state:  # older checkpoints have none
+            self.share.load_state(state["share"])
         self.first_diagnostics = state["first_figures"]
 
 
@@ -232,4 +267,6 @@ def build_chain(
         return DegradationChain(spec.channels, num_links, floor)
     if options.given == "hr":
         return ConditionalChain(spec.channels, 3 * spec.scale**2, num_links, floor)
-    return MarkovChain(spec.channels, num_links, floor)
+    if options.nodes == "cut":
+        num_links = 1
+    return MarkovChain(spec.channels, num_links, floor, options.shuffled, options.learned_spread)

@@ -47,8 +47,21 @@ class IBSDOptions:
     """Smallest spread b. Larger is safer where estimators lag behind the student."""
     estimator_clip: float = 10.0
     """Largest norm of the estimators' gradient."""
-    negatives: Negatives = "all"
-    """Which earlier maps of the batch count as unpaired."""
+    negatives: Negatives | Literal["views"] = "all"
+    """Which earlier maps of the batch count as unpaired. `views`: those of the same photograph in
+    other views only (`information/views.py`); needs data.views = 2."""
+    nodes: Literal["chain", "cut"] = "chain"
+    """Which feature maps the chain has. `chain`: F0 to F3, the published ones. `cut`: F0 and Z, the
+    input of the upsampler, which is the one place that everything passes."""
+    share: float = 0.0
+    """Wanted norm of the bound's gradient, as a share of L1's. The weight then follows
+    (`gradient_share.py`) and begins at `lambda_mi`. 0 for a fixed weight."""
+    shuffled: bool = False
+    """Whether estimators and bound see shuffled pairs of nodes, in which there is no information:
+    with `share` the honest control."""
+    learned_spread: bool = True
+    """Whether the estimators learn the spread b. If not it is 1: the bound is then a difference of
+    absolute errors."""
     gather_negatives: bool = False
     """With several processes: whether the chain sees the joined batch on each of them, so that
     everything equals one process. Otherwise each sees its own part, and the bound has fewer
@@ -77,7 +90,17 @@ class IBSDOptions:
             require(f"ibsd: {name}", value, value >= minimum, f"at least {minimum}")
         for name in ("spread_floor", "estimator_clip"):
             require(f"ibsd: {name}", getattr(self, name), getattr(self, name) > 0, "above 0")
-        check_negatives(self.negatives)
+        if self.negatives != "views":
+            check_negatives(self.negatives)
+        require("ibsd: nodes", self.nodes, self.nodes in ("chain", "cut"), "'chain' or 'cut'")
+        fits = 0 <= self.share <= 10 and (self.share == 0 or self.lambda_mi > 0)
+        require("ibsd: share", self.share, fits, "0 to 10, and lambda_mi above 0 to begin with")
+        require(
+            "ibsd: given",
+            self.given,
+            self.given == "nothing" or (self.nodes == "chain" and not self.shuffled),
+            "'nothing' where nodes is 'cut' or shuffled is set",
+        )
         check_reduction(self.reduction)
         known = self.given in ("nothing", "hr", "degradation")
         require("ibsd: given", self.given, known, "'nothing', 'hr' or 'degradation'")

@@ -83,7 +83,9 @@ class Objective(ABC):
 
     def loss(self, batch: Batch) -> LossReport:
         """The weighted total, and its terms without their weights."""
-        terms, nodes = self.terms(batch)
+        return self.report(*self.terms(batch))
+
+    def report(self, terms: dict[str, Tensor], nodes: tuple[Tensor, ...]) -> LossReport:
         total = self.weighted_total(terms)
         return LossReport(total, {name: term.detach() for name, term in terms.items()}, nodes)
 

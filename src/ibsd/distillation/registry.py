@@ -20,6 +20,8 @@ HOMES = {
     "ema-teacher": "ema_teacher:EMATeacher",
     "cdc": "cdc:ComponentLoss",
     "perceptual": "perceptual:Perceptual",
+    "view-alignment": "view_alignment:ViewAlignment",
+    "regularised": "regularised:Regularised",
 }
 
 OBJECTIVES: dict[str, type[Objective]] = {

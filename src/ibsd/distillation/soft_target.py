@@ -11,7 +11,7 @@ arXiv:2006.12000).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -22,11 +22,14 @@ from ibsd.students.ema import WeightAverage, frozen_copy
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
 
-PastSource = Literal["snapshot", "ema", "bank"]
+PastSource = Literal["snapshot", "ema", "bank", "start"]
 """What gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: a
 running average of the student runs on every batch. `bank`: at each period's end the snapshot runs
 once over every whole training image, and a patch's past output is the same crop and augmentation of
-that output. The bank sees the whole image's statistics and costs no forward pass a step."""
+that output. The bank sees the whole image's statistics and costs no forward pass a step.
+Its images are as stored, so that with two views of pairs the past sees the clean one. `start`: a
+frozen copy of the student as it was before training runs on every batch, a generalist where
+training began from one. Its share grows from the first step."""
 
 
 class SoftTarget:
@@ -34,7 +37,7 @@ class SoftTarget:
 
     Args:
         student: whose past is used; never changed.
-        source: `snapshot`, `ema` or `bank`.
+        source: `snapshot`, `ema`, `bank` or `start`.
         final_share: a_T, share of the past at the end of training, in [0, 1].
         period: updates between snapshots.
         decay: of the running average, for source `ema`.
@@ -48,8 +51,10 @@ class SoftTarget:
         period: int,
         decay: float = 0.999,
     ) -> None:
-        if source not in ("snapshot", "ema", "bank"):
-            raise InputError(f"soft target: source is {source!r}; it must be snapshot, ema or bank")
+        if source not in get_args(PastSource):
+            raise InputError(
+                f"soft target: source is {source!r}; it must be one of snapshot, ema, bank, start"
+            )
         if not 0 <= final_share <= 1:
             raise InputError(f"soft target: final_share is {final_share}; it must lie in 0 to 1")
         if period < 1:
@@ -63,6 +68,8 @@ class SoftTarget:
         self.past: Student | None = None
         self.bank: ImageStack | None = None
         self.images: ImageStack | None = None
+        if source == "start" and final_share > 0:
+            self.past = frozen_copy(student)
 
     def prepare(self, patches: PatchSource) -> None:
         """The bank takes whole LR images from `patches`. InputError if it has none."""
@@ -77,7 +84,7 @@ class SoftTarget:
         """Takes a snapshot where a period ends, and moves the schedule."""
         if self.final_share == 0:
             return
-        if step > 0 and step % self.period == 0:
+        if self.source != "start" and step > 0 and step % self.period == 0:
             if self.average is None:
                 self.past = frozen_copy(self.student)
                 self.bank = None

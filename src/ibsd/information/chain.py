@@ -19,6 +19,9 @@ class MarkovChain(nn.Module):
         channels: C of every node.
         links: how many; needs `links` + 1 nodes.
         floor: smallest spread of the estimators.
+        learned_spread: as for `LaplaceEstimator`.
+        shuffled: whether each later node is paired with the earlier one of another image. Nothing
+            can then be learnt of the pair: the control that tells information from the rest.
 
     Which gradients flow is the caller's choice. `nll` on detached nodes trains the estimators.
     `upper_bound` with the estimators' parameters held fixed reaches the student through every node.
@@ -26,10 +29,18 @@ class MarkovChain(nn.Module):
     Source: docs/method.md 2 and 3.
     """
 
-    def __init__(self, channels: int, links: int = 3, floor: float = SPREAD_FLOOR) -> None:
+    def __init__(
+        self,
+        channels: int,
+        links: int = 3,
+        floor: float = SPREAD_FLOOR,
+        shuffled: bool = False,
+        learned_spread: bool = True,
+    ) -> None:
         super().__init__()
+        self.shuffled = shuffled
         self.ibs = nn.ModuleList(
-            LaplaceEstimator(channels, floor) for _ in range(links)
+            LaplaceEstimator(channels, floor, learned_spread) for _ in range(links)
         )  # the published key
 
     def links(self, nodes: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -40,10 +51,11 @@ class MarkovChain(nn.Module):
             )
         if len(shapes := {tuple(node.shape) for node in nodes}) > 1:
             raise InputError(f"the nodes of a chain must have equal shapes, not {sorted(shapes)}")
+        earlier_nodes = [node.roll(1, dims=0) if self.shuffled else node for node in nodes[:-1]]
         estimates = [estimator(later) for estimator, later in zip(self.ibs, nodes[1:], strict=True)]
         return [
             (earlier.to(location.dtype), location, spread)
-            for earlier, (location, spread) in zip(nodes[:-1], estimates, strict=True)
+            for earlier, (location, spread) in zip(earlier_nodes, estimates, strict=True)
         ]
 
     def upper_bounds(

@@ -24,6 +24,8 @@ class LaplaceEstimator(nn.Module):
         channels: C of both nodes.
         floor: smallest spread; the published 1e-6 lets a confident and wrong estimator answer with
             enormous bounds.
+        learned_spread: if false the spread is 1 everywhere, and the estimator learns the location
+            alone.
 
     `forward` takes [N, C, H, W] and returns two of that shape in fp32 (or fp64); it computes in
     full precision under autocast, as the spread's reciprocal multiplies every error. Gradients flow
@@ -33,9 +35,12 @@ class LaplaceEstimator(nn.Module):
     Source: docs/method.md 2.
     """
 
-    def __init__(self, channels: int, floor: float = SPREAD_FLOOR) -> None:
+    def __init__(
+        self, channels: int, floor: float = SPREAD_FLOOR, learned_spread: bool = True
+    ) -> None:
         super().__init__()
         self.floor = floor
+        self.learned_spread = learned_spread
         self.mean = _pointwise_network(channels)
         self.var = _pointwise_network(channels)
         self.kernel = nn.ModuleDict(
@@ -49,6 +54,8 @@ class LaplaceEstimator(nn.Module):
             later = later.to(torch.promote_types(later.dtype, torch.float32))
             pooled = later.mean(dim=(2, 3), keepdim=True)
             location = self.mean(later) + _adaptive_map(later, self.kernel["k_mu"](pooled))
+            if not self.learned_spread:
+                return location, torch.ones_like(location)
             raw_spread = self.var(later) + _adaptive_map(later, self.kernel["k_var"](pooled))
             return location, SPREAD_SCALE * F.softplus(raw_spread) + self.floor
 

@@ -181,6 +181,7 @@ class CDC(Student):
             # far
             receptive_field_px=64,
             pools_globally=True,
+            cut=f"upsample_{COMPONENTS[-1]}",  # of the deepest branch; the others have theirs
             options={"width": width, "num_hourglasses": num_hourglasses},
         )
         self.places = (1, num_hourglasses // 2, num_hourglasses - 1)

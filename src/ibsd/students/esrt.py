@@ -248,6 +248,7 @@ class ESRT(Student):
             # far
             receptive_field_px=64,
             pools_globally=True,
+            cut="tail",  # F0 also reaches SR through `up`
             options={"width": width},
         )
         self.head = nn.Sequential(nn.Conv2d(3, width, 3, padding=1))

@@ -297,6 +297,7 @@ class OmniSR(Student):
             receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW)
             * WINDOW,  # of the convolutions, in whole windows
             pools_globally=True,
+            cut="up",
             options={"width": width, "num_groups": num_groups},
         )
         self.input = nn.Conv2d(3, width, 3, padding=1)

@@ -113,6 +113,7 @@ class ShuffleMixer(Student):
             minimum_size_px=1,
             receptive_field_px=1 + (2 * (kernel_size // 2) + 1) * num_blocks + 1,
             pools_globally=False,
+            cut="upsapling",
             options={"width": width, "kernel_size": kernel_size, "num_blocks": num_blocks},
         )
         self.to_feat = nn.Conv2d(3, width, 3, padding=1, bias=False)

@@ -8,6 +8,7 @@ A student knows nothing of losses or training. Inference calls `forward`; distil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -37,6 +38,10 @@ class StudentSpec:
     pools_globally: bool
     """Whether statistics of the whole image enter, so that a tile can never equal the whole
     exactly."""
+    cut: str = "upsampler"
+    """Submodule whose input is Z, the feature map between the network's body and its upsampler.
+    What the body forgets before Z cannot reach SR by another way, unless the network's page in
+    docs/students.md says so. Empty if there is none."""
     options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments that differ from network to network; `create_student(name, scale,
     **options)` rebuilds it."""
@@ -99,6 +104,28 @@ class Student(nn.Module, ABC):
         sr, nodes = self.run(pad_to(lr, minimum_px=self.spec.minimum_size_px), keep_nodes=True)
         return Trace(self.cropped(sr, lr), nodes)
 
+    def trace_with_cut(self, lr: Tensor) -> tuple[Trace, Tensor]:
+        """`trace`, and Z, [N, C', H, W], with its graph: the input of `spec.cut`.
+
+        Errors: InputError if this student names no cut.
+        """
+        kept: list[Tensor] = []
+        handle = self.cut_module().register_forward_pre_hook(keep_input(kept))
+        try:
+            trace = self.trace(lr)
+        finally:
+            handle.remove()
+        return trace, kept[-1]
+
+    def cut_module(self) -> nn.Module:
+        """The module whose input is Z. InputError if this student names none."""
+        if not self.spec.cut:
+            raise InputError(
+                f"{self.spec.name} has no cut: name the submodule that takes the last feature map, "
+                "as in ibsd.tap(network, nodes, cut='tail')"
+            )
+        return self.get_submodule(self.spec.cut)
+
     def cropped(self, sr: Tensor, lr: Tensor) -> Tensor:
         """`sr` without what padding has added to `lr`."""
         height, width = lr.shape[-2:]
@@ -115,6 +142,15 @@ class Student(nn.Module, ABC):
             f"{overlap}, as large as fit: what it computes depends on the whole tile, "
             "so that none equals the whole image"
         )
+
+
+def keep_input(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    """A hook that appends a module's input to `kept`."""
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        kept.append(inputs[0])
+
+    return hook
 
 
 def check_rgb(lr: Tensor) -> None:

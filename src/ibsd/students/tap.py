@@ -25,6 +25,7 @@ def tap(
     *,
     minimum_size_px: int = 1,
     receptive_field_px: int = 32,
+    cut: str = "",
 ) -> Tapped:
     """`module` as a student, for every objective, the trainer, `ibsd.upscale` and
     `ibsd.evaluation.evaluate`.
@@ -40,6 +41,7 @@ def tap(
         scale: 2, 3 or 4; found out if not given.
         minimum_size_px: smallest LR side the network takes; smaller inputs are padded and cropped.
         receptive_field_px: how far tiles overlap when large pictures are upscaled.
+        cut: submodule whose input is Z (`StudentSpec.cut`), for objectives that look there.
 
     The network runs once, in eval mode without gradients, on a grey picture. The keys of the state
     dict are the module's own.
@@ -50,7 +52,7 @@ def tap(
 
     Example: `ibsd.tap(net, ["head", "body.3", "body.7"]).trace(lr).nodes` are three feature maps.
     """
-    return Tapped(module, tuple(nodes), scale, minimum_size_px, receptive_field_px)
+    return Tapped(module, tuple(nodes), scale, minimum_size_px, receptive_field_px, cut)
 
 
 class Tapped(Student):
@@ -65,9 +67,10 @@ class Tapped(Student):
         scale: Scale | None,
         minimum_size_px: int,
         receptive_field_px: int,
+        cut: str = "",
     ) -> None:
         super().__init__()
-        check_names(module, nodes)
+        check_names(module, nodes, cut)
         self.module, self.node_names = module, nodes
         self.training = module.training
         lr = picture_for(module, max(PROBE_PX, minimum_size_px))
@@ -97,6 +100,7 @@ class Tapped(Student):
             minimum_size_px=minimum_size_px,
             receptive_field_px=receptive_field_px,
             pools_globally=True,  # nobody knows: the cautious answer
+            cut=f"module.{cut}" if cut else "",
         )
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -149,9 +153,9 @@ def keeper(name: str, seen: list[tuple[str, Any]]) -> Any:
     return keep
 
 
-def check_names(module: nn.Module, nodes: Sequence[str]) -> None:
+def check_names(module: nn.Module, nodes: Sequence[str], cut: str = "") -> None:
     known = [name for name, _ in module.named_modules() if name]
-    for name in nodes:
+    for name in (*nodes, cut) if cut else nodes:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
             hint = (

@@ -19,7 +19,7 @@ def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
     Averages over 2x2, 4x4, ... pixels, weighted by alpha, fill what the finer ones leave open, up
     to `GRID_PX`. Farther away the filling is mid-grey. No network sees that far.
-    Source: pull-push, Gortler et al., "The Lumigraph", SIGGRAPH 1996.
+    Source: Gortler et al., SIGGRAPH 1996 (pull-push).
     """
     if alpha.all():
         return rgb

@@ -1,0 +1,66 @@
+"""A term's weight, held so that its gradient has a given share of L1's.
+
+A fixed weight means little: over a run the gradient of a bound was 0.6 to 2.6 % of L1's, whatever
+the weight seemed to say. Here the share is what is chosen, and the weight follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ibsd.types import require
+
+LARGEST_CHANGE = 2.0
+"""Most by which one measurement moves the weight, up or down."""
+
+
+class GradientShare:
+    """Controls one weight.
+
+    Args:
+        share: wanted norm of the weighted term's gradient, over that of L1's; 0 for no control.
+        weight: to begin with.
+        every: updates between measurements. Each costs two backward passes.
+
+    The weight moves by the square root of wanted over measured share, so that one odd batch does
+    not throw it. It is the same in a resumed run.
+    """
+
+    def __init__(self, share: float, weight: float, every: int = 20) -> None:
+        require("share", share, 0 <= share <= 10, "0 (a fixed weight) to 10")
+        self.share = share
+        self.weight = weight
+        self.every = every
+        self.count = 0
+
+    def update(self, term: Tensor, l1: Tensor, parameters: Sequence[nn.Parameter]) -> float:
+        """The weight for this update, after a measurement where one is due. Both graphs stay."""
+        if self.share > 0 and self.count % self.every == 0:
+            measured = gradient_norm(term, parameters) / max(gradient_norm(l1, parameters), 1e-30)
+            if measured > 0:
+                change = (self.share / (self.weight * measured)) ** (
+                    1.0 if self.count == 0 else 0.5
+                )
+                if self.count > 0:
+                    change = min(max(change, 1 / LARGEST_CHANGE), LARGEST_CHANGE)
+                self.weight *= change
+        self.count += 1
+        return self.weight
+
+    def state(self) -> dict[str, Any]:
+        return {"weight": self.weight, "count": self.count}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.weight = state["weight"]
+        self.count = state["count"]
+
+
+def gradient_norm(term: Tensor, parameters: Sequence[nn.Parameter]) -> float:
+    """Euclidean norm of the gradient of a scalar to all parameters. The graph stays."""
+    parts = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+    squares = [part.float().square().sum() for part in parts if part is not None]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
