@@ -195,25 +195,28 @@ def do_all(
 ) -> dict[RunName, Outcome]:
     """In this process or in several."""
     time_left = TimeLeft(len(names), log)
-    if jobs == 1:
-        return make_all(
-            names,
-            lambda names: one_by_one(
-                names, lambda name: do_one(task, comparison, name, log, stop_requested), time_left
-            ),
-        )
-    context = multiprocessing.get_context("spawn")
 
-    def start(name: RunName) -> BaseProcess:
-        process = context.Process(
-            target=run_by_name, args=(__name__, "work", task, comparison.config, name)
-        )
-        process.start()
-        return process
+    def do_here(name: RunName) -> Outcome:
+        return do_one(task, comparison, name, log, stop_requested)
 
-    return make_all(
-        names, lambda names: in_processes(names, jobs, start, stop_requested, time_left)
-    )
+    def start(name: RunName) -> Worker:
+        return start_worker(__name__, do_in_worker.__name__, task, comparison, name)
+
+    def on_event(name: RunName, event: Event) -> None:
+        log(str(event.values[0]))
+
+    def make(names: Sequence[RunName]) -> dict[RunName, Outcome]:
+        if jobs == 1:
+            return one_by_one(names, do_here, time_left)
+        return in_processes(names, jobs, start, stop_requested, on_event, time_left)
+
+    return make_all(names, make)
+
+
+def do_in_worker(emit: Emit, task: Task, comparison: Comparison, name: RunName) -> Outcome:
+    """The config and the digests of the images come from the parent: their files may have changed
+    meanwhile, and are not read again."""
+    return do_one(task, comparison, name, lambda sentence: emit("log", sentence), parent_is_gone)
 
 
 def do_one(
@@ -231,16 +234,17 @@ def do_one(
 def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
     """Examines one run and writes it down, unless another process is at it or its weights are
     gone."""
-    label, store = "/".join(map(str, name)), open_store(comparison.config)
+    label, store = name_of(name), open_store(comparison.config)
     record = store.find(comparison.request(name))
     assert record is not None, f"{label} was there"
-    with claimed(Path(comparison.config.options.work) / record.identity.training_key[:16]) as ours:
+    with claimed(work_folder(comparison.config, record.identity)) as ours:
         if not ours:
             return "busy"
         examination = Examiner(comparison, name).examine(record)
         if examination is None:
             log(
-                f"{label}: cannot be examined, its weights or its last checkpoint are not in {comparison.config.options.work}"
+                f"{label}: cannot be examined, its weights or its last checkpoint are not in "
+                f"{comparison.config.options.work}"
             )
         else:
             store.add_examination(record.identity, examination)
@@ -252,57 +256,98 @@ def make_one(
     comparison: Comparison, name: RunName, log: Log, stop_requested: Callable[[], str | None]
 ) -> Outcome:
     """Makes one run and writes it down, unless another process is at it or has done it."""
-    options, label = comparison.config.options, "/".join(map(str, name))
     request = comparison.request(name)
-    folder = Path(options.work) / request.identity.training_key[:16]
+    folder = work_folder(comparison.config, request.identity)
     with claimed(folder) as ours:
         if not ours:
             return "busy"
         store = open_store(comparison.config)
         if store.find(request) is not None:
             return "made"
-        run = comparison.run(name, request.identity)
-        record = execute(run, folder, lambda sentence: log(f"{label}: {sentence}"), stop_requested)
+        record = make_record(
+            comparison,
+            name,
+            request.identity,
+            folder,
+            lambda sentence: log(f"{name_of(name)}: {sentence}"),
+            stop_requested,
+        )
         if record is None:
             return "stopped"
         store.add(record)
-    shown = [
-        test
-        for test in comparison.design().settings[name.setting].whole_tests()
-        if test in record.tests
-    ]
-    levels = [
-        f"{test} {np.mean(record.tests[test].scores[AVERAGED][options.primary]):.3f}"
-        for test in shown
-    ]
-    log(
-        f"{label}: {record.outcome}; {options.primary}: {', '.join(levels)}"
-        if levels
-        else f"{label}: given up, {record.outcome}"
-    )
+    log(f"{name_of(name)}: {said_of(comparison, name, record)}")
     return "made"
 
 
-def work(task: Task, config: CompareConfig, name: RunName) -> None:
-    """A worker process: one run, its outcome as the exit code. The config comes from the parent, as
-    its file may have changed meanwhile."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sees to its workers
-    try:
-        comparison = Comparison(config)
-        outcome = do_one(
-            task, comparison, name, partial(print, file=sys.stderr, flush=True), parent_is_gone
-        )
-    except InputError as error:
-        print(error, file=sys.stderr, flush=True)
-        outcome = "wrong"
-    except Exception as error:
-        if sentence := exhausted(error):
-            print(sentence, file=sys.stderr, flush=True)
-            outcome = "wrong"
-        else:
-            traceback.print_exc()
-            outcome = "broken"
-    sys.exit(EXIT_CODES[outcome])
+def make_record(
+    comparison: Comparison,
+    name: RunName,
+    identity: Identity,
+    folder: Path,
+    log: Log,
+    stop_requested: Callable[[], str | None],
+) -> RunRecord | None:
+    """Trains and scores one run in `folder`. None if it was stopped."""
+    config = comparison.run_config(name)
+    threads = config.run.threads or 1  # figures are repeatable bit for bit with one
+    torch.set_num_threads(threads)
+    torch.manual_seed(name.seed)
+    reset_peak_memory()
+    device = choose_device(config.run.device, "run.device")
+    student = build_student(config).to(device)
+    initial_weights = weights_hash(student.state_dict())
+    objective = build_objective(config, student)
+    train, _ = comparison.pairs(name)
+    source = build_source(config, train, device, comparison.marks(name.setting))
+    execution = execute(
+        objective,
+        source,
+        config.training,
+        folder,
+        Callbacks(
+            log=log,
+            on_step=now_and_then(log, config.training.num_steps),
+            stop_requested=stop_requested,
+        ),
+        resume=True,
+        tensorboard=False,
+        metadata={"run": identity.name},
+    )
+    return record_of(
+        identity,
+        execution,
+        folder,
+        initial_weights,
+        comparison.scoring(name),
+        versions() | {"threads": threads},
+    )
+
+
+def said_of(comparison: Comparison, name: RunName, record: RunRecord) -> str:
+    """How a run ended, with its primary figure."""
+    primary = comparison.config.options.primary
+    tests = comparison.design().settings[name.setting].whole_tests()
+    means = [
+        f"{test} {np.mean(record.tests[test].scores[AVERAGED][primary]):.3f}"
+        for test in tests
+        if test in record.tests
+    ]
+    if not means:
+        return f"given up, {record.outcome}"
+    return f"{record.outcome}; {primary}: {', '.join(means)}"
+
+
+def now_and_then(log: Log, num_steps: int) -> Callable[[int, object], None]:
+    """For `on_step`: says how far a run is."""
+    last = time.monotonic()
+
+    def on_step(step: int, _: object) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            log(f"step {step:,} of {num_steps:,}")
+
+    return on_step
 
 
 def raise_for(outcomes: dict[RunName, Outcome], log: Log) -> None:
@@ -326,89 +371,3 @@ def raise_for(outcomes: dict[RunName, Outcome], log: Log) -> None:
         log(
             f"{len(names['busy'])} runs are being made by other processes: {', '.join(names['busy'])}"
         )
-
-
-def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord]) -> str:
-    """HTML of pictures of the first unseen test set by the baseline and the first treatments of one
-    seed, as far as weights and pictures are still there. They are shown after everything is scored
-    and choose nothing.
-    """
-    design = comparison.design()
-    for setting, content in design.settings.items():
-        test = next(
-            (test for test, role in content.whole_tests().items() if role == "unseen"), None
-        )
-        arms = [
-            design.baseline,
-            *(
-                arm
-                for arm, each in design.arms.items()
-                if each.role == "treatment" and arm != design.baseline
-            ),
-        ]
-        names = [RunName(setting, arm, design.seeds[0]) for arm in arms]
-        files = {
-            name.arm: weights_of(comparison, records[name]) for name in names if name in records
-        }
-        shown = {arm: path for arm, path in files.items() if path.is_file()}
-        if test is None or len(shown) < 2:
-            continue
-        try:
-            pictures = shown_pictures(comparison, names[0], test)
-        except InputError:  # moved or removed since
-            continue
-        students = {arm: load_student(path) for arm, path in list(shown.items())[:MOST_ARMS]}
-        about = f"{content.title}: pictures of {test}, which no run has seen; the averaged weights of seed {design.seeds[0]}."
-        return scenes_section(scenes(students, pictures), about=about)
-    return ""
-
-
-def shown_pictures(comparison: Comparison, name: RunName, test: str) -> list[LoadedPair]:
-    """Some of a test set; of photographs each under a family of its own."""
-    chosen, content = (
-        spread(comparison.pairs(name)[1][test]),
-        comparison.config.tests[name.setting][test],
-    )
-    if not content.families:
-        return [loaded(pair) for pair in chosen]
-    scale, families = (
-        comparison.run_config(name).student.scale,
-        spread(content.families, len(chosen)),
-    )
-    pictures = [
-        degraded_pairs([pair.hr], find_preset(each), scale, content.crop_px)[0]
-        for pair, each in zip(chosen, families, strict=False)
-    ]
-    return [
-        (f"{title}, {each}", lr, hr)
-        for (title, lr, hr), each in zip(pictures, families, strict=False)
-    ]
-
-
-def report_path(config: CompareConfig) -> Path:
-    return Path(config.options.folder) / "report.html"
-
-
-def weights_of(comparison: Comparison, record: RunRecord) -> Path:
-    return (
-        Path(comparison.config.options.work)
-        / record.identity.training_key[:16]
-        / WEIGHT_FILES[AVERAGED]
-    )
-
-
-def write_results(config: CompareConfig, results: Results, pictures: str = "") -> None:
-    """`results.json` and `report.html` in the folder of runs, the page where the config wants it,
-    and its plots beside it."""
-    options = config.options
-    folder = Path(options.folder)
-    target = Path(options.page) if options.page else folder / "results.md"
-    remarks = Path(options.remarks).read_text(encoding="utf-8") if options.remarks else ""
-    for made in (folder, target.parent):
-        made.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "results.json", results.to_json())
-    document = comparison_document(results, remarks)
-    for name, svg in document.plots(target.stem).items():
-        write_whole(target.with_name(name), svg)
-    write_whole(target, document.markdown(target.stem))
-    write_whole(report_path(config), comparison_html(results, remarks, pictures))

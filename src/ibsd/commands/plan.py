@@ -8,22 +8,20 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ibsd.assembly import (
     as_pairs,
     build_objective,
-    build_source,
     build_student,
     data_seed,
     find_sets,
 )
-from ibsd.commands.run_record import flat, versions
+from ibsd.commands.run_record import flat
 from ibsd.comparison.design import ArmDesign, Design, RunName, SettingDesign
 from ibsd.comparison.identity import Identity, RunRequest
-from ibsd.comparison.run import Run, TestSet
+from ibsd.comparison.scoring import Scoring, TestSet
 from ibsd.config.comparison import CompareConfig
 from ibsd.config.parsing import parameters_of
 from ibsd.config.run import Config, ObjectiveConfig, StudentConfig
@@ -40,9 +38,7 @@ from ibsd.data.pairs import Pair, PairSets
 from ibsd.data.presets import find_preset
 from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.evaluation.matrix import degraded_pairs
-from ibsd.inference.device import choose_device
 from ibsd.students import STUDENTS
-from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 from ibsd.weights import named_or_file
 
@@ -155,39 +151,27 @@ class Comparison:
         identity = Identity(*name, config=options, data=data)
         return RunRequest(identity, training_facts(default) | {"lpips": False})
 
-    def run(self, name: RunName, identity: Identity) -> Run:
-        """The run, ready to be made."""
-        config = self.run_config(name)
-        train, tests = self.pairs(name)
+    def scoring(self, name: RunName) -> Scoring:
+        """What the run is scored on. Photographs are read and degraded here."""
+        scale = self.run_config(name).student.scale
         sets: dict[str, TestSet] = {}
-        for test, pairs in tests.items():
+        for test, pairs in self.pairs(name)[1].items():
             content = self.config.tests[name.setting][test]
             photographs = [pair.hr for pair in pairs]
             rows = {
                 row: TestSet(
                     content.role,
                     tuple(
-                        degraded_pairs(
-                            photographs, find_preset(each), config.student.scale, content.crop_px
-                        )
+                        degraded_pairs(photographs, find_preset(preset), scale, content.crop_px)
                     ),
                 )
-                for row, each in content.rows(test).items()
+                for row, preset in content.rows(test).items()
             }
-            sets |= rows | {
-                test: TestSet(content.role, parts=tuple(rows))
-                if rows
-                else TestSet(content.role, pairs)
-            }
-        return Run(
-            identity=identity,
-            factory=partial(build_trainer, config, train, self.marks(name.setting)),
-            tests=sets,
-            lpips=self.config.options.lpips,
-            primary=self.config.options.primary,
-            facts=versions(),
-            threads=config.run.threads or 1,
-        )
+            if rows:
+                sets |= rows | {test: TestSet(content.role, parts=tuple(rows))}
+            else:
+                sets[test] = TestSet(content.role, pairs)
+        return Scoring(sets, self.config.options.lpips, self.config.options.primary)
 
     def marks(self, setting: str) -> tuple[int, ...]:
         """Lengths of all arms' schedules: where the batches of a longer one are compared with those
@@ -243,17 +227,6 @@ class Comparison:
         if offset := self.config.arms[arm].data_seed_offset:
             overrides["run.data_seed"] = f"seed + {offset}"
         return ", ".join(f"{key}={value}" for key, value in overrides.items())
-
-
-def build_trainer(
-    config: Config, pairs: Sequence[Pair], marks: Sequence[int], checkpoints: Path
-) -> Trainer:
-    """The trainer of a run, at its first step."""
-    device = choose_device(config.run.device, "run.device")
-    student = build_student(config).to(device)
-    objective = build_objective(config, student)
-    source = build_source(config, pairs, device, marks)
-    return Trainer(objective, source, config.training, checkpoints=checkpoints)
 
 
 def training_facts(config: Config) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from ibsd.comparison.design import Design, Role, RunName
 from ibsd.comparison.pairing import obstacles, other_scores
 from ibsd.comparison.results import Difference
-from ibsd.comparison.run import AVERAGED
+from ibsd.training.result import AVERAGED
 from ibsd.comparison.statistics import noise_floor, paired_difference
 from ibsd.comparison.store import RunRecord
 from ibsd.types import LOWER_IS_BETTER

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from ibsd.comparison.results import Results
-from ibsd.comparison.run import AVERAGED
+from ibsd.training.result import AVERAGED
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting import html
 from ibsd.reporting.format import bare_metric, metric_decimals, metric_title

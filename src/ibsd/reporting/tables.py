@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ibsd.comparison.results import Difference, History, Results
-from ibsd.comparison.run import AVERAGED
+from ibsd.training.result import AVERAGED
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting.document import Table
 from ibsd.reporting.format import (

@@ -1,4 +1,4 @@
-"""How a run ended."""
+"""How a run ended, and the weights that it leaves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 FINISHED = "finished"
 """`TrainingResult.reason` of a run that went to its end."""
+
+AVERAGED = "ema"
+RAW = "raw"
+"""Kinds of weights: the running average, and those of the last step as they are."""
+WEIGHT_FILES = {AVERAGED: "last.safetensors", RAW: "last-raw.safetensors"}
+"""Of the last step, in the folder of the run."""
+BEST_FILE = "best.safetensors"
+"""The running average where its score on `val` was best."""
 
 
 @dataclass

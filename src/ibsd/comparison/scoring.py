@@ -1,0 +1,106 @@
+"""Scores of a run's averaged and last weights: every protocol's figures on every image of every test
+set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ibsd.comparison.store import TestScores
+from ibsd.data.pairs import Pair
+from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
+from ibsd.students.student import Student
+from ibsd.training.result import AVERAGED
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Images to score on."""
+
+    role: str
+    pairs: tuple[Pair | LoadedPair, ...] = ()
+    parts: tuple[str, ...] = ()
+    """In place of pairs: earlier test sets of the same images in the same order, whose figures are
+    averaged image by image."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a run is scored on."""
+
+    tests: Mapping[str, TestSet]
+    lpips: bool
+    primary: str
+    """`protocol.metric`. Of a row of a degradation matrix no other figure is kept."""
+
+
+def scores_on(scoring: Scoring, students: Mapping[str, Student]) -> dict[str, TestScores]:
+    """{test set: scores}; `students` by kind of weights."""
+    scores: dict[str, TestScores] = {}
+    for name, test in scoring.tests.items():
+        parts = [scores[part] for part in test.parts]
+        scores[name] = (
+            mean_scores(test.role, parts) if parts else score_on(test, students, scoring.lpips)
+        )
+    for part in {part for test in scoring.tests.values() for part in test.parts}:
+        scores[part] = primary_alone(scores[part], scoring.primary)
+    return scores
+
+
+def score_on(test: TestSet, students: Mapping[str, Student], lpips: bool) -> TestScores:
+    """Every protocol's figures of every picture."""
+    scale = next(iter(students.values())).spec.scale
+    device = next(next(iter(students.values())).parameters()).device
+    table = evaluate(students, test.pairs, scale, device, lpips)
+    bicubic = {
+        f"{protocol}.{metric}": round(table.means[BICUBIC][protocol][metric], 6)
+        for protocol, metric in table.columns
+    }
+    rows = [row for row in table.rows if row.method == BICUBIC]
+    scores = {weights: per_image(table, weights) for weights in students}
+    return TestScores(
+        test.role,
+        tuple(row.image for row in rows),
+        tuple(row.patches for row in rows),
+        bicubic,
+        scores,
+    )
+
+
+def mean_scores(role: str, parts: Sequence[TestScores]) -> TestScores:
+    """Of test sets of the same pictures: each picture's mean, so that pictures and not pictures
+    times sets are the sample."""
+
+    def mean(values: Iterable[float]) -> float:
+        return round(sum(values) / len(parts), 6)
+
+    first = parts[0]
+    scores = {
+        weights: {
+            metric: tuple(
+                map(mean, zip(*(part.scores[weights][metric] for part in parts), strict=True))
+            )
+            for metric in first.scores[weights]
+        }
+        for weights in first.scores
+    }
+    bicubic = {metric: mean(part.bicubic[metric] for part in parts) for metric in first.bicubic}
+    return TestScores(role, first.images, first.patches, bicubic, scores)
+
+
+def primary_alone(scores: TestScores, primary: str) -> TestScores:
+    """The primary figure of the averaged weights: all that is shown of a row of a matrix."""
+    figures = scores.scores[AVERAGED]
+    return replace(
+        scores,
+        bicubic={metric: mean for metric, mean in scores.bicubic.items() if metric == primary},
+        scores={AVERAGED: {primary: figures[primary]} if primary in figures else {}},
+    )
+
+
+def per_image(table: ScoreTable, method: str) -> dict[str, tuple[float, ...]]:
+    rows = [row for row in table.rows if row.method == method]
+    return {
+        f"{protocol}.{metric}": tuple(round(row.scores[protocol][metric], 6) for row in rows)
+        for protocol, metric in table.columns
+    }
