@@ -13,9 +13,8 @@ import pytest
 from safetensors.torch import load_file
 
 from comparison.made_up import by_name, design, record
-from comparison.two_cameras import TOML, set_up, write_crops
+from comparison.two_cameras import TOML, run_compare, set_up, write_crops
 from ibsd.cli.main import main
-from ibsd.commands.compare import compare
 from ibsd.comparison.design import Role, RunName
 from ibsd.comparison.examined import decomposition_lines, probe_lines
 from ibsd.comparison.pairing import weights_hash
@@ -55,7 +54,7 @@ def test_examines_every_finished_run_once(
         TOML.replace("[settings.one]", EXAMINE + "[settings.one]", 1),
     )
     only = ["*/0"]
-    compare("compare.toml", only=only)
+    run_compare("compare.toml", only=only)
     before = Store(folder / "results").records
     assert main(["compare", "compare.toml", "--examine", "--only", "*/0"]) == 0
     assert "3 finished runs: 0 are examined, 3 to examine" in capsys.readouterr().err
@@ -68,7 +67,7 @@ def test_examines_every_finished_run_once(
     )  # watching changes nothing: the student of `watch` is plain's
 
     said: list[str] = []
-    results = compare("compare.toml", only=only, examine=True, log=said.append)
+    results = run_compare("compare.toml", only=only, examine=True, log=said.append)
     assert said == ["3 finished runs: 3 are examined, 0 to examine"]
     assert {line.arm for line in results.probes} == {
         "plain",
@@ -103,7 +102,7 @@ def test_examines_every_finished_run_once(
     changed = ["compare.examine.classes=[]"]
     shutil.rmtree(next(folder.glob("work/*")) / "checkpoints")
     said.clear()
-    compare("compare.toml", changed, only=only, examine=True, log=said.append)
+    run_compare("compare.toml", changed, only=only, examine=True, log=said.append)
     assert said[0] == "3 finished runs: 0 are examined, 3 to examine"
     assert sum("cannot be examined" in sentence for sentence in said) == 1
     now = Store(folder / "results").examinations
@@ -123,7 +122,7 @@ def test_a_wrong_question_is_refused(
 ) -> None:
     set_up(tmp_path / "place", tmp_path, monkeypatch)
     with pytest.raises(InputError, match=sentence):
-        compare("compare.toml", overrides, table_only=True)
+        run_compare("compare.toml", overrides, table_only=True)
 
 
 def probed(

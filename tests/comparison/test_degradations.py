@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comparison.two_cameras import TOML
-from ibsd.commands.compare import compare
+from comparison.two_cameras import TOML, run_compare
 from ibsd.commands.plan import Comparison
 from ibsd.comparison.store import Store
 from ibsd.config.comparison import load_compare_config
@@ -74,7 +73,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_row_for_each_family_and_their_mean_per_photograph(place: Path) -> None:
-    results = compare("compare.toml", only=["*/plain/0", "*/ibsd/0"])
+    results = run_compare("compare.toml", only=["*/plain/0", "*/ibsd/0"])
     records = Store(place / "results").records
     tests = next(record.tests for record in records if record.identity.arm == "ibsd")
     assert list(tests) == ["unseen/blur disc", "unseen/jpeg 50", "unseen"]
@@ -97,7 +96,7 @@ def test_a_row_for_each_family_and_their_mean_per_photograph(place: Path) -> Non
     drawn = (place / "results/results-matrix-2.svg").read_text()
     assert "less plain" in drawn and ">jpeg 50<" in drawn
     assert "base.data.photographs=FOLDER" in page
-    compare("compare.toml", table_only=True)
+    run_compare("compare.toml", table_only=True)
     assert (place / "results/results.md").read_text() == page
 
 
@@ -124,7 +123,7 @@ def test_a_photograph_that_was_trained_on_is_not_scored_on(place: Path) -> None:
     trained_on = next((place / "photographs").iterdir())
     (place / "others" / "renamed.png").write_bytes(trained_on.read_bytes())
     with pytest.raises(InputError, match=r"renamed\.png \(test\) is the same picture as"):
-        compare("compare.toml", only=["*/plain/0"])
+        run_compare("compare.toml", only=["*/plain/0"])
 
 
 @pytest.mark.parametrize(
@@ -142,13 +141,13 @@ def test_a_photograph_that_was_trained_on_is_not_scored_on(place: Path) -> None:
 )
 def test_bad_families_are_named(place: Path, override: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        compare("compare.toml", [override], only=["*/ibsd/0"])
+        run_compare("compare.toml", [override], only=["*/ibsd/0"])
 
 
 @pytest.mark.slow
 def test_the_probe_sees_the_same_photographs_under_every_family(place: Path) -> None:
-    compare("compare.toml")
-    results = compare("compare.toml", examine=True)
+    run_compare("compare.toml")
+    results = run_compare("compare.toml", examine=True)
     assert {line.arm for line in results.probes} == {
         "plain",
         "watch",

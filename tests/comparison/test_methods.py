@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.commands.compare import compare
+from comparison.two_cameras import run_compare
 from ibsd.config.parsing import parameters_of
 from ibsd.data.samples import write_sample_pairs
 from ibsd.distillation.registry import OBJECTIVES, declared_options
@@ -58,7 +58,7 @@ def test_every_objective_is_compared_and_dlb_is_marked_unpaired(
             f'[arms.{name}]\nobjective.name = "{name}"\nobjective.options = {{ {", ".join(options)} }}\n'
         )
     (tmp_path / "compare.toml").write_text(HEAD + "".join(arms), encoding="utf-8")
-    results = compare("compare.toml")
+    results = run_compare("compare.toml")
     assert not results.missing and not results.refused
     kinds = {difference.arm: difference.kind for difference in results.differences}
     assert kinds == {

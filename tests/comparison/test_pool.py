@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from ibsd.commands.compare import now_and_then
 from ibsd.comparison.design import RunName
-from ibsd.comparison.pool import Outcome, TimeLeft, in_processes, make_all, one_by_one
-from ibsd.comparison.run import claimed, now_and_then
+from ibsd.comparison.pool import (
+    Emit,
+    Event,
+    Outcome,
+    TimeLeft,
+    Worker,
+    claimed,
+    in_processes,
+    make_all,
+    one_by_one,
+    start_worker,
+)
+from ibsd.types import InputError
 
 NAMES = [RunName("north", "plain", seed) for seed in range(4)]
 
@@ -60,15 +74,62 @@ class FakeProcess:
     def join(self) -> None: ...
 
 
+def fake(exitcode: int) -> Worker:
+    return Worker(FakeProcess(exitcode))
+
+
 def test_exit_codes_tell_what_became_of_a_run() -> None:
     codes = {0: 0, 1: 2, 2: -9, 3: 3}
-    outcomes = in_processes(NAMES, 2, lambda name: FakeProcess(codes[name.seed]), lambda: None)  # type: ignore[arg-type,return-value]
+    outcomes = in_processes(NAMES, 2, lambda name: fake(codes[name.seed]), lambda: None)
     assert [outcomes[name] for name in NAMES] == ["made", "wrong", "crashed", "busy"]
 
 
 def test_a_request_to_stop_ends_workers() -> None:
-    outcomes = in_processes(NAMES, 2, lambda name: FakeProcess(0), lambda: "enough")  # type: ignore[arg-type,return-value]
+    outcomes = in_processes(NAMES, 2, lambda name: fake(0), lambda: "enough")
     assert set(outcomes.values()) == {"stopped"}
+
+
+def task(emit: Emit, ending: str) -> Outcome:
+    """What a real worker of the next test does."""
+    emit("log", "started")
+    if ending == "wrong":
+        raise InputError("no such file")
+    if ending == "memory":
+        raise MemoryError
+    if ending == "broken":
+        raise KeyError("a defect")
+    if ending == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if ending == "interrupted":  # Ctrl-C reaches the whole process group
+        os.kill(os.getpid(), signal.SIGINT)
+    emit("result", list(range(50_000)))  # more than a pipe holds
+    return "made"
+
+
+def test_workers_send_events_and_end_with_an_outcome() -> None:
+    endings = ("made", "wrong", "memory", "broken", "killed", "interrupted")
+    events: dict[str, list[Event]] = {ending: [] for ending in endings}
+    outcomes = in_processes(
+        endings,
+        2,
+        lambda ending: start_worker(__name__, "task", ending),
+        lambda: None,
+        lambda ending, event: events[ending].append(event),
+    )
+    assert outcomes == {
+        "made": "made",
+        "wrong": "wrong",
+        "memory": "wrong",
+        "broken": "broken",
+        "killed": "crashed",
+        "interrupted": "made",
+    }
+    assert all(sent[0] == Event("log", ("started",)) for sent in events.values())
+    assert events["made"][1:] == [Event("result", (list(range(50_000)),))]
+    assert events["wrong"][1:] == [Event("error", ("no such file",))]
+    assert "memory" in events["memory"][1].values[0]
+    assert "KeyError: 'a defect'" in events["broken"][1].values[0]
+    assert events["killed"][1:] == []
 
 
 def test_what_is_left_is_said_after_every_run_that_was_made(
@@ -92,7 +153,7 @@ def test_what_is_left_is_said_after_every_run_that_was_made(
 
 def test_a_long_run_says_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], []
-    monkeypatch.setattr("ibsd.comparison.run.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ibsd.commands.compare.time.monotonic", lambda: now[0])
     on_step = now_and_then(said.append, 2000)
     for step in range(1, 2001):
         now[0] += 0.125

@@ -3,10 +3,15 @@ name them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ibsd.commands.compare import compare
+from ibsd.comparison.results import Results
+from ibsd.config.comparison import load_compare_config
 from ibsd.data.samples import SPLITS, sample_pair
 from ibsd.images.rgb import write_rgb
 
@@ -55,6 +60,11 @@ def write_crops(folder: Path, num_train: int = 2, num_test: int = 2) -> Path:
                     crop = pixels[start * scale : stop * scale, start * scale : stop * scale].copy()
                     write_rgb(folder / f"{split}_{side}" / f"{camera}_{name}.png", crop)
     return folder
+
+
+def run_compare(path: str, overrides: Sequence[str] = (), **options: Any) -> Results:
+    """`ibsd compare` of a config file, in this process."""
+    return compare(load_compare_config(path, overrides), **options)
 
 
 def set_up(folder: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, toml: str = TOML) -> Path:

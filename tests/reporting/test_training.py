@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ibsd.commands.report_runs import report_runs
+from ibsd.commands.report import report_runs
 from ibsd.images.rgb import write_rgb
 from ibsd.reporting.stored_run import with_distinct_names
 from ibsd.reporting.training import WIDEST_PX, charts, narrowed, training_page

@@ -72,25 +72,22 @@ def compare(
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, status_console
     from ibsd.commands.compare import compare as make_comparison
-    from ibsd.commands.compare import report_path
+    from ibsd.commands.comparison_report import report_path
     from ibsd.config.comparison import load_compare_config
 
     status = status_console()
+    comparison = load_compare_config(config, overrides)
     with StopRequests() as stop:
 
         def log(sentence: str) -> None:
             status.print(sentence, markup=False)
 
-        results = make_comparison(
-            config, overrides, only or (), jobs, table, examine, log, stop.reason
-        )
+        results = make_comparison(comparison, only or (), jobs, table, examine, log, stop.reason)
     if json:
         print(results.to_json(), end="")
     else:
         show(results, output_console())
-        output_console().print(
-            f"report: {report_path(load_compare_config(config, overrides))}", markup=False
-        )
+        output_console().print(f"report: {report_path(comparison)}", markup=False)
     return 128 + stop.received if stop.received else 0
 
 

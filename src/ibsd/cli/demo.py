@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
-    from ibsd.commands.demo import Event
+    from ibsd.comparison.pool import Event
 
 DEFAULT_FOLDER = Path("runs/demo")
 
@@ -54,13 +55,13 @@ def demo(
     num_steps = steps or NUM_STEPS
     progress = TrainingProgress(dict.fromkeys(METHODS, num_steps), console)
 
-    def on_event(event: Event) -> None:
-        kind, method, first, second = event
-        show: dict[str, Any] = {"step": progress.on_step, "validation": progress.on_validation}
-        if kind == "say":
-            progress.log(method, first)
-        elif kind in show:
-            show[kind](method, first, second)
+    def on_event(method: str, event: Event) -> None:
+        show: dict[str, Callable[..., None]] = {
+            "log": progress.log,
+            "step": progress.on_step,
+            "validation": progress.on_validation,
+        }
+        show[event.kind](method, *event.values)
 
     with progress:
         result = run_demo(

@@ -56,11 +56,12 @@ def report(
     if output is None and len(folders) > 1:
         raise InputError("several folders give one page: say where it goes with -o FILE.html")
     from ibsd.cli.terminal import output_console, print_json, refuse_existing, status_console
-    from ibsd.commands.report import NAME, RUN
+    from ibsd.commands.report import NAME
     from ibsd.commands.report import report as write_report
+    from ibsd.commands.run_record import RUN_FILE
 
     target = output or next(iter(folders)) / NAME
-    if output is not None or not (target.parent / RUN).is_file():
+    if output is not None or not (target.parent / RUN_FILE).is_file():
         refuse_existing([target], force)
     with status_console().status("writing, with pictures to upscale" if pictures else "writing"):
         write_report(folders, target, pictures)

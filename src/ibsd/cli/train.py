@@ -64,10 +64,10 @@ def run(
     from ibsd.cli.progress import TrainingProgress
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import output_console, print_json
-    from ibsd.commands.report_runs import report_runs
-    from ibsd.commands.train import Callbacks
+    from ibsd.commands.report import report_runs
     from ibsd.commands.train import train as train_run
     from ibsd.config.run import load_config
+    from ibsd.training.execution import Callbacks
 
     config = load_config(path, overrides)
     folder = Path(config.run.folder)

@@ -3,58 +3,56 @@ are, in this process or in several, and writes down what all of them say."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import sys
-import traceback
+import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
+from ibsd.assembly import build_objective, build_source, build_student
+from ibsd.commands.comparison_report import before_and_after, work_folder, write_results
 from ibsd.commands.examine import Examiner
 from ibsd.commands.plan import Comparison
-from ibsd.commands.report_runs import loaded, scenes, spread
+from ibsd.commands.run_record import versions
 from ibsd.comparison.design import RunName
-from ibsd.comparison.identity import RunRequest
+from ibsd.comparison.identity import Identity, RunRequest
+from ibsd.comparison.machine import reset_peak_memory
+from ibsd.comparison.pairing import weights_hash
 from ibsd.comparison.pool import (
-    EXIT_CODES,
+    Emit,
+    Event,
     Outcome,
     TimeLeft,
+    Worker,
+    claimed,
     in_processes,
     make_all,
     one_by_one,
     parent_is_gone,
-    run_by_name,
+    start_worker,
 )
 from ibsd.comparison.results import Results
-from ibsd.comparison.run import AVERAGED, WEIGHT_FILES, claimed, execute
+from ibsd.comparison.run import record_of
 from ibsd.comparison.store import RunRecord, Store
 from ibsd.comparison.summary import summarise
 from ibsd.config.comparison import CompareConfig, load_compare_config
-from ibsd.data.presets import find_preset
-from ibsd.evaluation.matrix import degraded_pairs
-from ibsd.evaluation.scores import LoadedPair
-from ibsd.reporting.comparison import comparison_document, comparison_html
-from ibsd.reporting.pictures import scenes_section
-from ibsd.students import load_student
-from ibsd.system import exhausted, make_folder, write_whole
+from ibsd.inference.device import choose_device
+from ibsd.system import make_folder
+from ibsd.training.execution import Callbacks, execute
+from ibsd.training.result import AVERAGED
 from ibsd.types import InputError
 
-MOST_ARMS = 4
-"""Beside each other in pictures."""
+SECONDS_BETWEEN_LINES = 60.0
 
 Log = Callable[[str], None]
 Task = Literal["make", "examine"]
 
 
 def compare(
-    path: str | Path,
-    overrides: Sequence[str] = (),
+    config: CompareConfig,
     only: Sequence[str] = (),
     jobs: int = 1,
     table_only: bool = False,
@@ -62,43 +60,42 @@ def compare(
     log: Log = lambda sentence: None,
     stop_requested: Callable[[], str | None] = lambda: None,
 ) -> Results:
-    """Makes what is missing of a comparison, and writes results (JSON), page (Markdown) and plot
-    (SVG) of all runs that there are.
+    """Makes what is missing of a comparison, and writes results (JSON), pages (Markdown, HTML) and
+    plots (SVG) of all runs that there are.
 
     Args:
-        path, overrides: as for `load_compare_config`.
-        only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*"; runs matching any are
+        config: from `load_compare_config`.
+        only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*". Runs that match any are
             made. Default: all.
         jobs: runs at a time, each on one thread; above 1 each in a process of its own.
-        table_only: make no run and look at no picture but those to show, where they are: tables of
-            the runs in the folder, whatever their NUMERICS.
-        examine: make no run, but examine those there are whose weights are still in the work folder
-            (`assembly_examine.py`).
+        table_only: make no run, and read no image but those to show: tables of the runs in the
+            folder, whatever their NUMERICS.
+        examine: make no run, but examine those whose weights are still in the work folder
+            (`ibsd.commands.examine`).
         log: takes sentences for the user.
-        stop_requested: asked after every step; a reason ends the runs after a checkpoint, and the
-            tables are made of what there is.
+        stop_requested: asked after every step. A reason ends the runs after a checkpoint, and the
+            tables are made of the runs that there are.
 
-    Errors: InputError for whatever is wrong with config or pictures, and if a run could not be
-    made.
+    Errors: InputError for whatever is wrong with config or images, and if a run could not be made.
     """
-    config = load_compare_config(path, overrides)
-    if config.options.remarks and not Path(config.options.remarks).is_file():
+    options = config.options
+    if options.remarks and not Path(options.remarks).is_file():
         raise InputError(
-            f"{config.path}: compare.remarks is {config.options.remarks}, and there is no such file; write it or leave it out"
+            f"{config.path}: compare.remarks is {options.remarks}, and there is no such file; "
+            "write it or leave it out"
         )
     comparison, store = Comparison(config), open_store(config)
     requests: dict[RunName, RunRequest] = {}
     outcomes: dict[RunName, Outcome] = {}
     if not table_only:
         requests = {name: comparison.request(name) for name in chosen(comparison.names, only)}
-        task: Task = "examine" if examine else "make"
-        to_do = (
-            to_examine(comparison, store, requests, log)
-            if examine
-            else to_make(store, requests, log)
-        )
-        for folder in (config.options.folder, config.options.work):
+        if examine:
+            to_do = to_examine(comparison, store, requests, log)
+        else:
+            to_do = to_make(store, requests, log)
+        for folder in (options.folder, options.work):
             make_folder(Path(folder))
+        task: Task = "examine" if examine else "make"
         outcomes = do_all(task, comparison, to_do, jobs, log, stop_requested)
         store = open_store(config)
     results, records = summarised(comparison, store, requests)
@@ -120,17 +117,18 @@ def summarised(
 ) -> tuple[Results, dict[RunName, RunRecord]]:
     """(results, the runs they rest on): runs in `requests` by config, data and NUMERICS, the
     others by their config alone."""
-    found = {
-        name: store.find(requests[name])
-        if name in requests
-        else store.find(comparison.request(name, with_data=False), any_numerics=True)
-        for name in comparison.names
-    }
-    records = {name: record for name in comparison.names if (record := found[name]) is not None}
+    records: dict[RunName, RunRecord] = {}
+    for name in comparison.names:
+        if name in requests:
+            record = store.find(requests[name])
+        else:
+            record = store.find(comparison.request(name, with_data=False), any_numerics=True)
+        if record is not None:
+            records[name] = record
     examinations = {
-        name: each
+        name: examination
         for name, record in records.items()
-        if (each := store.examinations.get(record.identity.key))
+        if (examination := store.examinations.get(record.identity.key))
     }
     watch = comparison.config.options.examine.watch
     return summarise(comparison.design(), records, examinations, watch), records
@@ -138,11 +136,12 @@ def summarised(
 
 def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
     """The names that match any of the patterns; all for no pattern."""
-    labels = {name: "/".join(map(str, name)) for name in names}
+    labels = {name: name_of(name) for name in names}
     for pattern in only:
         if not any(fnmatchcase(label, pattern) for label in labels.values()):
             raise InputError(
-                f"--only {pattern} matches no run; runs are named setting/arm/seed, the first is {labels[names[0]]}"
+                f"--only {pattern} matches no run; runs are named setting/arm/seed, "
+                f"the first is {labels[names[0]]}"
             )
     return [
         name
@@ -151,13 +150,18 @@ def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
     ]
 
 
+def name_of(name: RunName) -> str:
+    """setting/arm/seed"""
+    return "/".join(map(str, name))
+
+
 def open_store(config: CompareConfig) -> Store:
     return Store(Path(config.options.folder))
 
 
 def to_make(store: Store, requests: dict[RunName, RunRequest], log: Log) -> list[RunName]:
     """The runs that the store lacks."""
-    missing = [name for name, each in requests.items() if store.find(each) is None]
+    missing = [name for name, request in requests.items() if store.find(request) is None]
     log(f"{len(requests)} runs: {len(requests) - len(missing)} are done, {len(missing)} to make")
     return missing
 
@@ -168,19 +172,19 @@ def to_examine(
     """The finished runs of which there is no examination that asked the same."""
     finished = {
         name: record
-        for name, each in requests.items()
-        if (record := store.find(each)) and record.finished
+        for name, request in requests.items()
+        if (record := store.find(request)) and record.finished
     }
-    asked = {
-        name.setting: Examiner(comparison, name).asked
-        for name in {name.setting: name for name in finished}.values()
-    }
-    found = {name: store.examinations.get(record.identity.key) for name, record in finished.items()}
-    missing = [
-        name for name, each in found.items() if each is None or each.asked != asked[name.setting]
-    ]
+    one_of = {name.setting: name for name in finished}
+    asked = {setting: Examiner(comparison, name).asked for setting, name in one_of.items()}
+    missing: list[RunName] = []
+    for name, record in finished.items():
+        examination = store.examinations.get(record.identity.key)
+        if examination is None or examination.asked != asked[name.setting]:
+            missing.append(name)
     log(
-        f"{len(finished)} finished runs: {len(finished) - len(missing)} are examined, {len(missing)} to examine"
+        f"{len(finished)} finished runs: {len(finished) - len(missing)} are examined, "
+        f"{len(missing)} to examine"
     )
     return missing
 
@@ -353,15 +357,16 @@ def now_and_then(log: Log, num_steps: int) -> Callable[[int, object], None]:
 def raise_for(outcomes: dict[RunName, Outcome], log: Log) -> None:
     """Says what could not be made, the worst first."""
     names = {
-        outcome: ["/".join(map(str, name)) for name, each in outcomes.items() if each == outcome]
+        outcome: [name_of(name) for name, reached in outcomes.items() if reached == outcome]
         for outcome in ("broken", "crashed", "wrong", "busy")
     }
     if names["broken"]:
         raise RuntimeError(f"runs that broke: {', '.join(names['broken'])}; see above")
     if names["crashed"]:
         raise InputError(
-            f"runs whose process was killed or crashed: {', '.join(names['crashed'])}; most often the memory does not suffice: give more, or fewer "
-            "--jobs, and run it again, as what was made is kept"
+            f"runs whose process was killed or crashed: {', '.join(names['crashed'])}; most often "
+            "the memory does not suffice: give more, or fewer --jobs, and run it again, as what "
+            "was made is kept"
         )
     if names["wrong"]:
         raise InputError(
@@ -369,5 +374,6 @@ def raise_for(outcomes: dict[RunName, Outcome], log: Log) -> None:
         )
     if names["busy"]:
         log(
-            f"{len(names['busy'])} runs are being made by other processes: {', '.join(names['busy'])}"
+            f"{len(names['busy'])} runs are being made by other processes: "
+            f"{', '.join(names['busy'])}"
         )

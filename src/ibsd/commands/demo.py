@@ -3,23 +3,27 @@ photograph upscaled -> a page."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import queue
 import re
 import shutil
-import signal
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
 
-from ibsd.commands.report_runs import psnr_y, report_runs
+from ibsd.commands.pictures import psnr_y
+from ibsd.commands.report import report_runs
 from ibsd.commands.run_record import versions
-from ibsd.commands.train import Callbacks, train
+from ibsd.commands.train import train
+from ibsd.comparison.pool import (
+    Emit,
+    Event,
+    Outcome,
+    Worker,
+    in_processes,
+    parent_is_gone,
+    start_worker,
+)
 from ibsd.config.run import (
     Config,
     DataConfig,
@@ -35,6 +39,7 @@ from ibsd.reporting.pictures import CROP_PX, Scene, before_after, telling_boxes
 from ibsd.students import load_student
 from ibsd.system import write_whole
 from ibsd.training import Schedule, TrainingOptions, TrainingResult
+from ibsd.training.execution import Callbacks
 from ibsd.training.tracking import read_json_lines
 from ibsd.types import InputError
 from ibsd.upscaling import upscale_files
@@ -60,10 +65,6 @@ OWN = (
 OWN += ("photograph-ibsd.png", "before-after.png", "report.html", MARKER)
 """What the demo writes into its folder, and all that it ever removes from it."""
 
-Event = tuple[Literal["say", "step", "validation", "done", "wrong", "failed"], str, Any, Any]
-"""What a training in its own process sends: kind, method, and two values that depend on the
-kind."""
-
 
 @dataclass(frozen=True)
 class DemoResult:
@@ -80,7 +81,7 @@ def run_demo(
     num_steps: int,
     force: bool,
     status: Callable[[str], None],
-    on_event: Callable[[Event], None],
+    on_event: Callable[[str, Event], None],
 ) -> DemoResult:
     """All of the demo, into `folder`.
 
@@ -88,7 +89,7 @@ def run_demo(
         num_steps: of both trainings.
         force: replace an earlier demo in the folder.
         status: takes sentences on what happens.
-        on_event: takes what the trainings send.
+        on_event: takes the method's name and the steps, scores and sentences of its training.
 
     Errors: InputError if the folder holds anything but an earlier demo, or an earlier demo without
     `force`, or cannot be written to.
@@ -194,79 +195,66 @@ def claim(folder: Path, force: bool) -> None:
 
 
 def train_side_by_side(
-    configs: Mapping[str, Config], on_event: Callable[[Event], None]
+    configs: Mapping[str, Config], on_event: Callable[[str, Event], None]
 ) -> dict[str, TrainingResult]:
     """Every training in a process of its own with one thread: as fast as two cores allow, and the
-    same on every machine."""
-    context = multiprocessing.get_context("spawn")
-    events: multiprocessing.Queue[Event] = context.Queue()
-    workers = {
-        method: context.Process(target=train_one, args=(method, config, events), daemon=True)
-        for method, config in configs.items()
-    }
+    same on every machine. The first failure ends them all."""
     results: dict[str, TrainingResult] = {}
-    try:
-        handler = signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # inherited: Ctrl-C is for us, who then end them
-        for worker in workers.values():
-            worker.start()
-        signal.signal(signal.SIGINT, handler)
-        while len(results) < len(workers):
-            try:
-                event = events.get(timeout=1)
-            except queue.Empty:
-                for method in workers.keys() - results.keys():
-                    if not workers[method].is_alive():
-                        raise InputError(
-                            f"the {method} training was ended from outside, as when memory runs out: free some and try again"
-                        ) from None
-                continue
-            kind, method, first, _ = event
-            if kind == "done":
-                results[method] = TrainingResult(**first)
-            elif kind == "wrong":
-                raise InputError(first)
-            elif kind == "failed":
-                raise RuntimeError(f"the {method} training failed:\n{first}")
-            on_event(event)
-    finally:
-        for worker in workers.values():
-            if worker.is_alive():
-                worker.terminate()
-            if worker.pid is not None:
-                worker.join()
+    errors: list[str] = []
+    failures: list[tuple[str, Outcome]] = []
+
+    def start(method: str) -> Worker:
+        return start_worker(__name__, train_one.__name__, method, configs[method])
+
+    def on_worker_event(method: str, event: Event) -> None:
+        if event.kind == "result":
+            results[method] = event.values[0]
+        elif event.kind == "error":
+            errors.append(event.values[0])
+        else:
+            on_event(method, event)
+
+    def on_end(method: str, outcome: Outcome) -> None:
+        if outcome != "made":
+            failures.append((method, outcome))
+
+    def failed() -> str | None:
+        return "another training failed" if failures else None
+
+    in_processes(list(configs), len(configs), start, failed, on_worker_event, on_end)
+    for method, outcome in failures:
+        if outcome == "broken":
+            raise RuntimeError(f"the {method} training failed:\n{errors[0]}")
+        if outcome == "wrong":
+            raise InputError(errors[0])
+        raise InputError(
+            f"the {method} training was ended from outside, as when memory runs out: "
+            "free some and try again"
+        )
     return results
 
 
-def train_one(method: str, config: Config, events: multiprocessing.Queue[Event]) -> None:
-    """One training, in its own process; says by `events` how it goes."""
-    parent = os.getppid()
+def train_one(emit: Emit, method: str, config: Config) -> Outcome:
+    """One training, in its own process."""
     last_sent = 0.0
 
     def on_step(step: int, terms: dict[str, float]) -> None:
         nonlocal last_sent
         if time.monotonic() - last_sent > 0.2 or step == config.training.num_steps:
             last_sent = time.monotonic()
-            events.put(("step", method, step, dict(terms)))
+            emit("step", step, dict(terms))
 
     callbacks = Callbacks(
-        log=lambda sentence: events.put(("say", method, sentence, None)),
+        log=lambda sentence: emit("log", sentence),
         on_step=on_step,
-        on_validation=lambda step, scores: events.put(("validation", method, step, scores)),
-        stop_requested=lambda: None if os.getppid() == parent else "the demo was killed",
+        on_validation=lambda step, scores: emit("validation", step, scores),
+        stop_requested=parent_is_gone,
     )
-    try:
-        result = train(config, callbacks=callbacks)
-        if not result.finished:
-            raise InputError(
-                f"the {method} training stopped at step {result.step}: {result.reason}"
-            )
-        events.put(("done", method, vars(result), None))
-    except InputError as error:
-        events.put(("wrong", method, str(error), None))
-    except Exception:
-        events.put(("failed", method, traceback.format_exc(), None))
+    result = train(config, callbacks=callbacks)
+    if not result.finished:
+        raise InputError(f"the {method} training stopped at step {result.step}: {result.reason}")
+    emit("result", result)
+    return "made"
 
 
 def upscale_photograph(folder: Path) -> Scene:

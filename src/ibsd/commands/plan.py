@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +161,7 @@ class Comparison:
             rows = {
                 row: TestSet(
                     content.role,
-                    tuple(
-                        degraded_pairs(photographs, find_preset(preset), scale, content.crop_px)
-                    ),
+                    tuple(degraded_pairs(photographs, find_preset(preset), scale, content.crop_px)),
                 )
                 for row, preset in content.rows(test).items()
             }

@@ -4,21 +4,37 @@ matrix of degradations."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ibsd.commands.report_runs import report_runs
+from ibsd.commands.pictures import pictures_of, scenes
+from ibsd.commands.run_record import RUN_FILE
 from ibsd.comparison.results import results_from_table
+from ibsd.efficiency.count import count_cost
 from ibsd.reporting import html
 from ibsd.reporting.comparison import comparison_html
-from ibsd.reporting.matrix import Matrix, degradation_matrices, matrix_table
+from ibsd.reporting.matrix import degradation_matrices, matrix_table
+from ibsd.reporting.pictures import scenes_section
 from ibsd.reporting.scores import score_table
+from ibsd.reporting.stored_run import read_run_folder, with_distinct_names
+from ibsd.reporting.training import training_page
+from ibsd.students import Student, load_student
 from ibsd.system import write_whole
+from ibsd.training.result import AVERAGED, BEST_FILE, WEIGHT_FILES
 from ibsd.types import InputError
 
-RUN, COMPARISON, SCORES, MATRIX = "run.json", "results.json", "scores.json", "matrix.json"
+Content = TypeVar("Content")
+
+COMPARISON = "results.json"
+SCORES = "scores.json"
+MATRIX = "matrix.json"
+KINDS = (RUN_FILE, COMPARISON, SCORES, MATRIX)
+"""Files that say what a folder holds."""
 NAME = "report.html"
+OUTPUT = (720, 1280)
+"""Height and width at which multiply-adds are stated, as in `ibsd students`."""
 
 
 def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
@@ -32,30 +48,35 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
     Errors: InputError for a folder that holds none of these, for several comparisons, and where the
     page cannot be written.
     """
-    found = {
-        name: [folder for folder in inputs if (folder / name).is_file()]
-        for name in (RUN, COMPARISON, SCORES, MATRIX)
-    }
+    holding = {kind: [folder for folder in inputs if (folder / kind).is_file()] for kind in KINDS}
     for folder in inputs:
-        if not any(folder in folders for folders in found.values()):
+        if not any(folder in folders for folders in holding.values()):
             raise InputError(
-                f"{folder}: holds no {RUN}, {COMPARISON}, {SCORES} or {MATRIX}: name folders that ibsd train, compare or evaluate wrote"
+                f"{folder}: holds no {RUN_FILE}, {COMPARISON}, {SCORES} or {MATRIX}: "
+                "name folders that ibsd train, compare or evaluate wrote"
             )
-    matrices = [matrix for folder in found[MATRIX] for matrix in read_matrices(folder / MATRIX)]
-    tables = [read_scores(folder / SCORES) for folder in found[SCORES]]
-    if comparisons := found[COMPARISON]:
-        if len(comparisons) > 1 or found[RUN]:
+    matrices = [
+        matrix
+        for folder in holding[MATRIX]
+        for matrix in read_file(folder / MATRIX, degradation_matrices)
+    ]
+    tables = [read_file(folder / SCORES, score_table) for folder in holding[SCORES]]
+    if comparisons := holding[COMPARISON]:
+        if len(comparisons) > 1 or holding[RUN_FILE]:
             raise InputError(
-                f"{comparisons[0]}: is a comparison, which fills a page: make one report for it and another for the rest"
+                f"{comparisons[0]}: is a comparison, which fills a page: "
+                "make one report for it and another for the rest"
             )
         write_whole(
             target,
             comparison_html(
-                read_results(comparisons[0] / COMPARISON), matrices=matrices, scores=tables
+                read_file(comparisons[0] / COMPARISON, results_from_table),
+                matrices=matrices,
+                scores=tables,
             ),
         )
-    elif found[RUN]:
-        report_runs(found[RUN], target, [*tables, *map(matrix_table, matrices)], pictures)
+    elif holding[RUN_FILE]:
+        report_runs(holding[RUN_FILE], target, [*tables, *map(matrix_table, matrices)], pictures)
     else:
         sections = [
             html.section("Scores", *tables),
@@ -66,37 +87,77 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
             html.page(
                 "Scores",
                 "ibsd evaluate",
-                f"From {', '.join(each.name for each in inputs)}.",
+                f"From {', '.join(folder.name for folder in inputs)}.",
                 sections,
             ),
         )
 
 
-def read_results(path: Path) -> Any:
-    return _read(path, results_from_table)
+def report_runs(
+    folders: Sequence[Path], target: Path, scores: Sequence[str] = (), pictures: bool = True
+) -> Path:
+    """Writes the page of one run or of several of one scale beside each other.
+
+    Args:
+        scores: HTML of tables of scores to take in.
+        pictures: whether to upscale some, which takes seconds.
+
+    Errors: InputError for a folder that holds no run, for scales that differ, and where the page
+    cannot be written.
+    """
+    runs = [read_run_folder(folder) for folder in folders]
+    if len(runs) > 1:
+        runs = with_distinct_names(runs)
+        scales = {run.config["student"]["scale"] for run in runs}
+        if len(scales) > 1:
+            raise InputError(
+                f"{folders[0]} and others have scales {', '.join(map(str, sorted(scales)))}: "
+                "make one report for each scale"
+            )
+    students = {
+        run.name: student
+        for run, folder in zip(runs, folders, strict=True)
+        if (student := finished_student(folder))
+    }
+    runs = [replace(run, inference_cost=inference_cost(students.get(run.name))) for run in runs]
+    shown = ""
+    if students and pictures:
+        pairs, about = pictures_of(runs[0])
+        names = students if len(runs) > 1 else [runs[0].config["objective"]["name"]]
+        shown = scenes_section(
+            scenes(dict(zip(names, students.values(), strict=True)), pairs), about=about
+        )
+    write_whole(target, training_page(runs, shown, scores))
+    return target
 
 
-def read_matrices(path: Path) -> list[Matrix]:
-    return _read(path, degradation_matrices)
+def finished_student(folder: Path) -> Student | None:
+    """The network that came of the run: the running average at the last step, of an unfinished run
+    at its best; None where there is none yet."""
+    for name in (WEIGHT_FILES[AVERAGED], BEST_FILE):
+        if (folder / name).is_file():
+            return load_student(folder / name)
+    return None
 
 
-def read_scores(path: Path) -> str:
-    return _read(path, score_table)
+def inference_cost(student: Student | None) -> list[tuple[str, str]]:
+    """What the network takes to upscale."""
+    if student is None:
+        return []
+    spec = student.spec
+    size = -(-OUTPUT[0] // spec.scale), -(-OUTPUT[1] // spec.scale)
+    cost = count_cost(spec.name, spec.scale, size, **spec.options)
+    return [
+        ("parameters", f"{cost.parameters:,}"),
+        (f"multiply-adds for {OUTPUT[1]} x {OUTPUT[0]}", f"{cost.multiply_adds / 1e9:,.1f} G"),
+    ]
 
 
-def _read(path: Path, understand: Any) -> Any:
+def read_file(path: Path, parse: Callable[[Mapping[str, Any]], Content]) -> Content:
+    """The content of a JSON file. InputError naming it if it is damaged."""
     try:
-        table: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return understand(table)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        StopIteration,
-    ) as error:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
         raise InputError(
             f"{path}: is damaged or of another version ({type(error).__name__}); make it again"
         ) from None

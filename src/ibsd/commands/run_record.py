@@ -20,13 +20,15 @@ from ibsd.information import bound_form
 from ibsd.system import write_whole
 from ibsd.types import InputError
 
+RUN_FILE = "run.json"
+
 
 def refuse_or_compare(
     config: Config, folder: Path, resume: bool, log: Callable[[str], None]
 ) -> dict[str, Any] | None:
     """What `run.json` says of the run to go on with; None for a new run. Refuses to overwrite a
     run, or to go on with another one."""
-    path = folder / "run.json"
+    path = folder / RUN_FILE
     if not path.exists():
         return None
     if not resume:
@@ -138,20 +140,6 @@ def without_paths(table: dict[str, Any]) -> dict[str, Any]:
         }
         for section, values in table.items()
     }
-
-
-def recorded(log: Callable[[str], None], path: Path, anew: bool) -> Callable[[str], None]:
-    """`log`, keeping what the trainer says (alarms, skipped steps) in a file as well, for the
-    report."""
-    if anew:
-        path.unlink(missing_ok=True)
-
-    def say_and_keep(sentence: str) -> None:
-        log(sentence)
-        with suppress(OSError), open(path, "a", encoding="utf-8") as file:
-            file.write(" ".join(sentence.split()) + "\n")
-
-    return say_and_keep
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 from ibsd.comparison.design import Design, Role, RunName
 from ibsd.comparison.pairing import obstacles, other_scores
 from ibsd.comparison.results import Difference
-from ibsd.training.result import AVERAGED
 from ibsd.comparison.statistics import noise_floor, paired_difference
 from ibsd.comparison.store import RunRecord
+from ibsd.training.result import AVERAGED
 from ibsd.types import LOWER_IS_BETTER
 
 OTHER_BATCHES = "their batches differ"

@@ -10,11 +10,11 @@ from html import escape
 from typing import Any
 
 from ibsd.comparison.results import Results
-from ibsd.training.result import AVERAGED
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting import html
 from ibsd.reporting.format import bare_metric, metric_decimals, metric_title
 from ibsd.reporting.plots import Drawing, svg_text
+from ibsd.training.result import AVERAGED
 from ibsd.types import LOWER_IS_BETTER
 
 CELL_PX, ROW_PX, LABEL_PX, HEAD_PX, CHARACTER_PX = 104, 26, 170, 46, 6.2

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ibsd.comparison.results import Difference, History, Results
-from ibsd.training.result import AVERAGED
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting.document import Table
 from ibsd.reporting.format import (
@@ -16,6 +15,7 @@ from ibsd.reporting.format import (
     interval_text,
     score_text,
 )
+from ibsd.training.result import AVERAGED
 
 
 def select(

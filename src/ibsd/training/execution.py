@@ -61,7 +61,7 @@ def execute(
     source: PatchSource,
     options: TrainingOptions,
     folder: Path,
-    callbacks: Callbacks = Callbacks(),  # noqa: B008  (frozen)
+    callbacks: Callbacks = Callbacks(),
     *,
     processes: Processes = ALONE,
     resume: bool = False,

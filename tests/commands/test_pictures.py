@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ibsd.commands.report_runs import centre, pictures_of, spread
+from ibsd.commands.pictures import centre, pictures_of, spread
 from ibsd.data.pairs import Pair
 from ibsd.data.samples import UPSCALING_SAMPLE, write_sample_pairs
 from ibsd.reporting.stored_run import StoredRun
