@@ -50,6 +50,7 @@ def data(
     json:
         Print what the sheet shows as JSON.
     """
+    import numpy as np
     import torch
 
     from ibsd.cli.terminal import output_console, print_json, refuse_existing
@@ -67,13 +68,14 @@ def data(
     height, width = (min(side, 64 * scale) // scale * scale for side in pixels.shape[:2])
     if min(height, width) < 16 * scale:
         raise InputError(
-            f"{photograph} has {pixels.shape[1]}x{pixels.shape[0]} pixels: both sides need {16 * scale} at x{scale}"
+            f"{photograph} has {pixels.shape[1]}x{pixels.shape[0]} pixels: "
+            f"both sides need {16 * scale} at x{scale}"
         )
     top, left = (
         (side - cut) // 2 for side, cut in zip(pixels.shape[:2], (height, width), strict=True)
     )
     hr = to_tensor(pixels[top : top + height, left : left + width])
-    rows = []
+    rows: list[list[np.ndarray]] = []
     for preset in PRESETS.values():
         lrs = [
             degrade(hr, scale, preset, torch.Generator().manual_seed(seed), strength)

@@ -64,7 +64,8 @@ def doctor(
     """
     if (pairs is None) == (lr is None) or (lr is None) != (hr is None):
         raise InputError(
-            "name the folder of pairs, or two folders with --lr and --hr, as ibsd doctor --help shows"
+            "name the folder of pairs, or two folders with --lr and --hr, "
+            "as ibsd doctor --help shows"
         )
     from ibsd.types import SCALES
 
@@ -99,7 +100,8 @@ def doctor(
     show(checkup, targets)
     if checkup.drop and not output:
         output_console().print(
-            "add -o FOLDER for drop.txt, the list of files to leave out, which ibsd train reads: data.drop=FILE"
+            "add -o FOLDER for drop.txt, the list of files to leave out, "
+            "which ibsd train reads: data.drop=FILE"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -71,7 +71,7 @@ def efficiency(
     if size < 1 or runs < 1:
         raise InputError(f"--size is {size} and --runs is {runs}: both must be 1 or more")
     refuse_existing([output] if output else [], force)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with status_console().status("measuring"):
         for path in map(named_or_file, weights):
             measurement = measured(path, size, size, runs, backend, precision)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ibsd.commands.evaluate import (
+    Split,
+    common_scale,
+    find_split,
+    load_students,
+)
 from ibsd.reporting.format import difference_text, is_better, metric_title, score_text
 from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
     from ibsd.students import Student
     from ibsd.types import Scale
 
-Split = Literal["test", "val", "train", "all"]
 Flag = Parameter(negative="")
 
 
@@ -78,14 +83,15 @@ def evaluate(
     files, folder = (paths, None) if lr or matrix else (paths[:-1], paths[-1] if paths else None)
     if not files:
         raise InputError(
-            "something is missing: name one or more weight files and then the folder of pairs, as ibsd evaluate --help shows"
+            "something is missing: name one or more weight files and then the folder of pairs, "
+            "as ibsd evaluate --help shows"
         )
-    from ibsd.cli.terminal import output_console, refuse_existing
+    from ibsd.cli.terminal import output_console, refuse_existing, status_console
 
     names = ("matrix.json",) if matrix else ("scores.json", "scores.csv")
     targets = [output / name for name in names] if output else []
     refuse_existing(targets, force)
-    students = opened(files, device)
+    students = load_students(files, device)
     scale = common_scale(files, list(students.values()))
     if matrix is not None:
         print_matrix(students, matrix, scale, lpips, targets, json)
@@ -96,8 +102,10 @@ def evaluate(
         pairs = find_pairs(lr, hr)
     else:
         assert folder is not None
-        pairs = chosen_pairs(folder, split, scale)
-    table = scored(students, pairs, scale, lpips)
+        pairs = find_split(
+            folder, split, scale, lambda sentence: status_console().print(sentence, markup=False)
+        )
+    table = score(students, pairs, scale, lpips)
     if output:
         make_folder(output)
         for target, text in zip(targets, (table.to_json(), table.to_csv()), strict=True):
@@ -132,17 +140,17 @@ def print_matrix(
     from ibsd.evaluation.matrix import degradation_matrix
 
     console = status_console()
-    log = (
-        (lambda family: console.print(f"scored: {family}", markup=False))
-        if console.is_terminal
-        else None
-    )
+
+    def log(family: str) -> None:
+        if console.is_terminal:
+            console.print(f"scored: {family}", markup=False)
+
     device = next(next(iter(students.values())).parameters()).device
     tables = degradation_matrix(
         students, find_photographs(folder), scale, device=device, lpips=lpips, on_family=log
     )
-    found = {family: table.means for family, table in tables.items()}
-    text = dumps(found, indent=1) + "\n"
+    means_of = {family: table.means for family, table in tables.items()}
+    text = dumps(means_of, indent=1) + "\n"
     if targets:
         make_folder(targets[0].parent)
         write_whole(targets[0], text)
@@ -157,7 +165,7 @@ def print_matrix(
     )
     for header in ("degradation", "bicubic", *students):
         shown.add_column(header, justify="left" if header == "degradation" else "right")
-    for family, means in found.items():
+    for family, means in means_of.items():
         base, *own = (means[method]["basicsr-y"]["psnr_y"] for method in ("bicubic", *students))
         shown.add_row(
             family,
@@ -167,44 +175,7 @@ def print_matrix(
     output_console().print(shown)
 
 
-def chosen_pairs(folder: Path, split: Split | None, scale: Scale) -> tuple[Pair, ...]:
-    """Pairs of a folder that holds LR and HR, or any known layout. InputError where the split is
-    not there."""
-    from ibsd.cli.terminal import status_console
-    from ibsd.data.layouts import PUBLISHED, find_data
-    from ibsd.data.pairs import find_pairs
-
-    if (folder / "LR").is_dir() and (folder / "HR").is_dir():
-        if split not in (None, "all"):
-            raise InputError(f"{folder} holds LR and HR and no {split}_LR: leave out --split")
-        return find_pairs(folder / "LR", folder / "HR")
-    layout = find_data(folder, scale)
-    sets = layout.sets
-    if layout.name != PUBLISHED:
-        status_console().print(layout.sentence(), markup=False)
-    wanted = split or "test"
-    pairs: tuple[Pair, ...] = sets.all() if wanted == "all" else getattr(sets, wanted)
-    if not pairs:
-        there = " or ".join(
-            f"--split {name}" for name in ("test", "val", "train") if getattr(sets, name)
-        )
-        raise InputError(f"{folder} holds no {wanted}_LR and {wanted}_HR: add them, or {there}")
-    return pairs
-
-
-def opened(files: Sequence[Path], device: str) -> dict[str, Student]:
-    """The networks of the weight files by the names that the tables give them, on the device."""
-    from ibsd.inference.device import choose_device
-    from ibsd.students import load_student
-
-    torch_device = choose_device(device)
-    return {
-        name: load_student(file).to(torch_device)
-        for name, file in zip(method_names(files), files, strict=True)
-    }
-
-
-def scored(
+def score(
     students: dict[str, Student], pairs: Sequence[Pair], scale: Scale, lpips: bool
 ) -> ScoreTable:
     """Checks the pairs and scores the networks on them, with a bar."""
@@ -228,32 +199,6 @@ def scored(
         device,
         lpips,
         on_image=lambda done, name: next(images, None) and None,
-    )
-
-
-def common_scale(files: Sequence[Path], students: Sequence[Student]) -> Scale:
-    scale = students[0].spec.scale
-    for file, student in zip(files, students, strict=True):
-        if student.spec.scale != scale:
-            raise InputError(
-                f"{files[0]} is for x{scale} and {file} for x{student.spec.scale}: score them in two calls, each with its own pairs"
-            )
-    return scale
-
-
-def method_names(files: Sequence[Path]) -> list[str]:
-    """File stems; where two are equal, with the folder's name before; where that is not enough
-    either, the whole path."""
-    for name in (
-        lambda file: file.stem,
-        lambda file: f"{file.absolute().parent.name}/{file.stem}",
-        str,
-    ):
-        names = [name(file) for file in files]
-        if len(set(names)) == len(names) and "bicubic" not in names:
-            return names
-    raise InputError(
-        f"{', '.join(map(str, files))}: the same weight file twice, or one called bicubic: name each once"
     )
 
 

@@ -40,7 +40,8 @@ from ibsd.types import InputError
 app = App(
     name="ibsd",
     help=(
-        "Train a small super-resolution network for real photographs, see fairly whether it got better, and upscale with it.\n\n"
+        "Train a small super-resolution network for real photographs, "
+        "see fairly whether it got better, and upscale with it.\n\n"
         "Start with:\n\n$ ibsd demo\n\nEach command explains itself:\n\n$ ibsd train --help"
     ),
     version=ibsd.__version__,
@@ -117,7 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return complain(
-                f"{str(error.filename)[:60]}... is too long for the name of a file: check the command line"
+                f"{str(error.filename)[:60]}... is too long for the name of a file: "
+                "check the command line"
             )
         if (
             isinstance(error, ModuleNotFoundError)
@@ -134,7 +136,8 @@ def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
     if isinstance(error, UnknownCommandError):
         names = [name for name in app if not name.startswith("-")]
         near = difflib.get_close_matches(given[0], names, n=1, cutoff=0.75)
-        return f"there is no command {given[0]!r}: {f'did you mean {near[0]}? There are' if near else 'choose one of'} {', '.join(names)}"
+        advice = f"did you mean {near[0]}? There are" if near else "choose one of"
+        return f"there is no command {given[0]!r}: {advice} {', '.join(names)}"
     command = f"ibsd {given[0]}" if given and given[0] in app else "ibsd"
     said = " ".join(str(error).split()).rstrip(".")
     return f"{said} See {command} --help" if said.endswith("?") else f"{said}: see {command} --help"
@@ -149,7 +152,8 @@ def apologise(given: Sequence[str]) -> int:
     traceback.print_exc()
     command = shlex.join(["ibsd", *given])
     print(
-        f"\nibsd {ibsd.__version__}: this is a defect of ibsd, not of your input; please report it with the lines above and: {command}",
+        f"\nibsd {ibsd.__version__}: this is a defect of ibsd, not of your input; "
+        f"please report it with the lines above and: {command}",
         file=sys.stderr,
     )
     return 1

@@ -23,55 +23,14 @@ def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
         Print the list as JSON.
     """
     from ibsd.cli.terminal import print_json
+    from ibsd.commands.models import network_sizes, shipped_weights
     from ibsd.weights import FOLDER
 
-    weights, networks = shipped(), trainable()
+    weights, networks = shipped_weights(), network_sizes()
     if json:
         print_json({"weights": weights, "folder": FOLDER, "networks": networks})
     else:
         show(weights, networks)
-
-
-def shipped() -> list[dict[str, Any]]:
-    """The weights in the package."""
-    from ibsd.students import load_student
-    from ibsd.weights import SHIPPED, weights_file
-
-    rows = []
-    for name, aim in SHIPPED.items():
-        student, file = load_student(name), weights_file(name)
-        parameters = sum(parameter.numel() for parameter in student.parameters())
-        rows.append(
-            {
-                "name": name,
-                "aim": aim,
-                "network": student.spec.name,
-                "scale": student.spec.scale,
-                "parameters": parameters,
-                "file": file,
-                "bytes": file.stat().st_size,
-            }
-        )
-    return rows
-
-
-def trainable() -> dict[str, dict[int, int]]:
-    """{network: {scale: parameters}}, with the options of the publication."""
-    import torch
-
-    from ibsd.students import STUDENTS, create_student
-    from ibsd.types import SCALES
-
-    with torch.device("meta"):  # counted, not filled
-        return {
-            name: {
-                scale: sum(
-                    parameter.numel() for parameter in create_student(name, scale).parameters()
-                )
-                for scale in SCALES
-            }
-            for name in STUDENTS
-        }
 
 
 def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> None:
@@ -97,7 +56,8 @@ def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> 
         )
     console.print(table)
     console.print(
-        f"\nModel cards: {FOLDER}. Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n",
+        f"\nModel cards: {FOLDER}. "
+        f"Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n",
         markup=False,
         soft_wrap=True,
     )
@@ -109,5 +69,6 @@ def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> 
         table.add_row(name, *(f"{size:,}" for size in sizes.values()))
     console.print(table)
     console.print(
-        "\nA config names one under \\[student]: name, scale and, as options, what the network offers (imdn: width, num_blocks)."
+        "\nA config names one under \\[student]: name, scale and, as options, "
+        "what the network offers (imdn: width, num_blocks)."
     )

@@ -47,7 +47,8 @@ def report(
     """
     if not folders:
         raise InputError(
-            "there is nothing to report on: name folders of ibsd train, compare or evaluate, as ibsd report --help shows"
+            "there is nothing to report on: name folders of ibsd train, compare or evaluate, "
+            "as ibsd report --help shows"
         )
     if missing := next((folder for folder in folders if not folder.is_dir()), None):
         raise InputError(

@@ -129,14 +129,15 @@ def summary(config: Config, result: TrainingResult, report: Path, resume_command
     """The result for people."""
     from ibsd.cli.progress import clock
 
-    lines = []
+    lines: list[str] = []
     if result.finished:
         lines.append(
             f"{result.step:,} steps done; {clock(result.seconds)} of training in this session"
         )
     else:
         lines.append(
-            f"{result.reason} at step {result.step:,} of {config.training.num_steps:,}; saved in {config.run.folder}/checkpoints"
+            f"{result.reason} at step {result.step:,} of {config.training.num_steps:,}; "
+            f"saved in {config.run.folder}/checkpoints"
         )
     if result.best_step:
         lines.append(f"best on val: {result.best_score:.2f} dB PSNR-Y at step {result.best_step:,}")
@@ -152,7 +153,6 @@ def summary(config: Config, result: TrainingResult, report: Path, resume_command
     lines.append("next:")
     if config.data.pairs:
         lines.append(f"  {shlex.join(['ibsd', 'evaluate', written['last'], config.data.pairs])}")
-    return [
-        *lines,
-        f"  {shlex.join(['ibsd', 'upscale', 'photo.jpg', '-o', 'photo-large.png', '--weights', written['last']])}",
-    ]
+    upscale = ["ibsd", "upscale", "photo.jpg", "-o", "photo-large.png"]
+    lines.append(f"  {shlex.join([*upscale, '--weights', written['last']])}")
+    return lines

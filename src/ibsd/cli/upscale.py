@@ -92,7 +92,8 @@ def upscale(
         weights = default_weights(4 if scale is None else scale)
     elif scale is not None:
         raise InputError(
-            "--weights and --scale are both given: weights have a scale of their own, so leave out --scale"
+            "--weights and --scale are both given: "
+            "weights have a scale of their own, so leave out --scale"
         )
     tile_px = tile_size(tile)
     from ibsd.cli.terminal import output_console, print_json, status_console
@@ -108,24 +109,22 @@ def upscale(
         log=lambda sentence: console.print(sentence, markup=False),
     )
     with ExitStack() as stack:
-        files = tiles = None
-        if console.is_terminal:
-            from rich.progress import Progress
+        from rich.progress import Progress
 
-            bars = stack.enter_context(Progress(console=console, transient=True))
-            files, tiles = bars.add_task("files"), bars.add_task("this one")
+        bars = Progress(console=console, transient=True, disable=not console.is_terminal)
+        stack.enter_context(bars)
+        files = bars.add_task("files")
+        tiles = bars.add_task("this one")
 
         def on_file(result: FileResult, done: int, total: int) -> None:
-            if files is not None:
-                bars.update(files, completed=done, total=total)
+            bars.update(files, completed=done, total=total)
             if result.error is None and not result.skipped and not json:
                 console.print(f"{result.source} -> {result.target}", markup=False)
             if result.note:
                 console.print(result.note, markup=False)
 
         def on_tile(done: int, total: int) -> None:
-            if tiles is not None:
-                bars.update(tiles, completed=done, total=total)
+            bars.update(tiles, completed=done, total=total)
 
         results = upscale_files(
             inputs,

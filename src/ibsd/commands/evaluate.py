@@ -1,0 +1,79 @@
+"""`ibsd evaluate` without a terminal: which weights and pairs are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ibsd.types import InputError
+
+if TYPE_CHECKING:
+    from ibsd.data.pairs import Pair
+    from ibsd.students import Student
+    from ibsd.types import Scale
+
+Split = Literal["test", "val", "train", "all"]
+
+
+def find_split(
+    folder: Path, split: Split | None, scale: Scale, log: Callable[[str], None]
+) -> tuple[Pair, ...]:
+    """The pairs of a split in a folder of any known layout, or with LR and HR in it. InputError if
+    the split is missing."""
+    from ibsd.data.layouts import PUBLISHED, find_data
+    from ibsd.data.pairs import find_pairs
+
+    if (folder / "LR").is_dir() and (folder / "HR").is_dir():
+        if split not in (None, "all"):
+            raise InputError(f"{folder} holds LR and HR and no {split}_LR: leave out --split")
+        return find_pairs(folder / "LR", folder / "HR")
+    layout = find_data(folder, scale)
+    sets = layout.sets
+    if layout.name != PUBLISHED:
+        log(layout.sentence())
+    wanted = split or "test"
+    pairs: tuple[Pair, ...] = sets.all() if wanted == "all" else getattr(sets, wanted)
+    if not pairs:
+        there = " or ".join(
+            f"--split {name}" for name in ("test", "val", "train") if getattr(sets, name)
+        )
+        raise InputError(f"{folder} holds no {wanted}_LR and {wanted}_HR: add them, or {there}")
+    return pairs
+
+
+def load_students(files: Sequence[Path], device: str) -> dict[str, Student]:
+    """The networks of weight files on a device, by the names that tables show."""
+    from ibsd.inference.device import choose_device
+    from ibsd.students import load_student
+
+    torch_device = choose_device(device)
+    return {
+        name: load_student(file).to(torch_device)
+        for name, file in zip(method_names(files), files, strict=True)
+    }
+
+
+def common_scale(files: Sequence[Path], students: Sequence[Student]) -> Scale:
+    """The scale of all networks. InputError if they differ."""
+    scale = students[0].spec.scale
+    for file, student in zip(files, students, strict=True):
+        if student.spec.scale != scale:
+            raise InputError(
+                f"{files[0]} is for x{scale} and {file} for x{student.spec.scale}: "
+                "score them in two calls, each with its own pairs"
+            )
+    return scale
+
+
+def method_names(files: Sequence[Path]) -> list[str]:
+    """Short names that differ: the file's, with its folder's, or the whole path."""
+    stems = [file.stem for file in files]
+    with_folders = [f"{file.absolute().parent.name}/{file.stem}" for file in files]
+    for names in (stems, with_folders, [str(file) for file in files]):
+        if len(set(names)) == len(names) and "bicubic" not in names:
+            return names
+    raise InputError(
+        f"{', '.join(map(str, files))}: the same weight file twice, or one called bicubic: "
+        "name each once"
+    )
