@@ -1,4 +1,4 @@
-"""The README's pictures are what the committed results give."""
+"""The pictures of README and docs are what the committed results give."""
 
 from __future__ import annotations
 
