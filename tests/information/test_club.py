@@ -40,7 +40,6 @@ def random_link(
 
 
 # -- values
-# -------------------------------------------------------------------------------------------------------------------------
 
 
 def gaussian_link(r: float, batch: int, positions: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -180,7 +179,6 @@ def test_likelihood_is_least_at_the_true_parameters():
 
 
 # -- gradients
-# ----------------------------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -302,13 +300,11 @@ def test_memory_is_linear_in_the_batch(monkeypatch, batch: int, form: str):
     link = random_link((batch, 4, 32, 32), dtype=torch.float32)
     with LargestTensor() as largest:
         club_upper_bound(*link).backward()
-    assert largest.elements <= max(
-        eager.CHUNK_ELEMENTS, link[0].numel()
-    )  # all pairs at once would be batch times the latter
+    # all pairs at once would be batch times the latter
+    assert largest.elements <= max(eager.CHUNK_ELEMENTS, link[0].numel())
 
 
 # -- refusals
-# -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_options_that_do_not_exist():

@@ -19,10 +19,10 @@ REFERENCE, FIRST, SECOND = (
 
 
 def test_the_authors_example_pictures() -> None:
-    found = lpips(torch.cat([FIRST, SECOND]), torch.cat([REFERENCE, REFERENCE]))
-    assert [round(value, 4) for value in found.tolist()] == [0.7219, 0.1376]
+    distance = lpips(torch.cat([FIRST, SECOND]), torch.cat([REFERENCE, REFERENCE]))
+    assert [round(value, 4) for value in distance.tolist()] == [0.7219, 0.1376]
     # 0.721881 and 0.137566 with every weight in float32
-    assert found.tolist() == pytest.approx([0.721881, 0.137566], abs=1e-4)
+    assert distance.tolist() == pytest.approx([0.721881, 0.137566], abs=1e-4)
 
 
 def test_zero_for_equal_pictures_and_symmetric() -> None:
@@ -42,9 +42,9 @@ def test_gradients_reach_the_pictures_only_and_are_finite_at_the_minimum() -> No
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_computed_in_float32_whatever_comes_in(dtype: torch.dtype) -> None:
     rounded = FIRST.to(dtype)
-    found = lpips(rounded, REFERENCE.to(dtype))
-    assert found.dtype == torch.float32
-    assert found.item() == lpips(rounded.float(), REFERENCE.to(dtype).float()).item()
+    distance = lpips(rounded, REFERENCE.to(dtype))
+    assert distance.dtype == torch.float32
+    assert distance.item() == lpips(rounded.float(), REFERENCE.to(dtype).float()).item()
 
 
 def test_a_first_call_in_inference_mode_spoils_no_later_gradient() -> None:
@@ -56,8 +56,8 @@ def test_a_first_call_in_inference_mode_spoils_no_later_gradient() -> None:
 
 def test_autocast_changes_nothing() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = lpips(FIRST, REFERENCE)
-    assert found.item() == lpips(FIRST, REFERENCE).item()
+        distance = lpips(FIRST, REFERENCE)
+    assert distance.item() == lpips(FIRST, REFERENCE).item()
 
 
 def test_sizes() -> None:

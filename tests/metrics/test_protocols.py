@@ -34,10 +34,10 @@ SR = (HR + 0.06 * image(64, 72, 2.2) - 0.03).clamp(0, 1)
 
 def test_parity_with_the_published_script() -> None:
     # from the published IBSD code, float64
-    found = score(SR, HR, lpips=False)["ibsd-cdc"]
-    assert found["psnr_rgb"] == pytest.approx(36.61293193559572, rel=1e-9)
-    assert found["psnr_y"] == pytest.approx(39.973993303420436, rel=1e-9)
-    assert found["ssim"] == pytest.approx(0.9981317128092949, rel=1e-9)
+    scores = score(SR, HR, lpips=False)["ibsd-cdc"]
+    assert scores["psnr_rgb"] == pytest.approx(36.61293193559572, rel=1e-9)
+    assert scores["psnr_y"] == pytest.approx(39.973993303420436, rel=1e-9)
+    assert scores["ssim"] == pytest.approx(0.9981317128092949, rel=1e-9)
 
 
 def test_parity_of_bt601_luma_unrounded() -> None:
@@ -53,14 +53,14 @@ def test_basicsr_y_against_numpy_and_scikit_image(scale: int) -> None:
         return (pixels @ [65.481, 128.553, 24.966] / 255 + 16)[scale:-scale, scale:-scale]
 
     y_sr, y_hr = eight_bit_luma(1.5 * SR - 0.2), eight_bit_luma(HR)
-    found = basicsr_y(1.5 * SR - 0.2, HR, scale)
-    assert found["psnr_y"].item() == pytest.approx(
+    scores = basicsr_y(1.5 * SR - 0.2, HR, scale)
+    assert scores["psnr_y"].item() == pytest.approx(
         peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
     )
     expected = structural_similarity(
         y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    assert found["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
+    assert scores["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_realsr_testm_rounds_luma_and_cuts_no_border() -> None:
@@ -68,15 +68,15 @@ def test_realsr_testm_rounds_luma_and_cuts_no_border() -> None:
         pixels = np.round(picture[0, :, :64, :68].permute(1, 2, 0).numpy() * 255)
         return np.floor(pixels @ [65.481, 128.553, 24.966] / 255 + 16.5)
 
-    found = realsr_testm(SR[..., :66, :71], HR[..., :66, :71])  # 66 x 71 is cut to 64 x 68
+    scores = realsr_testm(SR[..., :66, :71], HR[..., :66, :71])  # 66 x 71 is cut to 64 x 68
     y_sr, y_hr = matlab(SR), matlab(HR)
-    assert found["psnr_y"].item() == pytest.approx(
+    assert scores["psnr_y"].item() == pytest.approx(
         peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
     )
     expected = structural_similarity(
         y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    assert found["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
+    assert scores["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_matlab_luma_of_the_primaries() -> None:
@@ -109,39 +109,41 @@ def test_realsr_testm_averages_over_patches(monkeypatch: pytest.MonkeyPatch) -> 
         for left in (0, 4)
     ]
     y_sr, y_hr = (protocols._matlab_luma(picture) for picture in (sr, hr))
-    found = realsr_testm(sr, hr)
-    assert found["psnr_y"].item() == pytest.approx(
+    scores = realsr_testm(sr, hr)
+    assert scores["psnr_y"].item() == pytest.approx(
         np.mean([psnr(y_sr[part], y_hr[part], 255).item() for part in parts]), rel=1e-12
     )
-    assert found["ssim_y"].item() == pytest.approx(
+    assert scores["ssim_y"].item() == pytest.approx(
         np.mean([ssim(y_sr[part], y_hr[part], 255).item() for part in parts]), rel=1e-12
     )
 
 
 def test_names_are_those_of_the_table() -> None:
-    found = score(SR, HR)
-    assert {protocol: tuple(metrics) for protocol, metrics in found.items()} == PROTOCOLS
-    assert all(isinstance(value, float) for metrics in found.values() for value in metrics.values())
+    scores = score(SR, HR)
+    assert {protocol: tuple(metrics) for protocol, metrics in scores.items()} == PROTOCOLS
+    assert all(
+        isinstance(value, float) for metrics in scores.values() for value in metrics.values()
+    )
     assert "lpips" not in score(SR, HR, lpips=False)["ibsd-cdc"]
 
 
 def test_a_perfect_image() -> None:
-    found = score(HR, HR)
+    scores = score(HR, HR)
     psnrs = [
         value
-        for metrics in found.values()
+        for metrics in scores.values()
         for name, value in metrics.items()
         if name.startswith("psnr")
     ]
     ssims = [
         value
-        for metrics in found.values()
+        for metrics in scores.values()
         for name, value in metrics.items()
         if name.startswith("ssim")
     ]
     assert psnrs == [math.inf] * 4
     assert ssims == pytest.approx([1] * 3, abs=1e-14)
-    assert found["ibsd-cdc"]["lpips"] == 0
+    assert scores["ibsd-cdc"]["lpips"] == 0
 
 
 def test_only_ibsd_cdc_sees_what_eight_bits_hide() -> None:
@@ -165,8 +167,8 @@ def test_only_realsr_testm_sees_the_border_in_luma() -> None:
 
 def test_means_over_the_batch() -> None:
     sr, hr = torch.cat([SR, HR.flip(3)]), torch.cat([HR, SR])
-    each, mean = score_each(sr, hr), score(sr, hr)
-    for protocol, metrics in each.items():
+    per_image, mean = score_each(sr, hr), score(sr, hr)
+    for protocol, metrics in per_image.items():
         for name, values in metrics.items():
             assert values.dtype == torch.float64
             assert values.shape == (2,)

@@ -246,3 +246,8 @@ def test_a_modified_network_is_refused(tmp_path: Path, kind: str):
 def test_metadata_that_makes_no_sense_is_refused_by_name(tmp_path: Path, note: str):
     save_file(tiny.student().state_dict(), tmp_path / "x.safetensors", {"student": note})
     refused(tmp_path / "x.safetensors")
+
+
+def test_unknown_name_lists_the_known():
+    with pytest.raises(InputError, match=r"imdn"):
+        create_student("imnd")

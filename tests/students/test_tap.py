@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import ibsd
@@ -87,11 +87,11 @@ def test_tapping_and_tracing_leave_no_mark() -> None:
     ibsd.tap(module, NODES)
     assert torch.equal(torch.get_rng_state(), state)
     student.trace(torch.rand(1, 3, 8, 8))
-    assert all(not each._forward_hooks for each in module.modules())
-    assert all(each.training for each in module.modules()) and student.training
+    assert all(not part._forward_hooks for part in module.modules())
+    assert all(part.training for part in module.modules()) and student.training
     module.norm.eval()
     ibsd.tap(module, NODES)
-    assert [name for name, each in module.named_modules() if not each.training] == ["norm"]
+    assert [name for name, part in module.named_modules() if not part.training] == ["norm"]
     assert module.state_dict().keys() == before.state_dict().keys() == student.state_dict().keys()
     assert student.train(False).module is module and not module.training
 
@@ -155,12 +155,12 @@ def test_ibsd_trains_it_and_a_resumed_run_is_exact(tmp_path: Path) -> None:
     trained(tmp_path, stop=5)
     resumed = trained(tmp_path)
     assert resumed.step == 9
-    for expected, found in (
+    for expected, student in (
         (whole.student, resumed.student),
         (whole.average.student, resumed.average.student),
     ):
         assert all(
-            torch.equal(value, found.state_dict()[name])
+            torch.equal(value, student.state_dict()[name])
             for name, value in expected.state_dict().items()
         )
     assert not torch.equal(whole.student.module.head.weight, net().head.weight)  # type: ignore[union-attr]
@@ -190,9 +190,8 @@ def test_it_upscales_and_is_evaluated_by_library_calls() -> None:
     large = ibsd.upscale(pixels, student)
     assert large.shape == (40, 32, 3)
     table = evaluate({"mine": student}, [("a", pixels, large)], student.spec.scale, lpips=False)
-    assert (
-        table.means["mine"]["basicsr-y"]["psnr_y"] > 60
-    )  # against its own picture: only rounding is left
+    # against its own picture: only rounding is left
+    assert table.means["mine"]["basicsr-y"]["psnr_y"] > 60
 
 
 @pytest.mark.parametrize(
@@ -263,3 +262,66 @@ def test_without_weights_it_trains_as_plain() -> None:
         ).run()
         states.append(objective.student.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+SPANDREL = {
+    "SPAN": (
+        {"num_in_ch": 3, "num_out_ch": 3, "feature_channels": 8, "upscale": 2, "norm": False},
+        ["conv_1", "block_2", "block_4", "block_6"],
+    ),
+    "SwinIR": (
+        {
+            "img_size": 16,
+            "window_size": 4,
+            "embed_dim": 12,
+            "depths": [1, 1],
+            "num_heads": [2, 2],
+            "mlp_ratio": 2,
+            "upscale": 2,
+            "upsampler": "pixelshuffledirect",
+            "img_range": 1.0,
+        },
+        ["conv_first", "conv_after_body"],
+    ),
+}
+"""Networks of spandrel (it needs torchvision): options and nodes."""
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+@pytest.mark.parametrize("name", SPANDREL)
+def test_a_network_of_spandrel_trains_is_evaluated_and_loads_again(
+    name: str, tmp_path: Path
+) -> None:
+    spandrel = pytest.importorskip(
+        "spandrel", reason="spandrel does not import here", exc_type=ImportError
+    )
+    options, nodes = SPANDREL[name]
+    torch.manual_seed(0)
+    save_file(
+        getattr(spandrel.architectures, name).__dict__[name](**options).state_dict(),
+        tmp_path / "start.safetensors",
+    )
+    loaded = spandrel.ModelLoader().load_from_file(tmp_path / "start.safetensors")
+    student = ibsd.tap(loaded.model, nodes, scale=loaded.scale)
+    objective = IBSD(student, period=2, warm_up=0, ramp=0)
+    trainer = Trainer(
+        objective,
+        tiny.source(),
+        TrainingOptions(num_steps=4, diagnostics_every=2, validate_every=0, checkpoint_every=0),
+    )
+    assert trainer.run().finished and trainer.guard.skipped == 0
+
+    boosted = trainer.average.student
+    file = save_student(boosted, tmp_path / "boosted.safetensors")
+    again = spandrel.ModelLoader().load_from_file(file)
+    lr = torch.rand(1, 3, 16, 16)
+    assert torch.equal(again.model.eval()(lr), boosted(lr))
+    assert load_file(file).keys() == load_file(tmp_path / "start.safetensors").keys()
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    hr = ibsd.upscale(pixels, boosted)
+    assert (
+        evaluate({"mine": boosted}, [("a", pixels, hr)], 2, lpips=False).means["mine"]["basicsr-y"][
+            "psnr_y"
+        ]
+        > 60
+    )

@@ -39,15 +39,17 @@ class MarkovChain(nn.Module):
     ) -> None:
         super().__init__()
         self.shuffled = shuffled
+        # `ibs` is the published key
         self.ibs = nn.ModuleList(
             LaplaceEstimator(channels, floor, learned_spread) for _ in range(links)
-        )  # the published key
+        )
 
     def links(self, nodes: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(earlier, location, spread) of each link, each [N, C, H, W] in fp32 or fp64."""
         if len(nodes) != len(self.ibs) + 1:
             raise InputError(
-                f"a chain of {len(self.ibs)} links needs {len(self.ibs) + 1} nodes, not {len(nodes)}"
+                f"a chain of {len(self.ibs)} links needs {len(self.ibs) + 1} nodes, "
+                f"not {len(nodes)}"
             )
         if len(shapes := {tuple(node.shape) for node in nodes}) > 1:
             raise InputError(f"the nodes of a chain must have equal shapes, not {sorted(shapes)}")
@@ -92,7 +94,8 @@ class MarkovChain(nn.Module):
             if key not in ours or key not in theirs or ours[key].shape != theirs[key].shape
         ):
             raise InputError(
-                f"these are not the weights of {len(self.ibs)} links with as many channels: {', '.join(wrong[:3])} do not fit"
+                f"these are not the weights of {len(self.ibs)} links with as many channels: "
+                f"{', '.join(wrong[:3])} do not fit"
             )
         self.load_state_dict(theirs)
 

@@ -2,15 +2,15 @@
 mu(later) and spread b(later).
 
 The likelihood is what an estimator learns by; the contrastive log-ratio upper bound (CLUB: Cheng et
-al., ICML 2020, arXiv:2006.12013) is what a student minimises. Mutual information through a deterministic network of
-continuous features is not finite: read the bound as a surrogate, in nats, for how predictable the
-earlier feature map is from the later one.
+al., ICML 2020, arXiv:2006.12013) is what a student minimises. Mutual information through a
+deterministic network of continuous features is not finite: read the bound as a surrogate, in nats,
+for how predictable the earlier feature map is from the later one.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -102,7 +102,8 @@ def club_upper_bound(
 def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
     if not earlier.shape == location.shape == spread.shape:
         raise InputError(
-            f"earlier, location and spread must have one shape, not {[tuple(x.shape) for x in (earlier, location, spread)]}"
+            "earlier, location and spread must have one shape, not "
+            f"{[tuple(x.shape) for x in (earlier, location, spread)]}"
         )
 
 
@@ -117,32 +118,31 @@ def check_reduction(reduction: str) -> None:
 
 
 class _PairwiseGain(torch.autograd.Function):
-    """Mean of ((1/N) sum_j |mu_n - f_j| - |mu_n - f_n|) / b_n. Value and gradients share the
-    pairwise differences, so that the forward pass computes both (`kernels/form.py`), and the
-    backward pass only scales: in place, as a second copy would double the memory.
+    """Mean of ((1/N) sum_j |mu_n - f_j| - |mu_n - f_n|) / b_n.
+
+    Value and gradients share the pairwise differences, so the forward pass computes both
+    (`kernels/form.py`). The backward pass only scales them: in place, as a second copy would double
+    the memory.
     """
 
     @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, earlier: Tensor, location: Tensor, spread: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, earlier: Tensor, location: Tensor, spread: Tensor) -> Tensor:
         value, gradients = pairwise_gain(*_flat(earlier, location, spread))
-        if any(ctx.needs_input_grad):  # type: ignore[attr-defined]
+        if any(ctx.needs_input_grad):
             ctx.save_for_backward(earlier, location, spread)
-            ctx.gradients = gradients  # type: ignore[attr-defined]
+            ctx.gradients = gradients
         return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, *upstream: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        inputs = ctx.saved_tensors  # type: ignore[attr-defined]
-        gradients = ctx.gradients or pairwise_gain(*_flat(*inputs))[1]  # type: ignore[attr-defined]
-        ctx.gradients = None  # type: ignore[attr-defined]  # scaled below: a graph that is walked again computes them anew
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        gradients = ctx.gradients or pairwise_gain(*_flat(*inputs))[1]
+        # They are scaled in place below. A graph that is walked again computes them anew.
+        ctx.gradients = None
         return tuple(
-            gradient.mul_(upstream[0]).view(x.shape).to(x.dtype) if needed else None
-            for gradient, x, needed in zip(gradients, inputs, ctx.needs_input_grad, strict=True)  # type: ignore[attr-defined]
+            gradient.mul_(upstream).view(x.shape).to(x.dtype) if needed else None
+            for gradient, x, needed in zip(gradients, inputs, ctx.needs_input_grad, strict=True)
         )
 
 

@@ -16,15 +16,15 @@ information: it sees what this family can read.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ibsd.information.chain import sum_of
 from ibsd.information.club import Reduction, laplace_nll
-from ibsd.information.estimator import SPREAD_FLOOR, SPREAD_SCALE
+from ibsd.information.estimator import SPREAD_FLOOR, location_and_spread
 from ibsd.types import InputError
 
 ConditionalLink = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -55,9 +55,8 @@ class ConditionalEstimator(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.PReLU(),
         )
-        self.prior = nn.Conv2d(
-            channels + content_channels, 2 * channels, 1
-        )  # sees the content itself too: soon a good linear guess
+        # sees the content itself too, which soon gives a good linear guess
+        self.prior = nn.Conv2d(channels + content_channels, 2 * channels, 1)
         self.correction = nn.Sequential(
             nn.Conv2d(2 * channels, 2 * channels, 1),
             nn.PReLU(),
@@ -78,14 +77,35 @@ class ConditionalEstimator(nn.Module):
             explained = self.content(content)
             prior = self.prior(torch.cat((explained, content), dim=1))
             both = prior.detach() + self.correction(torch.cat((later, explained), dim=1))
-            return (*self.laplace(both), *self.laplace(prior))
+            return (
+                *location_and_spread(both, self.floor),
+                *location_and_spread(prior, self.floor),
+            )
 
-    def laplace(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        location, raw_spread = raw.chunk(2, dim=1)
-        return location, SPREAD_SCALE * F.softplus(raw_spread) + self.floor
+
+class PredictiveChain(nn.Module, ABC):
+    """Links with two likelihoods: given the later node, and without it."""
+
+    estimators: nn.ModuleList
+
+    @abstractmethod
+    def links(self, maps: Sequence[Tensor]) -> list[ConditionalLink]:
+        """Target, location and spread given the node, location and spread without it, a link."""
+
+    def nlls(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> list[Tensor]:
+        """Both negative log-likelihoods of each link, added, in nats per element: scalars."""
+        return [
+            laplace_nll(target, location, spread, reduction)
+            + laplace_nll(target, prior_location, prior_spread, reduction)
+            for target, location, spread, prior_location, prior_spread in self.links(maps)
+        ]
+
+    def nll(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> Tensor:
+        """Sum over links: what the estimators minimise."""
+        return sum_of(self.nlls(maps, reduction))
 
 
-class ConditionalChain(nn.Module):
+class ConditionalChain(PredictiveChain):
     """One `ConditionalEstimator` per link. It is given the nodes and, as the last map, the content:
     F0, F1, ..., content."""
 
@@ -101,7 +121,8 @@ class ConditionalChain(nn.Module):
         *nodes, content = maps
         if len(nodes) != len(self.estimators) + 1:
             raise InputError(
-                f"a chain of {len(self.estimators)} links needs {len(self.estimators) + 1} nodes and HR, not {len(nodes)} nodes"
+                f"a chain of {len(self.estimators)} links needs {len(self.estimators) + 1} nodes "
+                f"and HR, not {len(nodes)} nodes"
             )
         if len(shapes := {(*node.shape[:1], *node.shape[2:]) for node in maps}) > 1:
             raise InputError(
@@ -115,18 +136,6 @@ class ConditionalChain(nn.Module):
             (earlier.to(given[0].dtype), *given)
             for earlier, given in zip(nodes[:-1], estimates, strict=True)
         ]
-
-    def nlls(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> list[Tensor]:
-        """Both negative log-likelihoods of each link, added, in nats per element: scalars."""
-        return [
-            laplace_nll(earlier, location, spread, reduction)
-            + laplace_nll(earlier, prior_location, prior_spread, reduction)
-            for earlier, location, spread, prior_location, prior_spread in self.links(maps)
-        ]
-
-    def nll(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> Tensor:
-        """Sum over links: what the estimators minimise."""
-        return sum_of(self.nlls(maps, reduction))
 
 
 def conditional_information(

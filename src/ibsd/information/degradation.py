@@ -12,8 +12,8 @@ with both conditionals Laplace and fitted by likelihood: predictive information 
 channel's mean and standard deviation over the patch, what the degradation probe reads
 (`analysis/degradation_probe.py`). Minimised over the student it is an adversary, as in
 domain-adversarial training (Ganin et al., JMLR 2016, arXiv:1505.07818), with a measured quantity in
-place of a domain's label: one camera is enough to learn from, as its pictures differ in blur and colour among
-themselves.
+place of a domain's label: one camera is enough to learn from, as its pictures differ in blur and
+colour among themselves.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.information.chain import sum_of
-from ibsd.information.club import Reduction, laplace_nll
-from ibsd.information.conditional import ConditionalLink
-from ibsd.information.estimator import SPREAD_FLOOR, SPREAD_SCALE
+from ibsd.information.conditional import ConditionalLink, PredictiveChain
+from ibsd.information.estimator import SPREAD_FLOOR, location_and_spread
 from ibsd.types import InputError, Scale
 
 SIGNATURE_SIZE = 5
@@ -91,14 +89,14 @@ class DegradationEstimator(nn.Module):
             deviation = ((node - mean[..., None, None]).square().mean(dim=(2, 3)) + 1e-8).sqrt()
             prior = self.prior.expand(len(node), -1)
             both = prior.detach() + self.correction(torch.cat((mean, deviation), dim=1))
-            return (*self.laplace(both), *self.laplace(prior))
+            both, prior = both[..., None, None], prior[..., None, None]
+            return (
+                *location_and_spread(both, self.floor),
+                *location_and_spread(prior, self.floor),
+            )
 
-    def laplace(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        location, raw_spread = raw[..., None, None].chunk(2, dim=1)
-        return location, SPREAD_SCALE * F.softplus(raw_spread) + self.floor
 
-
-class DegradationChain(nn.Module):
+class DegradationChain(PredictiveChain):
     """One `DegradationEstimator` per node after F0. It is given the nodes and, as the last map, the
     signature."""
 
@@ -112,22 +110,10 @@ class DegradationChain(nn.Module):
         *nodes, signature = maps
         if len(nodes) != len(self.estimators) + 1:
             raise InputError(
-                f"{len(self.estimators)} estimators need {len(self.estimators) + 1} nodes and a signature, not {len(nodes)} nodes"
+                f"{len(self.estimators)} estimators need {len(self.estimators) + 1} nodes and a "
+                f"signature, not {len(nodes)} nodes"
             )
         return [
             (signature, *estimator(node))
             for estimator, node in zip(self.estimators, nodes[1:], strict=True)
         ]
-
-    def nlls(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> list[Tensor]:
-        """Both negative log-likelihoods of each node, added, in nats per figure of the signature:
-        scalars."""
-        return [
-            laplace_nll(signature, location, spread, reduction)
-            + laplace_nll(signature, prior_location, prior_spread, reduction)
-            for signature, location, spread, prior_location, prior_spread in self.links(maps)
-        ]
-
-    def nll(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> Tensor:
-        """Sum over nodes: what the estimators minimise."""
-        return sum_of(self.nlls(maps, reduction))

@@ -43,10 +43,9 @@ class LaplaceEstimator(nn.Module):
         self.learned_spread = learned_spread
         self.mean = _pointwise_network(channels)
         self.var = _pointwise_network(channels)
+        # keys as published
         self.kernel = nn.ModuleDict(
-            {
-                name: nn.Sequential(nn.Conv2d(channels, channels, 1)) for name in ("k_mu", "k_var")
-            }  # keys as published
+            {name: nn.Sequential(nn.Conv2d(channels, channels, 1)) for name in ("k_mu", "k_var")}
         )
 
     def forward(self, later: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +56,18 @@ class LaplaceEstimator(nn.Module):
             if not self.learned_spread:
                 return location, torch.ones_like(location)
             raw_spread = self.var(later) + _adaptive_map(later, self.kernel["k_var"](pooled))
-            return location, SPREAD_SCALE * F.softplus(raw_spread) + self.floor
+            return location, positive_spread(raw_spread, self.floor)
+
+
+def positive_spread(raw: Tensor, floor: float) -> Tensor:
+    """0.1 softplus(raw) + floor."""
+    return SPREAD_SCALE * F.softplus(raw) + floor
+
+
+def location_and_spread(raw: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Laplace parameters from the two halves of the channels of [N, 2 C, ...]."""
+    location, raw_spread = raw.chunk(2, dim=1)
+    return location, positive_spread(raw_spread, floor)
 
 
 def _pointwise_network(channels: int) -> nn.Sequential:

@@ -15,11 +15,10 @@ def standardise(node: Tensor) -> Tensor:
     """Each channel with mean 0 and variance 1 over the batch and all pixels, [N, C, H, W] -> the
     same shape, at least fp32.
 
-    Gradients flow through mean and variance too, on purpose: whatever is computed from the result
-    does not change when a channel is
-    scaled or shifted, so its gradient has no component along either (Euler), and a penalty has no
-    way of shrinking the features. With detached statistics the value would be as invariant, but the
-    gradient would still push towards smaller features, and harder the smaller they get. Check by
+    Gradients flow through mean and variance too. Nothing that is computed from the result changes
+    when a channel is scaled or shifted, so its gradient has no component along either (Euler), and
+    a penalty cannot shrink the features. With detached statistics the value would be invariant too,
+    but the gradient would push towards smaller features, and harder the smaller they get. Check by
     hand: standardise(3 * node + 1) equals standardise(node).
     """
     node = node.to(torch.promote_types(node.dtype, torch.float32))
@@ -36,8 +35,6 @@ def pool(node: Tensor, block_px: int) -> Tensor:
     Blocks at the right and lower border may be smaller; a block as large as the patch gives its
     mean. `block_px` 0 and 1 change nothing.
     """
-    return (
-        F.avg_pool2d(node, block_px, ceil_mode=True, count_include_pad=False)
-        if block_px > 1
-        else node
-    )
+    if block_px <= 1:
+        return node
+    return F.avg_pool2d(node, block_px, ceil_mode=True, count_include_pad=False)

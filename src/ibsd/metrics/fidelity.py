@@ -49,7 +49,8 @@ def ssim(
     height, width = (side - WINDOW_PX + 1 for side in sr.shape[-2:])
     if min(height, width) < 1:
         raise InputError(
-            f"SSIM needs {WINDOW_PX} x {WINDOW_PX} px after the border is cut, not {sr.shape[-2]} x {sr.shape[-1]}: take larger images"
+            f"SSIM needs {WINDOW_PX} x {WINDOW_PX} px after the border is cut, "
+            f"not {sr.shape[-2]} x {sr.shape[-1]}: take larger images"
         )
     window = _gaussian(torch.float32 if padding == "zero" else torch.float64)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
@@ -82,7 +83,8 @@ def cut_border(image: Tensor, border: int) -> Tensor:
     height, width = image.shape[-2:]
     if min(height, width) <= 2 * border:
         raise InputError(
-            f"nothing of an image of {height} x {width} px is left without a border of {border} px: take larger images"
+            f"nothing of an image of {height} x {width} px is left without a border of "
+            f"{border} px: take larger images"
         )
     return image[..., border : height - border, border : width - border]
 
@@ -112,5 +114,6 @@ def _blur(maps: Tensor, window: list[float]) -> Tensor:
 def _check_equal(sr: Tensor, hr: Tensor) -> None:
     if sr.shape != hr.shape or sr.ndim != 4:
         raise InputError(
-            f"two [N, C, H, W] tensors of equal shape are compared, not {list(sr.shape)} and {list(hr.shape)}"
+            "two [N, C, H, W] tensors of equal shape are compared, "
+            f"not {list(sr.shape)} and {list(hr.shape)}"
         )

@@ -35,21 +35,21 @@ def shipped_weights() -> dict[str, Tensor]:
 
 
 class Lpips(nn.Module):
-    """LPIPS, AlexNet, v0.1 (Zhang et al., CVPR 2018, arXiv:1801.03924, equation 1): `Lpips()(sr, hr)`
-    -> [N], 0 for equal pictures, larger is worse.
+    """LPIPS, AlexNet, v0.1: `Lpips()(sr, hr)` -> [N], 0 for equal pictures, larger is worse.
+
+    Source: Zhang et al., CVPR 2018, arXiv:1801.03924, equation 1.
 
     Features of the five ReLU layers, each pixel scaled to unit length over the channels; their
     squared difference, weighted per channel as learned, mean over the pixels, sum over the layers.
 
     Both inputs: [N, 3, H, W], RGB in [0, 1] (moved to [-1, 1] inside), neither clamped nor rounded,
-    at least 31 x 31 px; InputError for
-    smaller or unequal ones. Computed in float32 whatever comes in, also under autocast and with
-    TF32 on. Gradients flow to both inputs, none to the weights, which are buffers.
+    at least 31 x 31 px. Errors: InputError for smaller or unequal ones. Computed in float32 for any
+    input, also under autocast and with TF32 on. Gradients flow to both inputs, none to the weights,
+    which are buffers.
 
     `weights`: tensors with torchvision's AlexNet keys (`features.0.weight`, ...) and `lin0.weight`
-    to `lin4.weight`; by default the ones
-    inside the package, whose last three convolutions are stored in half precision: that moves no
-    LPIPS by 1e-4 (benchmarks/lpips_half.py).
+    to `lin4.weight`. The default ones are in the package. Their last three convolutions are stored
+    in half precision, which moves no LPIPS by 1e-4 (benchmarks/lpips_half.py).
     """
 
     def __init__(self, weights: Mapping[str, Tensor] | None = None) -> None:
@@ -81,12 +81,14 @@ class Lpips(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
             raise InputError(
-                f"LPIPS compares two [N, 3, H, W] tensors of equal shape, not {list(sr.shape)} and {list(hr.shape)}"
+                "LPIPS compares two [N, 3, H, W] tensors of equal shape, "
+                f"not {list(sr.shape)} and {list(hr.shape)}"
             )
         if min(sr.shape[-2:]) < MINIMUM_SIZE_PX:
             size = f"{sr.shape[-2]} x {sr.shape[-1]}"
             raise InputError(
-                f"LPIPS needs pictures of at least {MINIMUM_SIZE_PX} x {MINIMUM_SIZE_PX} px, not {size}: take larger ones or do without"
+                f"LPIPS needs pictures of at least {MINIMUM_SIZE_PX} x {MINIMUM_SIZE_PX} px, "
+                f"not {size}: take larger ones or do without"
             )
         # A metric must not depend on what the caller trains in: bf16 or TF32 convolutions would
         # move the fourth decimal.
@@ -106,9 +108,8 @@ class Lpips(nn.Module):
 
 @lru_cache(maxsize=4)
 def _shared(device: torch.device) -> Lpips:
-    with torch.inference_mode(
-        False
-    ):  # weights born in a caller's inference mode could never serve a gradient again
+    # weights made in a caller's inference mode could never serve a gradient again
+    with torch.inference_mode(False):
         return Lpips().to(device)
 
 

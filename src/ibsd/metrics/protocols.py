@@ -30,11 +30,9 @@ def ibsd_cdc(sr: Tensor, hr: Tensor, scale: int = 4, *, lpips: bool = True) -> d
     """The published IBSD and CDC test script. SR is neither clamped nor rounded.
 
     psnr_rgb: whole image, no border. psnr_y: of the difference weighted by (65.738, 129.057,
-    25.064) / 256, so without the rounding of
-    any Y, `scale` px cut on each side. ssim: on RGB in [0, 1], zero padding, no border. lpips:
-    AlexNet v0.1, whole image.
-    (Of the script's tiles of 256 LR px this knows nothing: they belong to making SR, not to scoring
-    it.)
+    25.064) / 256, so without the rounding of any Y, `scale` px cut on each side. ssim: on RGB in
+    [0, 1], zero padding, no border. lpips: AlexNet v0.1, whole image. (The script makes SR in tiles
+    of 256 LR px. That is not part of scoring.)
     """
     weights = (
         torch.tensor([65.738, 129.057, 25.064], dtype=torch.float64, device=sr.device).view(
@@ -131,10 +129,10 @@ def score(
     >>> round(score(hr + 0.1, hr, lpips=False)["ibsd-cdc"]["psnr_rgb"], 4)
     20.0
     """
-    each = score_each(sr, hr, scale, lpips=lpips)
+    per_image = score_each(sr, hr, scale, lpips=lpips)
     return {
         protocol: {name: values.mean().item() for name, values in metrics.items()}
-        for protocol, metrics in each.items()
+        for protocol, metrics in per_image.items()
     }
 
 
@@ -161,11 +159,13 @@ def _patch_starts(height: int, width: int) -> tuple[list[int], list[int]]:
 def _check(sr: Tensor, hr: Tensor) -> None:
     if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3 or not len(sr):
         raise InputError(
-            f"sr and hr must both be [N, 3, H, W] with N of at least 1, not {list(sr.shape)} and {list(hr.shape)}"
+            "sr and hr must both be [N, 3, H, W] with N of at least 1, "
+            f"not {list(sr.shape)} and {list(hr.shape)}"
         )
     if not (sr.is_floating_point() and hr.is_floating_point()):
         raise InputError(
-            f"sr and hr must be floats in [0, 1], not {sr.dtype} and {hr.dtype}: divide 8-bit pictures by 255"
+            f"sr and hr must be floats in [0, 1], not {sr.dtype} and {hr.dtype}: "
+            "divide 8-bit pictures by 255"
         )
     low, high = hr.min().item(), hr.max().item()
     if not (low >= -1e-3 and high <= 1 + 1e-3):

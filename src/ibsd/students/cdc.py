@@ -7,15 +7,14 @@ corners. The result is the pictures' mean, weighted by the maps.
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import check_width, pad_to
-from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
+from ibsd.students.layers import check_width, count_blocks, pad_to
+from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
 SLOPE = 0.2
@@ -45,11 +44,8 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        first, middle, last = (
-            bare(inputs, outputs, 1),
-            bare(outputs, outputs, 3),
-            bare(outputs, outputs, 1),
-        )
+        first, middle = bare(inputs, outputs, 1), bare(outputs, outputs, 3)
+        last = bare(outputs, outputs, 1)
         self.res = nn.Sequential(first, nn.LeakyReLU(SLOPE), middle, nn.LeakyReLU(SLOPE), last)
         self.identity = bare(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
@@ -105,7 +101,8 @@ class Hourglass(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(output, what the tail was applied to), both as `x`."""
-        skips, out = [self.get_submodule("skip_conv0")(x)], x
+        skips: list[Tensor] = [self.get_submodule("skip_conv0")(x)]
+        out = x
         for k in range(1, 5):
             out = self.get_submodule(f"down{k}")(out)
             skips.append(self.get_submodule(f"skip_conv{k}")(out))
@@ -152,7 +149,8 @@ class CDC(Student):
         num_hourglasses: at least 4. The second, the middle and the last give the pictures.
 
     Source: Wei et al., ECCV 2020; nodes as IBSD's published networks place them (docs/method.md
-    1): first convolution and the outputs of hourglasses 2, 4 and 6 of 6. `components` gives what the network's own losses want.
+    1): first convolution and the outputs of hourglasses 2, 4 and 6 of 6. `components` gives what
+    the network's own losses want.
     """
 
     name: ClassVar[str] = "cdc"
@@ -165,18 +163,16 @@ class CDC(Student):
 
     def __init__(self, scale: Scale = 4, width: int = 64, num_hourglasses: int = 6) -> None:
         super().__init__()
-        check_scale(scale)
         check_width(self.name, width, 1)
         if num_hourglasses < 4:
             raise InputError(
-                f"cdc: num_hourglasses is {num_hourglasses}; three of its components and a chain of four nodes need at least 4"
+                f"cdc: num_hourglasses is {num_hourglasses}; three of its components and "
+                "a chain of four nodes need at least 4"
             )
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
             channels=width,
-            num_nodes=4,
-            minimum_size_px=1,
             # the published overlap of tiles; through its coarse levels it sees hundreds of pixels
             # far
             receptive_field_px=64,
@@ -221,19 +217,15 @@ class CDC(Student):
         return Components((maps * pictures).sum(dim=1), pictures, maps), tuple(nodes)
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        glasses = {
-            int(match[1])
-            for key in shapes
-            if (match := re.match(r"HG_(\d+)\.down1\.res_block\.res\.0\.weight$", key))
-        }
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
+        num_hourglasses = count_blocks(shapes, r"HG_(\d+)\.down1\.res_block\.res\.0\.weight$")
         first = shapes.get("conv_in.0.weight")
-        scales = {
+        scale_of_key = {
             "upsample_flat.2.1.weight": 4,
             "upsample_flat.5.0.weight": 3,
             "upsample_flat.2.0.weight": 2,
         }
-        found = next((scale for key, scale in scales.items() if key in shapes), None)
-        if not first or not found or not glasses or glasses != set(range(len(glasses))):
+        scale = next((scale for key, scale in scale_of_key.items() if key in shapes), None)
+        if not first or not scale or not num_hourglasses:
             return None
-        return {"scale": found, "width": first[0], "num_hourglasses": len(glasses)}
+        return {"scale": scale, "width": first[0], "num_hourglasses": num_hourglasses}

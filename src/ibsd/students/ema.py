@@ -4,6 +4,8 @@ inference."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,12 +30,11 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, student: Student, accepted: Tensor | None = None) -> None:
         """One step towards `student`; where `accepted`, a bool on the device, is false, nothing
-        happens, and the host does not wait to know."""
+        happens, and the host does not wait for the answer."""
         ours, theirs = list(self.student.state_dict().values()), list(student.state_dict().values())
         if accepted is None:
             decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-            # pyright: ignore[reportPrivateImportUsage]
-            torch._foreach_lerp_(ours, theirs, 1 - decay)
+            torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
             self._updates = self.updates + 1
             return
         updates = torch.as_tensor(self._updates, device=accepted.device)
@@ -52,16 +53,15 @@ class WeightAverage:
     def state(self) -> dict[str, object]:
         return {"weights": self.student.state_dict(), "updates": self.updates}
 
-    def load_state(self, state: dict) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         self.student.load_state_dict(state["weights"])
         self._updates = state["updates"]
 
 
 def frozen_copy(student: Student) -> Student:
     """A copy in eval mode whose parameters need no gradients."""
-    compiled = vars(student).get(
-        "run"
-    )  # of a student whose `run` was compiled: it is bound to that student
+    # a compiled `run` is bound to its own student
+    compiled = vars(student).get("run")
     twin = copy.deepcopy(student, {id(compiled): None} if compiled is not None else None)
     vars(twin).pop("run", None)
     return twin.eval().requires_grad_(False)

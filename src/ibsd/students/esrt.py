@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ibsd.students.layers import check_width, pad_to
-from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
+from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import Scale
 
 HEADS = 8
@@ -236,14 +236,11 @@ class ESRT(Student):
 
     def __init__(self, scale: Scale = 4, width: int = 32) -> None:
         super().__init__()
-        check_scale(scale)
         check_width(self.name, width, 16)
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
             channels=width,
-            num_nodes=4,
-            minimum_size_px=1,
             # a practical overlap: through the module at half resolution it sees nearly 200 pixels
             # far
             receptive_field_px=64,
@@ -264,7 +261,7 @@ class ESRT(Student):
         return sr, (head, first, third, last) if keep_nodes else ()
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
         first, last = shapes.get("head.0.weight"), shapes.get("tail.0.0.weight")
         if not first or not last or "body.0.attention.atten.qkv.weight" not in shapes:
             return None

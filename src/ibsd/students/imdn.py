@@ -3,15 +3,15 @@ state-dict keys as published."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import spatial_std
-from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
+from ibsd.students.layers import check_width, count_blocks, spatial_std, thirds
+from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
 SLOPE = 0.05
@@ -58,7 +58,47 @@ class DistillationBlock(nn.Module):
         return self.c5(self.cca(torch.cat((kept1, kept2, kept3, self.c4(rest)), dim=1))) + x
 
 
-class IMDN(Student):
+class DistillationNetwork(Student):
+    """What IMDN and RFDN have in common: a first convolution, blocks one after the other, their
+    joined outputs fused, the first convolution's output added, an upsampler."""
+
+    block_key: ClassVar[str]
+    """Blocks are called this and their number, from 1."""
+    order: Sequence[int]
+    """Number of the block that runs in each place."""
+    node_blocks: tuple[int, ...]
+    """Places, from 1, whose outputs are F1, F2, ..."""
+
+    def build(self, blocks: Iterable[nn.Module], order: Sequence[int]) -> None:
+        """Adds all modules. `spec` is set already."""
+        width, scale = self.spec.channels, self.spec.scale
+        self.order = order
+        self.fea_conv = conv(3, width)
+        for k, block in enumerate(blocks, start=1):
+            self.add_module(f"{self.block_key}{k}", block)
+        self.c = nn.Sequential(conv(len(order) * width, width, 1), nn.LeakyReLU(SLOPE))
+        self.LR_conv = conv(width, width)
+        self.upsampler = nn.Sequential(conv(width, 3 * scale**2), nn.PixelShuffle(scale))
+
+    def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+        first = x = self.fea_conv(lr)
+        outputs: list[Tensor] = []
+        for k in self.order:
+            x = self.get_submodule(f"{self.block_key}{k}")(x)
+            outputs.append(x)
+        sr = self.upsampler(self.LR_conv(self.c(torch.cat(outputs, dim=1))) + first)
+        return sr, (first, *(outputs[k - 1] for k in self.node_blocks)) if keep_nodes else ()
+
+
+def scale_and_width(shapes: Shapes) -> dict[str, Any] | None:
+    """Keywords, if the first convolution and upsampler are those of a `DistillationNetwork`."""
+    first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
+    if not first or not last:
+        return None
+    return {"scale": round((last[0] / 3) ** 0.5), "width": first[0]}
+
+
+class IMDN(DistillationNetwork):
     """IMDN. x2, x3, x4 have 694,404 / 703,059 / 715,176 parameters at the published width 64 with 6
     blocks.
 
@@ -75,6 +115,7 @@ class IMDN(Student):
     """
 
     name: ClassVar[str] = "imdn"
+    block_key: ClassVar[str] = "IMDB"
     card: ClassVar[NetworkCard] = NetworkCard("Hui et al., ACM MM 2019", "github.com/Zheng222/IMDN")
 
     def __init__(
@@ -85,15 +126,9 @@ class IMDN(Student):
         node_blocks: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        check_scale(scale)
-        if width < 4 or width % 4:
-            raise InputError(f"imdn: width is {width}; it must be a multiple of 4")
-        if num_blocks < 3 and node_blocks is None:
-            raise InputError(
-                f"imdn: num_blocks is {num_blocks}; a chain of four nodes needs at least 3"
-            )
-        default = tuple(round(num_blocks * k / 3) for k in (1, 2, 3))
-        node_blocks = default if node_blocks is None else tuple(node_blocks)
+        check_width(self.name, width, 4)
+        default = thirds(self.name, num_blocks) if num_blocks >= 3 or node_blocks is None else None
+        node_blocks = tuple(node_blocks if default is None or node_blocks is not None else default)
         if (
             not node_blocks
             or list(node_blocks) != sorted(set(node_blocks))
@@ -107,35 +142,16 @@ class IMDN(Student):
             scale=scale,
             channels=width,
             num_nodes=1 + len(node_blocks),
-            minimum_size_px=1,
             receptive_field_px=1 + 4 * num_blocks + 2,
             pools_globally=True,
             options={"width": width, "num_blocks": num_blocks}
             | ({} if node_blocks == default else {"node_blocks": list(node_blocks)}),
         )
         self.node_blocks = node_blocks
-        self.fea_conv = conv(3, width)
-        for k in range(1, num_blocks + 1):
-            self.add_module(f"IMDB{k}", DistillationBlock(width))
-        self.c = nn.Sequential(conv(num_blocks * width, width, 1), nn.LeakyReLU(SLOPE))
-        self.LR_conv = conv(width, width)
-        self.upsampler = nn.Sequential(conv(width, 3 * scale**2), nn.PixelShuffle(scale))
-
-    def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        first = x = self.fea_conv(lr)
-        outputs = []
-        for k in range(1, self.spec.options["num_blocks"] + 1):
-            x = self.get_submodule(f"IMDB{k}")(x)
-            outputs.append(x)
-        sr = self.upsampler(self.LR_conv(self.c(torch.cat(outputs, dim=1))) + first)
-        return sr, (first, *(outputs[k - 1] for k in self.node_blocks)) if keep_nodes else ()
+        self.build((DistillationBlock(width) for _ in range(num_blocks)), range(1, num_blocks + 1))
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        blocks = {
-            int(match[1]) for key in shapes if (match := re.match(r"IMDB(\d+)\.c5\.weight$", key))
-        }
-        first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
-        if not blocks or not first or not last or blocks != set(range(1, len(blocks) + 1)):
-            return None
-        return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "num_blocks": len(blocks)}
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
+        options = scale_and_width(shapes)
+        num_blocks = count_blocks(shapes, r"IMDB(\d+)\.c5\.weight$", first=1)
+        return options | {"num_blocks": num_blocks} if options and num_blocks else None

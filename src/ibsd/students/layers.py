@@ -1,8 +1,10 @@
-"""Parts that several networks share: where a chain's nodes stand, padding, and enhanced spatial
-attention."""
+"""Parts that several networks share: where a chain's nodes stand, checks, padding, and enhanced
+spatial attention."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -29,6 +31,13 @@ def check_width(network: str, width: int, multiple: int) -> None:
     """InputError unless `width` is a positive multiple of `multiple`."""
     if width < multiple or width % multiple:
         raise InputError(f"{network}: width is {width}; it must be a multiple of {multiple}")
+
+
+def count_blocks(shapes: Mapping[str, tuple[int, ...]], pattern: str, first: int = 0) -> int:
+    """How many numbered blocks a state dict has. `pattern` matches one key of each block, and its
+    group is the number. 0 unless the numbers run from `first` without a gap."""
+    numbers = {int(match[1]) for key in shapes if (match := re.match(pattern, key))}
+    return len(numbers) if numbers == set(range(first, first + len(numbers))) else 0
 
 
 def pad_to(

@@ -8,15 +8,14 @@ apart.
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import EnhancedSpatialAttention, check_width, pad_to
-from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
+from ibsd.students.layers import EnhancedSpatialAttention, check_width, count_blocks, pad_to
+from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
 WINDOW = 8
@@ -57,9 +56,8 @@ class SqueezeExcitation(nn.Module):
         super().__init__()
         hidden = width // 4
         first, last = nn.Linear(width, hidden, bias=False), nn.Linear(hidden, width, bias=False)
-        self.gate = nn.Sequential(
-            nn.Identity(), first, nn.SiLU(), last, nn.Sigmoid()
-        )  # published place 0 takes the mean
+        # the published place 0 takes the mean
+        self.gate = nn.Sequential(nn.Identity(), first, nn.SiLU(), last, nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(x.mean(dim=(1, 2), keepdim=True))
@@ -134,7 +132,7 @@ class PixelAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Attention among the channels of a head, their likeness being the cosine over the pixels of a
+    """Attention among the channels of a head, by the cosine of two channels over the pixels of a
     group.
 
     softmax(temperature * cos(q_c, k_d)) v_d as two matrix products per group over all pairs of
@@ -175,10 +173,8 @@ class ChannelAttention(nn.Module):
         q, k, v = qkv.reshape(
             count * groups[0] * groups[1], pixels[0] * pixels[1], 3 * channels
         ).chunk(3, dim=-1)
-        norm_q, norm_k = (
-            q.square().sum(1).sqrt().clamp_min(1e-12),
-            k.square().sum(1).sqrt().clamp_min(1e-12),
-        )
+        norm_q = q.square().sum(1).sqrt().clamp_min(1e-12)
+        norm_k = k.square().sum(1).sqrt().clamp_min(1e-12)
         products = torch.bmm(q.transpose(1, 2), k) / (norm_q[:, :, None] * norm_k[:, None, :])
         heads = (
             products.unflatten(1, (HEADS, -1)).unflatten(3, (HEADS, -1)).diagonal(dim1=1, dim2=3)
@@ -258,9 +254,9 @@ class OmniGroup(nn.Module):
 class OmniSR(Student):
     """Omni-SR. x4 has 805,376 parameters at the published width 64 with 5 groups of one block.
 
-    Takes any size: it pads with zeros at the bottom and right to multiples of 8 as published, and
-    where the published network fails,
-    at 8 pixels, its spatial attention continues by replication. The nodes have the padded size.
+    Takes any size. It pads with zeros at the bottom and right to multiples of 8, as published, and
+    the nodes have the padded size. At 8 pixels, where the published network fails, its spatial
+    attention pads by replication.
 
     Args:
         scale: 2, 3 or 4.
@@ -282,7 +278,6 @@ class OmniSR(Student):
 
     def __init__(self, scale: Scale = 4, width: int = 64, num_groups: int = 5) -> None:
         super().__init__()
-        check_scale(scale)
         check_width(self.name, width, 4)
         if num_groups < 3:
             raise InputError(
@@ -292,10 +287,8 @@ class OmniSR(Student):
             name=self.name,
             scale=scale,
             channels=width,
-            num_nodes=4,
-            minimum_size_px=1,
-            receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW)
-            * WINDOW,  # of the convolutions, in whole windows
+            # of the convolutions, in whole windows
+            receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW) * WINDOW,
             pools_globally=True,
             cut="up",
             options={"width": width, "num_groups": num_groups},
@@ -310,7 +303,7 @@ class OmniSR(Student):
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         height, width = lr.shape[-2:]
         first = x = self.input(pad_to(lr, multiple=WINDOW, mode="constant"))
-        outputs = []
+        outputs: list[Tensor] = []
         for group in self.residual_layer:
             x = group(x)
             outputs.append(x)
@@ -325,13 +318,9 @@ class OmniSR(Student):
         ) if keep_nodes else ()
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        groups = {
-            int(match[1])
-            for key in shapes
-            if (match := re.match(r"residual_layer\.(\d+)\.esa\.conv1\.weight$", key))
-        }
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
+        num_groups = count_blocks(shapes, r"residual_layer\.(\d+)\.esa\.conv1\.weight$")
         first, last = shapes.get("input.weight"), shapes.get("up.0.weight")
-        if not first or not last or not groups or groups != set(range(len(groups))):
+        if not first or not last or not num_groups:
             return None
-        return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "num_groups": len(groups)}
+        return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "num_groups": num_groups}

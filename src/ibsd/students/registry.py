@@ -27,8 +27,7 @@ HOMES = {
     "shufflemixer": "shufflemixer:ShuffleMixer",
     "span": "span:SPAN",
 }
-"""Networks, a line each: the name in a config, and where the class is. Nothing else knows them
-all."""
+"""Networks, a line each: the name in a config, and where the class is."""
 
 STUDENTS: dict[str, type[Student]] = {
     name: resolve_name(f"ibsd.students.{home}") for name, home in HOMES.items()
@@ -73,35 +72,35 @@ def load_student(path: str | Path) -> Student:
     path = named_or_file(path)
     state, metadata = read_state_dict(path)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    found = [
+    matches = [
         (network, options)
         for network in STUDENTS.values()
         if (options := network.detect(shapes)) is not None
     ]
-    if not found:
+    if not matches:
         raise InputError(
-            f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); its first keys are {', '.join(list(state)[:3])}"
+            f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); "
+            f"its first keys are {', '.join(list(state)[:3])}"
         )
-    network, options = found[0]
+    network, options = matches[0]
     try:
-        if "student" in metadata:  # written by us: also what shapes cannot tell
+        if "student" in metadata:  # our own file holds options that shapes do not tell
             options |= json.loads(metadata["student"]).get("options", {})
-        with torch.device("meta"):  # sizes first: nothing is allocated by the file's word
+        with torch.device("meta"):  # nothing is allocated before the sizes are known to fit
             sized = create_student(network.name, **options)
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:  # notes that are no notes, or sizes that no network has
+    # metadata of another form, or sizes that no network has
+    except (TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path}: looks like {network.name} but cannot be built ({error}); use weights of an unmodified {network.name}"
+            f"{path}: looks like {network.name} but cannot be built ({error}); "
+            f"use weights of an unmodified {network.name}"
         ) from None
     expected = {key: tuple(tensor.shape) for key, tensor in sized.state_dict().items()}
     for key in sorted(expected.keys() | shapes.keys()):
         if expected.get(key) != shapes.get(key):
             raise InputError(
-                f"{path}: looks like {network.name} x{options['scale']} but {key!r} is {shapes.get(key, 'missing')} "
-                f"where the network has {expected.get(key, 'nothing')}; use weights of an unmodified {network.name}"
+                f"{path}: looks like {network.name} x{options['scale']} but {key!r} is "
+                f"{shapes.get(key, 'missing')} where the network has "
+                f"{expected.get(key, 'nothing')}; use weights of an unmodified {network.name}"
             )
     student = create_student(network.name, **options)
     student.load_state_dict({key: tensor.float() for key, tensor in state.items()})
@@ -140,10 +139,10 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     }
     if not state:
         raise InputError(f"{path}: holds no tensors by name; a state dict of a network is needed")
-    if any(
-        tensor.numel() > path.stat().st_size for tensor in state.values()
-    ):  # views that repeat a small storage
+    # a view can repeat a small storage without end
+    if any(tensor.numel() > path.stat().st_size for tensor in state.values()):
         raise InputError(
-            f"{path}: holds tensors larger than itself, as no weight file does; use weights of an unmodified network"
+            f"{path}: holds tensors larger than itself, as no weight file does; "
+            "use weights of an unmodified network"
         )
     return state, {}

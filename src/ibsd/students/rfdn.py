@@ -7,16 +7,27 @@ authors entered in the AIM 2020 challenge, with enhanced spatial attention (ESA)
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.imdn import SLOPE, ContrastAwareAttention, conv
-from ibsd.students.layers import EXPORTED_SMALLEST_PX, EnhancedSpatialAttention, check_width, thirds
-from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
+from ibsd.students.imdn import (
+    SLOPE,
+    ContrastAwareAttention,
+    DistillationNetwork,
+    conv,
+    scale_and_width,
+)
+from ibsd.students.layers import (
+    EXPORTED_SMALLEST_PX,
+    EnhancedSpatialAttention,
+    check_width,
+    count_blocks,
+    thirds,
+)
+from ibsd.students.student import NetworkCard, Shapes, StudentSpec
 from ibsd.types import Scale
 
 RUN = (1, 2, 3, 4, 4, 4)
@@ -48,7 +59,7 @@ class ResidualDistillationBlock(nn.Module):
         return self.esa(self.c5(torch.cat((*kept, F.leaky_relu(self.c4(x), SLOPE)), dim=1)))
 
 
-class RFDN(Student):
+class RFDN(DistillationNetwork):
     """RFDN of IBSD. 544,386 parameters in the state dict at x4; 162,534 of them, in blocks 5 and 6,
     never run.
 
@@ -62,51 +73,34 @@ class RFDN(Student):
     """
 
     name: ClassVar[str] = "rfdn"
+    block_key: ClassVar[str] = "B"
     card: ClassVar[NetworkCard] = NetworkCard(
         "Liu et al., ECCVW 2020; Zhu et al., TCSVT 2024", "the authors of IBSD"
     )
 
     def __init__(self, scale: Scale = 4, width: int = 48) -> None:
         super().__init__()
-        check_scale(scale)
         check_width(self.name, width, 2)
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
             channels=width,
-            num_nodes=4,
-            minimum_size_px=1,
             receptive_field_px=1 + 4 * len(RUN) + 2,
             pools_globally=True,
             options={"width": width},
         )
-        self.fea_conv = conv(3, width)
-        for k in range(1, len(RUN) + 1):
-            self.add_module(
-                f"B{k}", ResidualDistillationBlock(width, ContrastAwareAttention(width))
-            )
-        self.c = nn.Sequential(conv(len(RUN) * width, width, 1), nn.LeakyReLU(SLOPE))
-        self.LR_conv = conv(width, width)
-        self.upsampler = nn.Sequential(conv(width, 3 * scale**2), nn.PixelShuffle(scale))
-
-    def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        first = x = self.fea_conv(lr)
-        outputs = []
-        for block in RUN:
-            x = self.get_submodule(f"B{block}")(x)
-            outputs.append(x)
-        sr = self.upsampler(self.LR_conv(self.c(torch.cat(outputs, dim=1))) + first)
-        return sr, (first, outputs[1], outputs[3], outputs[5]) if keep_nodes else ()
+        self.node_blocks = (2, 4, 6)
+        blocks = (
+            ResidualDistillationBlock(width, ContrastAwareAttention(width)) for _ in range(len(RUN))
+        )
+        self.build(blocks, RUN)
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
-        if not first or not last or "B1.esa.conv_du.0.weight" not in shapes:
-            return None
-        return {"scale": round((last[0] / 3) ** 0.5), "width": first[0]}
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
+        return scale_and_width(shapes) if "B1.esa.conv_du.0.weight" in shapes else None
 
 
-class RFDNAIM(Student):
+class RFDNAIM(DistillationNetwork):
     """The original RFDN. x4 has 433,448 parameters at the challenge's width 50 with 4 blocks.
 
     Args:
@@ -121,50 +115,34 @@ class RFDNAIM(Student):
     """
 
     name: ClassVar[str] = "rfdn-aim"
+    block_key: ClassVar[str] = "B"
     card: ClassVar[NetworkCard] = NetworkCard(
         "Liu et al., ECCVW 2020", "github.com/njulj/RFDN", exported_minimum_px=EXPORTED_SMALLEST_PX
     )
 
     def __init__(self, scale: Scale = 4, width: int = 50, num_blocks: int = 4) -> None:
         super().__init__()
-        check_scale(scale)
         check_width(self.name, width, 2)
         self.node_blocks = thirds(self.name, num_blocks)
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
             channels=width,
-            num_nodes=4,
-            minimum_size_px=1,
             receptive_field_px=1 + 4 * num_blocks + 2,  # beside the gates, which look much further
             pools_globally=True,
             options={"width": width, "num_blocks": num_blocks},
         )
-        self.fea_conv = conv(3, width)
-        for k in range(1, num_blocks + 1):
-            attention = EnhancedSpatialAttention(width, max(1, width // 4), deep=True)
-            self.add_module(f"B{k}", ResidualDistillationBlock(width, attention))
-        self.c = nn.Sequential(conv(num_blocks * width, width, 1), nn.LeakyReLU(SLOPE))
-        self.LR_conv = conv(width, width)
-        self.upsampler = nn.Sequential(conv(width, 3 * scale**2), nn.PixelShuffle(scale))
-
-    def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        first = x = self.fea_conv(lr)
-        outputs = []
-        for k in range(1, self.spec.options["num_blocks"] + 1):
-            x = self.get_submodule(f"B{k}")(x)
-            outputs.append(x)
-        sr = self.upsampler(self.LR_conv(self.c(torch.cat(outputs, dim=1))) + first)
-        return sr, (first, *(outputs[k - 1] for k in self.node_blocks)) if keep_nodes else ()
+        attentions = (
+            EnhancedSpatialAttention(width, max(1, width // 4), deep=True)
+            for _ in range(num_blocks)
+        )
+        self.build(
+            (ResidualDistillationBlock(width, attention) for attention in attentions),
+            range(1, num_blocks + 1),
+        )
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        blocks = {
-            int(match[1])
-            for key in shapes
-            if (match := re.match(r"B(\d+)\.esa\.conv_max\.weight$", key))
-        }
-        first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
-        if not first or not last or not blocks or blocks != set(range(1, len(blocks) + 1)):
-            return None
-        return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "num_blocks": len(blocks)}
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
+        options = scale_and_width(shapes)
+        num_blocks = count_blocks(shapes, r"B(\d+)\.esa\.conv_max\.weight$", first=1)
+        return options | {"num_blocks": num_blocks} if options and num_blocks else None

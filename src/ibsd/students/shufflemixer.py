@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import check_width, thirds
-from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
+from ibsd.students.layers import check_width, count_blocks, thirds
+from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
 GROUPS = 8
@@ -99,7 +98,6 @@ class ShuffleMixer(Student):
         self, scale: Scale = 4, width: int = 64, kernel_size: int = 7, num_blocks: int = 5
     ) -> None:
         super().__init__()
-        check_scale(scale)
         check_width(self.name, width, 2 * GROUPS)
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise InputError(f"shufflemixer: kernel_size is {kernel_size}; it must be odd")
@@ -109,8 +107,6 @@ class ShuffleMixer(Student):
             name=self.name,
             scale=scale,
             channels=width,
-            num_nodes=4,
-            minimum_size_px=1,
             receptive_field_px=1 + (2 * (kernel_size // 2) + 1) * num_blocks + 1,
             pools_globally=False,
             cut="upsapling",
@@ -127,7 +123,7 @@ class ShuffleMixer(Student):
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         first = x = self.to_feat(lr)
-        outputs = []
+        outputs: list[Tensor] = []
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
@@ -138,22 +134,16 @@ class ShuffleMixer(Student):
         return sr, (first, *(outputs[k - 1] for k in self.node_blocks)) if keep_nodes else ()
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        blocks = {
-            int(match[1])
-            for key in shapes
-            if (match := re.match(r"blocks\.(\d+)\.net\.0\.spatial\.weight$", key))
-        }
-        enlarged, kernel = (
-            shapes.get("upsapling.0.weight"),
-            shapes.get("blocks.0.net.0.spatial.weight"),
-        )
-        if not enlarged or not kernel or blocks != set(range(len(blocks))):
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
+        num_blocks = count_blocks(shapes, r"blocks\.(\d+)\.net\.0\.spatial\.weight$")
+        enlarged = shapes.get("upsapling.0.weight")
+        kernel = shapes.get("blocks.0.net.0.spatial.weight")
+        if not enlarged or not kernel or not num_blocks:
             return None
         scale = 4 if "upsapling.3.weight" in shapes else round((enlarged[0] / enlarged[1]) ** 0.5)
         return {
             "scale": scale,
             "width": kernel[0],
             "kernel_size": kernel[-1],
-            "num_blocks": len(blocks),
+            "num_blocks": num_blocks,
         }

@@ -1,5 +1,5 @@
-"""SPAN: swift parameter-free attention (Wan et al., CVPRW 2024, arXiv:2311.12770), state-dict keys as
-published.
+"""SPAN: swift parameter-free attention (Wan et al., CVPRW 2024, arXiv:2311.12770), state-dict keys
+as published.
 
 A network of plain 3x3 convolutions. The authors train each as the sum of two branches and merge
 them for inference; `branches` chooses.
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ibsd.students.layers import check_width
-from ibsd.students.student import NetworkCard, Student, StudentSpec, check_scale
+from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import Scale
 
 NUM_BLOCKS = 6
@@ -101,14 +101,11 @@ class SPAN(Student):
 
     def __init__(self, scale: Scale = 4, width: int = 52, branches: bool = False) -> None:
         super().__init__()
-        check_scale(scale)
         check_width(self.name, width, 1)
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
             channels=width,
-            num_nodes=4,
-            minimum_size_px=1,
             receptive_field_px=1 + 3 * NUM_BLOCKS + 2,
             pools_globally=False,
             options={"width": width, "branches": branches},
@@ -126,7 +123,8 @@ class SPAN(Student):
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         first = x = self.conv_1((lr - self.mean) * RANGE)
-        outputs, early = [], x
+        outputs: list[Tensor] = []
+        early = x
         for k in range(1, NUM_BLOCKS + 1):
             x, early = self.get_submodule(f"block_{k}")(x)
             outputs.append(x)
@@ -144,7 +142,7 @@ class SPAN(Student):
         return plain.to(self.conv_cat.weight).eval()
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
         first, last = shapes.get("conv_1.eval_conv.weight"), shapes.get("upsampler.0.weight")
         if not first or not last or "block_1.c1_r.eval_conv.weight" not in shapes:
             return None

@@ -1,5 +1,5 @@
-"""What every student is: a super-resolution network, the facts needed to use it, and a view of its
-Markov chain.
+"""What every student is: a super-resolution network, what must be known to use it, and a view of
+its Markov chain.
 
 A student knows nothing of losses or training. Inference calls `forward`; distillation calls
 `trace`.
@@ -8,7 +8,7 @@ A student knows nothing of losses or training. Inference calls `forward`; distil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,22 +17,27 @@ from torch import Tensor, nn
 from ibsd.students.layers import pad_to
 from ibsd.types import SCALES, InputError, Scale, Trace
 
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shape of each tensor of a state dict, by its key."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class StudentSpec:
-    """Facts about one student, enough to rebuild it, tile for it and attach a chain of estimators
-    to it."""
+    """What it takes to rebuild one student, to tile for it and to attach a chain of estimators.
+
+    Errors: InputError for a scale that no network has.
+    """
 
     name: str
     """Name in the registry."""
     scale: Scale
     channels: int
     """C of the chain's nodes."""
-    num_nodes: int
+    num_nodes: int = 4
     """Feature maps in the chain, F0 included."""
-    minimum_size_px: int
-    """Smallest LR side the network takes as it is; anything smaller is padded by replication and
-    cropped after."""
+    minimum_size_px: int = 1
+    """Smallest LR side that the network takes. `Student` pads smaller inputs by replication and
+    crops the result."""
     receptive_field_px: int
     """How many LR pixels away a pixel can influence the result through the convolutions alone."""
     pools_globally: bool
@@ -42,9 +47,14 @@ class StudentSpec:
     """Submodule whose input is Z, the feature map between the network's body and its upsampler.
     What the body forgets before Z cannot reach SR by another way, unless the network's page in
     docs/students.md says so. Empty if there is none."""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments that differ from network to network; `create_student(name, scale,
     **options)` rebuilds it."""
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            allowed = ", ".join(map(str, SCALES))
+            raise InputError(f"scale is {self.scale!r}; it must be one of {allowed}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class Student(nn.Module, ABC):
 
     @staticmethod
     @abstractmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
         """`create_student` keywords (with `scale`) if a state dict with these shapes is this
         network's, else None."""
 
@@ -156,10 +166,3 @@ def keep_input(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], Non
 def check_rgb(lr: Tensor) -> None:
     if lr.dim() != 4 or lr.shape[1] != 3:
         raise ValueError(f"a student takes [N, 3, H, W] in RGB, not {tuple(lr.shape)}")
-
-
-def check_scale(scale: Scale) -> Scale:
-    """`scale`, if some network can be built for it."""
-    if scale not in SCALES:
-        raise InputError(f"scale is {scale!r}; it must be one of {', '.join(map(str, SCALES))}")
-    return scale

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ibsd.students.student import Student, StudentSpec, check_scale
+from ibsd.students.student import Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
 PROBE_PX = 32
-"""Side of the grey picture on which a network is looked at."""
+"""Side of the grey picture with which a network is tried."""
 
 
 def tap(
@@ -38,7 +38,7 @@ def tap(
             ["head", "body.3", "body.7"]: their outputs are F0, F1, ..., feature maps of one shape
             [N, C, h, w]; of a tuple the first. Each must run once in a forward pass. Where a later
             module works in place on a node's output, the node is what that leaves.
-        scale: 2, 3 or 4; found out if not given.
+        scale: 2, 3 or 4; by default what the network gives.
         minimum_size_px: smallest LR side the network takes; smaller inputs are padded and cropped.
         receptive_field_px: how far tiles overlap when large pictures are upscaled.
         cut: submodule whose input is Z (`StudentSpec.cut`), for objectives that look there.
@@ -46,9 +46,9 @@ def tap(
     The network runs once, in eval mode without gradients, on a grey picture. The keys of the state
     dict are the module's own.
 
-    Errors: InputError (a ValueError) for names that are not there (with near ones), nodes of
-    unequal shape (all named), out of order, or that do not
-    run once each, and for a network that gives no picture of `scale` times the size.
+    Errors: InputError (a ValueError) for unknown names (near ones are suggested), for nodes of
+    unequal shape, out of order or that do not run exactly once, and for a network that gives no
+    picture of `scale` times the size.
 
     Example: `ibsd.tap(net, ["head", "body.3", "body.7"]).trace(lr).nodes` are three feature maps.
     """
@@ -71,30 +71,30 @@ class Tapped(Student):
     ) -> None:
         super().__init__()
         check_names(module, nodes, cut)
-        self.module, self.node_names = module, nodes
+        self.module = module
+        self.node_names = nodes
         self.training = module.training
         lr = picture_for(module, max(PROBE_PX, minimum_size_px))
-        with looked_at(module):
+        with untouched(module):
             try:
                 sr, maps = self.run(lr, keep_nodes=True)
             except RuntimeError as error:
+                reason = str(error).splitlines()[0]
                 raise InputError(
-                    f"tap: {called(module)} does not run on a picture of shape {list(lr.shape)} ({str(error).splitlines()[0]}); "
-                    "it must take RGB of any size from minimum_size_px"
+                    f"tap: {called(module)} does not run on a picture of shape {list(lr.shape)} "
+                    f"({reason}); it must take RGB of any size from minimum_size_px"
                 ) from error
-        found = sr.shape[-1] // lr.shape[-1]
-        if (
-            sr.dim() != 4
-            or sr.shape != (1, 3, found * lr.shape[-2], found * lr.shape[-1])
-            or scale not in (None, found)
-        ):
+        factor = sr.shape[-1] // lr.shape[-1]
+        enlarged = (1, 3, factor * lr.shape[-2], factor * lr.shape[-1])
+        if sr.shape != enlarged or scale not in (None, factor):
             wanted = f"{scale} times" if scale else "2, 3 or 4 times"
             raise InputError(
-                f"tap: {called(module)} turns {list(lr.shape)} into {list(sr.shape)}, which is not RGB of {wanted} the size"
+                f"tap: {called(module)} turns {list(lr.shape)} into {list(sr.shape)}, "
+                f"which is not RGB of {wanted} the size"
             )
         self.spec = StudentSpec(
             name=self.name,
-            scale=check_scale(found),
+            scale=factor,
             channels=maps[0].shape[1],
             num_nodes=len(maps),
             minimum_size_px=minimum_size_px,
@@ -121,17 +121,18 @@ class Tapped(Student):
     def checked_picture(self, sr: Any) -> Tensor:
         if not isinstance(sr, Tensor):
             raise InputError(
-                f"tap: {called(self.module)} returns a {type(sr).__name__}; wrap it in a module that returns the picture alone"
+                f"tap: {called(self.module)} returns a {type(sr).__name__}; "
+                "wrap it in a module that returns the picture alone"
             )
         return sr
 
     @staticmethod
-    def detect(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
+    def detect(shapes: Shapes) -> dict[str, Any] | None:
         return None  # only its author's code can build it
 
     # The keys are the module's own, so that files load into the network without ibsd. A running
-    # average of weights averages every value there is, so whole numbers (counters of batch norm,
-    # tables of positions) travel as float64, which holds them exactly and loads into them again.
+    # average averages every value, so whole numbers (batch norm's counter, tables of positions)
+    # are given as float64. That holds them exactly and loads into them again.
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state = self.module.state_dict(*args, **kwargs)
@@ -176,16 +177,17 @@ def checked_nodes(names: Sequence[str], seen: Sequence[tuple[str, Any]]) -> tupl
     for name in names:
         if order.count(name) != 1:
             raise InputError(
-                f"tap: {name!r} runs {order.count(name)} times in a forward pass; name a submodule that runs once"
+                f"tap: {name!r} runs {order.count(name)} times in a forward pass; "
+                "name a submodule that runs once"
             )
     if order != list(names):
         raise InputError(f"tap: nodes run in the order {order}; name them so")
     for name, output in seen:
         if not isinstance(output, Tensor) or output.dim() != 4:
-            what = (
+            kind = (
                 list(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
             )
-            raise InputError(f"tap: {name!r} gives {what}; a node is a feature map [N, C, h, w]")
+            raise InputError(f"tap: {name!r} gives {kind}; a node is a feature map [N, C, h, w]")
     if len({output.shape for _, output in seen}) > 1:
         shapes = ", ".join(f"{name!r} {list(output.shape)}" for name, output in seen)
         raise InputError(f"tap: nodes must have one shape, and these differ: {shapes}")
@@ -202,16 +204,16 @@ def picture_for(module: nn.Module, size_px: int) -> Tensor:
 
 
 @contextmanager
-def looked_at(module: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients inside; every submodule's own mode is put back after."""
-    modes = {each: each.training for each in module.modules()}
+def untouched(module: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients inside; afterwards every submodule has its own mode again."""
+    modes = {part: part.training for part in module.modules()}
     try:
         module.eval()
         with torch.no_grad():
             yield
     finally:
-        for each, mode in modes.items():
-            each.training = mode
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def called(module: nn.Module) -> str:

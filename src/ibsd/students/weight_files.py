@@ -1,9 +1,8 @@
-"""What a weight file claims, checked against the size that it has, before anything is allocated by
-its word.
+"""Weight files are checked before they are read: what a file claims to hold must fit its size.
 
-Both kinds of file begin by announcing sizes. A safetensors header is JSON with shapes and byte
-ranges; a `.pth` is a zip archive (before torch 1.6 a pickle stream) whose storages are allocated as
-announced. Nothing here executes or unpickles: opcodes are only looked at.
+Both kinds of file begin by stating sizes, and readers allocate what is stated. A safetensors header
+is JSON with shapes and byte ranges. A `.pth` is a zip archive, or a pickle stream before torch 1.6.
+Nothing here executes or unpickles; opcodes are only read.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _INTEGERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG")
 
 
 def check_weight_file(path: Path) -> None:
-    """Errors: InputError for a file that is cut short, or that claims more than it holds; other
-    faults are for its reader."""
+    """Errors: InputError for a file that is cut short or claims more than it holds. Its reader
+    names other faults."""
     if path.suffix == ".safetensors":
         check_safetensors(path)
     elif zipfile.is_zipfile(path):
@@ -63,7 +62,8 @@ def check_safetensors(path: Path) -> None:
             if end > size - 8 - length or math.prod(shape) * WIDTHS[entry["dtype"]] != end - begin:
                 raise refused(
                     path,
-                    f"its tensor {name[:60]!r} is said to be {shape} in bytes {begin:,} to {end:,} of {size - 8 - length:,}",
+                    f"its tensor {name[:60]!r} is said to be {shape} in bytes {begin:,} to "
+                    f"{end:,} of {size - 8 - length:,}",
                 )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
@@ -93,16 +93,16 @@ def check_stream(path: Path) -> None:
     value: object = None
     try:
         with open(path, "rb") as file:
-            for _ in range(
-                5
-            ):  # magic number, version, machine, content, keys; what follows are the storages
+            # magic number, version, machine, content, keys; the storages follow
+            for _ in range(5):
                 for opcode, argument, _ in pickletools.genops(file):
                     if opcode.name == "BINPERSID" and (
                         recent[1] != "TUPLE" or type(value) is not int or value > size
                     ):
                         raise refused(
                             path,
-                            f"a storage is said to have {value} elements, and the file has {size:,} bytes",
+                            f"a storage is said to have {value} elements, "
+                            f"and the file has {size:,} bytes",
                         )
                     if opcode.name in _INTEGERS:
                         value = argument
@@ -121,10 +121,8 @@ def check_stream(path: Path) -> None:
     except InputError:
         raise
     except Exception as error:  # pickletools raises nearly anything on what is no pickle
-        raise refused(
-            path,
-            f"no weight file, or cut short: {str(error).splitlines()[0][:100] if str(error) else type(error).__name__}",
-        ) from None
+        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        raise refused(path, f"no weight file, or cut short: {reason}") from None
 
 
 def refused(path: Path, reason: str) -> InputError:

@@ -1,9 +1,9 @@
-"""The pairwise mean and its gradients by `bound.c`, for fp32 on the CPU, compiled once per machine
-by whatever C compiler it has.
+"""The pairwise mean and its gradients by `bound.c`, for fp32 on the CPU. It is compiled once per
+machine by the C compiler that is there.
 
-The library is kept in the user's cache folder under a name that changes with the source, the
-compiler and the processor, as it is built for exactly the processor that it runs on. Without a
-compiler, or where compiling fails, `why_not` says so and the eager form stands in.
+The library is kept in the user's cache folder. It is built for exactly this processor, so its name
+changes with the source, the compiler and the processor. Without a compiler, or where compiling
+fails, `why_not` says why and the eager form is used.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("bound.c")
-SOURCE_DIGEST = "5ed4235efdf5c068"
-"""First digits of the source's SHA-256: so the code fingerprint of a run, which reads Python only,
-changes with it."""
 
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
 TIMEOUT_S = 60
@@ -100,9 +97,8 @@ def _load() -> tuple[Callable[..., None] | None, str]:
         path = folder / f"bound-{_key(compiler)}.so"
         with suppress(OSError):  # not there yet, or damaged
             return _declared(ctypes.CDLL(str(path))), ""
-        with tempfile.TemporaryDirectory(
-            dir=folder
-        ) as partial:  # several processes may do this at once: the last one's stays
+        # several processes may do this at once: the last one's stays
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
             build(compiler, Path(partial) / path.name)
             os.replace(Path(partial) / path.name, path)
         return _declared(ctypes.CDLL(str(path))), ""

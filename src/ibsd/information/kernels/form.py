@@ -47,8 +47,8 @@ def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
 
         d/df_j  = sign(mu_j - f_j) / b_j - (1/N) sum_n sign(mu_n - f_j) / b_n
         d/dmu_n = ((1/N) sum_j sign(mu_n - f_j) - sign(mu_n - f_n)) / b_n
-        d/db_n  = -gain_n / b_n                                                        all divided
-        by the number of elements
+        d/db_n  = -gain_n / b_n
+        all divided by the number of elements
 
     Args:
         f, mu, b: [N, positions], contiguous, on one device; half precision is computed in fp32.

@@ -24,9 +24,20 @@ MOST_ROWS = 32
 
 @triton.jit
 def bound_kernel(
-    f_at, mu_at, b_at, g_f_at, g_mu_at, g_b_at, values_at, n, positions, scale,
-    ROWS: tl.constexpr, TURNS: tl.constexpr, BLOCK: tl.constexpr,  # noqa: N803  (Triton's way with constants)
-):  # fmt: skip
+    f_at,
+    mu_at,
+    b_at,
+    g_f_at,
+    g_mu_at,
+    g_b_at,
+    values_at,
+    n,
+    positions,
+    scale,
+    ROWS: tl.constexpr,  # noqa: N803  (Triton's way with constants)
+    TURNS: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+):
     """One program a block of positions; `values_at` receives its sum of gains."""
     columns = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = columns < positions
