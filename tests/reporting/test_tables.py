@@ -41,7 +41,8 @@ def test_a_row_for_bicubic_and_for_each_arm_that_ran() -> None:
 
 def test_arms_with_other_numbers_of_seeds_are_named() -> None:
     rows = primary_differences(results(), "north", "new")
-    assert design_text(rows).startswith("2 images, 3 seeds (again: 2), noise floor 0.000")
+    expected = "2 images; 3 seeds, noise floor 0.000; 2 seeds, noise floor 0.000: again"
+    assert design_text(rows) == expected
     assert design_text([]) == ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ibsd.comparison.results import Difference, History, Results
@@ -94,27 +93,20 @@ def design_text(rows: Sequence[Difference]) -> str:
     """What the differences of one test set rest on: images, seeds, noise floor. Arms that have
     other numbers of seeds are named.
 
-    Example: "42 images, 5 seeds (aa: 3), noise floor 0.025 (aa: 0.033)"
+    Example: "42 images; 5 seeds, noise floor 0.025; 3 seeds, noise floor 0.033: aa"
     """
     if not rows:
         return ""
-    seeds = _with_exceptions([(row.arm, row.num_seeds) for row in rows], "{} seeds")
-    parts = [count_text(rows[0].num_images, "image"), seeds]
-    floors = [
-        (row.arm, score_text(row.metric, row.noise_floor, PAIRED_DECIMALS))
-        for row in rows
-        if row.noise_floor is not None
-    ]
-    if floors:
-        parts.append(_with_exceptions(floors, "noise floor {}"))
-    return ", ".join(parts)
-
-
-def _with_exceptions(values: Sequence[tuple[str, str | int]], words: str) -> str:
-    """The most frequent value, then the arms that have another."""
-    [(usual, _)] = Counter(value for _, value in values).most_common(1)
-    others = [f"{arm}: {value}" for arm, value in values if value != usual]
-    return words.format(usual) + (f" ({', '.join(others)})" if others else "")
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        size = count_text(row.num_seeds, "seed")
+        if row.noise_floor is not None:
+            floor = score_text(row.metric, row.noise_floor, PAIRED_DECIMALS)
+            size += f", noise floor {floor}"
+        groups.setdefault(size, []).append(row.arm)
+    usual = max(groups, key=lambda size: len(groups[size]))
+    others = [f"{size}: {', '.join(arms)}" for size, arms in groups.items() if size != usual]
+    return "; ".join([count_text(rows[0].num_images, "image"), usual, *others])
 
 
 def degradation_table(results: Results, setting: str, whole: str) -> Table:
