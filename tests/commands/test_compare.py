@@ -88,7 +88,7 @@ def test_killed_twice_with_all_its_processes_gives_the_same_figures(
         ].decode()  # or it was done too soon to be killed
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    run_compare("compare.toml", LONGER, jobs=2)
+    run_compare("compare.toml", LONGER)
     assert figures(place) == reference, f"killed at {moments}"
 
 
