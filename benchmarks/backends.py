@@ -41,9 +41,15 @@ from ibsd.types import InputError
 TILE_PX = 256
 MATRIX = 2048
 COMBINATIONS = [
-    ("torch", "fp32"), ("torch", "bf16"), ("compiled", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"),
-    ("onnx", "fp32"), ("onnx", "int8"),
-]  # fmt: skip
+    ("torch", "fp32"),
+    ("torch", "bf16"),
+    ("compiled", "bf16"),
+    ("openvino", "fp32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+    ("onnx", "fp32"),
+    ("onnx", "int8"),
+]
 
 
 def networks(weights: Path, skip: list[str]) -> dict[str, Network]:

@@ -102,7 +102,8 @@ def main() -> int:
         "--steps",
         type=int,
         default=8,
-        help="of training; after few, two learned scales can be equal, and the converter joins them",
+        help="of training; after few, two learned scales can be equal, and the converter joins "
+        "them",
     )
     parser.add_argument("--runs", type=int, default=3, help="timed runs of a process")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each model")
@@ -116,7 +117,8 @@ def main() -> int:
     }
     different = []
     print(
-        "| network | parameters | multiply-adds | activations | files, bytes | memory, MiB: plain, IBSD | latency, ms: plain, IBSD | precision |"
+        "| network | parameters | multiply-adds | activations | files, bytes | memory, MiB: "
+        "plain, IBSD | latency, ms: plain, IBSD | precision |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for name in arguments.networks:
@@ -133,8 +135,10 @@ def main() -> int:
             same = ("parameters", "multiply_adds", "activations", "precision")
             different += [f"{name} x{scale}: {key}" for key in same if plain[key] != ibsd[key]]
             print(
-                f"| `{name}` x{scale} | {plain['parameters']:,} | {plain['multiply_adds'] / 1e9:.2f} G | {plain['activations'] / 1e6:.1f} M "
-                f"| {plain['file_bytes']:,}, {ibsd['file_bytes']:,} | {plain['memory_bytes'] / 2**20:.0f}, {ibsd['memory_bytes'] / 2**20:.0f} "
+                f"| `{name}` x{scale} | {plain['parameters']:,} | "
+                f"{plain['multiply_adds'] / 1e9:.2f} G | {plain['activations'] / 1e6:.1f} M "
+                f"| {plain['file_bytes']:,}, {ibsd['file_bytes']:,} | "
+                f"{plain['memory_bytes'] / 2**20:.0f}, {ibsd['memory_bytes'] / 2**20:.0f} "
                 f"| {plain['latency_ms']:.0f}, {ibsd['latency_ms']:.0f} | {plain['precision']} |",
                 flush=True,
             )

@@ -155,7 +155,8 @@ def main() -> None:
 
             if options.weights:
                 network = open_network(options.weights)
-                name = f"{network.descriptor.name} x{network.scale}, {network.backend} {network.precision}"
+                engine = f"{network.backend} {network.precision}"
+                name = f"{network.descriptor.name} x{network.scale}, {engine}"
                 assert network.scale == SCALE, name
             else:
                 network = torch_network(

@@ -1,5 +1,5 @@
-"""Writes the pictures of README and docs (docs/pictures) from committed results: before and after by the
-weights in the package, the camera matrix and the course of the bound from
+"""Writes the pictures of README and docs (docs/pictures) from committed results: before and after
+by the weights in the package, the camera matrix and the course of the bound from
 benchmarks/compare-cameras; with `--check` only compares.
 """
 

@@ -54,10 +54,9 @@ def main() -> int:
         if options.only not in name:
             continue
         cases[name] = tried(name)
-        print(
-            f"{name}: {'BROKEN' if 'broken' in cases[name] else 'skipped' if 'skipped' in cases[name] else 'clear end'}",
-            flush=True,
-        )
+        endings = {"broken": "BROKEN", "skipped": "skipped"}
+        ending = next((endings[key] for key in endings if key in cases[name]), "clear end")
+        print(f"{name}: {ending}", flush=True)
         if "broken" in cases[name]:
             print(cases[name]["broken"], flush=True)
         if options.output:

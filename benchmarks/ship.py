@@ -23,37 +23,54 @@ from ibsd.system import write_whole
 from ibsd.weights import FOLDER, SHIPPED, weights_file
 
 PHOTOGRAPHS = """\
-294 photographs, 512 to 1440 pixels wide, and no real pair: 209 of CID22 (CC BY-SA 4.0), 41 of CLIC 2025 (Unsplash licence), and 44 wallpapers of
-free desktops (Unsplash, CC BY, CC BY-SA, CC0, one Pexels). None of them is in the package. HR is the photograph, blurred a little (up to 0.8
-pixels, `data.softness`); LR is made of it anew for every patch by the presets `camera`, `clean`, `web` and `old-photo` (`ibsd.data.presets`). The
-ranges of `camera` were set after transfer functions and shifts of the 64 train pairs of RealSR: the weights have never seen a real pair, the
-preset's author has seen their statistics. Commits below are those of the working branch, which was rebased before it was merged."""
+294 photographs, 512 to 1440 pixels wide, and no real pair: 209 of CID22 (CC BY-SA 4.0), 41 of \
+CLIC 2025 (Unsplash licence), and 44 wallpapers of
+free desktops (Unsplash, CC BY, CC BY-SA, CC0, one Pexels). None of them is in the package. HR \
+is the photograph, blurred a little (up to 0.8
+pixels, `data.softness`); LR is made of it anew for every patch by the presets `camera`, \
+`clean`, `web` and `old-photo` (`ibsd.data.presets`). The
+ranges of `camera` were set after transfer functions and shifts of the 64 train pairs of RealSR: \
+the weights have never seen a real pair, the
+preset's author has seen their statistics. Commits below are those of the working branch, which \
+was rebased before it was merged."""
 
 LIMITS = """\
-- The degradations were tuned with an eye on real crops (docs/weights.md), the 100 of RealSR at x4, though no network was trained on them.
+- The degradations were tuned with an eye on real crops (docs/weights.md), the 100 of RealSR at \
+x4, though no network was trained on them.
 - Trained for photographs: line art and text are no more than carried along.
-- Contrast-aware attention pools over what it is given, so tiles differ a little from the whole picture and go over into each other
-  (docs/performance.md): no line passes half a level of 255, but tone or texture can drift over a band of 36 pixels of the photograph.
+- Contrast-aware attention pools over what it is given, so tiles differ a little from the whole \
+picture and go over into each other
+  (docs/performance.md): no line passes half a level of 255, but tone or texture can drift over \
+a band of 36 pixels of the photograph.
 """
 FAITHFUL_LIMITS = """\
-- Trained for about an hour on one core of a CPU, batches of 8 patches: a GPU goes much further (benchmarks/GPU.md has the command).
+- Trained for about an hour on one core of a CPU, batches of 8 patches: a GPU goes much further \
+(benchmarks/GPU.md has the command).
 - Heavy noise and heavy JPEG come back softer, not repaired. It invents no texture."""
 SHARP_LIMITS = """\
-- Trained for an hour and a half on one core of a CPU, after the hour of `imdn-x4`, batches of 8 patches: a GPU goes much further
-  (benchmarks/GPU.md has the command). The weights of its terms were chosen by the photographs of the score above.
-- Heavy noise and heavy JPEG come back softer, not repaired. Texture is guessed, and may be wrong: for what was there, `imdn-x4` is nearer, by 0.3
+- Trained for an hour and a half on one core of a CPU, after the hour of `imdn-x4`, batches of 8 \
+patches: a GPU goes much further
+  (benchmarks/GPU.md has the command). The weights of its terms were chosen by the photographs \
+of the score above.
+- Heavy noise and heavy JPEG come back softer, not repaired. Texture is guessed, and may be \
+wrong: for what was there, `imdn-x4` is nearer, by 0.3
   to 0.4 dB on photographs and 0.6 on real crops, where this has no more PSNR-Y than bicubic.
 - Four times enlarged, dense texture (fur, palms) shows a fine weave. Flat areas show no grid."""
 
 STORIES = {
-    "imdn-x4": "Plain L1. The self-distillation of this package (`ibsd`) has shown no gain on an unseen camera in our comparisons (docs/results.md), "
-    "so it is left out here. The camera preset was corrected halfway, at step 7,499, after it was found to sharpen less than cameras do; the "
+    "imdn-x4": "Plain L1. The self-distillation of this package (`ibsd`) has shown no gain on "
+    "an unseen camera in our comparisons (docs/results.md), "
+    "so it is left out here. The camera preset was corrected halfway, at step 7,499, after it "
+    "was found to sharpen less than cameras do; the "
     "run went on from there.",
-    "imdn-sharp-x4": "L1, LPIPS and a term against the upscaler's own grid (`ibsd.distillation.perceptual`), from `imdn-x4`, in two runs: "
-    "configs/photographs-imdn-sharp-x4.toml has both commands; the objective is that of commit `eaf563e`. Trained on LPIPS, so LPIPS is no "
+    "imdn-sharp-x4": "L1, LPIPS and a term against the upscaler's own grid "
+    "(`ibsd.distillation.perceptual`), from `imdn-x4`, in two runs: "
+    "configs/photographs-imdn-sharp-x4.toml has both commands; the objective is that of commit "
+    "`eaf563e`. Trained on LPIPS, so LPIPS is no "
     "independent judge of it: docs/weights.md has two that are.",
     "imdn-x2": "Plain L1. All but the upsampler started from `imdn-x4`.",
-    "imdn-small-x4": "Plain L1. Half the channels of `imdn-x4`, from scratch: configs/photographs-imdn-x4.toml with width 32, 4,800 steps and a "
+    "imdn-small-x4": "Plain L1. Half the channels of `imdn-x4`, from scratch: "
+    "configs/photographs-imdn-x4.toml with width 32, 4,800 steps and a "
     "learning rate of 3e-3.",
 }
 DATES = dict.fromkeys(SHIPPED, "2026-11-25") | {"imdn-sharp-x4": "2026-11-27"}

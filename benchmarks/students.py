@@ -166,7 +166,8 @@ def main() -> int:
         times = [(seconds(fused, lr), seconds(plain, lr)) for _ in range(options.repeats)]
     ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     print(
-        f"x4, LR {options.side}x{options.side}, {options.threads} threads, torch {torch.__version__}, medians of {options.repeats} in turns"
+        f"x4, LR {options.side}x{options.side}, {options.threads} threads, torch "
+        f"{torch.__version__}, medians of {options.repeats} in turns"
     )
     print(f"largest difference {difference:.1e} (limit {LIMIT:.0e})")
     print(f"published formulation {theirs:.3f} s, ours {ours:.3f} s, ratio {theirs / ours:.2f}")

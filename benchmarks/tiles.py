@@ -225,7 +225,8 @@ def main() -> int:
             trained_here = (
                 "" if options.weights else f", {options.steps if spec.pools_globally else 0} steps"
             )
-            key = f"{Path(weights).stem if options.weights else spec.name} x{spec.scale}{trained_here}"
+            name = Path(weights).stem if options.weights else spec.name
+            key = f"{name} x{spec.scale}{trained_here}"
             rows = table.get(key, {}).get("pictures", {})
             for name, picture in pictures.items():
                 if name in rows or max(picture.shape) <= tiles.tile_px:

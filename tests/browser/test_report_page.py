@@ -126,7 +126,8 @@ def test_links_lead_to_sections_and_tables_scroll_by_keyboard(
     tab.keyboard.press("ArrowRight")
     tab.wait_for_function("() => document.querySelector('#cost .scroll').scrollLeft > 0")
     lefts = table.evaluate(
-        "box => [box, box.querySelector('tbody th')].map((each) => each.getBoundingClientRect().left)"
+        "box => [box, box.querySelector('tbody th')].map((each) => "
+        "each.getBoundingClientRect().left)"
     )
     assert lefts[1] == pytest.approx(lefts[0], abs=1), "rows lose their names"
 
@@ -139,6 +140,7 @@ def test_it_prints_whole_and_dark_on_white(report: Path, open_tab: OpenTab, tmp_
     assert tab.locator("text=folded away").is_visible()
     assert not tab.locator("nav").is_visible()
     assert tab.evaluate(
-        "[...document.querySelectorAll('table')].every((table) => table.offsetWidth <= document.body.offsetWidth)"
+        "[...document.querySelectorAll('table')].every((table) => table.offsetWidth <= "
+        "document.body.offsetWidth)"
     )
     assert contrast(tab, "tbody th") >= 4.5

@@ -49,7 +49,6 @@ def locked() -> Iterator[Path]:
 
 
 # -- pairs, by `evaluate`; `train` reads them by the same functions
-# --------------------------------------------------------------
 
 
 def test_missing_folder(ibsd: Call, weights: Path) -> None:
@@ -131,7 +130,6 @@ def test_only_one_of_lr_and_hr(ibsd: Call, weights: Path, tmp_path: Path) -> Non
 
 
 # -- weights
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_missing_weights(ibsd: Call, pairs: Path) -> None:
@@ -172,7 +170,6 @@ def test_training_from_weights_of_another_scale(ibsd: Call, config: Path, weight
 
 
 # -- configs
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,7 +202,6 @@ def test_missing_and_broken_config(ibsd: Call, tmp_path: Path) -> None:
 
 
 # -- outputs
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_scores_exist(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path) -> None:
@@ -285,7 +281,6 @@ class as_root:  # noqa: N801  (reads as a phrase)
 
 
 # -- upscaling
-# -------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": SOURCE}
 
 
 def test_help_is_quick_and_does_not_load_torch() -> None:
-    probe = "import sys; sys.argv = ['ibsd', '--help']; from ibsd.cli.main import main; main(); print('torch' in sys.modules, file=sys.stderr)"
+    probe = (
+        "import sys; sys.argv = ['ibsd', '--help']; from ibsd.cli.main import main; main(); "
+        "print('torch' in sys.modules, file=sys.stderr)"
+    )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", probe], env=ENVIRONMENT, capture_output=True, text=True, check=True
@@ -115,7 +118,10 @@ def test_a_full_disk_is_no_defect(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_reader_that_leaves_is_no_defect() -> None:
-    probe = "import os, sys; os.close(1); os.dup2(os.pipe()[1], 1); from ibsd.cli.main import main; sys.exit(main(['--help']))"
+    probe = (
+        "import os, sys; os.close(1); os.dup2(os.pipe()[1], 1); "
+        "from ibsd.cli.main import main; sys.exit(main(['--help']))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", probe], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
@@ -140,7 +146,8 @@ def test_the_first_signal_is_kept_and_the_second_ends() -> None:
 def test_bash_completes(typed: str, offered: str, ibsd: Call) -> None:
     script = ibsd("--completion", "bash").out
     words = " ".join(typed.split())
-    asked = f'{script}\nCOMP_WORDS=({words}); COMP_CWORD={typed.count(" ")}; COMPREPLY=(); _ibsd; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    state = f"COMP_WORDS=({words}); COMP_CWORD={typed.count(' ')}; COMPREPLY=()"
+    asked = f'{script}\n{state}; _ibsd; printf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(["bash", "--norc", "-c", asked], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert offered in done.stdout.split()

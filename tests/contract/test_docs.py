@@ -301,7 +301,6 @@ def test_examples_in_configs_are_understood() -> None:
 
 
 # -- links
-# -----------------------------------------------------------------------------------------------------------------------
 
 
 def anchors(text: str) -> set[str]:

@@ -48,9 +48,14 @@ def tree(name: str) -> ast.Module:
     return ast.parse(MODULES[name].read_text(encoding="utf-8"))
 
 
-def imports(name: str, top_level: bool) -> Iterator[str]:
+@cache
+def imports(name: str, top_level: bool) -> frozenset[str]:
     """Absolute names that a module imports; with `top_level`, only those that run when it is
     imported."""
+    return frozenset(_imports(name, top_level))
+
+
+def _imports(name: str, top_level: bool) -> Iterator[str]:
     todo: list[ast.AST] = [tree(name)]
     while todo:
         for node in ast.iter_child_nodes(todo.pop()):
@@ -72,10 +77,12 @@ def imports(name: str, top_level: bool) -> Iterator[str]:
                 todo.append(node)
 
 
-def reached(name: str) -> set[str]:
+@cache
+def reached(name: str) -> frozenset[str]:
     """Modules of ours that come along, packages above them included, whether at once or when a
     function runs."""
-    seen, todo = set(), [name]
+    seen: set[str] = set()
+    todo = [name]
     while todo:
         for each in imports(todo.pop(), top_level=False):
             parts = each.split(".")
@@ -83,11 +90,21 @@ def reached(name: str) -> set[str]:
                 if known in MODULES and known not in seen:
                     seen.add(known)
                     todo.append(known)
-    return seen
+    return frozenset(seen)
 
 
 def part(name: str) -> str:
     return name.split(".")[1] if "." in name else ""
+
+
+def modules(*parts: str) -> list[str]:
+    """Names of the modules in these folders."""
+    return [name for name in MODULES if part(name) in parts]
+
+
+def reaching(names: list[str], forbidden: set[str]) -> dict[str, set[str]]:
+    """Of the modules, those that reach a forbidden folder."""
+    return {name: there for name in names if (there := {*map(part, reached(name))} & forbidden)}
 
 
 def python(*arguments: str, folder: Path | None = None, **environment: str) -> str:
@@ -102,115 +119,81 @@ def python(*arguments: str, folder: Path | None = None, **environment: str) -> s
     return run.stdout
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in MODULES if part(name) in ("upscaling", "export")]
-)
-def test_inference_reaches_nothing_of_training(name: str):
-    assert not {part(each) for each in reached(name)} & {
-        "distillation",
-        "information",
-        "training",
-        "comparison",
-        "evaluation",
-    }
+FOLDERS = {part(name) for name in MODULES}
+BOTTOM = {"images", "system", "types", "weights"}
+
+
+def test_inference_reaches_nothing_of_training():
+    forbidden = {"distillation", "information", "training", "comparison", "evaluation"}
+    assert forbidden <= FOLDERS
+    assert reaching(modules("upscaling", "export"), forbidden) == {}
+
+
+@pytest.mark.parametrize("folder", ["students", "information", "data", "metrics"])
+def test_the_bottom_layer_is_side_by_side(folder: str):
+    assert reaching(modules(folder), FOLDERS - BOTTOM - {folder}) == {}
 
 
 @pytest.mark.parametrize(
-    "name",
-    [name for name in MODULES if part(name) in ("students", "information", "data", "metrics")],
+    ("folder", "also"),
+    [
+        ("distillation", set()),
+        ("evaluation", {"evaluation"}),
+        ("training", {"evaluation", "export", "inference"}),
+    ],
 )
-def test_the_bottom_layer_is_side_by_side(name: str):
-    assert {part(each) for each in reached(name)} <= {
-        part(name),
-        "images",
-        "system",
-        "types",
-        "weights",
-    }
+def test_no_config_below_the_commands(folder: str, also: set[str]):
+    libraries = {"distillation", "information", "students", "data", "metrics", "distributed"}
+    allowed = BOTTOM | libraries | also | {folder}
+    assert reaching(modules(folder), FOLDERS - allowed) == {}
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in MODULES if part(name) in ("distillation", "evaluation", "training")]
-)
-def test_nobody_but_the_faces_sees_a_config(name: str):
-    allowed = {
-        "distillation",
-        "information",
-        "students",
-        "data",
-        "metrics",
-        "images",
-        "system",
-        "distributed",
-        "types",
-        "weights",
-    }
-    allowed |= {"evaluation": {"evaluation"}, "training": {"training", "evaluation"}}.get(
-        part(name), set()
-    )
-    assert {part(each) for each in reached(name)} <= allowed
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if part(name) in CORE])
-def test_the_training_core_needs_four_packages(name: str):
-    extra = {"triton"} if name == TRITON_KERNEL else set()
-    assert {each.split(".")[0] for each in imports(name, top_level=True)} <= ALLOWED_IN_CORE | extra
+def test_the_training_core_needs_four_packages():
+    for name in modules(*CORE):
+        packages = {imported.split(".")[0] for imported in imports(name, top_level=True)}
+        extra = {"triton"} if name == TRITON_KERNEL else set()
+        assert packages <= ALLOWED_IN_CORE | extra, name
 
 
 def test_the_triton_kernel_is_imported_only_where_it_runs():
-    importers = {
-        name
-        for name in MODULES
-        for each in imports(name, top_level=True)
-        if each.startswith(TRITON_KERNEL)
-    }
-    assert not importers
     assert TRITON_KERNEL in MODULES
+    for name in MODULES:
+        assert not any(
+            imported.startswith(TRITON_KERNEL) for imported in imports(name, top_level=True)
+        ), name
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_nothing_can_execute_what_it_reads(name: str):
-    assert not {each.split(".")[0] for each in imports(name, top_level=False)} & {
-        "pickle",
-        "dill",
-        "joblib",
-        "cloudpickle",
-        "shelve",
-        "marshal",
-    }
-    for node in ast.walk(tree(name)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in (
-            "torch.load",
-            "torch.hub.load",
-            "np.load",
-            "numpy.load",
-            "eval",
-            "exec",
-        ):
-            assert ast.unparse(node.func) == "torch.load", f"{name}:{node.lineno}"
-            assert ("weights_only", "True") in {
-                (word.arg, ast.unparse(word.value)) for word in node.keywords
-            }, f"{name}:{node.lineno}"
+EXECUTING = {"pickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
+READING = {"torch.load", "torch.hub.load", "np.load", "numpy.load", "eval", "exec"}
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_no_module_knows_this_machine_or_hides_behind_a_vague_name(name: str):
-    text = MODULES[name].read_text(encoding="utf-8")
-    assert not [
-        place for place in ("/work/", "../shared", "/root/", "/home/", "/tmp/") if place in text
-    ]
-    assert MODULES[name].stem not in ("utils", "util", "helpers", "common", "misc", "tools")
+def test_nothing_can_execute_what_it_reads():
+    for name in MODULES:
+        packages = {imported.split(".")[0] for imported in imports(name, top_level=False)}
+        assert not packages & EXECUTING, name
+        for node in ast.walk(tree(name)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in READING:
+                place = f"{name}:{node.lineno}"
+                assert ast.unparse(node.func) == "torch.load", place
+                keywords = {(word.arg, ast.unparse(word.value)) for word in node.keywords}
+                assert ("weights_only", "True") in keywords, place
+
+
+def test_no_module_knows_this_machine_or_hides_behind_a_vague_name():
+    for name, path in MODULES.items():
+        text = path.read_text(encoding="utf-8")
+        for place in ("/work/", "../shared", "/root/", "/home/", "/tmp/"):
+            assert place not in text, name
+        assert path.stem not in ("utils", "util", "helpers", "common", "misc", "tools"), name
 
 
 # -- in a fresh process
 
 
-@pytest.mark.parametrize(
-    "name", ["ibsd", "ibsd.types", "ibsd.data", "ibsd.cli", "ibsd.cli.main", "ibsd.config.run"]
-)
-def test_importing_it_does_not_wait_for_torch(name: str):
-    loaded = set(python("-c", f"import {name}, sys; print(*sys.modules)").split())
-    assert name in loaded
+def test_importing_it_does_not_wait_for_torch():
+    names = ("ibsd", "ibsd.types", "ibsd.data", "ibsd.cli", "ibsd.cli.main", "ibsd.config.run")
+    loaded = set(python("-c", f"import sys, {', '.join(names)}; print(*sys.modules)").split())
+    assert loaded.issuperset(names)
     assert not loaded & {"torch", "scipy", "skimage", "onnx", "openvino", "tensorboardX"}
 
 
@@ -218,15 +201,17 @@ SIDE_EFFECTS = """
 import importlib, os, sys, warnings
 import torch
 import numpy, PIL.Image, safetensors.torch
-def facts():
+def state():
     return (
-        dict(os.environ), os.getcwd(), list(warnings.filters), torch.get_rng_state().tolist(), str(numpy.random.get_state()), sys.stdout,
-        torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), PIL.Image.MAX_IMAGE_PIXELS,
+        dict(os.environ), os.getcwd(), list(warnings.filters), sys.stdout,
+        torch.get_rng_state().tolist(), str(numpy.random.get_state()),
+        torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(),
+        PIL.Image.MAX_IMAGE_PIXELS,
     )
-before = facts()
+before = state()
 for name in sys.argv[1:]:
     importlib.import_module(name)
-    assert facts() == before, name
+    assert state() == before, name
 """
 
 
@@ -248,7 +233,9 @@ import sys
 from importlib.machinery import PathFinder
 find = PathFinder.find_spec
 missing = ("rich", "tensorboardX", "cyclopts", "skimage", "scipy", "pywt", "imageio")
-PathFinder.find_spec = lambda name, path=None, target=None: None if name.split(".")[0] in missing else find(name, path, target)
+def without(name, path=None, target=None):
+    return None if name.split(".")[0] in missing else find(name, path, target)
+PathFinder.find_spec = without
 import torch
 torch.set_num_threads(1)
 import tiny

@@ -38,9 +38,26 @@ EXPORTS = {
 }
 DEMO = ("demo", "--steps", "2", "-o", "out/demo")
 EXTRAS = (
-    "pyvips", "openvino", "onnx", "onnxscript", "onnxruntime", "pnnx", "ncnn", "nncf", "starlette", "uvicorn", "tensorboardX", "triton", "kornia",
-    "scipy", "skimage", "pywt", "matplotlib", "torchvision", "cv2",
-)  # fmt: skip
+    "pyvips",
+    "openvino",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "pnnx",
+    "ncnn",
+    "nncf",
+    "starlette",
+    "uvicorn",
+    "tensorboardX",
+    "triton",
+    "kornia",
+    "scipy",
+    "skimage",
+    "pywt",
+    "matplotlib",
+    "torchvision",
+    "cv2",
+)
 CORE = ("torch", "numpy", "PIL", "safetensors", "rich", "cyclopts")
 
 Case = Callable[[Place], None]
@@ -66,7 +83,6 @@ def case(
 
 
 # -- a disk that is full
-# ---------------------------------------------------------------------------------------------------------
 
 
 @case("disk full: train", quick=True, kib=400)
@@ -137,7 +153,6 @@ def one_on_a_full_disk(place: Place, command: tuple[str, ...], kib: int = 100) -
 
 
 # -- an output that may not be written to
-# ----------------------------------------------------------------------------------------
 
 for command in (TRAIN, UPSCALE, COMPARE, *EXPORTS.values(), EVALUATE, DOCTOR, PREVIEW, DEMO):
     name = " ".join(
@@ -154,7 +169,6 @@ for command in (TRAIN, UPSCALE, COMPARE, *EXPORTS.values(), EVALUATE, DOCTOR, PR
 
 
 # -- a limit on memory (ulimit -v)
-# -----------------------------------------------------------------------------------------------
 
 LIMITS = (*range(200, 1000, 80), 1200, 2400)
 """MiB of address space: from where Python starts to where all have enough."""
@@ -194,7 +208,6 @@ def under_limits(
 
 
 # -- packages that are not installed
-# ---------------------------------------------------------------------------------------------
 
 
 NEED_NONE = (
@@ -248,7 +261,6 @@ def names_the_package(place: Place) -> None:
 
 
 # -- files that vanish or change meanwhile
-# ---------------------------------------------------------------------------------------
 
 LONG = ("training.num_steps=100000", "training.checkpoint_every=0", "training.validate_every=20")
 
@@ -361,7 +373,6 @@ def comparison_changes(place: Place, change: Callable[[Path], object]) -> None:
 
 
 # -- SIGTERM
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 @case("SIGTERM: upscale", quick=True, command=UPSCALE, seen="large/0.png")
@@ -415,7 +426,6 @@ def terminated(place: Place, command: tuple[str, ...], seen: str) -> None:
 
 
 # -- what is looked at
-# ---------------------------------------------------------------------------------------------------------------
 
 
 def logged(run: Path) -> list[str]:

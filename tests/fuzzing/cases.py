@@ -129,21 +129,30 @@ class Fuzzer:
         self.config = (
             f'student = {{ name = "imdn", scale = 2, options = {{ width = 8, num_blocks = 3 }} }}\n'
             f'data = {{ pairs = "{self.pairs}", batch_size = 2, patch_px = 8 }}\n'
-            'objective = { name = "ibsd", options = { warm_up = 1, ramp = 2, period = 2 } }\nrun = { threads = 1, folder = "out/run" }\n'
+            'objective = { name = "ibsd", options = { warm_up = 1, ramp = 2, period = 2 } }\n'
+            'run = { threads = 1, folder = "out/run" }\n'
             "[training]\nnum_steps = 1\nlog_every = 1\nvalidate_every = 0\ncheckpoint_every = 0\n"
         )
         self.kinds: dict[str, Callable[[random.Random], list[str]]] = {
-            "image": self.image, "pair folder": self.pair_folder, "config": self.config_case, "safetensors": self.safetensors,
-            "pth": self.pth, "command line": self.command_line,
-        }  # fmt: skip
+            "image": self.image,
+            "pair folder": self.pair_folder,
+            "config": self.config_case,
+            "safetensors": self.safetensors,
+            "pth": self.pth,
+            "command line": self.command_line,
+        }
 
     def make_images(self) -> dict[str, bytes]:
         pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
         images = {}
         for suffix, form, options in (
-            ("png", "PNG", {}), ("jpg", "JPEG", {}), ("webp", "WEBP", {}), ("tif", "TIFF", {}), ("bmp", "BMP", {}),
+            ("png", "PNG", {}),
+            ("jpg", "JPEG", {}),
+            ("webp", "WEBP", {}),
+            ("tif", "TIFF", {}),
+            ("bmp", "BMP", {}),
             ("tiff", "TIFF", {"compression": "tiff_lzw"}),
-        ):  # fmt: skip
+        ):
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, form, **options)
             images[suffix] = file.getvalue()
@@ -170,7 +179,6 @@ class Fuzzer:
         }
 
     # -- what is done with a random input; each returns a command line
-    # -------------------------------------------------------------
 
     def image(self, chance: random.Random) -> list[str]:
         suffix = chance.choice(list(self.images))
@@ -240,8 +248,22 @@ class Fuzzer:
 
     def config_case(self, chance: random.Random) -> list[str]:
         values = (
-            "0", "-1", "1e300", "nan", "inf", "true", '""', '"x"', "[]", "{}", "[1, [2]]", "99999999999999999999", "0.5", "1979-05-27", '"\\u0000"',
-        )  # fmt: skip
+            "0",
+            "-1",
+            "1e300",
+            "nan",
+            "inf",
+            "true",
+            '""',
+            '"x"',
+            "[]",
+            "{}",
+            "[1, [2]]",
+            "99999999999999999999",
+            "0.5",
+            "1979-05-27",
+            '"\\u0000"',
+        )
         text = self.config
         if chance.random() < 0.5:
             text = mutate(text.encode(), chance).decode(
@@ -253,10 +275,29 @@ class Fuzzer:
             )
         Path("run.toml").write_text(text, encoding="utf-8")
         keys = (
-            "student.name", "student.scale", "student.options", "data.patch_px", "data.batch_size", "data.pairs", "data.drop", "objective.name",
-            "objective.options.period", "objective.options.links", "training.learning_rate", "training.schedule.kind", "training.precision",
-            "run.seed", "run.device", "run.threads", "a.b", "run", "data.select", "training.keep", "data.cache", "run.data_seed",
-        )  # fmt: skip
+            "student.name",
+            "student.scale",
+            "student.options",
+            "data.patch_px",
+            "data.batch_size",
+            "data.pairs",
+            "data.drop",
+            "objective.name",
+            "objective.options.period",
+            "objective.options.links",
+            "training.learning_rate",
+            "training.schedule.kind",
+            "training.precision",
+            "run.seed",
+            "run.device",
+            "run.threads",
+            "a.b",
+            "run",
+            "data.select",
+            "training.keep",
+            "data.cache",
+            "run.data_seed",
+        )
         overrides = [
             f"{chance.choice(keys)}={chance.choice(values)}" for _ in range(chance.randrange(3))
         ]
@@ -284,16 +325,43 @@ class Fuzzer:
             and not name.startswith("-")
         ]
         words = (
-            "--help", "-o", "out", "--force", "--json", "--scale", "-1", "3", "--lr", "--hr", "nowhere", "", "--", "-", "é", "a=b", "--weights",
-            "training.num_steps=1", "--tile", "none", "--version", "--device", "cpu", "abacus", "\x00", "x" * 5000, "..", "--split", "--resume",
-            "--nope", "run.toml",
-        )  # fmt: skip
+            "--help",
+            "-o",
+            "out",
+            "--force",
+            "--json",
+            "--scale",
+            "-1",
+            "3",
+            "--lr",
+            "--hr",
+            "nowhere",
+            "",
+            "--",
+            "-",
+            "é",
+            "a=b",
+            "--weights",
+            "training.num_steps=1",
+            "--tile",
+            "none",
+            "--version",
+            "--device",
+            "cpu",
+            "abacus",
+            "\x00",
+            "x" * 5000,
+            "..",
+            "--split",
+            "--resume",
+            "--nope",
+            "run.toml",
+        )
         Path("run.toml").write_text("[student]\n")
         command = chance.choice([*commands, "nope", "--version", "--help"])
         return [command, *(chance.choice(words) for _ in range(chance.randrange(6)))]
 
     # -- judging
-    # ---------------------------------------------------------------------------------------------------------------------
 
     def run(self, seed: int) -> Outcome:
         """The case of this number: the same one every time."""
