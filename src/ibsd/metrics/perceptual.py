@@ -62,7 +62,7 @@ class Lpips(nn.Module):
     def _features(self, picture: Tensor) -> list[Tensor]:
         """The five ReLU outputs of AlexNet, each pixel of unit length over the channels."""
         x = ((2 * picture - 1) - self.get_buffer("shift")) / self.get_buffer("spread")
-        features = []
+        features: list[Tensor] = []
         for layer, stride, padding in ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1)):
             if layer in (3, 6):
                 x = F.max_pool2d(x, 3, 2)

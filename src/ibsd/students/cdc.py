@@ -198,7 +198,8 @@ class CDC(Student):
 
     def divide_and_conquer(self, lr: Tensor) -> tuple[Components, tuple[Tensor, ...]]:
         first = x = self.conv_in(pad_to(lr, multiple=MULTIPLE))
-        features, nodes = [], [first]
+        features: list[Tensor] = []
+        nodes: list[Tensor] = [first]
         for k in range(self.spec.options["num_hourglasses"]):
             x, before_tail = self.get_submodule(f"HG_{k}")(x)
             if k in self.places:

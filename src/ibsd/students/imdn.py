@@ -127,8 +127,10 @@ class IMDN(DistillationNetwork):
     ) -> None:
         super().__init__()
         check_width(self.name, width, 4)
-        default = thirds(self.name, num_blocks) if num_blocks >= 3 or node_blocks is None else None
-        node_blocks = tuple(node_blocks if default is None or node_blocks is not None else default)
+        if node_blocks is None:
+            node_blocks = thirds(self.name, num_blocks)
+        node_blocks = tuple(node_blocks)
+        stated = num_blocks < 3 or node_blocks != thirds(self.name, num_blocks)
         if (
             not node_blocks
             or list(node_blocks) != sorted(set(node_blocks))
@@ -145,7 +147,7 @@ class IMDN(DistillationNetwork):
             receptive_field_px=1 + 4 * num_blocks + 2,
             pools_globally=True,
             options={"width": width, "num_blocks": num_blocks}
-            | ({} if node_blocks == default else {"node_blocks": list(node_blocks)}),
+            | ({"node_blocks": list(node_blocks)} if stated else {}),
         )
         self.node_blocks = node_blocks
         self.build((DistillationBlock(width) for _ in range(num_blocks)), range(1, num_blocks + 1))

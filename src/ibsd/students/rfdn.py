@@ -48,7 +48,7 @@ class ResidualDistillationBlock(nn.Module):
         self.esa = attention
 
     def forward(self, x: Tensor) -> Tensor:
-        kept = []
+        kept: list[Tensor] = []
         for distil, refine in (
             (self.c1_d, self.c1_r),
             (self.c2_d, self.c2_r),

@@ -4,7 +4,7 @@ chain."""
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -204,7 +204,7 @@ def picture_for(module: nn.Module, size_px: int) -> Tensor:
 
 
 @contextmanager
-def untouched(module: nn.Module) -> Iterator[None]:
+def untouched(module: nn.Module) -> Generator[None]:
     """Eval mode and no gradients inside; afterwards every submodule has its own mode again."""
     modes = {part: part.training for part in module.modules()}
     try:
