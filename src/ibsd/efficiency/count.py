@@ -49,14 +49,14 @@ def count_cost(name: str, scale: Scale, lr_size: tuple[int, int], **options: Any
     from ibsd.students import create_student
 
     class ActivationCounter(TorchDispatchMode):
-        count = 0
+        count: int = 0
 
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             out = func(*args, **(kwargs or {}))
             if func.overloadpacket in flop_registry:
-                first = out[0] if isinstance(out, tuple) else out
+                first = out if isinstance(out, torch.Tensor) else out[0]
                 self.count += first.numel()
             return out
 
@@ -76,7 +76,8 @@ def count_exported_cost(path: str | Path, height: int, width: int) -> InferenceC
     takes. OpenVINO reads the model."""
     import openvino
 
-    model: Any = openvino.Core().read_model(path)
+    core: Any = openvino.Core()
+    model = core.read_model(path)
     model.reshape([1, 3, height, width])
     multiply_adds = activations = parameters = 0
     for node in model.get_ordered_ops():

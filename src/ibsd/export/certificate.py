@@ -84,7 +84,7 @@ def check_parity(
     for height, width in sizes:
         lr = sample_crop(height, width)
         with torch.inference_mode():
-            expected = student(torch.from_numpy(descriptor.pad(lr))).numpy()[
+            expected = student(torch.as_tensor(descriptor.pad(lr))).numpy()[
                 ..., : height * descriptor.scale, : width * descriptor.scale
             ]
         sr = network(lr)

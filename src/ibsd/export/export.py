@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ibsd.export.certificate import (
     ParityCheck,
@@ -110,7 +111,7 @@ def export_student(
             for name, network in _FORMATS[format].networks(model).items()
         }
         files = [path.with_suffix(ending) for ending in _FORMATS[format].endings]
-        certificate = block | {
+        certificate: dict[str, Any] = block | {
             "format": format,
             "files": {file.name: sha256_of(file) for file in files},
             "precisions": {name: parity_verdict(made, name) for name, made in checks.items()},

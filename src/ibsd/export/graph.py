@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -140,7 +140,7 @@ def dynamic_sizes(descriptor: NetworkDescriptor) -> dict[int, Any]:
 
 
 @contextmanager
-def quiet_converters() -> Iterator[None]:
+def quiet_converters() -> Generator[None]:
     """Without the converters' warnings, among them one that torchvision is missing."""
     registry = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registry.level

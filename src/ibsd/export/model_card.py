@@ -29,8 +29,9 @@ METRICS = {"psnr_y": 2, "ssim_y": 4, "lpips": 4}
 def training_metadata(path: Path) -> dict[str, Any]:
     """The metadata that `ibsd train` wrote into a weight file: {"student": ..., "run": {"config",
     "data", "versions"}, "step", ...}. InputError if there are none."""
-    with safe_open(path, framework="pt") as file:
-        metadata = dict(file.metadata() or {})
+    opened: Any = safe_open(path, framework="pt")
+    with opened as file:
+        metadata: dict[str, str] = file.metadata() or {}
     if "run" not in metadata:
         raise InputError(
             f"{path} does not say how it was trained: name weights that ibsd train has written"

@@ -31,8 +31,8 @@ def write_ncnn(graph: InferenceGraph, descriptor: NetworkDescriptor, path: Path)
     traced = path.with_name("traced.pt")
     first, second = example_input(descriptor), example_input(descriptor, 6, 4)
     with quiet_converters(), torch.inference_mode():
-        program: Any = torch.jit.trace(graph, first, check_trace=False)
-        program.save(str(traced))
+        jit: Any = torch.jit
+        jit.trace(graph, first, check_trace=False).save(str(traced))
     sizes = [
         f"{name}={str(list(lr.shape)).replace(' ', '')}"
         for name, lr in (("inputshape", first), ("inputshape2", second))

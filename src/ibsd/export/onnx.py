@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,8 +18,9 @@ def write_onnx(
     graph: InferenceGraph, descriptor: NetworkDescriptor, metadata: str, path: Path
 ) -> None:
     """One file, float32 "data" [1, 3, height, width] -> "output", height and width free."""
+    converter: Any = torch.onnx
     with quiet_converters():
-        program = torch.onnx.export(
+        program = converter.export(
             graph,
             (example_input(descriptor),),
             dynamo=True,
@@ -28,7 +30,6 @@ def write_onnx(
             opset_version=OPSET,
             verbose=False,
         )
-    assert program is not None
     model = program.model_proto
     entry = model.metadata_props.add()
     entry.key = METADATA_KEY

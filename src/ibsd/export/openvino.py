@@ -3,15 +3,17 @@ memory."""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
-from openvino import opset14 as ops
 
 from ibsd.inference.exported import METADATA_KEY
 from ibsd.inference.network import NetworkDescriptor
+
+openvino: Any = importlib.import_module("openvino")
+ops: Any = importlib.import_module("openvino.opset14")
 
 
 def write_openvino(
@@ -19,7 +21,7 @@ def write_openvino(
 ) -> None:
     """NAME.xml and NAME.bin, weights in fp32 or quantised, input and output as in the ONNX
     model."""
-    model: Any = openvino.convert_model(onnx_model)
+    model = openvino.convert_model(onnx_model)
     if int8:
         from ibsd.export.quantisation import quantised
 

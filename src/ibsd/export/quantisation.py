@@ -43,7 +43,8 @@ def calibration_crops(descriptor: NetworkDescriptor) -> list[np.ndarray]:
         photograph = sample(name)
         for _ in range(CROPS_PER_PHOTOGRAPH):
             top, left = (
-                int(generator.integers(0, length - side + 1)) for length in photograph.shape[:2]
+                int(generator.integers(0, int(length) - side + 1))
+                for length in photograph.shape[:2]
             )
             crop = photograph[top : top + side, left : left + side].transpose(2, 0, 1)[None]
             crops.append((crop / np.float32(255)).astype(np.float32))

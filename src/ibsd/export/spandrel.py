@@ -49,13 +49,13 @@ def _architecture(spandrel: Any, network: type[Student]) -> Any:
     def shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
         return {key: tuple(value.shape) for key, value in state.items()}
 
+    def detect(state: dict[str, Tensor]) -> bool:
+        return network.detect(shapes(state)) is not None
+
     class StudentArchitecture(spandrel.Architecture):
         def __init__(self) -> None:
-            super().__init__(
-                id=f"ibsd-{network.name}",
-                name=network.name,
-                detect=lambda state: network.detect(shapes(state)) is not None,
-            )
+            name = network.name
+            spandrel.Architecture.__init__(self, id=f"ibsd-{name}", name=name, detect=detect)
 
         def load(self, state_dict: dict[str, Tensor]) -> Any:
             options = network.detect(shapes(state_dict))

@@ -32,7 +32,7 @@ def choose_device(name: str, key: str = "--device") -> torch.device:
         return device
     if not torch.cuda.is_available():
         raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
-    if device.index is not None and device.index >= torch.cuda.device_count():
+    if (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
             f"{key} is {name!r}, and torch finds {torch.cuda.device_count()} CUDA devices here, "
             "counted from 0; choose one of them"

@@ -3,7 +3,7 @@ unless a torch network is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -164,7 +164,7 @@ def torch_network(student: TensorFunction, scale: Scale | None = None) -> Networ
 
 
 @contextmanager
-def as_network(student: TensorFunction | Network, scale: Scale | None = None) -> Iterator[Network]:
+def as_network(student: TensorFunction | Network, scale: Scale | None = None) -> Generator[Network]:
     """The network to upscale with. A torch network is in eval mode inside the block; afterwards
     each of its modules has its own mode again. Errors: InputError as `agreed_scale`."""
     if isinstance(student, Network):

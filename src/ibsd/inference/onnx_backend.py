@@ -3,15 +3,18 @@ no torch."""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from ibsd.inference.device import thread_limit
 from ibsd.inference.exported import METADATA_KEY, read_metadata
 from ibsd.inference.network import Network
 from ibsd.types import InputError
+
+onnxruntime: Any = importlib.import_module("onnxruntime")
 
 
 def open_onnx(path: Path, precision: str = "auto") -> Network:

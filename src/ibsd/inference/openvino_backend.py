@@ -30,7 +30,7 @@ def open_openvino(
 
     Errors: InputError if the file is no such model, or if it does not have the precision.
     """
-    core = openvino.Core()
+    core: Any = openvino.Core()
     try:
         model = core.read_model(path)
     except RuntimeError as error:
