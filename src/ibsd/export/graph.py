@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from ibsd.inference.network import NetworkDescriptor
 from ibsd.students import Student
 from ibsd.students.imdn import SLOPE, ContrastAwareAttention, DistillationBlock
+from ibsd.system import quiet_warnings
 
 LARGEST_PX = 4096
 
@@ -146,8 +146,7 @@ def quiet_converters() -> Generator[None]:
     level = registry.level
     registry.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_warnings():
             yield
     finally:
         registry.setLevel(level)
