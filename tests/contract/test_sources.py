@@ -20,6 +20,7 @@ CITING = FILES + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchm
 
 PAPERS: dict[str, str] = {
     "Cai et al., ICCV 2019": "1904.00523",
+    "Cha et al., NeurIPS 2021": "2102.08604",
     "Chen et al., CVPR 2019": "1904.03378",
     "Cheng et al., ICML 2020": "2006.12013",
     "Federici et al., ICLR 2020": "2002.07017",
@@ -43,6 +44,7 @@ PAPERS: dict[str, str] = {
     "Wang et al., ICCVW 2021": "2107.10833",
     "Wang et al., IEEE TIP 2004": "",
     "Wei et al., ECCV 2020": "2008.01928",
+    "Wortsman et al., CVPR 2022": "2109.01903",
     "Xu et al., ICLR 2020": "2002.10689",
     "Zhang et al., CVPR 2018": "1801.03924",
     "Zhang et al., ICCV 2019": "1905.08094",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from ibsd.students.ema import WeightAverage, frozen_copy
+from ibsd.students.ema import WeightAverage, frozen_copy, mixed
 
 
 def set_all(student: torch.nn.Module, value: float) -> None:
@@ -93,3 +93,30 @@ def test_a_frozen_copy_leaves_the_original_trainable():
     assert all(parameter.requires_grad for parameter in student.parameters())
     assert copy.spec == student.spec
     assert torch.equal(copy(torch.ones(1, 3, 4, 4)), student(torch.ones(1, 3, 4, 4)))
+
+
+def test_a_uniform_average_is_the_plain_mean() -> None:
+    student = tiny.student()
+    average = WeightAverage(student, 0.999, uniform=True)
+    seen = []
+    for value in (1.0, 2.0, 6.0):
+        with torch.no_grad():
+            for parameter in student.parameters():
+                parameter.fill_(value)
+        average.update(student)
+        seen.append(value)
+        mean = sum(seen) / len(seen)
+        for parameter in average.student.parameters():
+            assert torch.allclose(parameter, torch.full_like(parameter, mean))
+
+
+def test_mixed_weights_lie_on_the_line_between_both() -> None:
+    start, end = tiny.student(0), tiny.student(1)
+    middle = mixed(start, end, 0.25)
+    for a, b, c in zip(start.parameters(), end.parameters(), middle.parameters(), strict=True):
+        assert torch.allclose(c, 0.25 * a + 0.75 * b, atol=1e-7)
+        assert not c.requires_grad
+    assert all(
+        torch.equal(x, y)
+        for x, y in zip(mixed(start, end, 0.0).parameters(), end.parameters(), strict=True)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -125,6 +126,7 @@ def summarised(
             record = store.find(comparison.request(name, with_data=False), any_numerics=True)
         if record is not None:
             records[name] = record
+    records |= by_other_weights(comparison, records)
     examinations = {
         name: examination
         for name, record in records.items()
@@ -132,6 +134,25 @@ def summarised(
     }
     watch = comparison.config.options.examine.watch
     return summarise(comparison.design(), records, examinations, watch), records
+
+
+def by_other_weights(
+    comparison: Comparison, records: Mapping[RunName, RunRecord]
+) -> dict[RunName, RunRecord]:
+    """Runs of the arms that are scored by other weights of another arm's runs."""
+    derived: dict[RunName, RunRecord] = {}
+    for name in comparison.all_names():
+        source, kind = comparison.source_of(name.arm), comparison.config.arms[name.arm].weights
+        record = records.get(name._replace(arm=source)) if source else None
+        if record is None or any(kind not in test.scores for test in record.tests.values()):
+            continue
+        tests = {
+            title: replace(test, scores={AVERAGED: test.scores[kind]})
+            for title, test in record.tests.items()
+        }
+        identity = replace(record.identity, arm=name.arm)
+        derived[name] = replace(record, identity=identity, tests=tests)
+    return derived
 
 
 def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:

@@ -39,6 +39,7 @@ from ibsd.data.presets import find_preset
 from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.evaluation.matrix import degraded_pairs
 from ibsd.students import STUDENTS
+from ibsd.training.result import AVERAGED
 from ibsd.types import InputError
 from ibsd.weights import named_or_file
 
@@ -55,12 +56,24 @@ class Comparison:
         self.config = config
         self.digests: dict[Path, FileDigest] = {}
         self.built: set[tuple[str, str]] = set()
-        self.names = [
+        self.names = [name for name in self.all_names() if not self.source_of(name.arm)]
+        """Runs that are made. Arms that are scored by other weights have none of their own."""
+
+    def all_names(self) -> list[RunName]:
+        """Every run that tables show."""
+        config = self.config
+        return [
             RunName(setting, arm, seed)
             for setting in config.settings
             for arm in config.arms
-            for seed in config.seeds(setting, arm)
+            for seed in config.seeds(setting, self.source_of(arm) or arm)
         ]
+
+    def source_of(self, arm: str) -> str:
+        """The arm whose runs this one is scored by, with other weights; empty for an arm of its own
+        runs."""
+        content = self.config.arms[arm]
+        return content.like if content.weights != AVERAGED else ""
 
     def run_config(self, name: RunName) -> Config:
         """The config of one run; what an objective draws for itself follows the run's seed."""
@@ -207,7 +220,7 @@ class Comparison:
             command,
             options.baseline,
             options.primary,
-            tuple(self.names),
+            tuple(self.all_names()),
             settings,
             arms,
             tuple((arm, against) for arm, against in options.contrasts),
@@ -220,6 +233,8 @@ class Comparison:
             key.removeprefix("objective.options."): value
             for key, value in flat(self.config.arm_overrides(arm)).items()
         }
+        if self.source_of(arm):
+            return f"{self.config.arms[arm].weights} weights of {self.source_of(arm)}"
         if (factor := self.config.arms[arm].steps_factor) != 1:
             overrides["training.num_steps"] = f"{factor:g} times as many"
         if offset := self.config.arms[arm].data_seed_offset:

@@ -172,10 +172,16 @@ class ArmConfig:
     role: Literal["treatment", "a/a", "unpaired"] = "treatment"
     data_seed_offset: int = 0
     """Added to the seed of the data order: with an A/A arm, another order for each seed."""
+    weights: Literal["ema", "raw", "mean", "start"] = "ema"
+    """Which weights of its runs an arm is scored by. Another kind than `ema` names an arm without
+    runs of its own: those of `like`. `mean` and `start` need training.start_share there."""
     steps_factor: float = 1.0
     """Of `training.num_steps`: with a control of equal compute, the measured ratio."""
 
     def __post_init__(self) -> None:
+        require(
+            "weights", self.weights, self.weights == "ema" or bool(self.like), "'ema' without like"
+        )
         require("steps_factor", self.steps_factor, self.steps_factor > 0, "above 0")
 
 

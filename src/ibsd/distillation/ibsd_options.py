@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ibsd.distillation.soft_target import PastSource
-from ibsd.information.club import Negatives, Reduction, check_negatives, check_reduction
+from ibsd.information.club import Reduction, check_negatives, check_reduction
 from ibsd.types import require
 
 Given = Literal["nothing", "hr", "degradation"]
@@ -47,7 +47,7 @@ class IBSDOptions:
     """Smallest spread b. Larger is safer where estimators lag behind the student."""
     estimator_clip: float = 10.0
     """Largest norm of the estimators' gradient."""
-    negatives: Negatives | Literal["views"] = "all"
+    negatives: Literal["all", "others", "views"] = "all"
     """Which earlier maps of the batch count as unpaired. `views`: those of the same photograph in
     other views only (`information/views.py`); needs data.views = 2."""
     nodes: Literal["chain", "cut"] = "chain"

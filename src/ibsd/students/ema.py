@@ -20,11 +20,13 @@ class WeightAverage:
         student: copied at once; the copy never receives gradients.
         decay: weight of the past, in [0, 1). Early on min(decay, (1 + t) / (10 + t)) is used, so
             that the random start is forgotten.
+        uniform: the plain mean of the weights after all updates; `decay` is then not used.
     """
 
-    def __init__(self, student: Student, decay: float) -> None:
+    def __init__(self, student: Student, decay: float, uniform: bool = False) -> None:
         self.student = frozen_copy(student)
         self.decay = decay
+        self.uniform = uniform
         self._updates: int | Tensor = 0
 
     @torch.no_grad()
@@ -33,18 +35,23 @@ class WeightAverage:
         happens, and the host does not wait for the answer."""
         ours, theirs = list(self.student.state_dict().values()), list(student.state_dict().values())
         if accepted is None:
-            decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+            decay = self.decay_at(self.updates)
             torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
             self._updates = self.updates + 1
             return
         updates = torch.as_tensor(self._updates, device=accepted.device)
-        share = torch.where(
-            accepted, 1 - ((1 + updates) / (10 + updates)).clamp(max=self.decay), 0.0
-        )
+        share = torch.where(accepted, 1 - self.decay_at(updates), 0.0)
         steps = torch._foreach_sub(theirs, ours)  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_mul_(steps, share)  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_add_(ours, steps)  # pyright: ignore[reportPrivateImportUsage]
         self._updates = updates + accepted
+
+    def decay_at(self, updates: int | Tensor) -> Any:
+        """Weight of the past in the update after so many."""
+        if self.uniform:
+            return updates / (updates + 1)
+        early = (1 + updates) / (10 + updates)
+        return early.clamp(max=self.decay) if isinstance(early, Tensor) else min(self.decay, early)
 
     @property
     def updates(self) -> int:
@@ -56,6 +63,20 @@ class WeightAverage:
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.student.load_state_dict(state["weights"])
         self._updates = state["updates"]
+
+
+@torch.no_grad()
+def mixed(start: Student, end: Student, start_share: float) -> Student:
+    """A frozen student whose parameters and floating buffers are (1 - s) end + s start.
+
+    Source: Wortsman et al., CVPR 2022, arXiv:2109.01903 (WiSE-FT).
+    """
+    student = frozen_copy(end)
+    ours, others = student.state_dict(), start.state_dict()
+    for key, tensor in ours.items():
+        if tensor.is_floating_point():
+            tensor.lerp_(others[key].to(tensor), start_share)
+    return student
 
 
 def frozen_copy(student: Student) -> Student:

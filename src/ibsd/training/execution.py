@@ -12,11 +12,20 @@ from ibsd.data.patches import PatchSource
 from ibsd.distillation.objective import Objective
 from ibsd.distributed import ALONE, Processes
 from ibsd.export.weights import save_student
+from ibsd.students.ema import frozen_copy, mixed
 from ibsd.students.student import Student
 from ibsd.system import make_folder
 from ibsd.training.checkpoint import list_checkpoints
 from ibsd.training.options import TrainingOptions
-from ibsd.training.result import AVERAGED, BEST_FILE, RAW, WEIGHT_FILES, TrainingResult
+from ibsd.training.result import (
+    AVERAGED,
+    BEST_FILE,
+    MEAN,
+    RAW,
+    START,
+    WEIGHT_FILES,
+    TrainingResult,
+)
 from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
 from ibsd.training.trainer import Trainer
 
@@ -49,11 +58,18 @@ class Execution:
     """Steps made by this process."""
     seconds: float
     cpu_seconds: float
+    start: Student | None = None
+    """The student before training, where `TrainingOptions.start_share` is set."""
 
     @property
     def students(self) -> dict[str, Student]:
         """{kind of weights: network}, in evaluation mode."""
-        return {AVERAGED: self.trainer.average.student, RAW: self.trainer.student.eval()}
+        students = {AVERAGED: self.trainer.average.student, RAW: self.trainer.student.eval()}
+        if self.start is not None:
+            share = self.trainer.options.start_share
+            students[MEAN] = mixed(self.start, students[AVERAGED], share)
+            students[START] = self.start
+        return students
 
 
 def execute(
@@ -73,7 +89,8 @@ def execute(
     """Trains in `folder`, and saves the weights of a run that finishes.
 
     The folder receives checkpoints, `log.jsonl`, `messages.log`, tensorboard events, and as weights
-    the running average at the last step, the last step's own, and the average at its best score.
+    the running average at the last step, the last step's own, the mean with the start where
+    `start_share` asks for it, and the average at its best score.
 
     Args:
         objective: around a student with its initial weights.
@@ -94,6 +111,7 @@ def execute(
             of_step = {"step": str(step), "weights": AVERAGED}
             save_student(averaged, folder / BEST_FILE, metadata | of_step)
 
+    start = frozen_copy(objective.student) if options.start_share > 0 else None
     trainer = Trainer(
         objective,
         source,
@@ -120,6 +138,7 @@ def execute(
         num_steps=result.step - first,
         seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,
+        start=start,
     )
     if result.finished and processes.is_main:
         save_weights(execution, folder, metadata)
@@ -127,9 +146,11 @@ def execute(
 
 
 def save_weights(execution: Execution, folder: Path, metadata: Mapping[str, str]) -> None:
-    """The averaged and the raw weights of the last step."""
+    """The averaged and the raw weights of the last step, and their mean with the start."""
     step = str(execution.result.step)
     for weights, student in execution.students.items():
+        if weights not in WEIGHT_FILES:  # the start is a file already
+            continue
         of_step = {"step": step, "weights": weights}
         save_student(student, folder / WEIGHT_FILES[weights], {**metadata, **of_step})
 

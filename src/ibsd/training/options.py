@@ -22,6 +22,13 @@ class TrainingOptions:
     schedule: Schedule = Schedule()  # noqa: RUF009  (frozen)
     ema_decay: float = 0.999
     """Of the running average of weights, which is validated and shipped. 0 or more and below 1."""
+    uniform_average: bool = False
+    """Whether the average is the plain mean of the weights after every update, in place of
+    `ema_decay` (Cha et al., NeurIPS 2021, arXiv:2102.08604, without their choice of a window)."""
+    start_share: float = 0.0
+    """Share of the weights before training in the mean that is saved beside the others: the mean
+    of what the start could do and what training has added (Wortsman et al., CVPR 2022,
+    arXiv:2109.01903). 0 for none."""
     clip_norm: float = 0.0
     """Largest norm of the student's gradient; 0 for no clipping."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -54,6 +61,7 @@ class TrainingOptions:
         check("learning_rate", 0 < self.learning_rate < 1, "above 0 and below 1")
         check("weight_decay", 0 <= self.weight_decay < 1, "0 or more and below 1")
         check("ema_decay", 0 <= self.ema_decay < 1, "0 or more and below 1")
+        check("start_share", 0 <= self.start_share < 1, "0 or more and below 1")
         check("clip_norm", self.clip_norm >= 0, "0 or more")
         check("skip_threshold", self.skip_threshold > 1, "above 1")
         for name in ("max_consecutive_skips", "keep"):

@@ -9,8 +9,15 @@ FINISHED = "finished"
 
 AVERAGED = "ema"
 RAW = "raw"
-"""Kinds of weights: the running average, and those of the last step as they are."""
-WEIGHT_FILES = {AVERAGED: "last.safetensors", RAW: "last-raw.safetensors"}
+MEAN = "mean"
+START = "start"
+"""Kinds of weights: the running average; those of the last step as they are; the running average
+mixed with the weights before training (`TrainingOptions.start_share`); and those before training."""
+WEIGHT_FILES = {
+    AVERAGED: "last.safetensors",
+    RAW: "last-raw.safetensors",
+    MEAN: "last-mean.safetensors",
+}
 """Of the last step, in the folder of the run."""
 BEST_FILE = "best.safetensors"
 """The running average where its score on `val` was best."""

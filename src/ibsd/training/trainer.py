@@ -99,7 +99,7 @@ class Trainer:
         self.memory_format = formats[options.channels_last]
         self.student = objective.student.train()
         self.student.to(memory_format=self.memory_format)  # pyright: ignore
-        self.average = WeightAverage(self.student, options.ema_decay)
+        self.average = WeightAverage(self.student, options.ema_decay, options.uniform_average)
         self.optimizer = build_optimizer(self.student, options, self.deferred)
         if self.deferred:
             objective.defer()
