@@ -1,6 +1,7 @@
 """Some cases of `benchmarks/fuzz.py`, in a process of their own: see cases.py for the laws.
 
-The whole campaign runs by hand: docs/reliability.md has its figures.
+The whole campaign runs by hand, `python benchmarks/fuzz.py --cases 10000`: docs/reliability.md has
+its figures.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CASES = 200
+CASES = 60
+"""Ten of each kind."""
 
 
 @pytest.mark.slow
