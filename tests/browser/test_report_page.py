@@ -43,7 +43,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     losses = [Series("a", [(0, 1.0), (9, 0.5)]), Series("b", [(0, 1.0), (9, 0.4)])]
     curves = html.section(
         "Curves",
-        html.grid([chart(Panel("L1", losses, "steps", ""))]),
+        html.figure_grid([chart(Panel("L1", losses, "steps", ""))]),
     )
     many = html.section(
         "Many",

@@ -41,7 +41,7 @@ def test_text_is_escaped_everywhere() -> None:
 
 def test_empty_sections_leave_no_trace() -> None:
     assert html.section("nothing", "", "") == ""
-    assert html.grid([]) == ""
+    assert html.figure_grid([]) == ""
 
 
 def test_enlarged_pictures_are_exact() -> None:

@@ -62,7 +62,7 @@ Up is more bound, right is a better guess, both by the run's own estimators, in 
 element. A path that falls without going left forgot. A path that falls to the left lost both;
 estimators that lag and students that hide look like this."""
 
-MATRIX = """Gain over bicubic on every test set: images of the camera that was trained on
+CAMERA_MATRIX = """Gain over bicubic on every test set: images of the camera that was trained on
 (seen), and of another one (unseen)."""
 
 CONTRASTS = (
@@ -74,7 +74,7 @@ COST = "Processor time of training. *Compute* is that of the whole schedule over
 HEADLINE_SEEDS = 5
 MOST_NAMED = 12
 """Missing runs that are named."""
-VERDICTS = ("better", "worse", "no difference shown", "no interval")
+VERDICT_ORDER = ("better", "worse", "no difference shown", "no interval")
 
 
 def comparison_document(results: Results, remarks: str = "") -> Document:
@@ -127,7 +127,7 @@ def comparison_html(
         html.definitions(summary_items(results)),
         section_html(primary),
         scenes,
-        html.section("Matrix", *tables, about=MATRIX),
+        html.section("Matrix", *tables, about=CAMERA_MATRIX),
         html.section("Scores", *scores),
         *map(section_html, others),
     ]
@@ -173,7 +173,7 @@ def _verdicts(results: Results, name: str, setting: SettingDesign, test: str) ->
         return ""
     verdicts = "; ".join(
         f"**{verdict}**: {', '.join(map(_arm_text, groups[verdict]))}"
-        for verdict in VERDICTS
+        for verdict in VERDICT_ORDER
         if verdict in groups
     )
     size = design_text([row for row in rows if row.kind == "treatment"])

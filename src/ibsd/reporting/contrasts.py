@@ -11,7 +11,7 @@ from ibsd.reporting.document import Table
 from ibsd.reporting.format import PAIRED_DECIMALS, difference_text, interval_text
 from ibsd.reporting.tables import verdict_text
 
-VERDICTS = {"better": "ahead", "worse": "behind", "no difference shown": "not shown"}
+SHORT_VERDICTS = {"better": "ahead", "worse": "behind", "no difference shown": "not shown"}
 """How the table over several comparisons calls them."""
 
 
@@ -81,7 +81,7 @@ def table_of_all(tested: Iterable[ScoredOn], results: Mapping[str, Results]) -> 
         for index, (name, (arm, against)) in enumerate(place.contrasts.items()):
             row = known[place.setting, place.test, arm, against]
             smallest = row.smallest_detectable
-            reading = VERDICTS.get(row.verdict, row.verdict)
+            reading = SHORT_VERDICTS.get(row.verdict, row.verdict)
             reading += "" if smallest is None else f" ({smallest:.2f})"
             title = "" if index else place.title
             rows.append([title, name, str(row.num_seeds), *_figures(row), reading])

@@ -99,7 +99,7 @@ def demo_page(story: Story, boxes: Sequence[Box]) -> str:
         ),
         html.section(
             "How they learned",
-            html.grid(learning_curves(story.logs)),
+            html.figure_grid(learning_curves(story.logs)),
             about="Both see the same pictures in the same order from the same start.",
         ),
         html.section("How it was made", html.definitions(story.details)),

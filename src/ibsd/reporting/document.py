@@ -84,7 +84,7 @@ class Plot:
             return html.drawing(self.content, self.alt)
         if isinstance(self.content, Matrix):
             return matrix_table(self.content)
-        return html.grid(chart(panel) for panel in self.content)
+        return html.figure_grid(chart(panel) for panel in self.content)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def paragraph(text: str, kind: Literal["", "about", "note", "alarm", "part-name"
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
-def grid(parts: Iterable[str]) -> str:
+def figure_grid(parts: Iterable[str]) -> str:
     """Figures side by side where there is room."""
     inside = "".join(parts)
     return f'<div class="grid">{inside}</div>' if inside else ""

@@ -136,8 +136,8 @@ def training_page(runs: Sequence[StoredRun], scenes: str = "", scores: Sequence[
         scenes,
         html.section("Scores", *scores),
         html.section("Messages of the runs" if many else "Messages of the run", *_messages(runs)),
-        html.section("Curves", html.grid(charts(runs))),
-        html.section("Information plane", html.grid(planes(runs)), about=PLANE_OF_A_RUN),
+        html.section("Curves", html.figure_grid(charts(runs))),
+        html.section("Information plane", html.figure_grid(planes(runs)), about=PLANE_OF_A_RUN),
         html.section(
             "Validation pictures",
             *(
