@@ -35,7 +35,7 @@ def doctor_page(name: str, checkup: Checkup, version: str) -> str:
     """The page as text; `name` is the folder's."""
     num_pairs, num_dropped = len(checkup.pairs), len(checkup.drop)
     left_out = count_text(num_dropped, "file") if num_dropped else "nothing"
-    lead = f"{num_pairs} pairs at x{checkup.scale}; {left_out} to leave out."
+    lead = f"{count_text(num_pairs, 'pair')} at x{checkup.scale}; {left_out} to leave out."
     bad = [health for health in checkup.pairs if health.findings]
     every = html.table(PAIR_COLUMNS, map(pair_row, checkup.pairs))
     problems = (
