@@ -4,7 +4,9 @@ compiled one's compiling and fallback."""
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -220,3 +222,40 @@ def test_compiles_once_and_a_damaged_library_is_no_crash(afresh, tmp_path):
     assert afresh(XDG_CACHE_HOME=str(tmp_path / "damaged")) == ""
     assert damaged.stat().st_size > 0  # built again
     assert_equals_the_definition(compiled.pairwise_gain, link(4, 50, 0, ties=False))
+
+
+def foreign_library(folder: Path, library: Path) -> Path:
+    """Another user's file under the library's name; a call of it would show."""
+    source = folder.parent / "evil.c"
+    source.write_text("__attribute__((constructor)) void run(void) { *(volatile int *)0 = 0; }")
+    folder.mkdir(parents=True)
+    path = folder / library.name
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", path, source], check=True)
+    return path
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", ["loose folder", "foreign folder", "loose file", "other bytes"])
+def test_a_library_that_another_may_have_written_is_not_loaded(
+    afresh, monkeypatch, tmp_path: Path, way: str
+) -> None:
+    """The planted library crashes the process when it is loaded."""
+    assert afresh() == ""
+    [library] = (tmp_path / "cache" / "ibsd").iterdir()
+    folder = tmp_path / "shared" / "ibsd"
+    folder.parent.mkdir()
+    planted = foreign_library(folder, library)
+    content = planted.read_bytes()
+    if way == "loose folder":
+        folder.chmod(0o777)
+    elif way == "foreign folder":
+        monkeypatch.setattr(os, "geteuid", lambda user=os.geteuid(): user + 1)
+    elif way == "loose file":
+        planted.chmod(0o666)
+    assert afresh(XDG_CACHE_HOME=str(tmp_path / "shared")) == "" or way == "foreign folder"
+    if "folder" in way:
+        assert [path.read_bytes() for path in folder.iterdir()] == [content]  # left alone
+    else:
+        assert planted.read_bytes() != content  # built again, as the user's own
+    if way != "foreign folder":  # which no file of this user can be loaded for
+        assert_equals_the_definition(compiled.pairwise_gain, link(4, 50, 0, ties=False))

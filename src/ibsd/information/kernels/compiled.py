@@ -2,7 +2,9 @@
 machine by the C compiler that is there.
 
 The library is kept in the user's cache folder. It is built for exactly this processor, so its name
-changes with the source, the compiler and the processor. Without a compiler, or where compiling
+changes with the source, the compiler and the processor. What lies there is executed: a folder or a
+file that belongs to or may be written by anybody else is not used, nor one whose bytes have
+changed. The library is then built anew, in a private folder if need be. Without a compiler, or where compiling
 fails, `why_not` says why and the eager form is used.
 """
 
@@ -13,6 +15,7 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 import threading
@@ -93,19 +96,58 @@ def _load() -> tuple[Callable[..., None] | None, str]:
     if compiler is None:
         return None, "there is no C compiler (cc, gcc or clang)"
     try:
+        prefix = f"bound-{_key(compiler)}-"
         folder = cache_folder()
-        path = folder / f"bound-{_key(compiler)}.so"
-        with suppress(OSError):  # not there yet, or damaged
-            return _declared(ctypes.CDLL(str(path))), ""
-        # several processes may do this at once: the last one's stays
-        with tempfile.TemporaryDirectory(dir=folder) as partial:
-            build(compiler, Path(partial) / path.name)
-            os.replace(Path(partial) / path.name, path)
-        return _declared(ctypes.CDLL(str(path))), ""
+        if not is_private(folder):
+            # Whoever else may write there could choose what this process executes.
+            with tempfile.TemporaryDirectory() as own:
+                return _declared(_built(compiler, Path(own), prefix)), ""
+        for path in folder.glob(f"{prefix}*.so"):
+            with suppress(OSError):  # damaged, or not ours
+                return _declared(_loaded(path)), ""
+        return _declared(_built(compiler, folder, prefix)), ""
     except subprocess.CalledProcessError as error:
         return None, f"{compiler} failed: {error.stderr.strip()[:200]}"
     except (OSError, subprocess.TimeoutExpired, AttributeError) as error:
         return None, f"the compiled form could not be built or loaded ({error})"
+
+
+def _built(compiler: str, folder: Path, prefix: str) -> ctypes.CDLL:
+    """Compiles into `folder` and loads the library. Its name ends in the digest of its bytes, so
+    that name and content appear at once, however many processes build."""
+    with tempfile.TemporaryDirectory(dir=folder) as partial:
+        built = Path(partial) / "bound.so"
+        build(compiler, built)
+        built.chmod(0o700)
+        path = folder / f"{prefix}{_digest(built.read_bytes())}.so"
+        os.replace(built, path)
+    return _loaded(path)
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    """The library, if the file is the user's own and its bytes are those that were built. OSError
+    otherwise: a damaged library may load and crash the process when it is called."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not _is_own(os.fstat(descriptor)) or not path.stem.endswith(_digest(file.read())):
+            raise OSError(f"{path} is not the library that was built")
+        # The open file, where the system has a name for it: a path may be another file by now.
+        same = Path(f"/proc/self/fd/{descriptor}")
+        return ctypes.CDLL(str(same if same.exists() else path))
+
+
+def is_private(folder: Path) -> bool:
+    """Whether the folder is the user's, and nobody else may write there."""
+    return _is_own(os.lstat(folder))
+
+
+def _is_own(status: os.stat_result) -> bool:
+    is_link = stat.S_ISLNK(status.st_mode)
+    return not is_link and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def build(compiler: str, path: Path) -> None:
@@ -121,8 +163,7 @@ def build(compiler: str, path: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """A folder of the user's own, made if need be. It is never a shared temporary one: what lies
-    there gets executed."""
+    """The folder that keeps the library, made if need be; see `is_private`."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ibsd"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
