@@ -120,7 +120,9 @@ def write_whole(
             if callable(content):
                 content(file)
             else:
-                file.write(content.encode() if isinstance(content, str) else content)
+                if isinstance(content, str):  # names of files may hold bytes that are no UTF-8
+                    content = content.encode(errors="backslashreplace")
+                file.write(content)
         os.replace(partial, path)
     except OSError as error:
         reason = error.strerror or str(error).strip().rstrip(".") or type(error).__name__

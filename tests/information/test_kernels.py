@@ -249,7 +249,7 @@ def test_a_library_that_another_may_have_written_is_not_loaded(
     if way == "loose folder":
         folder.chmod(0o777)
     elif way == "foreign folder":
-        monkeypatch.setattr(os, "geteuid", lambda user=os.geteuid(): user + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     elif way == "loose file":
         planted.chmod(0o666)
     assert afresh(XDG_CACHE_HOME=str(tmp_path / "shared")) == "" or way == "foreign folder"

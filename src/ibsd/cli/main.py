@@ -89,6 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = in_child(lambda: main(sys.argv[1:]))
         return complain(NO_MEMORY) if code is None else code
     given = list(sys.argv[1:] if arguments is None else arguments)
+    settle_streams()
+    try:
+        os.getcwd()
+    except OSError:
+        return complain("the working folder is gone: change to another one")
     if any("\0" in argument for argument in given):
         return complain(
             "an argument holds a null byte, which no name of a file can: check the command line"
@@ -121,6 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{str(error.filename)[:60]}... is too long for the name of a file: "
                 "check the command line"
             )
+        if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+            return complain(
+                f"the name {str(error.object)[:60]!a} is not UTF-8, and this needs one that is: "
+                "rename it"
+            )
         if (
             isinstance(error, ModuleNotFoundError)
             and error.name
@@ -129,6 +139,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(f"{error.name} is not installed: pip install ibsd brings it")
         sentence = exhausted(error) or (NO_MEMORY if memory_is_used_up() else None)
         return complain(sentence) if sentence else apologise(given)
+
+
+def settle_streams() -> None:
+    """Lets stdout and stderr take any name of a file, and opens them where they are closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started this process
+            stream = open(os.devnull, "w")  # noqa: SIM115  (for as long as the process lives)
+            setattr(sys, name, stream)
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
 
 
 def usage_error(error: CycloptsError, given: Sequence[str]) -> str:

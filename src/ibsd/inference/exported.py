@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ibsd.inference.network import NetworkDescriptor
+from ibsd.system import is_out_of_memory
 from ibsd.types import InputError
 from ibsd.weights import no_such_file
 
@@ -30,12 +31,55 @@ def read_metadata(text: str | None, path: Path) -> tuple[NetworkDescriptor, str]
     none: `ibsd export` did not make the file."""
     try:
         block = json.loads(text or "")
-        return NetworkDescriptor(**block["network"]), str(block["precision"])
-    except (ValueError, TypeError, KeyError):
+        descriptor, precision = NetworkDescriptor(**block["network"]), block["precision"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise InputError(
             f"{path} does not say what network it holds: "
             "name a model that ibsd export has made, or a weight file"
         ) from None
+    _check_descriptor(descriptor, path)
+    if precision not in ("fp32", "bf16", "fp16", "int8"):
+        raise _wrong_metadata(path, "precision", precision)
+    return descriptor, precision
+
+
+LIMITS = {
+    "scale": (1, 8),
+    "receptive_field_px": (0, 2**20),
+    "minimum_size_px": (0, 4096),
+    "multiple_px": (1, 4096),
+    "tile_px": (1, 2**20),
+}
+"""The least and the largest value of each number in the metadata."""
+
+
+def _check_descriptor(descriptor: NetworkDescriptor, path: Path) -> None:
+    """Every value decides how much is computed or allocated, so none is taken on trust."""
+    for name, value in asdict(descriptor).items():
+        if name in LIMITS:
+            least, largest = LIMITS[name]
+            is_unknown = name == "receptive_field_px" and value is None
+            sound = is_unknown or (type(value) is int and least <= value <= largest)
+        else:
+            sound = isinstance(value, str if name == "name" else bool)
+        if not sound:
+            raise _wrong_metadata(path, name, value)
+
+
+def _wrong_metadata(path: Path, name: str, value: object) -> InputError:
+    return InputError(
+        f"{path} says that its {name} is {str(value)[:40]!r}, as no network has it: "
+        "its metadata are damaged, so export it again"
+    )
+
+
+def not_runnable(path: Path, error: Exception) -> InputError:
+    """The error for a model that its runtime reads and cannot run. An allocation that failed stays
+    what it is."""
+    if is_out_of_memory(error):
+        raise error
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return InputError(f"{path} cannot be run ({reason}): export it again")
 
 
 def sha256_of(path: Path) -> str:
@@ -60,16 +104,18 @@ def read_certificate(path: Path) -> dict[str, Any] | None:
     try:
         certificate = json.loads(certificate_path(path).read_text(encoding="utf-8"))
         return certificate if certificate["files"][path.name] == sha256_of(path) else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
 def certified_precisions(path: Path) -> set[str]:
     """The precisions in which the exported file passed its certificate; empty without one."""
     certificate = read_certificate(path) or {}
-    return {
-        name for name, result in certificate.get("precisions", {}).items() if result.get("passed")
-    }
+    try:
+        precisions = certificate.get("precisions", {}).items()
+        return {name for name, result in precisions if result.get("passed")}
+    except AttributeError:  # of another form
+        return set()
 
 
 def exported_name(weights: Path, format: str, int8: bool = False) -> Path:

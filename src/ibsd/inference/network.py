@@ -145,6 +145,12 @@ class Network:
             )
             self.run, self.make_exact, self.precision = self.make_exact(), None, "fp32"
             sr = self.run(padded)
+        expected = (1, 3, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
+        if sr.shape != expected:
+            raise InputError(
+                f"{self.descriptor.name} gives {list(sr.shape)} where its scale {self.scale} means "
+                f"{list(expected)}: the model is not what it says, so export it again"
+            )
         return sr if padded is lr else sr[..., : height * self.scale, : width * self.scale]
 
 

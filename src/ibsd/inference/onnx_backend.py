@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ibsd.inference.device import thread_limit
-from ibsd.inference.exported import METADATA_KEY, read_metadata
+from ibsd.inference.exported import METADATA_KEY, not_runnable, read_metadata
 from ibsd.inference.network import Network
 from ibsd.types import InputError
 
@@ -39,9 +39,12 @@ def open_onnx(path: Path, precision: str = "auto") -> Network:
             f"{path} was exported in {stored} and cannot run in {precision}: "
             "leave the precision out, or export it again"
         )
-    name = session.get_inputs()[0].name
+    name = session.get_inputs()[0].name if session.get_inputs() else ""
 
     def run(lr: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(None, {name: np.ascontiguousarray(lr)})[0])
+        try:
+            return np.asarray(session.run(None, {name: np.ascontiguousarray(lr)})[0])
+        except Exception as error:  # as above
+            raise not_runnable(path, error) from error
 
     return Network(descriptor, run, "onnx", stored)

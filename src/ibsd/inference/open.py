@@ -55,6 +55,8 @@ def open_network(
     installed, or a precision or device that the machine does not have.
     """
     weights = named_or_file(weights)
+    if weights.is_dir():
+        raise InputError(f"{weights} is a folder where a weight file is expected: name the file")
     if backend not in ("auto", *PRECISIONS):
         raise InputError(f"backend is {backend!r}: choose auto, {', '.join(PRECISIONS)}")
     known = sorted({name for names in PRECISIONS.values() for name in names})

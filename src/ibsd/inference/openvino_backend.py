@@ -12,7 +12,7 @@ import numpy as np
 import openvino
 
 from ibsd.inference.device import thread_limit
-from ibsd.inference.exported import METADATA_KEY, read_metadata
+from ibsd.inference.exported import METADATA_KEY, not_runnable, read_metadata
 from ibsd.inference.network import Network, Runner
 from ibsd.types import InputError
 
@@ -41,7 +41,7 @@ def open_openvino(
     has_metadata = model.has_rt_info(METADATA_KEY)
     text = str(model.get_rt_info(METADATA_KEY).astype(str)) if has_metadata else None
     descriptor, stored = read_metadata(text, path)
-    exact = lru_cache(lambda: _compiled(core, model, "f32"))
+    exact = lru_cache(lambda: _compiled(path, core, model, "f32"))
     if stored == "int8":
         if precision not in ("auto", "int8"):
             raise InputError(
@@ -50,7 +50,7 @@ def open_openvino(
             )
         # The file fixes which layers are in int8; the hint is for the others.
         fast = has_bf16()
-        run = _exact_for_one_pixel(_compiled(core, model, "bf16"), exact) if fast else exact()
+        run = _exact_for_one_pixel(_compiled(path, core, model, "bf16"), exact) if fast else exact()
         return Network(descriptor, run, "openvino", "int8")
     if precision == "int8":
         raise InputError(
@@ -61,7 +61,7 @@ def open_openvino(
         precision = "bf16" if has_bf16() and "bf16" in (certified or ()) else "fp32"
     if precision == "fp32":
         return Network(descriptor, exact(), "openvino", "fp32")
-    run = _exact_for_one_pixel(_compiled(core, model, precision), exact)
+    run = _exact_for_one_pixel(_compiled(path, core, model, precision), exact)
     return Network(descriptor, run, "openvino", precision, exact)
 
 
@@ -76,7 +76,7 @@ def has_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _compiled(core: Any, model: Any, hint: str) -> Runner:
+def _compiled(path: Path, core: Any, model: Any, hint: str) -> Runner:
     """The model compiled for the CPU. `hint`, "f32" or "bf16", is the precision of the layers whose
     precision the file does not fix."""
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
@@ -85,8 +85,11 @@ def _compiled(core: Any, model: Any, hint: str) -> Runner:
     request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def run(lr: np.ndarray) -> np.ndarray:
-        request.infer(np.ascontiguousarray(lr), share_inputs=True)
-        # A copy, because the next call writes into the same memory.
-        return request.get_output_tensor().data.astype(np.float32)
+        try:
+            request.infer(np.ascontiguousarray(lr), share_inputs=True)
+            # A copy, because the next call writes into the same memory.
+            return request.get_output_tensor().data.astype(np.float32)
+        except RuntimeError as error:
+            raise not_runnable(path, error) from error
 
     return run

@@ -86,10 +86,11 @@ def load_student(path: str | Path) -> Student:
     try:
         if "student" in metadata:  # our own file holds options that shapes do not tell
             options |= json.loads(metadata["student"]).get("options", {})
+        _refuse_giant(options, len(state))
         with torch.device("meta"):  # nothing is allocated before the sizes are known to fit
             sized = create_student(network.name, **options)
     # metadata of another form, or sizes that no network has
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InputError(
             f"{path}: looks like {network.name} but cannot be built ({error}); "
             f"use weights of an unmodified {network.name}"
@@ -102,9 +103,22 @@ def load_student(path: str | Path) -> Student:
                 f"{shapes.get(key, 'missing')} where the network has "
                 f"{expected.get(key, 'nothing')}; use weights of an unmodified {network.name}"
             )
+    for key, tensor in state.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise InputError(
+                f"{path}: {key!r} holds NaN or infinity: the file is damaged, or its training "
+                "failed; use other weights"
+            )
     student = create_student(network.name, **options)
     student.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     return student.eval()
+
+
+def _refuse_giant(options: dict[str, Any], num_tensors: int) -> None:
+    """ValueError for more blocks than the file has tensors: they would be built one by one."""
+    for name, value in options.items():
+        if name.startswith("num_") and isinstance(value, int) and value > num_tensors:
+            raise ValueError(f"{name} is {value}, and it has {num_tensors} tensors")
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -127,10 +141,10 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(
             f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})"
         ) from None
-    while isinstance(content, dict) and (
-        nested := next((key for key in WRAPPERS if isinstance(content.get(key), dict)), None)
-    ):
-        content = content[nested]
+    for _ in WRAPPERS:  # at most so deep: a dict may hold itself
+        wrapper: Any = content if isinstance(content, dict) else {}
+        nested = next((key for key in WRAPPERS if isinstance(wrapper.get(key), dict)), None)
+        content = wrapper[nested] if nested else content
     tensors = content.items() if isinstance(content, dict) else ()
     state = {
         str(key).removeprefix("module."): value

@@ -4,8 +4,9 @@ machine by the C compiler that is there.
 The library is kept in the user's cache folder. It is built for exactly this processor, so its name
 changes with the source, the compiler and the processor. What lies there is executed: a folder or a
 file that belongs to or may be written by anybody else is not used, nor one whose bytes have
-changed. The library is then built anew, in a private folder if need be. Without a compiler, or where compiling
-fails, `why_not` says why and the eager form is used.
+changed. The library is then built anew, in a private folder if need be.
+
+Without a compiler, or where compiling fails, `why_not` says why and the eager form is used.
 """
 
 from __future__ import annotations
