@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -322,3 +323,67 @@ def test_bad_pictures_are_named_and_the_others_done(
     assert "deep.tif has float numbers" in said.err
     assert "Traceback" not in said.err
     assert sorted(tree(tmp_path / "out")) == ["dot.png", "good.png"]
+
+
+def test_a_name_that_is_not_utf8(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    """The whole folder is upscaled, and the name is kept to the byte."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in (b"\xff\xfe\x80.png", b"a.png"):
+        write_rgb(folder / os.fsdecode(name), np.zeros((8, 8, 3), np.uint8))
+    said = ibsd("upscale", folder, "-o", "out", "--weights", weights)
+    assert said.code == 0, said.err
+    assert sorted(os.listdir(os.fsencode(tmp_path / "out"))) == [b"a.png", b"\xff\xfe\x80.png"]
+    assert ibsd("upscale", folder, "-o", "out2", "--weights", weights, "--json").code == 0
+    (folder / os.fsdecode(b"\xff.jpg")).write_text("no picture")
+    said = ibsd("upscale", folder, "-o", "out3", "--weights", weights)
+    assert (said.code, "Traceback" in said.err) == (2, False), said.err
+    assert "2 of 3 upscaled" in said.err
+
+
+def test_pairs_whose_names_are_not_utf8(
+    ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    folder = copy_of(pairs, tmp_path)
+    for side in ("LR", "HR"):
+        (folder / f"test_{side}" / "d.png").rename(
+            folder / f"test_{side}" / os.fsdecode(b"\xff.png")
+        )
+    said = ibsd("evaluate", weights, folder, "--no-lpips", "-o", "scores")
+    assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+@pytest.mark.parametrize("command", ["upscale", "evaluate", "export", "efficiency"])
+def test_a_folder_for_weights(
+    ibsd: Call, pairs: Path, tmp_path: Path, command: str, name: str
+) -> None:
+    write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    arguments = {
+        "upscale": ("a.png", "-o", "out", "--weights", name),
+        "evaluate": (name, pairs, "-o", "out"),
+        "export": (name, "--format", "onnx", "-o", "out.onnx"),
+        "efficiency": (name,),
+    }
+    said = ibsd(command, *arguments[command])
+    assert (said.code, "Traceback" in said.err) == (2, False), said.err
+    assert said.err.startswith("ibsd: ")
+
+
+def test_a_working_folder_that_is_gone(ibsd: Call, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert_one_sentence(ibsd("models"), "working folder is gone")
+
+
+def test_closed_streams(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python gives None for a stream that was closed when it started."""
+    from ibsd.cli.main import main
+
+    for name in ("stdout", "stderr"):
+        for arguments, code in ((["models"], 0), (["nope"], 2)):
+            with monkeypatch.context() as closed:
+                closed.setattr(f"sys.{name}", None)
+                assert main(arguments) == code
+                getattr(sys, name).close()

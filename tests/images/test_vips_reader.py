@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, features
 
+from ibsd.images import open_photograph
+from ibsd.types import InputError
 from images.oracles import camera_notes, noise, smooth, srgb_profile, write_png
 from images.round_trip import read, write
 
@@ -126,3 +129,18 @@ def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_png(tmp_path / "a.png", noise(5, 5, seed=seed))
         assert np.array_equal(read(tmp_path / "a.png")[1], noise(5, 5, seed=seed))
+
+
+def test_a_sparse_file_counts_as_what_it_holds(tmp_path: Path) -> None:
+    """A TIFF that claims 60,000 x 60,000 pixels in 10 GB, of which the disk holds the header."""
+    path = tmp_path / "sparse.tif"
+    entries = [(256, 60_000), (257, 60_000), (258, 8), (259, 1), (262, 1), (277, 1), (278, 60_000)]
+    entries += [(273, 8 + 2 + 12 * 9 + 4), (279, 3_600_000_000)]
+    content = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    for tag, value in sorted(entries):
+        content += struct.pack("<HHII", tag, 4, 1, value)
+    with open(path, "wb") as file:
+        file.write(content + bytes(4))
+        file.truncate(10 * 2**30)
+    with pytest.raises(InputError, match="decompression bomb"):
+        open_photograph(path)

@@ -76,3 +76,49 @@ def test_a_file_that_cannot_be_hashed_is_one_sentence(tmp_path: Path) -> None:
         sha256_of(tmp_path / "none")
     with pytest.raises(InputError, match="cannot be read"):
         sha256_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scale", 0),
+        ("scale", -4),
+        ("scale", 4.5),
+        ("scale", float("nan")),
+        ("scale", True),
+        ("scale", None),
+        ("multiple_px", 0),
+        ("multiple_px", 10**9),
+        ("tile_px", "256"),
+        ("tile_px", 0),
+        ("receptive_field_px", []),
+        ("receptive_field_px", -1),
+        ("minimum_size_px", {}),
+        ("minimum_size_px", 10**9),
+        ("pools_globally", 3),
+        ("name", 7),
+    ],
+)
+def test_metadata_that_lie_are_one_sentence(name: str, value: object) -> None:
+    block = json.loads(GOLDEN)
+    block["network"][name] = value
+    with pytest.raises(InputError, match=rf"a\.onnx says that its {name} is") as caught:
+        read_metadata(json.dumps(block), Path("a.onnx"))
+    assert len(str(caught.value)) < 200
+
+
+def test_metadata_of_another_precision_or_too_deep() -> None:
+    with pytest.raises(InputError, match="its precision is"):
+        read_metadata(GOLDEN.replace("fp32", "fp3"), Path("a.onnx"))
+    with pytest.raises(InputError, match="does not say what network"):
+        read_metadata("[" * 100_000, Path("a.onnx"))
+
+
+@pytest.mark.parametrize("precisions", ["7", '{"fp32": 1}', "[" * 100_000])
+def test_a_certificate_of_another_form_certifies_nothing(tmp_path: Path, precisions: str) -> None:
+    model = tmp_path / "a.onnx"
+    model.write_bytes(b"model")
+    files = json.dumps({"a.onnx": sha256_of(model)})
+    text = f'{{"files": {files}, "precisions": {precisions}}}'
+    certificate_path(model).write_text(text)
+    assert certified_precisions(model) == set()

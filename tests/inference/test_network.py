@@ -125,3 +125,10 @@ def test_every_module_gets_its_own_mode_back() -> None:
         assert np.array_equal(network(random_lr(2, 3)), random_lr(2, 3))
     assert modes == [False]
     assert student.training and not student.part.training
+
+
+def test_a_network_of_another_scale_than_it_says_is_refused() -> None:
+    descriptor = NetworkDescriptor("liar", 4, 0, pools_globally=False, minimum_size_px=1)
+    network = Network(descriptor, lambda lr: lr.repeat(2, axis=2).repeat(2, axis=3))
+    with pytest.raises(InputError, match="liar gives"):
+        network(np.zeros((1, 3, 4, 5), np.float32))

@@ -124,3 +124,23 @@ def test_an_old_file_that_announces_more(tmp_path: Path):
 def test_views_that_repeat_a_small_storage(tmp_path: Path):
     torch.save({"a": torch.zeros(1).expand(2**20, 2**20)}, tmp_path / "a.pth")
     assert "larger than itself" in refused(tmp_path / "a.pth")
+
+
+def test_a_file_that_holds_itself(tmp_path: Path):
+    content: dict[str, object] = {}
+    content["params"] = content
+    torch.save(content, tmp_path / "a.pth")
+    assert "holds no tensors" in refused(tmp_path / "a.pth")
+
+
+def test_more_blocks_than_tensors(tmp_path: Path):
+    giant = {"options": {"width": 8, "num_blocks": 10**9}}
+    path = save_student(tiny.student(), tmp_path / "a.safetensors", {"student": json.dumps(giant)})
+    assert "num_blocks is 1000000000" in refused(path)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers(tmp_path: Path, value: float):
+    student = tiny.student()
+    next(student.parameters()).data.view(-1)[3] = value
+    assert "holds NaN or infinity" in refused(save_student(student, tmp_path / "a.safetensors"))

@@ -172,7 +172,7 @@ class _Encoder:
         )
         save = getattr(image, _SAVERS[self.image_format.name])
         options = _options(self.image_format, header, self.quality)
-        save(os.fspath(self.partial), keep="exif:icc" if keeps_exif else "icc", **options)
+        save(os.fsencode(self.partial), keep="exif:icc" if keeps_exif else "icc", **options)
 
 
 def _system_error(reason: str) -> OSError:

@@ -177,7 +177,10 @@ def kept_log(log: Log, path: Path, anew: bool) -> Log:
 
     def log_and_keep(sentence: str) -> None:
         log(sentence)
-        with suppress(OSError), open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+        with (
+            suppress(OSError),
+            open(path, "a", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.write(" ".join(sentence.split()) + "\n")
 
     return log_and_keep
