@@ -25,7 +25,8 @@ from timing import ceilings, extra_memory_mib, facts, in_turn, options
 from torch import Tensor
 
 from ibsd.information.club import club_upper_bound
-from ibsd.information.kernels import bound_form, compiled, eager
+from ibsd.information.kernels import compiled, eager
+from ibsd.information.kernels.form import bound_form
 
 MIB_AT_MOST = 8 * 1024
 """Published forms that would take more are left out."""

@@ -50,7 +50,8 @@ def test_every_objective_is_compared_and_dlb_is_marked_unpaired(
             if key in parameters_of(declared_options(objective))
         ]
         arms.append(
-            f'[arms.{name}]\nobjective.name = "{name}"\nobjective.options = {{ {", ".join(options)} }}\n'
+            f'[arms.{name}]\nobjective.name = "{name}"\n'
+            f"objective.options = {{ {', '.join(options)} }}\n"
         )
     (tmp_path / "compare.toml").write_text(HEAD + "".join(arms), encoding="utf-8")
     results = run_compare("compare.toml")

@@ -41,7 +41,7 @@ def test_content_that_both_views_share_is_not_priced() -> None:
 
 
 def test_the_two_view_bound_is_the_entropy_of_a_laplace_at_its_best_spread() -> None:
-    """With |z1 - z2| = d everywhere, in units of Z, the best spread is d, and the bound 1 + log 2d."""
+    """With |z1 - z2| = d everywhere, in units of Z, the best spread is d, the bound 1 + log 2d."""
     base = maps(64, 2)
     base = (base - base.mean((0, 2, 3), keepdim=True)) / base.std((0, 2, 3), keepdim=True)
     step = 0.01

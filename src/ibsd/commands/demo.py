@@ -61,8 +61,11 @@ OWN = (
     "photograph-lr.png",
     "photograph-bicubic.png",
     "photograph-plain.png",
+    "photograph-ibsd.png",
+    "before-after.png",
+    "report.html",
+    MARKER,
 )
-OWN += ("photograph-ibsd.png", "before-after.png", "report.html", MARKER)
 """What the demo writes into its folder, and all that it ever removes from it."""
 
 
@@ -96,9 +99,8 @@ def run_demo(
     """
     started = time.perf_counter()
     claim(folder, force)
-    status(
-        f"writing pairs of {len(SPLITS['train'])} photographs to learn from, degraded as by a camera"
-    )
+    num_photographs = len(SPLITS["train"])
+    status(f"writing pairs of {num_photographs} photographs to learn from, degraded as by a camera")
     sets = write_sample_pairs(folder / "pairs", SCALE, variants=VARIANTS)
     configs = {
         method: demo_config(folder, objective, num_steps) for method, objective in METHODS.items()
@@ -133,7 +135,7 @@ def run_demo(
         described(configs, results),
         versions(),
         num_parameters=sum(parameter.numel() for parameter in students[shown].parameters()),
-        num_photographs=len(SPLITS["train"]),
+        num_photographs=num_photographs,
         minutes=results[shown].seconds / 60,
     )
     write_whole(folder / "report.html", demo_page(story, boxes))
@@ -174,11 +176,13 @@ def claim(folder: Path, force: bool) -> None:
         there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
         if there and MARKER not in there:
             raise InputError(
-                f"{folder} holds {there[0]}, which no demo has made: choose another folder with --output"
+                f"{folder} holds {there[0]}, which no demo has made: "
+                "choose another folder with --output"
             )
         if there and not force:
             raise InputError(
-                f"{folder} holds an earlier demo: add --force to replace it, or choose another folder with --output"
+                f"{folder} holds an earlier demo: "
+                "add --force to replace it, or choose another folder with --output"
             )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
@@ -295,13 +299,11 @@ def described(
     """The settings that matter, and what the trainings took."""
     config = next(iter(configs.values()))
     options = ", ".join(f"{name} {value}" for name, value in config.student.options.items())
+    patch_px = config.data.patch_px
     return [
         ("network", f"{config.student.name} x{config.student.scale} ({options})"),
         ("steps of each training", f"{config.training.num_steps:,}"),
-        (
-            "batch",
-            f"{config.data.batch_size} patches of {config.data.patch_px} x {config.data.patch_px} pixels",
-        ),
+        ("batch", f"{config.data.batch_size} patches of {patch_px} x {patch_px} pixels"),
         ("seed", str(config.run.seed)),
         *(
             (f"time of the {method} training", f"{result.seconds:.0f} s on one core")

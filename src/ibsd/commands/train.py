@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ def train_together(
     objective = build_objective(config, student)
     sets, fingerprints = checked_pairs(config, callbacks.log)
     source = build_source(config, sets.train, device, part=(processes.rank, processes.world_size))
-    record = {
+    record: dict[str, Any] = {
         "config": as_table(config),
         "data": fingerprints,
         "versions": versions(),
@@ -129,7 +130,7 @@ def train_together(
 
 
 @contextmanager
-def repeatable(wanted: bool) -> Iterator[None]:
+def repeatable(wanted: bool) -> Generator[None]:
     """Within, if wanted, torch uses algorithms only that give the same bits again, on CUDA too."""
     before = torch.are_deterministic_algorithms_enabled()
     if wanted:

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -225,7 +225,7 @@ class TimeLeft:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[bool]:
+def claimed(folder: Path) -> Generator[bool]:
     """Whether this process has `folder` to itself meanwhile. The system lets go of the claim when
     the process ends, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import json
 import lzma
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -180,7 +180,7 @@ def _compressed(rows: Mapping[RowName, dict[str, Any]]) -> bytes:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Generator[None]:
     """Waits until no other process is within; the system unlocks when a process ends."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -230,7 +230,8 @@ class CompareConfig:
         like = self.arms[arm].like
         if arm in seen or (like and like not in self.arms):
             raise InputError(
-                f"{self.path}: arms.{(*seen, arm)[0]}.like leads to {like!r}, which is no arm or leads back; name another"
+                f"{self.path}: arms.{(*seen, arm)[0]}.like leads to {like!r}, "
+                "which is no arm or leads back; name another"
             )
         inherited = self.arm_overrides(like, (*seen, arm)) if like else {}
         own = self.overrides["arms", arm]
@@ -276,7 +277,8 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
         for name, content in table[kind].items():
             if not _NAME.fullmatch(name) or not isinstance(content, dict):
                 raise InputError(
-                    f"{kind}.{name} must be a section whose name has only letters, digits and . _ + -"
+                    f"{kind}.{name} must be a section "
+                    "whose name has only letters, digits and . _ + -"
                 )
             overrides[kind, name] = {
                 key: value for key, value in content.items() if key in SECTIONS
@@ -296,11 +298,13 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
     for name, sets in tests.items():
         if not sets:
             raise InputError(
-                f"settings.{name} has nothing to score on; add a section [settings.{name}.tests.NAME]"
+                f"settings.{name} has nothing to score on; "
+                f"add a section [settings.{name}.tests.NAME]"
             )
     if options.baseline not in parsed["arms"]:
         raise InputError(
-            f"compare.baseline is {options.baseline!r}, which is no arm; there are: {', '.join(parsed['arms'])}"
+            f"compare.baseline is {options.baseline!r}, which is no arm; "
+            f"there are: {', '.join(parsed['arms'])}"
         )
     for pair in options.contrasts:
         require(
@@ -311,13 +315,15 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
         )
     if unknown := [arm for arm in options.examine.watch if arm not in parsed["arms"]]:
         raise InputError(
-            f"compare.examine.watch names {unknown[0]!r}, which is no arm; there are: {', '.join(parsed['arms'])}"
+            f"compare.examine.watch names {unknown[0]!r}, which is no arm; "
+            f"there are: {', '.join(parsed['arms'])}"
         )
     for name, setting in parsed["settings"].items():
         for arm, seeds in setting.more_seeds.items():
             if arm not in parsed["arms"]:
                 raise InputError(
-                    f"settings.{name}.more_seeds.{arm} is no arm; there are: {', '.join(parsed['arms'])}"
+                    f"settings.{name}.more_seeds.{arm} is no arm; "
+                    f"there are: {', '.join(parsed['arms'])}"
                 )
             fits = are_seeds(seeds) and not set(seeds) & set(options.seeds)
             require(

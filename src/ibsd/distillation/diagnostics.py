@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,9 @@ def gradient_diagnostics(
     of the angle between the two. Costs a backward pass for each term."""
     gradients: dict[str, Tensor] = {}
     for name, term in terms.items():
-        parts: Sequence[Tensor | None] = torch.autograd.grad(
-            term, parameters, retain_graph=True, allow_unused=True
+        parts = cast(
+            "tuple[Tensor | None, ...]",
+            torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True),
         )
         flat = [
             (torch.zeros_like(parameter) if part is None else part).flatten()

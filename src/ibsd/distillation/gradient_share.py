@@ -7,7 +7,7 @@ the weight seemed to say. Here the share is what is chosen, and the weight follo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,9 @@ class GradientShare:
 
 def gradient_norm(term: Tensor, parameters: Sequence[nn.Parameter]) -> float:
     """Euclidean norm of the gradient of a scalar to all parameters. The graph stays."""
-    parts = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+    parts = cast(
+        "tuple[Tensor | None, ...]",
+        torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True),
+    )
     squares = [part.float().square().sum() for part in parts if part is not None]
     return float(torch.stack(squares).sum().sqrt()) if squares else 0.0

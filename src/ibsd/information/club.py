@@ -135,7 +135,9 @@ class _PairwiseGain(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, upstream: Tensor
+    ) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
         gradients = ctx.gradients or pairwise_gain(*_flat(*inputs))[1]
         # They are scaled in place below. A graph that is walked again computes them anew.

@@ -81,7 +81,8 @@ def view_statistics_distance(
         phi(z) = sqrt(2) cos(W z + p)
 
     Args:
-        features: Z, [N, C, H, W], rows as in `views_upper_bound`; standardised here, with gradients.
+        features: Z, [N, C, H, W], rows as in `views_upper_bound`; standardised here, with
+            gradients.
         frequencies: W, [K, C].
         phases: p, [K], in 0 to 2 pi.
 

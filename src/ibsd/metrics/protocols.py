@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ibsd.metrics import perceptual
 from ibsd.metrics.fidelity import cut_border, luma, psnr, ssim
+from ibsd.metrics.perceptual import lpips as perceptual_distance
 from ibsd.types import InputError
 
 PROTOCOLS: dict[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ def ibsd_cdc(sr: Tensor, hr: Tensor, scale: int = 4, *, lpips: bool = True) -> d
         "ssim": ssim(sr, hr, padding="zero"),
     }
     if lpips:
-        scores["lpips"] = perceptual.lpips(sr, hr).double()
+        scores["lpips"] = perceptual_distance(sr, hr).double()
     return scores
 
 

@@ -1,6 +1,9 @@
 """A running average of a student's weights: steadier than any single step, and free at
 inference."""
 
+# torch's operations on lists of tensors have no public names.
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 import copy
@@ -36,14 +39,14 @@ class WeightAverage:
         ours, theirs = list(self.student.state_dict().values()), list(student.state_dict().values())
         if accepted is None:
             decay = self.decay_at(self.updates)
-            torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_lerp_(ours, theirs, 1 - decay)
             self._updates = self.updates + 1
             return
         updates = torch.as_tensor(self._updates, device=accepted.device)
         share = torch.where(accepted, 1 - self.decay_at(updates), 0.0)
-        steps = torch._foreach_sub(theirs, ours)  # pyright: ignore[reportPrivateImportUsage]
-        torch._foreach_mul_(steps, share)  # pyright: ignore[reportPrivateImportUsage]
-        torch._foreach_add_(ours, steps)  # pyright: ignore[reportPrivateImportUsage]
+        steps = torch._foreach_sub(theirs, ours)
+        torch._foreach_mul_(steps, share)
+        torch._foreach_add_(ours, steps)
         self._updates = updates + accepted
 
     def decay_at(self, updates: int | Tensor) -> Any:

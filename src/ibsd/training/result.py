@@ -12,7 +12,7 @@ RAW = "raw"
 MEAN = "mean"
 START = "start"
 """Kinds of weights: the running average; those of the last step as they are; the running average
-mixed with the weights before training (`TrainingOptions.start_share`); and those before training."""
+mixed with the weights before training (`TrainingOptions.start_share`); those before training."""
 WEIGHT_FILES = {
     AVERAGED: "last.safetensors",
     RAW: "last-raw.safetensors",

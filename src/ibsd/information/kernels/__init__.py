@@ -1,6 +1,2 @@
 """Ways of computing the bound's N^2 pairs. Read `form.py` (what is computed, and which way when),
 then `eager.py`, `bound.c`, `fused.py`."""
-
-from ibsd.information.kernels.form import bound_form, pairwise_gain
-
-__all__ = ["bound_form", "pairwise_gain"]

@@ -8,6 +8,9 @@ the gradient of f where the one before, of the same program, has left it. Sums r
 no atomics, equal runs repeat.
 """
 
+# Triton has no type stubs, and a kernel's parameters have no Python types.
+# pyright: basic
+
 from __future__ import annotations
 
 from typing import Any
