@@ -51,3 +51,7 @@ def __getattr__(name: str) -> Any:
     if name in ("distillation", "information", "metrics"):
         return importlib.import_module(f"ibsd.{name}")
     raise AttributeError(f"module 'ibsd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -25,6 +27,16 @@ def test_what_a_package_lists_it_has(name: str):
     module = importlib.import_module(f"ibsd.{name}")
     for each in module.__all__:
         assert getattr(module, each) is not None, each
+
+
+def test_dir_shows_them_before_they_are_loaded():
+    names = subprocess.run(
+        [sys.executable, "-c", "import ibsd; print(*dir(ibsd))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(ibsd.__all__) <= set(names.stdout.split())
 
 
 def test_an_unknown_name_is_an_attribute_error():
