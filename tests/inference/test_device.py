@@ -17,6 +17,10 @@ def test_a_device_is_one_that_is_there(monkeypatch: pytest.MonkeyPatch, num_devi
     assert choose_device("auto").type == ("cuda" if num_devices else "cpu")
     with pytest.raises(InputError, match="--device is 'gpu0'; it must be auto, cpu, cuda"):
         choose_device("gpu0")
+    for name in ("mps", "xpu", "meta", "mps:0"):
+        with pytest.raises(InputError, match=f"is '{name}'; it must be auto, cpu, cuda"):
+            choose_device(name)
+    assert choose_device("cpu:1") == torch.device("cpu")
     if num_devices:
         assert choose_device("cuda:0") == torch.device("cuda:0")
         with pytest.raises(InputError, match="is 'cuda:1', and torch finds 1 CUDA devices"):

@@ -115,3 +115,8 @@ def test_wrong_nodes_are_refused():
         chain.upper_bound(nodes[:3])
     with pytest.raises(InputError, match="equal shapes"):
         chain.nll([*nodes[:3], nodes[3][..., :2]])
+
+
+def test_nodes_of_other_channels_are_refused() -> None:
+    with pytest.raises(InputError, match=r"the estimator takes \[N, 4, H, W\]"):
+        MarkovChain(4, links=1).upper_bound([torch.rand(2, 8, 3, 3)] * 2)

@@ -17,8 +17,13 @@ from ibsd.types import InputError
 def test_forward_and_trace_refuse_what_is_not_rgb(shape: tuple[int, ...]):
     with pytest.raises(ValueError, match="RGB"):
         tiny.student()(torch.rand(shape))
-    with pytest.raises(ValueError, match="RGB"):
+    with pytest.raises(InputError, match="RGB"):
         tiny.student().trace(torch.rand(shape))
+
+
+def test_8_bit_values_are_refused_in_a_sentence():
+    with pytest.raises(InputError, match=r"not torch.uint8: divide 8-bit values by 255"):
+        tiny.student()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 
 def test_options_rebuild_the_same_network_even_through_json():

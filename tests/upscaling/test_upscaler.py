@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import tiny
 from ibsd.images.rgb import to_array, to_tensor, write_rgb
 from ibsd.types import InputError
 from ibsd.upscaling import upscale
@@ -177,3 +178,11 @@ def test_wrong_tiles_are_refused(tile: object) -> None:
 def test_a_diverged_student_is_named() -> None:
     with pytest.raises(InputError, match="not a number"):
         upscale(noise(4, 4, 3), lambda lr: lr / 0 * 0, scale=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_student_runs_in_the_precision_of_its_weights(dtype: torch.dtype) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    student = tiny.student().eval()
+    expected = upscale(picture, student).astype(int)
+    assert np.abs(upscale(picture, student.to(dtype)) - expected).max() <= 4

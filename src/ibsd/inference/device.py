@@ -18,7 +18,7 @@ def choose_device(name: str, key: str = "--device") -> torch.device:
         name: "auto", "cpu", "cuda" or "cuda:0".
         key: the name of the setting in errors.
 
-    Errors: InputError for an unknown name, or a device that is not there.
+    Errors: InputError for another name, or a device that is not there.
     """
     import torch
 
@@ -28,8 +28,10 @@ def choose_device(name: str, key: str = "--device") -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
+    if device.type == "cpu":
+        return torch.device("cpu")
     if device.type != "cuda":
-        return device
+        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0")
     if not torch.cuda.is_available():
         raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
     if (device.index or 0) >= torch.cuda.device_count():

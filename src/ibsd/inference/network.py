@@ -155,16 +155,19 @@ class Network:
 
 
 def torch_network(student: TensorFunction, scale: Scale | None = None) -> Network:
-    """A torch network as it is, on the device of its parameters and without gradients. Errors:
+    """A torch network as it is, on the device and in the precision of its parameters, without
+    gradients. Errors:
     InputError as `NetworkDescriptor.of`."""
     parameters: Any = getattr(student, "parameters", tuple)
-    device = next((parameter.device for parameter in parameters()), "cpu")
+    first = next(iter(parameters()), None)
+    device = "cpu" if first is None else first.device
+    dtype = None if first is None else first.dtype  # a student in half precision takes no other
 
     def run(lr: np.ndarray) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
-            return student(torch.tensor(lr, device=device)).float().cpu().numpy()
+            return student(torch.tensor(lr, dtype=dtype, device=device)).float().cpu().numpy()
 
     return Network(NetworkDescriptor.of(student, scale), run)
 

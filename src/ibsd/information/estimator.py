@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ibsd.types import InputError
+
 SPREAD_SCALE = 0.1
 SPREAD_FLOOR = 1e-6
 """Published smallest spread."""
@@ -32,6 +34,8 @@ class LaplaceEstimator(nn.Module):
     to the parameters and to `later`. Pooling comes before the kernel's 1x1 convolution, which is
     linear, so both orders give the same g.
 
+    Errors: InputError from `forward` for another number of channels.
+
     Source: docs/method.md 2.
     """
 
@@ -39,6 +43,7 @@ class LaplaceEstimator(nn.Module):
         self, channels: int, floor: float = SPREAD_FLOOR, learned_spread: bool = True
     ) -> None:
         super().__init__()
+        self.channels = channels
         self.floor = floor
         self.learned_spread = learned_spread
         self.mean = _pointwise_network(channels)
@@ -49,6 +54,11 @@ class LaplaceEstimator(nn.Module):
         )
 
     def forward(self, later: Tensor) -> tuple[Tensor, Tensor]:
+        if later.dim() != 4 or later.shape[1] != self.channels:
+            raise InputError(
+                f"the node is {list(later.shape)}, and the estimator takes "
+                f"[N, {self.channels}, H, W]: make it with the channels of the nodes"
+            )
         with torch.autocast(later.device.type, enabled=False):
             later = later.to(torch.promote_types(later.dtype, torch.float32))
             pooled = later.mean(dim=(2, 3), keepdim=True)

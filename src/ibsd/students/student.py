@@ -164,5 +164,11 @@ def keep_input(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], Non
 
 
 def check_rgb(lr: Tensor) -> None:
+    """InputError unless `lr` is [N, 3, H, W] in floating point."""
     if lr.dim() != 4 or lr.shape[1] != 3:
-        raise ValueError(f"a student takes [N, 3, H, W] in RGB, not {tuple(lr.shape)}")
+        raise InputError(f"a student takes [N, 3, H, W] in RGB, not {list(lr.shape)}")
+    if not lr.is_floating_point():
+        raise InputError(
+            f"a student takes RGB in [0, 1] in floating point, not {lr.dtype}: "
+            "divide 8-bit values by 255, as in lr.float() / 255"
+        )
