@@ -74,7 +74,9 @@ class Batch(NamedTuple):
     """[N, 3, h, w], RGB in [0, 1]."""
     hr: Tensor
     """[N, 3, s*h, s*w], RGB in [0, 1]."""
-    origin: Origin
+    origin: Origin | None = None
+    """None where nobody knows. A bank of past outputs then cannot be used, and the past runs on
+    the batch instead."""
     num_views: int = 1
     """Views of each place. With 2, row k and row k + N/2 show one HR patch under two
     degradations."""

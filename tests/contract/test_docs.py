@@ -195,20 +195,17 @@ def test_everything_in_a_page_runs(
 
 
 def prepared(code: str, names: dict[str, Any]) -> str:
-    """README's code takes for granted what a reader has: tensors, a batch, a network of one's
-    own."""
+    """README's code takes for granted what a reader has: batches, a network of one's own."""
     if "my_network" in code:
         body = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(8)))
         layers = {
             "head": nn.Conv2d(3, 8, 3, padding=1),
             "body": body,
-            "tail": nn.Conv2d(8, 12, 3, padding=1),
-            "large": nn.PixelShuffle(2),
+            "tail": nn.Conv2d(8, 48, 3, padding=1),
+            "large": nn.PixelShuffle(4),
         }
-        batch = tiny.source(scale=4, patch_px=24, sizes=((30, 30),)).next_batch()
         names |= {
-            "lr": torch.rand(1, 3, 24, 24),
-            "batch": batch,
+            "loader": [(torch.rand(2, 3, 24, 24), torch.rand(2, 3, 96, 96))] * 2,
             "my_network": nn.Sequential(OrderedDict(layers)),
         }
     return code

@@ -50,6 +50,7 @@ def test_second_half_is_the_first_half_of_the_batch_before() -> None:
 def test_terms_by_hand() -> None:
     objective, source = DLB(tiny.student(), alpha=0.5), tiny.source(batch_size=4)
     first, second = source.next_batch(), source.next_batch()
+    objective.begin_step(0, 2)
     report = objective.loss(first)
     assert set(report.terms) == {"l1"}
     objective.end_step()
@@ -57,6 +58,7 @@ def test_terms_by_hand() -> None:
     with torch.no_grad():
         for parameter in objective.student.parameters():
             parameter.mul_(1.1)
+    objective.begin_step(1, 2)
     report = objective.loss(second)
     sr = objective.student(torch.cat((second.lr[:2], first.lr[:2])))
     torch.testing.assert_close(
@@ -70,6 +72,7 @@ def test_terms_by_hand() -> None:
 
 def test_figures_of_a_batch_do_not_become_its_past() -> None:
     objective, source = DLB(tiny.student()), tiny.source(batch_size=4)
+    objective.begin_step(0, 1)
     objective.loss(source.next_batch())
     objective.end_step()
     kept = objective.kept

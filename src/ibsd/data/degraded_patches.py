@@ -74,6 +74,7 @@ class PhotographPatches(DrawnPatches):
         def own(x: Tensor) -> Tensor:
             return x.unflatten(0, (batch.num_views, -1))[:, self.part].flatten(0, 1)
 
+        assert batch.origin is not None, "every batch cut here knows its origin"
         rows = Origin(*map(own, batch.origin))
         return Batch(own(batch.lr), own(batch.hr), rows, batch.num_views)
 
@@ -134,6 +135,8 @@ class MixedPatches(PatchSource):
     def next_batch(self) -> Batch:
         a, b = (source.next_batch() for source in self.sources)
         self._follow_first()
+        assert a.origin is not None, "sources know where they cut"
+        assert b.origin is not None, "sources know where they cut"
         assert a.num_views == b.num_views, "one [data] section gives both their number of views"
 
         def joined(x: Tensor, y: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ class DLB(Objective):
     """
 
     paired = False
+    scheduled = True
 
     def __init__(self, student: Student, *, alpha: float = 1.0) -> None:
         super().__init__(student, {"l1": 1.0, "last": alpha})
@@ -56,6 +57,7 @@ class DLB(Objective):
             )
 
     def loss(self, batch: Batch) -> LossReport:
+        self.check_begun()
         whole = self.rearranged(batch)
         sr = self.student(whole.lr).float()
         self.seen = first_half(whole), sr[: len(sr) // 2].detach()
@@ -74,7 +76,9 @@ class DLB(Objective):
         if self.kept is None:
             return batch
         fresh, (repeated, _) = first_half(batch), self.kept
-        origin = Origin(*map(torch.cat, zip(fresh.origin, repeated.origin, strict=True)))
+        origin = None
+        if fresh.origin is not None and repeated.origin is not None:
+            origin = Origin(*map(torch.cat, zip(fresh.origin, repeated.origin, strict=True)))
         return Batch(torch.cat((fresh.lr, repeated.lr)), torch.cat((fresh.hr, repeated.hr)), origin)
 
     def compared(self, whole: Batch, sr: Tensor) -> dict[str, Tensor]:
@@ -84,25 +88,25 @@ class DLB(Objective):
         return terms
 
     def end_step(self) -> None:
+        super().end_step()
         self.kept = self.seen
 
     def state(self) -> dict[str, Any]:
         if self.kept is None:
             return {"kept": None}
         batch, sr = self.kept
-        return {"kept": [batch.lr, batch.hr, list(batch.origin), sr]}
+        return {"kept": [batch.lr, batch.hr, list(batch.origin or ()), sr]}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.kept = None
         if state["kept"] is not None:
             device = next(self.student.parameters()).device
             lr, hr, origin, sr = state["kept"]
-            origin = Origin(*(field.to(device) for field in origin))
+            origin = Origin(*(field.to(device) for field in origin)) if origin else None
             self.kept = Batch(lr.to(device), hr.to(device), origin), sr.to(device)
 
 
 def first_half(batch: Batch) -> Batch:
     half = batch.lr.shape[0] // 2
-    return Batch(
-        batch.lr[:half], batch.hr[:half], Origin(*(field[:half] for field in batch.origin))
-    )
+    origin = batch.origin and Origin(*(field[:half] for field in batch.origin))
+    return Batch(batch.lr[:half], batch.hr[:half], origin)

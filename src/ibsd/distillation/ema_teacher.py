@@ -42,6 +42,7 @@ class EMATeacher(Objective):
     """
 
     joint = True
+    scheduled = True
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class EMATeacher(Objective):
         self.orientation = 0
 
     def begin_step(self, step: int, num_steps: int) -> None:
+        super().begin_step(step, num_steps)
         self.weights["teacher"] = self.lambda_teacher * ramp_factor(step, self.warm_up, self.ramp)
         if self.turned:
             self.orientation = int(torch.randint(1, 8, (), generator=self.generator))
@@ -89,6 +91,7 @@ class EMATeacher(Objective):
         return turned_back(sr, self.orientation).float()
 
     def end_step(self) -> None:
+        super().end_step()
         self.teacher.update(self.student)
 
     def state(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class FeatureNorm(Objective):
 
     deferrable = True
     joint = True
+    scheduled = True
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class FeatureNorm(Objective):
         self.soft_target.prepare(source)
 
     def begin_step(self, step: int, num_steps: int) -> None:
+        super().begin_step(step, num_steps)
         self.soft_target.begin_step(step, num_steps)
         self.weights["norm"] = self.lambda_norm * ramp_factor(step, self.warm_up, self.ramp)
 
@@ -80,6 +82,7 @@ class FeatureNorm(Objective):
         return terms, ()
 
     def end_step(self) -> None:
+        super().end_step()
         self.soft_target.end_step()
 
     def diagnostics(self, batch: Batch) -> dict[str, float]:

@@ -57,6 +57,7 @@ class IBSD(Objective):
 
     deferrable = True
     joint = True
+    scheduled = True
 
     def __init__(
         self, student: Student, options: IBSDOptions | None = None, **changes: Any
@@ -103,6 +104,8 @@ class IBSD(Objective):
         return terms, tuple(node.detach() for node in maps)
 
     def loss(self, batch: Batch) -> LossReport:
+        self.check_begun()
+        self.check_unpaired(batch)
         terms, nodes = self.terms(batch)
         if self.options.share > 0 and "bound" in terms:
             parameters = [p for p in self.student.parameters() if p.requires_grad]
@@ -124,19 +127,24 @@ class IBSD(Objective):
 
     def penalty(self, maps: Sequence[Tensor], num_views: int = 1) -> Tensor:
         """Sum of the bounds of the penalised links, with the estimators held fixed."""
-        given = self.options.given
-        if maps[0].shape[0] < 2 and given == "nothing":
-            raise InputError(
-                "ibsd: the bound needs unpaired samples, so a batch of at least 2 per process; "
-                "raise data.batch_size"
-            )
         with held_fixed(self.chain):
             links = [link for k, link in self.links(maps) if k in self.penalised]
             bounds = [self.bound(link, num_views) for link in links]
-        if given == "degradation":
+        if self.options.given == "degradation":
             # Below 0 the estimator is fooled already: no gain may lie in fooling it further.
             bounds = [bound.clamp_min(0) for bound in bounds]
         return sum_of(bounds)
+
+    def check_unpaired(self, batch: Batch) -> None:
+        """InputError, at the first update, for a batch in which the bound has no negatives, though
+        its weight may be 0 until warm-up is over."""
+        options = self.options
+        others = self.processes.world_size if options.gather_negatives else 1
+        if options.lambda_mi > 0 and options.given == "nothing" and len(batch.lr) * others < 2:
+            raise InputError(
+                "the bound of IBSD needs unpaired samples, so a batch of at least 2 per process: "
+                "raise data.batch_size, or set objective.options.lambda_mi to 0"
+            )
 
     def bound(self, link: tuple[Tensor, ...], num_views: int = 1) -> Tensor:
         """Information of one link, a scalar in nats."""
@@ -205,11 +213,13 @@ class IBSD(Objective):
         self.soft_target.prepare(source)
 
     def begin_step(self, step: int, num_steps: int) -> None:
+        super().begin_step(step, num_steps)
         self.soft_target.begin_step(step, num_steps)
         self.ramp = ramp_factor(step, self.options.warm_up, self.options.ramp)
         self.weights["bound"] = self.share.weight * self.ramp
 
     def end_step(self) -> None:
+        super().end_step()
         self.soft_target.end_step()
 
     def diagnostics(self, batch: Batch) -> dict[str, float]:

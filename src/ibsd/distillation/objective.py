@@ -44,6 +44,16 @@ class Objective(ABC):
     """Whether a refused step can be masked on the device. `auxiliary_step` then obeys
     `accepted`."""
 
+    scheduled: bool = False
+    """Whether `loss` depends on the step. It is then refused before `begin_step`, and overridden
+    `begin_step` and `end_step` call the base's."""
+
+    current_step: int | None = None
+    """The update between `begin_step` and `end_step`; None outside."""
+
+    loss_taken: bool = False
+    """Whether `loss` was called in that update."""
+
     joint: bool = False
     """Whether several processes can train by it, each on a part of the batch. Averaged gradients
     then equal those of one process on the whole batch, for every term but a bound.
@@ -74,7 +84,15 @@ class Objective(ABC):
         """Called once before training, with the training patches."""
 
     def begin_step(self, step: int, num_steps: int) -> None:
-        """Called before update `step` of `num_steps`, counted from 0."""
+        """Called before update `step` of `num_steps`, counted from 0. InputError if the loss of
+        another update was taken and that update not ended."""
+        if self.loss_taken and self.current_step not in (None, step):
+            raise InputError(
+                f"update {self.current_step} was begun and not ended: call end_step() after each "
+                "update, or let ibsd.distillation.Loop keep the order"
+            )
+        self.current_step = step
+        self.loss_taken = False
 
     @abstractmethod
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
@@ -83,7 +101,18 @@ class Objective(ABC):
 
     def loss(self, batch: Batch) -> LossReport:
         """The weighted total, and its terms without their weights."""
+        self.check_begun()
         return self.report(*self.terms(batch))
+
+    def check_begun(self) -> None:
+        """InputError if `loss` depends on the step and no step was begun."""
+        if self.scheduled and self.current_step is None:
+            raise InputError(
+                "loss() was called before begin_step(), so that there is no warm-up, no ramp and "
+                "no past: call begin_step(step, num_steps) first and end_step() last, "
+                "or let ibsd.distillation.Loop keep the order"
+            )
+        self.loss_taken = True
 
     def report(self, terms: dict[str, Tensor], nodes: tuple[Tensor, ...]) -> LossReport:
         total = self.weighted_total(terms)
@@ -107,6 +136,7 @@ class Objective(ABC):
 
     def end_step(self) -> None:
         """Called after the student's update."""
+        self.current_step = None
 
     def diagnostics(self, batch: Batch) -> dict[str, float]:
         """Measurements of the run's health on one batch, by name. Runs the student anew and several

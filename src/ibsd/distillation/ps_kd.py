@@ -38,6 +38,7 @@ class PSKD(Objective):
     """
 
     joint = True
+    scheduled = True
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class PSKD(Objective):
         self.soft_target.prepare(source)
 
     def begin_step(self, step: int, num_steps: int) -> None:
+        super().begin_step(step, num_steps)
         self.soft_target.begin_step(step, num_steps)
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
@@ -63,6 +65,7 @@ class PSKD(Objective):
         return {"soft": soft, "l1": l1}, ()
 
     def end_step(self) -> None:
+        super().end_step()
         self.soft_target.end_step()
 
     @torch.no_grad()

@@ -71,7 +71,11 @@ class Regularised(Objective):
             parameters = zip(self.student.parameters(), self.start, strict=True)
             terms["start"] = torch.stack([(p - p0).square().sum() for p, p0 in parameters]).sum()
         if self.weights["variance"] != 0:
-            assert self.groups is not None
+            if self.groups is None or batch.origin is None:
+                raise InputError(
+                    "regularised: lambda_variance compares groups of training images: train with "
+                    "ibsd.training.Trainer, which knows where patches come from"
+                )
             groups = self.groups.to(batch.origin.image.device)[batch.origin.image]
             means = [error[groups == group].mean() for group in groups.unique()]
             terms["variance"] = torch.stack(means).var(correction=0)

@@ -27,8 +27,8 @@ PastSource = Literal["snapshot", "ema", "bank", "start"]
 running average of the student runs on every batch. `bank`: at each period's end the snapshot runs
 once over every whole training image, and a patch's past output is the same crop and augmentation of
 that output. The bank sees the whole image's statistics and costs no forward pass a step.
-Its images are as stored, so that with two views of pairs the past sees the clean one. `start`: a
-frozen copy of the student as it was before training runs on every batch, a generalist where
+Its images are as stored, so that with two views of pairs the past sees the clean one. Without a
+`PatchSource`, or for a batch without `origin`, it is `snapshot`. `start`: a frozen copy of the student as it was before training runs on every batch, a generalist where
 training began from one. Its share grows from the first step."""
 
 
@@ -102,9 +102,8 @@ class SoftTarget:
         ends."""
         if self.past is None:
             return None
-        if self.source != "bank":
+        if self.source != "bank" or self.images is None or batch.origin is None:
             return self.past(batch.lr).float()
-        assert self.images is not None, "prepare() comes first"
         if self.bank is None:
             self.bank = fill_bank(self.past, self.images)
         return self.bank.crop(batch.origin, batch.hr.shape[-1], self.student.spec.scale)

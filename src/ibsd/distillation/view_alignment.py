@@ -44,6 +44,8 @@ class ViewAlignment(Objective):
         seed: of the random frequencies.
     """
 
+    scheduled = True
+
     def __init__(
         self,
         student: Student,
@@ -88,6 +90,7 @@ class ViewAlignment(Objective):
             self.soft_target.prepare(source)
 
     def begin_step(self, step: int, num_steps: int) -> None:
+        super().begin_step(step, num_steps)
         if self.weights["wavelet"] != 0:
             self.soft_target.begin_step(step, num_steps)
         self.ramp = ramp_factor(step, self.warm_up, self.ramp_steps)
@@ -111,6 +114,7 @@ class ViewAlignment(Objective):
         return two_view_bound(cut, self.log_spread.detach(), num_views)
 
     def loss(self, batch: Batch) -> LossReport:
+        self.check_begun()
         terms, nodes = self.terms(batch)
         if self.share.share > 0 and "views" in terms:
             parameters = [p for p in self.student.parameters() if p.requires_grad]
@@ -128,6 +132,7 @@ class ViewAlignment(Objective):
         return {"nll": nll.detach()}
 
     def end_step(self) -> None:
+        super().end_step()
         if self.weights["wavelet"] != 0:
             self.soft_target.end_step()
 
