@@ -1,4 +1,6 @@
-# make demo: train, compare, upscale on embedded samples.   make test: everything that needs no GPU.   make check: the quick loop.
+# make demo    train, compare and upscale on embedded samples
+# make test    everything that needs no GPU
+# make check   the quick loop: format, lint, types, imports, fast tests
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -21,7 +23,8 @@ check: .venv/.dev
 TOOLS := torch|pytest|pytest-xdist|hypothesis|playwright
 lowest:
 	$(PYTHON) -m venv --clear .venv/lowest
-	{ sed -nE 's/.*"([A-Za-z-]+)>=([0-9.]+)[",;].*/\1==\2/p' pyproject.toml | grep -vE '^(setuptools|ruff|pyright|import-linter|triton|nncf|$(TOOLS))=='; \
+	{ sed -nE 's/.*"([A-Za-z-]+)>=([0-9.]+)[",;].*/\1==\2/p' pyproject.toml | \
+	  grep -vE '^(setuptools|ruff|pyright|import-linter|triton|nncf|$(TOOLS))=='; \
 	  grep -E '^($(TOOLS))==' constraints.txt; } | sort -u > .venv/lowest/versions.txt
 	.venv/lowest/bin/pip install --quiet --disable-pip-version-check --requirement .venv/lowest/versions.txt --editable .
 	.venv/lowest/bin/python -m pytest -n 2 --dist loadfile
@@ -34,7 +37,8 @@ clean:
 	rm -rf .venv build dist src/ibsd.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 
 .venv/.core: .venv/bin/python pyproject.toml constraints.txt
