@@ -165,6 +165,7 @@ def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
 
 
 def complain(sentence: str) -> int:
+    sentence = sentence.removeprefix("ibsd: ")  # the objective of that name begins so too
     print(f"ibsd: {sentence}", file=sys.stderr)
     return 2
 

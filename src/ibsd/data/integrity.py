@@ -17,7 +17,7 @@ import numpy as np
 
 from ibsd.data.pairs import Pair, PairSets, counted, listed
 from ibsd.images import read_with_pillow
-from ibsd.types import InputError, Scale
+from ibsd.types import SCALES, InputError, Scale
 
 MIN_LR_PX = 8
 """Least shorter side of an LR image by default. Every metric is defined from there on: at x2, HR
@@ -60,6 +60,12 @@ def check_pairs(
     """
     pairs = tuple(dict.fromkeys(pairs))
     digests = digest_pairs(pairs, digests)
+    other = common_scale(pairs, digests)
+    if len(pairs) > 1 and other in SCALES and other != scale:
+        raise InputError(
+            f"all {counted(len(pairs), 'pair')} are x{other}, not x{scale}: "
+            f"set student.scale={other}, or take weights for x{other}"
+        )
     problems = {pair: pair_problems(pair, scale, digests, min_lr_px) for pair in pairs}
     if bad := [pair for pair in pairs if problems[pair]]:
         raise InputError(
@@ -70,6 +76,20 @@ def check_pairs(
             )
         )
     return digests
+
+
+def common_scale(pairs: Sequence[Pair], digests: Digests) -> int | None:
+    """How many times as large as LR the HR of every pair is; None where pairs differ or a file
+    cannot be used."""
+    scales: set[int] = set()
+    for pair in pairs:
+        lr, hr = digests[pair.lr], digests[pair.hr]
+        times = hr.width_px // lr.width_px if lr.width_px else 0
+        fits = (hr.height_px, hr.width_px) == (times * lr.height_px, times * lr.width_px)
+        if lr.problem or hr.problem or not fits:
+            return None
+        scales.add(times)
+    return scales.pop() if len(scales) == 1 else None
 
 
 def digest_pairs(pairs: Iterable[Pair], digests: Digests | None = None) -> dict[Path, FileDigest]:
