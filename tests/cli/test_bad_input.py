@@ -3,6 +3,7 @@ changed."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -80,6 +81,40 @@ def test_unmatched_names(ibsd: Call, weights: Path, pairs: Path, tmp_path: Path)
     assert said.code == 2
     assert "without a partner" in said.err
     assert "test_LR/other.png" in said.err
+
+
+def test_what_is_wrong_with_train_does_not_keep_test_from_scores(
+    ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    folder = copy_of(pairs, tmp_path)
+    next((folder / "train_LR").iterdir()).unlink()
+    assert ibsd("evaluate", weights, folder, "--no-lpips").code == 0
+
+
+def test_all_pairs_of_another_scale_are_one_sentence(
+    ibsd: Call, weights: Path, tmp_path: Path
+) -> None:
+    for k in range(30):
+        write_pair(tmp_path / "x3", "test", f"d{k}", k, scale=3)
+    assert_one_sentence(
+        ibsd("evaluate", weights, "x3"), "all 30 pairs are x3, not x2", "student.scale=3"
+    )
+
+
+def test_the_name_of_the_objective_is_not_said_twice(ibsd: Call, config: Path) -> None:
+    said = ibsd("train", config, "objective.name=ibsd", "objective.options={lambda_mi=-1}")
+    assert said.code == 2
+    assert said.err.startswith("ibsd: lambda_mi is -1")
+
+
+def test_a_batch_of_one_is_refused_before_training(ibsd: Call, config: Path) -> None:
+    given = ("objective.name=ibsd", "objective.options={}", "data.batch_size=1")
+    assert_one_sentence(ibsd("train", config, *given), "raise data.batch_size")
+
+
+def test_threads_are_recorded(ibsd: Call, config: Path) -> None:
+    assert ibsd("train", config, "run.threads=0", "run.folder=runs/t").code == 0
+    assert json.loads(Path("runs/t/run.json").read_text())["threads"] >= 1
 
 
 def test_wrong_scale(ibsd: Call, weights: Path, tmp_path: Path) -> None:

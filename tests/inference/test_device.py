@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ibsd.inference.device import choose_device, thread_limit
+from ibsd.inference.device import choose_device, small_kernel_threads, thread_limit
 from ibsd.types import InputError
 
 
@@ -38,3 +38,14 @@ def test_threads_are_what_the_environment_allows(
     assert thread_limit() == limit
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert thread_limit() == 0
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 2), (64, 4)])
+def test_training_leaves_half_the_cores_to_others(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    assert small_kernel_threads() == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert small_kernel_threads() == 3

@@ -109,12 +109,14 @@ def followed(
     pairs: Path | None, lr: Path | None, hr: Path | None, scale: int | None, max_shift: float
 ) -> Checkup:
     """The checkup, with a bar on a terminal."""
+    import torch
     from rich.progress import Progress
 
     from ibsd.cli.terminal import status_console
     from ibsd.doctor.checkup import check_folder
     from ibsd.doctor.pair_checkup import CheckupLimits
 
+    torch.set_num_threads(1)  # pairs are small: more threads wait for each other
     console = status_console()
     limits = CheckupLimits(shift_px=max_shift)
     if not console.is_terminal:

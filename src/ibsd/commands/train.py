@@ -26,7 +26,7 @@ from ibsd.config.run import Config, as_table
 from ibsd.data.pairs import Pair, load_pair
 from ibsd.distributed import ALONE, Processes, local_device
 from ibsd.images.rgb import to_array, to_tensor, write_rgb
-from ibsd.inference.device import choose_device
+from ibsd.inference.device import choose_device, small_kernel_threads
 from ibsd.metrics import score
 from ibsd.metrics.protocols import PROTOCOLS
 from ibsd.reporting.pictures import contact_sheet
@@ -62,12 +62,14 @@ def train(
     Errors: InputError for whatever is wrong with config, pairs or folder, before anything is
     written.
     """
-    if config.run.threads:
-        torch.set_num_threads(config.run.threads)
     if not processes.is_main:
         callbacks = Callbacks(stop_requested=callbacks.stop_requested)
-    with repeatable(config.run.deterministic):
-        return train_together(config, resume, callbacks, processes)
+    threads = torch.get_num_threads()
+    try:
+        with repeatable(config.run.deterministic):
+            return train_together(config, resume, callbacks, processes)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def train_together(
@@ -77,6 +79,9 @@ def train_together(
     folder = Path(config.run.folder)
     device = local_device(choose_device(config.run.device, "run.device"), processes)
     earlier = refuse_or_compare(config, folder, resume, callbacks.log)
+    # A run that goes on keeps its number, because another one rounds differently.
+    threads = config.run.threads or (earlier or {}).get("threads") or small_kernel_threads()
+    torch.set_num_threads(threads)
     student = build_student(config).to(device)
     objective = build_objective(config, student)
     sets, fingerprints = checked_pairs(config, callbacks.log)
@@ -87,6 +92,7 @@ def train_together(
         "versions": versions(),
         "numerics": NUMERICS,
         "processes": processes.world_size,
+        "threads": threads,
     }
     if earlier is not None:
         record["before"] = sessions_before(earlier, record, callbacks.log)

@@ -42,6 +42,20 @@ def choose_device(name: str, key: str = "--device") -> torch.device:
     return device
 
 
+def small_kernel_threads() -> int:
+    """Threads of torch for training: OMP_NUM_THREADS where it is set, else half the cores that this
+    process may use, 1 to 4.
+
+    Patches keep no more busy, and torch's threads wait for each other in a loop: with as many as
+    there are cores, one other program that works costs most of the speed.
+    """
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return thread_limit() or max(1, min(4, cores // 2))
+
+
 def thread_limit() -> int:
     """The number of threads in OMP_NUM_THREADS, which torch reads too; 0 if it is not set."""
     try:
