@@ -12,7 +12,9 @@ import pytest
 import tiny
 from ibsd.distillation import Plain
 from ibsd.training import Trainer, TrainingOptions
+from ibsd.training.execution import open_trackers
 from ibsd.training.tracking import JsonLines, TensorBoard, read_json_lines
+from ibsd.types import InputError
 
 
 def test_lines_are_strict_json_even_for_what_is_no_number(tmp_path: Path):
@@ -80,3 +82,46 @@ def test_tensorboard_takes_the_same_figures(tmp_path: Path):
     board.write(1, {"loss": 0.5, "odd": math.nan})
     board.close()
     assert any(path.stat().st_size > 50 for path in tmp_path.iterdir())
+
+
+DAMAGED = {
+    "binary": bytes(range(256)) * 4,
+    "foreign": b'7\n[1]\nnull\n"step"\n{}\n{"step": "1"}\n{"step": null}\n',
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_log_keeps_its_sound_lines(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 1, "a": 2.0}\n' + DAMAGED[kind] + b'\n{"step": 2, "a": 3.0}\n')
+    assert [line["step"] for line in read_json_lines(path)] == [1, 2]
+    log = JsonLines(path, resumed_step=5)
+    log.close()
+    assert log.last_step == 2
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2]
+
+
+def test_what_lies_in_the_place_of_a_log(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").mkdir()
+    with pytest.raises(InputError, match="is a folder where the log"):
+        JsonLines(tmp_path / "log.jsonl")
+    pytest.importorskip("tensorboardX")
+    (tmp_path / "tensorboard").write_text("")
+    with pytest.raises(InputError, match="tensorboard cannot be written to"):
+        TensorBoard(tmp_path / "tensorboard")
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [(0, "1 to 25"), (10, "11 to 25"), (20, None), (25, None)]
+)
+def test_a_gap_in_the_log_is_said(tmp_path: Path, last: int, said: str | None) -> None:
+    steps = range(10, last + 1, 10)
+    (tmp_path / "log.jsonl").write_text("".join(f'{{"step": {step}}}\n' for step in steps))
+    if last == 25:
+        (tmp_path / "log.jsonl").write_text('{"step": 25}\n')
+    messages: list[str] = []
+    for tracker in open_trackers(tmp_path, 25, False, 10, messages.append):
+        tracker.close()
+    assert len(messages) == (said is not None)
+    assert said is None or f"nothing of steps {said}" in messages[0]

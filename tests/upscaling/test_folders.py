@@ -279,3 +279,27 @@ def test_a_failed_write_leaves_what_was_there(
         with pytest.raises(KeyboardInterrupt):
             upscale_files([tmp_path / "in"], tmp_path / "out", Nearest(), force=True)
     assert tree(tmp_path) == before
+
+
+def test_a_folder_into_itself_goes_on_with_skip_existing(tmp_path: Path) -> None:
+    """The results of the first run are no photographs to upscale in the second."""
+    for name in ("a.png", "sub/b.png"):
+        picture(tmp_path / "same" / name)
+    upscale_files([tmp_path / "same"], tmp_path / "same", Nearest(), suffix="_x2")
+    (tmp_path / "same" / "a_x2.png").unlink()
+    results = upscale_files(
+        [tmp_path / "same"], tmp_path / "same", Nearest(), suffix="_x2", skip_existing=True
+    )
+    assert [(result.target.name, result.skipped) for result in results] == [
+        ("a_x2.png", False),
+        ("b_x2.png", True),
+    ]
+    assert sorted(tree(tmp_path / "same")) == ["a.png", "a_x2.png", "sub/b.png", "sub/b_x2.png"]
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x.jxl", "new/x.PSD"])
+def test_an_image_that_cannot_be_written_is_no_folder(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "a.png")
+    refused(tmp_path, [tmp_path / "a.png"], tmp_path / name, "does not end in the name of an image")
+    (tmp_path / name).mkdir(parents=True)  # a folder of that name is one
+    assert upscale_files([tmp_path / "a.png"], tmp_path / name, Nearest())[0].error is None

@@ -106,6 +106,8 @@ def train_together(
         }
     )
     make_folder(folder)
+    if sets.val and processes.is_main:
+        make_folder(folder / "validation")
     if processes.is_main:
         write_json(folder / RUN_FILE, record)
 

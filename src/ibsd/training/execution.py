@@ -129,7 +129,9 @@ def execute(
         callbacks.log(f"resumed at step {trainer.step}")
     # The checkpoint that was loaded says where the log goes on: the newest may have been damaged.
     if processes.is_main:
-        trainer.trackers = open_trackers(folder, trainer.step, tensorboard)
+        trainer.trackers = open_trackers(
+            folder, trainer.step, tensorboard, options.log_every, callbacks.log
+        )
     first, wall, cpu = trainer.step, time.perf_counter(), time.process_time()
     result = trainer.run()
     execution = Execution(
@@ -161,8 +163,16 @@ def newest_step(folder: Path) -> int:
     return int(newest[0].name.removeprefix("step-")) if newest else 0
 
 
-def open_trackers(folder: Path, resumed_step: int, tensorboard: bool) -> list[Tracker]:
-    trackers: list[Tracker] = [JsonLines(folder / LOG, resumed_step)]
+def open_trackers(
+    folder: Path, resumed_step: int, tensorboard: bool, log_every: int, log: Log
+) -> list[Tracker]:
+    lines = JsonLines(folder / LOG, resumed_step)
+    if log_every and lines.last_step + log_every <= resumed_step:
+        log(
+            f"{folder / LOG} was removed, cut or damaged: it holds nothing of steps "
+            f"{lines.last_step + 1:,} to {resumed_step:,}, and its curves have a gap there"
+        )
+    trackers: list[Tracker] = [lines]
     if tensorboard:
         # A training machine may hold nothing but torch, numpy, pillow and safetensors.
         with suppress(ImportError):

@@ -8,7 +8,10 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+
+from ibsd.system import make_folder
+from ibsd.types import InputError
 
 
 class Tracker(Protocol):
@@ -21,16 +24,20 @@ class Tracker(Protocol):
 
 class JsonLines:
     """One JSON object a line: {"step": ..., values}. When the file is opened, lines of steps after
-    `resumed_step` are dropped, as they will come again."""
+    `resumed_step` are dropped, as they will come again, and so are lines that are not of a log.
+
+    Errors: InputError if a folder lies in the file's place.
+    """
 
     def __init__(self, path: Path, resumed_step: int = 0) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = (
-            [line for line in read_json_lines(path) if line["step"] <= resumed_step]
-            if resumed_step and path.is_file()
-            else []
-        )
+        make_folder(path.parent)
+        if path.is_dir():
+            raise InputError(f"{path} is a folder where the log is to be written: move it away")
+        lines = read_json_lines(path) if resumed_step and path.is_file() else []
+        kept = [line for line in lines if line["step"] <= resumed_step]
+        self.last_step: int = max((line["step"] for line in kept), default=0)
+        """Of the lines that were kept; 0 if there are none."""
         partial = path.with_suffix(".partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         os.replace(partial, path)
@@ -46,13 +53,16 @@ class JsonLines:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """All complete lines. A last line that a killed process cut short is left out."""
+    """All complete lines. A last line that a killed process cut short is left out, and so is
+    whatever else is not an object with a step."""
     lines: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
+            entry: Any = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(entry, dict) and type(cast("dict[str, Any]", entry).get("step")) is int:
+            lines.append(cast("dict[str, Any]", entry))
     return lines
 
 
@@ -77,7 +87,7 @@ class TensorBoard:
         # Protobuf makes these when imported, so that no type checker knows what is in them.
         self.events: Any = event_pb2
         self.summaries: Any = summary_pb2
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.writer: Any = EventsWriter(str(folder / "events"))
         self.flushed = time.monotonic()
         self.closed = False

@@ -17,10 +17,18 @@ from ibsd.images import (
     open_photograph,
     write_photograph,
 )
+from ibsd.images.formats import format_to_write
 from ibsd.inference.network import Network, TensorFunction, as_network
 from ibsd.system import is_disk_full, is_out_of_memory, make_folder
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
+
+
+_OTHER_IMAGES = (
+    *(".gif", ".jfif", ".jpe", ".jp2", ".jxl", ".jls", ".psd", ".svg", ".pdf", ".ico", ".tga"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".dng", ".raw", ".cr2", ".nef", ".arw"),
+)
+"""Suffixes of images that cannot be written. Nobody means a folder by them."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,8 @@ def upscale_files(
     with as_network(student, scale) as network:
         tiles_for(tile, network)
         jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
+        if skip_existing:
+            jobs = _without_results(jobs)
         _check_targets(jobs, may_exist=force or skip_existing)
         for folder in sorted({job.target.parent for job in jobs}):
             make_folder(folder)
@@ -183,7 +193,10 @@ def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> 
         # Path.exists would raise where looking is forbidden.
         if not os.path.exists(path):
             raise InputError(f"{path} does not exist: check the name.")
-    if output.suffix.lower() in PHOTOGRAPH_SUFFIXES and not output.is_dir():
+    is_photograph = output.suffix.lower() in PHOTOGRAPH_SUFFIXES
+    if (is_photograph or output.suffix.lower() in _OTHER_IMAGES) and not output.is_dir():
+        if not is_photograph:
+            format_to_write(output)  # refuses it
         return [_single_job(inputs, output, renamed=bool(suffix or format))]
     jobs: set[_Job] = set()
     for path in inputs:
@@ -195,6 +208,13 @@ def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> 
             target_name = f"{name.stem}{suffix}{ending or _default_ending(name)}"
             jobs.add(_Job(file, output / name.with_name(target_name)))
     return sorted(jobs)
+
+
+def _without_results(jobs: list[_Job]) -> list[_Job]:
+    """Without the jobs whose source is another job's result, of an earlier run into the same
+    folder."""
+    targets = {_identity(job.target): job.source for job in jobs}
+    return [job for job in jobs if targets.get(_identity(job.source), job.source) == job.source]
 
 
 def _single_job(inputs: list[Path], output: Path, renamed: bool) -> _Job:
