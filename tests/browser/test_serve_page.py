@@ -263,3 +263,35 @@ def contrast(tab: Any, selector: str) -> float:
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         levels.append(float(linear @ (0.2126, 0.7152, 0.0722)))
     return (max(levels) + 0.05) / (min(levels) + 0.05)
+
+
+def test_a_folder_that_is_dropped_gives_its_photographs(watched: Watched) -> None:
+    """Chromium gives a folder as an entry whose children are read some at a time."""
+    watched.tab.evaluate(
+        """(bytes) => {
+            const file = (name) => ({ isFile: true, name, file: (resolve) =>
+                resolve(new File([new Uint8Array(bytes)], name, { type: "image/png" })) });
+            const folder = (name, ...parts) => ({ isDirectory: true, name, createReader: () =>
+                ({ readEntries: (resolve) => resolve(parts.shift() ?? []) }) });
+            const dropped = [
+                folder("holiday", [file("a.png"), file("notes.txt")],
+                    [file(".hidden.png"), folder("deep", [file("b.png")])]),
+                folder("nothing"),
+            ];
+            const event = new Event("drop", { cancelable: true });
+            event.dataTransfer = {
+                items: dropped.map((entry) => ({ webkitGetAsEntry: () => entry })),
+                files: dropped.map((entry) => new File([], entry.name)),
+            };
+            document.dispatchEvent(event);
+        }""",
+        list(png(8, 8)),
+    )
+    watched.tab.wait_for_selector(".job.done >> nth=1")
+    watched.tab.wait_for_selector(".job.failed")
+    assert sorted(states(watched)) == ["done", "done", "failed"]
+    text = watched.tab.inner_text("#jobs")
+    assert "a.png" in text
+    assert "b.png" in text
+    assert "The folder holds no photographs." in text
+    assert "notes" not in text

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.ExifTags import IFD
 
 from ibsd.images import PhotographHeader, check_writable, write_photograph
 from ibsd.types import InputError
@@ -161,3 +162,20 @@ def test_a_disk_that_fills_up_while_writing_is_one_sentence(tmp_path: Path) -> N
     for name, line in zip(names, done.stdout.splitlines(), strict=True):
         assert line.startswith(f"{name} cannot be written") and "free some space" in line, line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_exif_without_a_colour_space_does_not_become_uncalibrated(
+    tmp_path: Path, suffix: str, taken: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    if taken:
+        exif.get_ifd(IFD.Exif)[0x829A] = 0.5
+    header = PhotographHeader(8, 8, exif=exif.tobytes())
+    write_photograph(tmp_path / f"a{suffix}", header, [np.zeros((8, 8, 3), np.uint8)])
+    written = Image.open(tmp_path / f"a{suffix}").getexif()
+    assert written[0x010F] == "Maker"
+    assert written.get_ifd(IFD.Exif)[0xA001] == 1
+    assert not taken or written.get_ifd(IFD.Exif)[0x829A] == 0.5

@@ -227,8 +227,34 @@ document.addEventListener("dragleave", (event) => event.relatedTarget || $("drop
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  take(event.dataTransfer.files);
+  // What was dropped is there only while the event lasts: nothing may be awaited before.
+  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (entries.some((entry) => entry.isDirectory)) entries.forEach(takeEntry);
+  else take(event.dataTransfer.files);
 });
+
+async function takeEntry(entry) {
+  try {
+    const files = await filesOf(entry);
+    if (files.length) take(files);
+    else render(cardFor(`upload-${number++}`, entry.name), "failed", "The folder holds no photographs.", undefined);
+  } catch {
+    render(cardFor(`upload-${number++}`, entry.name), "failed", "The folder cannot be read.", undefined);
+  }
+}
+
+async function filesOf(entry, inside = false) {
+  if (entry.isFile) {
+    if (inside && !/^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp)$/i.test(entry.name)) return [];
+    return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  }
+  const reader = entry.createReader(), files = [];
+  for (;;) { // a reader gives some at a time
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return files;
+    for (const child of some) files.push(...(await filesOf(child, true)));
+  }
+}
 document.addEventListener("paste", (event) => event.clipboardData?.files.length && take(event.clipboardData.files));
 
 // -- comparing -------------------------------------------------------------------------------------------------------------------------

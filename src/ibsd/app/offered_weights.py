@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ibsd.types import InputError, Scale
-from ibsd.weights import SHIPPED, weights_file
+from ibsd.weights import SHIPPED, named_or_file, no_such_file, weights_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".xml", ".onnx")
 MAX_HEADER_BYTES = 10_000_000
@@ -32,9 +32,10 @@ class OfferedWeights:
 
 
 def find_offered_weights(paths: Sequence[Path]) -> dict[str, OfferedWeights]:
-    """{key: weights} of weight files and folders of them; without any, the weights that ibsd ships.
+    """{key: weights} of weight files, folders of them and names of shipped weights; without any, the weights that ibsd ships.
     InputError for a path that holds none."""
     files: list[Path] = []
+    paths = [named_or_file(path) for path in paths]
     for path in paths:
         if path.is_dir():
             inside = [file for file in path.rglob("*") if file.suffix in SUFFIXES]
@@ -50,7 +51,7 @@ def find_offered_weights(paths: Sequence[Path]) -> dict[str, OfferedWeights]:
         elif path.exists():
             raise InputError(f"{path} is no weight file ({', '.join(SUFFIXES)}): check the name")
         else:
-            raise InputError(f"{path} does not exist: check the name")
+            raise no_such_file(path)
     if not files:
         return {str(number): _shipped(name) for number, name in enumerate(SHIPPED)}
     files = list(dict.fromkeys(files))

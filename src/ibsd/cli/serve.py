@@ -44,8 +44,8 @@ def serve(
     Parameters
     ----------
     weights:
-        Weight files, exported models, and folders of them; may be given several times. By default
-        those that ibsd brings.
+        Weight files, exported models, folders of them, and names from ibsd models; may be given
+        several times. By default those that ibsd brings.
     port:
         Where to listen; 0 takes a free port.
     host:

@@ -31,6 +31,7 @@ _FILE_TAGS = frozenset(
         *(700, 33723, 34377, 34675, 37724),  # XMP, IPTC, Photoshop, colour profile, layers
     ]
 )
+_COLOUR_SPACE = 0xA001
 _WIDTH = 0xA002
 _HEIGHT = 0xA003
 _INTEROPERABILITY_POINTER = 0xA005
@@ -71,6 +72,18 @@ def with_size(block: bytes, width: int, height: int) -> bytes:
         return block
     camera_tags[_WIDTH] = width
     camera_tags[_HEIGHT] = height
+    return exif.tobytes()
+
+
+def with_srgb(block: bytes) -> bytes:
+    """The block, with sRGB as its colour space if it states none. This is what a photograph without
+    a colour profile is in; libvips would write "uncalibrated"."""
+    exif = _parsed(block)
+    camera_tags = exif.get_ifd(IFD.Exif)
+    if _COLOUR_SPACE in camera_tags:
+        return block
+    camera_tags[_COLOUR_SPACE] = 1
+    exif[IFD.Exif] = dict(camera_tags)
     return exif.tobytes()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ibsd.images.exif import LARGEST_EXIF_BYTES
+from ibsd.images.exif import LARGEST_EXIF_BYTES, with_srgb
 from ibsd.images.formats import AVIF, TIFF, WEBP, FormatName, ImageFormat
 from ibsd.images.photograph import PhotographHeader
 from ibsd.images.png_stream import png_stream
@@ -56,6 +56,8 @@ def write_with_vips(
     streamed_exif = exif
     if exif and (image_format is TIFF or len(exif) > LARGEST_EXIF_BYTES):
         streamed_exif = None
+    elif exif and header.icc is None:
+        streamed_exif = with_srgb(exif)
     encoder = _Encoder(partial, path, image_format, header, quality)
     try:
         for piece in png_stream(header, strips, streamed_exif):

@@ -23,7 +23,6 @@ from ibsd.system import is_disk_full, is_out_of_memory, make_folder
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
 
-
 _OTHER_IMAGES = (
     *(".gif", ".jfif", ".jpe", ".jp2", ".jxl", ".jls", ".psd", ".svg", ".pdf", ".ico", ".tga"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".dng", ".raw", ".cr2", ".nef", ".arw"),
