@@ -16,7 +16,7 @@ from comparison.made_up import by_name, design, record
 from comparison.two_cameras import TOML, run_compare, set_up, write_crops
 from ibsd.cli.main import main
 from ibsd.comparison.design import Role, RunName
-from ibsd.comparison.examined import decomposition_lines, probe_lines
+from ibsd.comparison.examination import decomposition_lines, probe_lines
 from ibsd.comparison.pairing import weights_hash
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS, DecompositionLine
 from ibsd.comparison.store import Examination, Store
@@ -213,22 +213,33 @@ def lines(*watch: str, **examinations: Examination) -> dict[str, DecompositionLi
     return {line.arm: line for line in found}
 
 
-def test_an_account_is_held_against_the_watching_arm_of_its_view() -> None:
+def test_a_decomposition_is_held_against_the_watching_arm_of_its_view() -> None:
     view = {"floor": 1e-3}
-    told = lines(
-        "watch", "watch-pooled",
-        plain=read(None, 5.0), frozen=read(None, 4.9), watch=read(8.0, 5.0, **view), ibsd=read(4.0, 1.0, **view), hiding=read(4.0, 5.0, **view),
-        watch_pooled=read(6.0, 5.0, pool=4, **view), pooled=read(3.0, 4.0, pool=4, **view), odd=read(3.0, 4.0, pool=2, **view),
-    )  # fmt: skip
-    assert {arm: line.against for arm, line in told.items()} == {
-        "frozen": "plain", "watch": "plain", "ibsd": "watch", "hiding": "watch", "pooled": "watch-pooled",
-    }  # fmt: skip
-    assert told["ibsd"].counts == 1
-    assert told["ibsd"].parts == {"scale": 0, "hiding": 0, "forgetting": pytest.approx(4.0)}
-    assert (told["ibsd"].own, told["ibsd"].gain) == ((8.0, 4.0), (5.0, 1.0))
-    assert told["hiding"].counts == 0
-    assert told["frozen"].own is None
-    results = replace(summarise(design(), by_name(record())), decompositions=tuple(told.values()))
+    by_arm = lines(
+        "watch",
+        "watch-pooled",
+        plain=read(None, 5.0),
+        frozen=read(None, 4.9),
+        watch=read(8.0, 5.0, **view),
+        ibsd=read(4.0, 1.0, **view),
+        hiding=read(4.0, 5.0, **view),
+        watch_pooled=read(6.0, 5.0, pool=4, **view),
+        pooled=read(3.0, 4.0, pool=4, **view),
+        odd=read(3.0, 4.0, pool=2, **view),
+    )
+    assert {arm: line.against for arm, line in by_arm.items()} == {
+        "frozen": "plain",
+        "watch": "plain",
+        "ibsd": "watch",
+        "hiding": "watch",
+        "pooled": "watch-pooled",
+    }
+    assert by_arm["ibsd"].counts == 1
+    assert by_arm["ibsd"].parts == {"scale": 0, "hiding": 0, "forgetting": pytest.approx(4.0)}
+    assert (by_arm["ibsd"].own, by_arm["ibsd"].gain) == ((8.0, 4.0), (5.0, 1.0))
+    assert by_arm["hiding"].counts == 0
+    assert by_arm["frozen"].own is None
+    results = replace(summarise(design(), by_name(record())), decompositions=tuple(by_arm.values()))
     page = Document("", "", [Section("", decomposition_blocks(results))]).markdown("page")
     assert "| ibsd | watch | 1 | 5.000 to 1.000 | 5.000 to 1.000 | 8.000 to 4.000 |" in page
     assert "| ibsd | +0.000 (0%) | +0.000 (0%) | +4.000 (100%) | yes |" in page

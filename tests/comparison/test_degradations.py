@@ -50,7 +50,13 @@ crop_px = 64
 objective.name = "plain"
 [arms.watch]
 objective.name = "ibsd"
-objective.options = { warm_up = 0, ramp = 0, period = 2, soft_target = "snapshot", lambda_mi = 0.0, lambda_hf = 0.0 }
+[arms.watch.objective.options]
+warm_up = 0
+ramp = 0
+period = 2
+soft_target = "snapshot"
+lambda_mi = 0.0
+lambda_hf = 0.0
 [arms.ibsd]
 objective.name = "ibsd"
 objective.options = { warm_up = 0, ramp = 0, period = 2, soft_target = "snapshot" }

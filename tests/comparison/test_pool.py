@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.commands.compare import now_and_then
+from ibsd.commands.comparison_run import now_and_then
 from ibsd.comparison.design import RunName
 from ibsd.comparison.pool import (
     Emit,
@@ -153,7 +153,7 @@ def test_what_is_left_is_said_after_every_run_that_was_made(
 
 def test_a_long_run_says_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], []
-    monkeypatch.setattr("ibsd.commands.compare.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ibsd.commands.comparison_run.time.monotonic", lambda: now[0])
     on_step = now_and_then(said.append, 2000)
     for step in range(1, 2001):
         now[0] += 0.125

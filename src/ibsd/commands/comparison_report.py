@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ibsd.commands.pictures import loaded, scenes, spread
-from ibsd.commands.plan import Comparison
+from ibsd.commands.plan import Comparison, work_folder
 from ibsd.comparison.design import RunName
-from ibsd.comparison.identity import Identity
 from ibsd.comparison.results import Results
 from ibsd.comparison.store import RunRecord
 from ibsd.config.comparison import CompareConfig
@@ -78,11 +77,6 @@ def shown_pictures(comparison: Comparison, name: RunName, test: str) -> list[Loa
 
 def report_path(config: CompareConfig) -> Path:
     return Path(config.options.folder) / "report.html"
-
-
-def work_folder(config: CompareConfig, identity: Identity) -> Path:
-    """Where a run is trained: checkpoints, log and weights."""
-    return Path(config.options.work) / identity.training_key[:16]
 
 
 def write_results(config: CompareConfig, results: Results, pictures: str = "") -> None:

@@ -285,11 +285,9 @@ def upscale_photograph(folder: Path) -> Scene:
 def credit(name: str) -> str:
     """Title, author and licence of a sample, out of the table of credits."""
     table = files("ibsd").joinpath("data/photographs/CREDITS.md").read_text(encoding="utf-8")
-    found = re.search(
-        rf"^\| `{name}\.jpg` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE
-    )
-    assert found is not None, f"{name} has no credits"
-    title, author, licence = (re.sub(r"\(<[^>]*>\)", "", text).strip() for text in found.groups())
+    row = re.search(rf"^\| `{name}\.jpg` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE)
+    assert row is not None, f"{name} has no credits"
+    title, author, licence = (re.sub(r"\(<[^>]*>\)", "", text).strip() for text in row.groups())
     return f"Photograph: {title}, by {author}, {licence}; made smaller and degraded here."
 
 

@@ -7,18 +7,16 @@ import json
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ibsd.analysis.crops import cut_crop_sets, cut_crops
 from ibsd.assembly import as_pairs, build_objective, build_student, find_sets
-from ibsd.commands.plan import Comparison
+from ibsd.commands.plan import Comparison, work_folder
 from ibsd.comparison.design import RunName
 from ibsd.comparison.examination import Crowd, examine, probe_all
 from ibsd.comparison.results import PIXELS, RANDOM_WEIGHTS
-from ibsd.comparison.run import AVERAGED, WEIGHT_FILES
 from ibsd.comparison.store import Examination, RunRecord
 from ibsd.config.comparison import ExamineOptions
 from ibsd.config.run import DataConfig
@@ -34,14 +32,21 @@ from ibsd.images.rgb import to_tensor
 from ibsd.inference.device import choose_device
 from ibsd.students import load_student
 from ibsd.training.checkpoint import load_newest
+from ibsd.training.execution import CHECKPOINTS
+from ibsd.training.result import AVERAGED, WEIGHT_FILES
 from ibsd.types import InputError, Scale
+
+
+def log_nothing(sentence: str) -> None:
+    """A checkpoint that is damaged counts as none."""
 
 
 class Examiner:
     """Examines the runs of one setting of a comparison."""
 
     def __init__(self, comparison: Comparison, name: RunName) -> None:
-        self.comparison, self.name = comparison, name
+        self.comparison = comparison
+        self.name = name
         self.options = comparison.config.options.examine
 
     @cached_property
@@ -52,39 +57,38 @@ class Examiner:
             for name, value in asdict(self.options).items()
             if name not in ("watch", "pairs", "photographs")
         }
-        shown = (
-            as_pairs(self.options.photographs)
-            if self.options.photographs
-            else list(self.classes)
-            if self.options.classes
-            else ()
-        )
-        pictures = fingerprint(shown) if self.options.classes else ""
+        pictures = ""
+        if self.options.classes:
+            folder = self.options.photographs
+            pictures = fingerprint(as_pairs(folder) if folder else list(self.classes))
         return json.loads(json.dumps({"options": options, "pictures": pictures}))
 
     @cached_property
     def classes(self) -> dict[Pair, int]:
         """The pictures of the probe and the class of each."""
-        options, where = self.options, f"{self.comparison.config.path}: compare.examine"
+        options = self.options
+        where = f"{self.comparison.config.path}: compare.examine"
         config = self.comparison.run_config(self.name)
         sets = find_data(options.pairs or config.data.pairs, config.student.scale).sets
-        found: dict[Pair, int] = {}
+        classes: dict[Pair, int] = {}
         for pair in (pair for split in options.splits for pair in getattr(sets, split)):
             if matching := [
                 k for k, pattern in enumerate(options.classes) if fnmatchcase(pair.name, pattern)
             ]:
                 if len(matching) > 1:
                     raise InputError(
-                        f"{where}: {pair.name} matches several of classes; give patterns that exclude each other"
+                        f"{where}: {pair.name} matches several of classes; "
+                        "give patterns that exclude each other"
                     )
-                found[pair] = matching[0]
+                classes[pair] = matching[0]
         if missing := [
-            pattern for k, pattern in enumerate(options.classes) if k not in found.values()
+            pattern for k, pattern in enumerate(options.classes) if k not in classes.values()
         ]:
             raise InputError(
-                f"{where}: no pair of {' and '.join(options.splits)} is named {missing[0]}; change classes or splits"
+                f"{where}: no pair of {' and '.join(options.splits)} is named {missing[0]}; "
+                "change classes or splits"
             )
-        return found
+        return classes
 
     def crowd(self) -> Crowd:
         """Crops of every pair; of photographs the centre, under every family: pictures that only
@@ -99,16 +103,13 @@ class Examiner:
     def examine(self, record: RunRecord) -> Examination | None:
         """None where the run's last checkpoint or weights are no longer in the work folder."""
         torch.set_num_threads(1)
-        folder = Path(self.comparison.config.options.work) / record.identity.training_key[:16]
+        folder = work_folder(self.comparison.config, record.identity)
         weights = folder / WEIGHT_FILES[AVERAGED]
-        found = (
-            load_newest(folder / "checkpoints", lambda sentence: None)
-            if weights.is_file()
-            else None
-        )
-        if found is None or found[0] != record.pairing["num_steps"]:
+        newest = load_newest(folder / CHECKPOINTS, log_nothing) if weights.is_file() else None
+        if newest is None or newest[0] != record.pairing["num_steps"]:
             return None
-        config, state = self.comparison.run_config(self.name), found[1]
+        state = newest[1]
+        config = self.comparison.run_config(self.name)
         device = choose_device(config.run.device, "run.device")
         student = build_student(config).to(device)
         objective = build_objective(config, student)
@@ -154,14 +155,12 @@ def degraded_crowd(options: ExamineOptions, scale: Scale) -> Crowd:
 def degraded_stack(data: DataConfig, scale: Scale) -> ImageStack:
     """LR of the training photographs' centres, each under one degradation of the training
     mixture."""
-    photographs, shares = (
-        find_photographs(data.photographs),
-        torch.tensor(list(data.degradations.values()), dtype=torch.float64),
-    )
+    photographs = find_photographs(data.photographs)
+    shares = torch.tensor(list(data.degradations.values()), dtype=torch.float64)
     chosen = torch.multinomial(
         shares, len(photographs), replacement=True, generator=torch.Generator().manual_seed(0)
     ).tolist()
-    names = [list(data.degradations)[which] for which in chosen]
+    names = [list(data.degradations)[number] for number in chosen]
     crops = [
         to_tensor(degraded_pairs([path], find_preset(name), scale)[0][1])
         for path, name in zip(photographs, names, strict=True)

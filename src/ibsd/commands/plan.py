@@ -103,8 +103,10 @@ class Comparison:
             sets = find_data(folder, config.student.scale).sets.select(content.select)
             tests[test] = tuple(pair for split in content.splits for pair in getattr(sets, split))
             if not tests[test]:
-                what = f"{' and '.join(content.splits)} of {folder} has no pairs named {content.select or '*'}"
-                raise InputError(f"{where}: {what}; change select, splits or pairs")
+                raise InputError(
+                    f"{where}: {' and '.join(content.splits)} of {folder} has no pairs named "
+                    f"{content.select or '*'}; change select, splits or pairs"
+                )
         return find_sets(config).train, tests
 
     def photographs(self, name: RunName) -> tuple[Pair, ...]:
@@ -125,17 +127,19 @@ class Comparison:
         digests |= check_pairs(matched, config.student.scale, MIN_LR_PX, digests)
         digests |= digest_pairs((*scored, *photographs), digests)
         check_disjoint(PairSets((*train, *photographs), (), scored), digests)
-        found: dict[str, Any] = {"train": fingerprint(train, digests), "tests": {}}
+        fingerprints: dict[str, Any] = {"train": fingerprint(train, digests), "tests": {}}
         for test, pairs in tests.items():
             content, digest = self.config.tests[name.setting][test], fingerprint(pairs, digests)
             rows = {
-                row: f"{each} at {content.crop_px} px of {digest}"
-                for row, each in content.rows(test).items()
+                row: f"{preset} at {content.crop_px} px of {digest}"
+                for row, preset in content.rows(test).items()
             }
-            found["tests"] |= rows | {test: json.dumps(list(rows.values())) if rows else digest}
+            whole = json.dumps(list(rows.values())) if rows else digest
+            fingerprints["tests"] |= rows | {test: whole}
         if photographs:
-            found["train"] = [found["train"], fingerprint(photographs, digests)]
-        return found
+            of_photographs = fingerprint(photographs, digests)
+            fingerprints["train"] = [fingerprints["train"], of_photographs]
+        return fingerprints
 
     def check_objective(self, name: RunName) -> None:
         """Builds the run's network and objective once for each setting and arm, so that whatever
@@ -155,14 +159,14 @@ class Comparison:
         looked at."""
         self.check_objective(name)
         config, lpips = self.run_config(name), self.config.options.lpips
-        options = {"training": training_facts(config), "scoring": {"lpips": lpips}}
+        options = {"training": training_options(config), "scoring": {"lpips": lpips}}
         default = Config(
             student=StudentConfig(config.student.name, config.student.scale),
             objective=ObjectiveConfig(config.objective.name),
         )
         data = self.fingerprints(name) if with_data else None
         identity = Identity(*name, config=options, data=data)
-        return RunRequest(identity, training_facts(default) | {"lpips": False})
+        return RunRequest(identity, training_options(default) | {"lpips": False})
 
     def scoring(self, name: RunName) -> Scoring:
         """What the run is scored on. Photographs are read and degraded here."""
@@ -210,11 +214,12 @@ class Comparison:
             roles |= {part: roles[test] for part, test in parts.items()}
             settings[name] = SettingDesign(setting.title or name, setting.note, roles, parts)
         arms = {
-            name: ArmDesign(arm.title or name, arm.role, self.what(name))
+            name: ArmDesign(arm.title or name, arm.role, self.options_text(name))
             for name, arm in config.arms.items()
         }
         pictures = "photographs" if "photographs" in config.base.get("data", {}) else "pairs"
-        command = f"ibsd compare {config.path.name if config.path.is_absolute() else config.path.as_posix()} base.data.{pictures}=FOLDER"
+        path = config.path.name if config.path.is_absolute() else config.path.as_posix()
+        command = f"ibsd compare {path} base.data.{pictures}=FOLDER"
         return Design(
             options.title,
             command,
@@ -227,7 +232,7 @@ class Comparison:
             options.named_before_tests,
         )
 
-    def what(self, arm: str) -> str:
+    def options_text(self, arm: str) -> str:
         """The options of an arm, as text."""
         overrides = {
             key.removeprefix("objective.options."): value
@@ -242,7 +247,12 @@ class Comparison:
         return ", ".join(f"{key}={value}" for key, value in overrides.items())
 
 
-def training_facts(config: Config) -> dict[str, Any]:
+def work_folder(config: CompareConfig, identity: Identity) -> Path:
+    """Where a run is trained: checkpoints, log and weights."""
+    return Path(config.options.work) / identity.training_key[:16]
+
+
+def training_options(config: Config) -> dict[str, Any]:
     """{dotted key: value} of every option that training depends on, defaults included: no paths,
     pictures or cadences."""
     student, data, objective, run = config.student, config.data, config.objective, config.run
@@ -251,7 +261,7 @@ def training_facts(config: Config) -> dict[str, Any]:
         if student.weights
         else ""
     )
-    facts: dict[str, Any] = {
+    options: dict[str, Any] = {
         "student": {
             "name": student.name,
             "scale": student.scale,
@@ -279,19 +289,19 @@ def training_facts(config: Config) -> dict[str, Any]:
     }
     if data.photographs:
         shares = [[name, share] for name, share in data.degradations.items()]
-        facts["data"] |= {
+        options["data"] |= {
             "degradations": shares,
             "softness": data.softness,
             "photograph_share": data.photograph_share if data.pairs else 1,
         }
-    return json.loads(json.dumps(flat(facts)))
+    return json.loads(json.dumps(flat(options)))
 
 
 def option_defaults(target: Callable[..., Any]) -> dict[str, Any]:
     """{keyword: default} of a class."""
     parameters = parameters_of(target).items()
     return {
-        name: each.default
-        for name, each in parameters
-        if each.default is not inspect.Parameter.empty and name != "scale"
+        name: parameter.default
+        for name, parameter in parameters
+        if parameter.default is not inspect.Parameter.empty and name != "scale"
     }

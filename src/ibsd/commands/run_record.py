@@ -33,11 +33,12 @@ def refuse_or_compare(
         return None
     if not resume:
         raise InputError(
-            f"{folder}: holds a run already; add --resume to go on with it, or set run.folder to another folder"
+            f"{folder}: holds a run already; add --resume to go on with it, "
+            "or set run.folder to another folder"
         )
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        before = flat(facts["config"])
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        before = flat(record["config"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{path}: is damaged; remove this run or set run.folder to another folder"
@@ -55,14 +56,15 @@ def refuse_or_compare(
         )
     ]:
         raise InputError(
-            f"{folder}: cannot go on with another {fixed[0]} ({before.get(fixed[0])!r} before, {now.get(fixed[0])!r} now); "
-            "restore it or start in another run.folder"
+            f"{folder}: cannot go on with another {fixed[0]} ({before.get(fixed[0])!r} before, "
+            f"{now.get(fixed[0])!r} now); restore it or start in another run.folder"
         )
     if changed:
         log(
-            f"resuming with changed settings: {', '.join(f'{key} {before.get(key)!r} -> {now.get(key)!r}' for key in changed)}"
+            "resuming with changed settings: "
+            + ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed)
         )
-    return facts
+    return record
 
 
 def sessions_before(
@@ -74,12 +76,13 @@ def sessions_before(
     earlier = {key: going_on[key] for key in keys if key in going_on}
     if earlier.get("data") != now["data"]:
         log(
-            "the training or validation pairs have changed since this run was started: it goes on, but no longer on one data set"
+            "the training or validation pairs have changed since this run was started: "
+            "it goes on, but no longer on one data set"
         )
     if changed := changed_numerics(earlier.get("numerics", now["numerics"]), now["numerics"]):
         log(
-            f"the arithmetic has changed since this run was started ({', '.join(changed)}): it goes "
-            "on, but may no longer end where one version would have"
+            f"the arithmetic has changed since this run was started ({', '.join(changed)}): "
+            "it goes on, but may no longer end where one version would have"
         )
     before = earlier.get("versions", {})
     if changed := [
@@ -87,11 +90,12 @@ def sessions_before(
         for key in ("torch", "python", "machine", "bound")
         if before.get(key) != now["versions"].get(key)
     ]:
-        what = ", ".join(
+        differences = ", ".join(
             f"{key} {before.get(key)}, now {now['versions'].get(key)}" for key in changed
         )
         log(
-            f"this run was started with {what}: it goes on, equal within rounding and not bit for bit"
+            f"this run was started with {differences}: it goes on, equal within rounding and not "
+            "bit for bit"
         )
     sessions = list(going_on.get("before", []))
     return (
@@ -103,13 +107,13 @@ def sessions_before(
 
 def versions() -> dict[str, str]:
     """What a result depends on besides its config."""
-    facts = {
+    made_with = {
         "ibsd": ibsd.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    facts["bound"] = bound_form(choose_device("auto"))
+    made_with["bound"] = bound_form(choose_device("auto"))
     with suppress(OSError, subprocess.CalledProcessError):
         command = [
             "git",
@@ -120,10 +124,10 @@ def versions() -> dict[str, str]:
             "--dirty",
             "--abbrev=12",
         ]
-        facts["commit"] = subprocess.run(
+        made_with["commit"] = subprocess.run(
             command, capture_output=True, text=True, check=True
         ).stdout.strip()
-    return facts
+    return made_with
 
 
 def without_paths(table: dict[str, Any]) -> dict[str, Any]:

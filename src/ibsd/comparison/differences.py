@@ -49,15 +49,15 @@ class Figure:
 
 def all_differences(design: Design, records: Records) -> Differences:
     """Every arm less the baseline, in every figure; `design.contrasts` in the primary figure."""
-    found = Differences()
+    differences = Differences()
     for setting, content in design.settings.items():
         pairs = {
-            arm: paired_runs(design, records, setting, arm, design.baseline, found.refused)
+            arm: paired_runs(design, records, setting, arm, design.baseline, differences.refused)
             for arm in design.arms
             if arm != design.baseline
         }
         contrasted = {
-            (arm, against): paired_runs(design, records, setting, arm, against, found.refused)
+            (arm, against): paired_runs(design, records, setting, arm, against, differences.refused)
             for arm, against in design.contrasts
         }
         for test in content.tests:
@@ -65,19 +65,19 @@ def all_differences(design: Design, records: Records) -> Differences:
             chance = chance_differences(design, figures)
             place = setting, test
             for arm, both in figures.items():
-                found.to_baseline += [
+                differences.to_baseline += [
                     difference(design, place, arm, design.baseline, pairs[arm], figure, chance)
                     for figure in both
                 ]
             if test in content.parts:
                 continue
             for (arm, against), both in contrasted.items():
-                found.contrasts += [
+                differences.contrasts += [
                     difference(design, place, arm, against, both, figure, chance)
                     for figure in figures_of(both, test)
                     if (figure.weights, figure.metric) == (AVERAGED, design.primary)
                 ]
-    return found
+    return differences
 
 
 def paired_runs(

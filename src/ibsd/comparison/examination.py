@@ -1,4 +1,5 @@
-"""What the features of one finished run give away.
+"""What the features of finished runs give away: the examination of one run, and what those of all
+runs say beside each other.
 
 The probe looks at the averaged weights, which are the ones that ship; the reading at the last
 step's own, which are the ones that the run's estimators followed.
@@ -7,19 +8,26 @@ step's own, which are the ones that the run's estimators followed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from ibsd.analysis.crops import CropSets
+from ibsd.analysis.decomposition import decompose
 from ibsd.analysis.degradation_probe import node_statistics, pixel_statistics, probe
 from ibsd.analysis.fresh_estimators import FitOptions
-from ibsd.analysis.information_probe import ReadingOptions, own_chain, read_run
+from ibsd.analysis.information_probe import Reading, ReadingOptions, own_chain, read_run
+from ibsd.comparison.design import Design, RunName
+from ibsd.comparison.results import ALL, PIXELS, RANDOM_WEIGHTS, DecompositionLine, ProbeLine
+from ibsd.comparison.statistics import MIN_SEEDS, t_interval
 from ibsd.comparison.store import Examination
 from ibsd.distillation import IBSD, Objective
 from ibsd.information.estimator import LaplaceEstimator
 from ibsd.students import Student
+
+Examinations = Mapping[RunName, Examination]
 
 
 class Crowd(NamedTuple):
@@ -33,15 +41,15 @@ class Crowd(NamedTuple):
 
 def probe_all(students: Mapping[str, Student | None], crowd: Crowd, rounds: int) -> dict[str, Any]:
     """{name: `ProbeResult.as_json()`}, all on the same folds; None stands for the pixels."""
-    found = {}
+    probes: dict[str, Any] = {}
     for name, student in students.items():
         features = (
             {"lr": pixel_statistics(crowd.images)}
             if student is None
             else node_statistics(student, crowd.images)
         )
-        found[name] = probe(features, crowd.labels, crowd.groups, rounds=rounds).as_json()
-    return found
+        probes[name] = probe(features, crowd.labels, crowd.groups, rounds=rounds).as_json()
+    return probes
 
 
 def examine(
@@ -71,3 +79,150 @@ def view_of(objective: Objective) -> dict[str, Any]:
         "pool": objective.options.pool,
         "floor": first.floor,
     }
+
+
+def probe_lines(design: Design, examinations: Examinations) -> list[ProbeLine]:
+    """Of every arm, node and classifier, and of random weights and pixels, where the same was asked
+    as of the baseline."""
+    lines: list[ProbeLine] = []
+    for setting in design.settings:
+        baseline = {
+            name.seed: examination
+            for name, examination in examinations.items()
+            if (name.setting, name.arm) == (setting, design.baseline) and examination.probes
+        }
+        for arm in (*design.arms, RANDOM_WEIGHTS, PIXELS):
+            tables: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+            for seed, plain in baseline.items():
+                inside = arm in plain.probes
+                run = plain if inside else examinations.get(RunName(setting, arm, seed))
+                if run is not None and run.probes and run.asked == plain.asked:
+                    tables[seed] = run.probes[arm if inside else "student"], plain.probes["student"]
+            if tables:
+                lines += _lines_of_arm(
+                    setting,
+                    arm,
+                    [tables[seed] for seed in sorted(tables)],
+                    is_baseline=arm == design.baseline,
+                )
+    return lines
+
+
+def _lines_of_arm(
+    setting: str,
+    arm: str,
+    tables: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    is_baseline: bool,
+) -> list[ProbeLine]:
+    """`tables` holds (of the arm, of the baseline) for each seed."""
+    ours = [_accuracies(table) for table, _ in tables]
+    theirs = [_accuracies(table) for _, table in tables]
+    lines: list[ProbeLine] = []
+    for key in ours[0]:
+        node, classifier = key
+        values = np.array([accuracies[key] for accuracies in ours])
+        difference = interval = None
+        if not is_baseline and all(key in accuracies for accuracies in theirs):
+            differences = values - np.array([accuracies[key] for accuracies in theirs])
+            difference = float(differences.mean())
+            interval = t_interval(differences) if len(values) >= MIN_SEEDS else None
+        lines.append(
+            ProbeLine(
+                setting=setting,
+                arm=arm,
+                classifier=classifier,
+                node=node,
+                accuracy=float(values.mean()),
+                chance=tables[0][0]["chance"],
+                num_seeds=len(values),
+                difference=difference,
+                t_interval=interval,
+            )
+        )
+    return lines
+
+
+def _accuracies(table: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """{(node, classifier): mean accuracy}, with the means over either under `all`."""
+    means: dict[tuple[str, str], float] = {
+        (node, classifier): estimate["mean"]
+        for node, by_classifier in table["accuracy"].items()
+        for classifier, estimate in by_classifier.items()
+    }
+    nodes = list(dict.fromkeys(node for node, _ in means))
+    classifiers = list(dict.fromkeys(classifier for _, classifier in means))
+    for classifier in classifiers:
+        means[ALL, classifier] = float(np.mean([means[node, classifier] for node in nodes]))
+    means[ALL, ALL] = float(np.mean([means[ALL, classifier] for classifier in classifiers]))
+    return means
+
+
+def decomposition_lines(
+    design: Design, examinations: Examinations, watch: Sequence[str]
+) -> list[DecompositionLine]:
+    """Of every arm but the baseline. Each arm is held against the first watching arm of its view,
+    else against the baseline."""
+    lines: list[DecompositionLine] = []
+    for setting in design.settings:
+        for arm in design.arms:
+            if arm == design.baseline:
+                continue
+            for against in (*(other for other in watch if other != arm), design.baseline):
+                with_own = against != design.baseline
+                pairs: dict[int, tuple[Reading, Reading]] = {}
+                for seed in design.seeds:
+                    run = examinations.get(RunName(setting, arm, seed))
+                    plain = examinations.get(RunName(setting, against, seed))
+                    if run and plain and _comparable(run, plain, with_own):
+                        pairs[seed] = (
+                            Reading.from_json(plain.reading),
+                            Reading.from_json(run.reading),
+                        )
+                if pairs:
+                    lines.append(_decomposition_line(setting, arm, against, pairs))
+                    break
+    return lines
+
+
+def _comparable(run: Examination, plain: Examination, with_own: bool) -> bool:
+    both = (run, plain)
+    views = [one.view if with_own else {**one.view, "floor": None} for one in both]
+    have_own = all(one.reading["trained"] is not None for one in both)
+    alike = all(run.reading[name] == plain.reading[name] for name in ("facts", "resolution"))
+    return views[0] == views[1] and alike and (have_own or not with_own)
+
+
+def _decomposition_line(
+    setting: str, arm: str, against: str, pairs: Mapping[int, tuple[Reading, Reading]]
+) -> DecompositionLine:
+    def mean_sums(kind: str, figure: str) -> tuple[float, float]:
+        """Of either side, the mean over the seeds of the sum over the links."""
+        sides = zip(*pairs.values(), strict=True)
+        plain, ours = (
+            float(np.mean([sum(getattr(getattr(reading, kind), figure)) for reading in readings]))
+            for readings in sides
+        )
+        return plain, ours
+
+    with_own = all(reading.trained is not None for pair in pairs.values() for reading in pair)
+    decompositions = {seed: decompose(*pair) for seed, pair in pairs.items()} if with_own else {}
+    drops = [decomposition.total.bound for decomposition in decompositions.values()]
+    parts = None
+    if drops:
+        parts = {
+            "scale": float(np.mean([drop.scale for drop in drops])),
+            "hiding": float(np.mean([drop.hiding for drop in drops])),
+            "forgetting": float(np.mean([drop.forgetting for drop in drops])),
+        }
+    return DecompositionLine(
+        setting,
+        arm,
+        against,
+        len(pairs),
+        gain=mean_sums("standardised", "gain"),
+        fresh=mean_sums("standardised", "bound"),
+        own=mean_sums("trained", "bound") if drops else None,
+        parts=parts,
+        counts=sum(decomposition.counts for decomposition in decompositions.values()),
+        why={seed: decomposition.why for seed, decomposition in decompositions.items()},
+    )

@@ -23,15 +23,15 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
             processor,
         )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    facts = {
+    machine = {
         "processor": processor,
         "cores": os.cpu_count(),
         "memory_gib": round(memory),
         "device": device.type,
     }
-    return facts | (
-        {"accelerator": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
-    )
+    if device.type == "cuda":
+        machine["accelerator"] = torch.cuda.get_device_name(device)
+    return machine
 
 
 def reset_peak_memory() -> None:

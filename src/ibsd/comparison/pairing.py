@@ -1,8 +1,8 @@
 """Whether two runs are a pair: same initial weights, same pictures, same batches in the same order
 (docs/method.md 8).
 
-Only then is their difference the objective's. What the hashes are taken of is what training really
-used, not what a config asked for.
+Only then is their difference the objective's. The hashes are of what training really used, not of
+what a config asked for.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ def obstacles(run: RunRecord, baseline: RunRecord) -> list[str]:
 
     Where one has a longer schedule, the batches of the shorter one count.
     """
-    found = []
+    reasons: list[str] = []
     assert run.identity.data is not None
     assert baseline.identity.data is not None
     if run.identity.data["train"] != baseline.identity.data["train"]:
-        found.append("they were trained on other pictures")
+        reasons.append("they were trained on other pictures")
     if run.pairing["initial_weights"] != baseline.pairing["initial_weights"]:
-        found.append("their initial weights differ")
+        reasons.append("their initial weights differ")
     num_steps = min(run.pairing["num_steps"], baseline.pairing["num_steps"])
     ours, theirs = batches_at(run, num_steps), batches_at(baseline, num_steps)
     if ours is None or theirs is None or ours != theirs:
-        found.append("their batches differ")
-    return found
+        reasons.append("their batches differ")
+    return reasons
 
 
 def other_scores(run: RunRecord, baseline: RunRecord, test: str) -> str | None:

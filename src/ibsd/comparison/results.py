@@ -13,7 +13,11 @@ from ibsd.comparison.design import Design, Role
 from ibsd.comparison.statistics import Interval
 from ibsd.comparison.store import finite
 
-RANDOM_WEIGHTS, PIXELS = "random weights", "LR pixels"
+RANDOM_WEIGHTS = "random weights"
+PIXELS = "LR pixels"
+"""What a probe sees besides the arms."""
+ALL = "all"
+"""Of a probe: the mean over the nodes or classifiers."""
 
 
 @dataclass(frozen=True)
@@ -181,22 +185,14 @@ def _as(kind: Any, value: Any) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(
-            **{
-                each.name: _as(hints[each.name], value[each.name])
-                for each in fields(kind)
-                if each.name in value
-            }
-        )  # type: ignore[operator]
+        names = [item.name for item in fields(kind) if item.name in value]
+        return kind(**{name: _as(hints[name], value[name]) for name in names})  # type: ignore[operator]
     if NoneType in arguments:
-        return (
-            None
-            if value is None
-            else _as(next(each for each in arguments if each is not NoneType), value)
-        )
+        [other] = [argument for argument in arguments if argument is not NoneType]
+        return None if value is None else _as(other, value)
     if origin is tuple:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_as(each, item) for each, item in zip(kinds, value, strict=True))
+        return tuple(_as(one, item) for one, item in zip(kinds, value, strict=True))
     if origin is dict:
         return {arguments[0](key): _as(arguments[1], item) for key, item in value.items()}
     if isinstance(kind, type) and issubclass(kind, tuple):

@@ -1,5 +1,5 @@
-"""One run of a comparison, once it is trained: its averaged and its last weights are scored on every
-test set, and all that tables need becomes a record.
+"""The record of a run that was trained: scores of its averaged and its last weights, and all else
+that tables need.
 
 Training in a folder that holds checkpoints goes on from them, so the record of a run that was
 killed at any moment is the one that it would have had.

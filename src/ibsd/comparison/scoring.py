@@ -1,5 +1,4 @@
-"""Scores of a run's averaged and last weights: every protocol's figures on every image of every test
-set."""
+"""Scores of a run's averaged and last weights: every figure on every image of every test set."""
 
 from __future__ import annotations
 

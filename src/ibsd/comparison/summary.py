@@ -1,5 +1,5 @@
-"""From the records of runs to what they say: levels, paired differences to the baseline, costs, and
-everything that was refused."""
+"""From the records of runs to what they say: mean scores, paired differences, costs, and everything
+that was refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ibsd.comparison.design import Design, RunName
 from ibsd.comparison.differences import all_differences, image_weights_of
-from ibsd.comparison.examined import Examinations, decomposition_lines, probe_lines
+from ibsd.comparison.examination import Examinations, decomposition_lines, probe_lines
 from ibsd.comparison.results import Cost, History, MeanScore, Results
 from ibsd.comparison.store import RunRecord
 from ibsd.evaluation.scores import BICUBIC
@@ -24,7 +24,7 @@ def summarise(
     watch: Sequence[str] = (),
 ) -> Results:
     """Everything that can be said from the records and examinations there are; `watch` as in
-    `config_compare.ExamineOptions`."""
+    `ibsd.config.comparison.ExamineOptions`."""
     differences = all_differences(design, records)
     machines = Counter(_machine(record) for record in records.values())
     versions: dict[str, set[int]] = {}
@@ -50,71 +50,63 @@ def summarise(
     )
 
 
-def _mean_score(run: RunRecord, test: str, weights: str, metric: str) -> float:
-    return float(
-        np.average(
-            run.tests[test].scores[weights][metric], weights=image_weights_of(run, test, metric)
-        )
-    )
+def _runs(
+    design: Design, records: Mapping[RunName, RunRecord], setting: str, arm: str
+) -> list[RunRecord]:
+    """Of one arm in one setting, in order of seeds."""
+    names = [RunName(setting, arm, seed) for seed in design.seeds]
+    return [records[name] for name in names if name in records]
 
 
 def _mean_scores(design: Design, records: Mapping[RunName, RunRecord]) -> list[MeanScore]:
-    found = []
-    for setting in design.settings:
-        for test in design.settings[setting].tests:
+    scores: list[MeanScore] = []
+    for setting, content in design.settings.items():
+        for test in content.tests:
             for arm in design.arms:
-                runs = [
-                    records[name]
-                    for seed in design.seeds
-                    if (name := RunName(setting, arm, seed)) in records
-                ]
-                runs = [run for run in runs if test in run.tests]
-                for weights, metrics in (runs[0].tests[test].scores if runs else {}).items():
+                runs = [run for run in _runs(design, records, setting, arm) if test in run.tests]
+                if not runs:
+                    continue
+                for weights, metrics in runs[0].tests[test].scores.items():
                     for metric in metrics:
                         means = [_mean_score(run, test, weights, metric) for run in runs]
-                        found.append(
-                            MeanScore(
-                                setting,
-                                test,
-                                weights,
-                                metric,
-                                arm,
-                                float(np.mean(means)),
-                                len(runs),
-                            )
-                        )
-                if runs and arm == design.baseline:
-                    bicubic = runs[0].tests[test].bicubic.items()
-                    found += [
+                        mean, count = float(np.mean(means)), len(runs)
+                        scores.append(MeanScore(setting, test, weights, metric, arm, mean, count))
+                if arm == design.baseline:
+                    scores += [
                         MeanScore(setting, test, BICUBIC, metric, BICUBIC, mean, 1)
-                        for metric, mean in bicubic
+                        for metric, mean in runs[0].tests[test].bicubic.items()
                     ]
-    return found
+    return scores
+
+
+def _mean_score(run: RunRecord, test: str, weights: str, metric: str) -> float:
+    scores = run.tests[test].scores[weights][metric]
+    return float(np.average(scores, weights=image_weights_of(run, test, metric)))
 
 
 def _costs(design: Design, records: Mapping[RunName, RunRecord]) -> list[Cost]:
-    found = []
+    """In order of settings and arms."""
+    costs: list[Cost] = []
     for setting in design.settings:
-        compute: dict[str, float | None] = {}
-        layout = ""
-        for arm in sorted(design.arms, key=lambda arm: arm != design.baseline):
-            runs = [
-                record
-                for name, record in records.items()
-                if (name.setting, name.arm) == (setting, arm)
-            ]
-            if not runs:
-                continue
-            cpu, wall = (
-                _mean_of(runs, key) for key in ("cpu_seconds_per_step", "seconds_per_step")
-            )
-            num_steps = max(run.pairing["num_steps"] for run in runs)
-            compute[arm] = cpu * num_steps if cpu else None
-            whole, base = compute[arm], compute.get(design.baseline)
-            layout = layout or runs[0].inference["layout"]
-            found.append(
+        runs_of = {arm: _runs(design, records, setting, arm) for arm in design.arms}
+        made = {arm: runs for arm, runs in runs_of.items() if runs}
+        if not made:
+            continue
+        reference = made.get(design.baseline) or next(iter(made.values()))
+        layout = reference[0].inference["layout"]
+        whole_of = {arm: _cpu_seconds(runs) for arm, runs in made.items()}
+        base = whole_of.get(design.baseline)
+        for arm, runs in made.items():
+            whole = whole_of[arm]
+            costs.append(
                 Cost(
-                    setting, arm, len(runs), sum(not run.finished for run in runs), num_steps, cpu, wall,
+                    setting=setting,
+                    arm=arm,
+                    num_runs=len(runs),
+                    given_up=sum(not run.finished for run in runs),
+                    num_steps=_longest(runs),
+                    cpu_seconds_per_step=_mean_of(runs, "cpu_seconds_per_step"),
+                    seconds_per_step=_mean_of(runs, "seconds_per_step"),
                     compute=round(whole / base, 3) if whole and base else None,
                     peak_memory_mib=max(run.cost["peak_memory_mib"] for run in runs),
                     parameters=runs[0].inference["parameters"],
@@ -122,30 +114,33 @@ def _costs(design: Design, records: Mapping[RunName, RunRecord]) -> list[Cost]:
                     skipped=sum(run.final["skipped"] for run in runs),
                     alarms=sum(run.final["alarms"] for run in runs),
                 )
-            )  # fmt: skip
-    order = list(design.arms)
-    return sorted(
-        found, key=lambda cost: (list(design.settings).index(cost.setting), order.index(cost.arm))
-    )
+            )
+    return costs
+
+
+def _longest(runs: list[RunRecord]) -> int:
+    return max(run.pairing["num_steps"] for run in runs)
+
+
+def _cpu_seconds(runs: list[RunRecord]) -> float | None:
+    """Of the whole training."""
+    per_step = _mean_of(runs, "cpu_seconds_per_step")
+    return per_step * _longest(runs) if per_step else None
 
 
 def _histories(design: Design, records: Mapping[RunName, RunRecord]) -> list[History]:
-    found = []
+    histories: list[History] = []
     for setting in design.settings:
         for arm in design.arms:
-            logs = [
-                record.diagnostics
-                for name, record in records.items()
-                if (name.setting, name.arm) == (setting, arm)
-            ]
+            logs = [run.diagnostics for run in _runs(design, records, setting, arm)]
             steps = sorted({step for log in logs for step in log.get("step", [])})
             names = sorted({name for log in logs for name in log} - {"step", "alarms"})
             if names:
-                figures = {
+                diagnostics = {
                     name: tuple(_mean_at(logs, name, step) for step in steps) for name in names
                 }
-                found.append(History(setting, arm, tuple(steps), figures))
-    return found
+                histories.append(History(setting, arm, tuple(steps), diagnostics))
+    return histories
 
 
 def _mean_at(logs: list[dict[str, list[Any]]], name: str, step: int) -> float | None:
@@ -163,8 +158,8 @@ def _mean_of(runs: list[RunRecord], key: str) -> float | None:
 
 def _machine(record: RunRecord) -> str:
     machine = record.machine
-    what = (
+    device = (
         machine.get("accelerator")
         or f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
     )
-    return f"{what}, Python {machine.get('python', '?')}, torch {machine.get('torch', '?')}"
+    return f"{device}, Python {machine.get('python', '?')}, torch {machine.get('torch', '?')}"

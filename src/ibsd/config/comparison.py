@@ -24,7 +24,7 @@ from ibsd.config.run import Config
 from ibsd.data.presets import find_preset
 from ibsd.types import InputError, require
 
-SECTIONS = tuple(each.name for each in fields(Config))
+SECTIONS = tuple(section.name for section in fields(Config))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 

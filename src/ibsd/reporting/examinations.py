@@ -4,8 +4,7 @@ see."""
 from __future__ import annotations
 
 from ibsd.analysis.decomposition import LEAST_DROP, LEAST_FALL, LEAST_FORGETTING, PARTS
-from ibsd.comparison.examined import ALL
-from ibsd.comparison.results import DecompositionLine, ProbeLine, Results
+from ibsd.comparison.results import ALL, DecompositionLine, ProbeLine, Results
 from ibsd.reporting.document import Block, Bullets, Table, Text
 from ibsd.reporting.tables import primary_differences
 
