@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 from cyclopts import App, CycloptsError, UnknownCommandError
@@ -149,7 +150,8 @@ def settle_streams() -> None:
             stream = open(os.devnull, "w")  # noqa: SIM115  (for as long as the process lives)
             setattr(sys, name, stream)
         if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # another file has taken its descriptor, as a pipe
+                reconfigure(errors="backslashreplace")
 
 
 def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
