@@ -28,8 +28,9 @@ running average of the student runs on every batch. `bank`: at each period's end
 once over every whole training image, and a patch's past output is the same crop and augmentation of
 that output. The bank sees the whole image's statistics and costs no forward pass a step.
 Its images are as stored, so that with two views of pairs the past sees the clean one. Without a
-`PatchSource`, or for a batch without `origin`, it is `snapshot`. `start`: a frozen copy of the student as it was before training runs on every batch, a generalist where
-training began from one. Its share grows from the first step."""
+`PatchSource`, or for a batch without `origin`, it is `snapshot`. `start`: a frozen copy of the
+student as it was before training runs on every batch, a generalist where training began from one.
+Its share grows from the first step."""
 
 
 class SoftTarget:

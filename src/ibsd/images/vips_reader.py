@@ -102,7 +102,8 @@ def _load(path: Path, image_format: ImageFormat, access: str) -> Any:
 
     # A source, not a name: libvips caches the pixels of files known by name, though the file may
     # have changed since.
-    source = pyvips.Source.new_from_file(os.fsencode(path))
+    name: Any = os.fsencode(path)  # bytes, as a name need not be UTF-8; the stub asks for text
+    source = pyvips.Source.new_from_file(name)
     loader: Any = getattr(pyvips.Image, _LOADERS[image_format.name])
     return loader(source, access=access, fail_on="error")
 
