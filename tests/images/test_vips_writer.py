@@ -175,7 +175,9 @@ def test_exif_without_a_colour_space_does_not_become_uncalibrated(
         exif.get_ifd(IFD.Exif)[0x829A] = 0.5
     header = PhotographHeader(8, 8, exif=exif.tobytes())
     write_photograph(tmp_path / f"a{suffix}", header, [np.zeros((8, 8, 3), np.uint8)])
-    written = Image.open(tmp_path / f"a{suffix}").getexif()
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        written = image.getexif()
+        camera_tags = written.get_ifd(IFD.Exif)
     assert written[0x010F] == "Maker"
-    assert written.get_ifd(IFD.Exif)[0xA001] == 1
-    assert not taken or written.get_ifd(IFD.Exif)[0x829A] == 0.5
+    assert camera_tags[0xA001] == 1
+    assert not taken or camera_tags[0x829A] == 0.5
