@@ -30,7 +30,9 @@ class StudentConfig:
     """Which network, as for `ibsd.create_student`."""
 
     name: str = "imdn"
+    """One of those that `ibsd students` lists."""
     scale: int = 4
+    """2, 3 or 4."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of the network, such as `width`."""
     weights: str = ""
@@ -56,9 +58,11 @@ class DataConfig(PatchOptions):
     lr: str = ""
     """Folder of LR training images; `hr` has those of the same names."""
     hr: str = ""
+    """Folder of HR training images."""
     val_lr: str = ""
     """The same for validation, if there is any."""
     val_hr: str = ""
+    """Folder of HR validation images."""
     select: str = ""
     """Pattern of the pair names to use in train, val and test, such as `Canon*`; empty for all."""
     drop: str = ""
