@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,14 @@ def test_a_model_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert measurement.file_bytes == path.stat().st_size
 
 
-@pytest.mark.slow
-def test_the_users_mistake_is_a_sentence_and_no_trace(tmp_path: Path) -> None:
+def test_the_users_mistake_is_a_sentence_and_a_defect_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "the trace")
+
+    monkeypatch.setattr("subprocess.run", fail)
     with pytest.raises(InputError, match="no such weight file"):
         measured(tmp_path / "none.safetensors")
+    with pytest.raises(RuntimeError, match="the trace"):
+        measured(save_student(tiny.student(), tmp_path / "a.safetensors"))
