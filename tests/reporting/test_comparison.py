@@ -98,3 +98,18 @@ def test_a_page_says_what_there_is() -> None:
     for table in tables:
         assert len(table.header) <= MOST_COLUMNS
         assert all(len(row) == len(table.header) for row in table.rows)
+
+
+def test_arms_below_bicubic_are_undertrained_first() -> None:
+    results = made_up()
+    primary = results.design.primary
+    [(setting, test)] = {(row.setting, row.test) for row in results.differences} & {
+        (score.setting, score.test) for score in results.mean_scores
+    }
+    bicubic = next(score for score in results.mean_scores if score.metric == primary)
+    others = [score for score in results.mean_scores if score.weights != "bicubic"]
+    for level, undertrained in ((99.0, True), (1.0, False)):
+        row = replace(bicubic, arm="bicubic", weights="bicubic", mean=level)
+        row = replace(row, setting=setting, test=test)
+        document = comparison_document(replace(results, mean_scores=(*others, row)))
+        assert ("- **Undertrained**" in document.markdown("page")) == undertrained

@@ -36,9 +36,10 @@ def test_the_second_network_is_held_against_the_first() -> None:
     assert_stands_alone(text)
     header, psnr, lpips = cells(text)
     assert header == ["", "bicubic", "one", "two", "two less one"]
-    assert psnr[1:] == ["22.00", "23.00", "24.00", "+1.00 (+1.00 to +1.00, better)"]
-    assert lpips[-1] == "+0.0100 (+0.0100 to +0.0100, worse)"
+    assert psnr[1:] == ["22.00", "23.00", "24.00", "+1.00 (+1.00 to +1.00, ahead here)"]
+    assert lpips[-1] == "+0.0100 (+0.0100 to +0.0100, behind here)"
     assert "Means over 3 images" in text
+    assert "better" not in text.replace("less is better", ""), "one seed shows nothing"
 
 
 def test_one_network_has_no_difference() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from ibsd.commands.report import report_runs
@@ -88,3 +89,12 @@ def test_several_runs_share_their_charts_and_show_where_they_differ() -> None:
 def test_wide_pictures_shrink() -> None:
     assert narrowed(noise(10, WIDEST_PX + 200)).shape == (9, WIDEST_PX, 3)
     assert narrowed(noise(10, 20)).shape == (10, 20, 3)
+
+
+def test_runs_of_other_lengths_are_not_compared_in_silence() -> None:
+    one, two = stored_run("one", "plain"), stored_run("two", "ibsd")
+    assert "differ in steps" not in training_page([one, two])
+    result = {"step": 400, "reason": "finished"}
+    longer = replace(two, record={**two.record, "result": result})
+    text = training_page([one, replace(longer, name="longer")])
+    assert f"The runs differ in steps (one {one.step:,}, longer 400)" in text

@@ -27,7 +27,13 @@ from ibsd.reporting.document import (
 )
 from ibsd.reporting.examinations import decomposition_blocks, probe_blocks
 from ibsd.reporting.format import PAIRED_DECIMALS, difference_text, score_text
-from ibsd.reporting.matrix import Matrix, camera_matrix, family_matrices, matrix_table
+from ibsd.reporting.matrix import (
+    Matrix,
+    below_bicubic,
+    camera_matrix,
+    family_matrices,
+    matrix_table,
+)
 from ibsd.reporting.remarks import read_remarks
 from ibsd.reporting.tables import (
     cost_table,
@@ -70,6 +76,10 @@ CONTRASTS = (
 )
 
 COST = "Processor time of training. *Compute* is that of the whole schedule over the baseline's."
+
+UNDERTRAINED = (
+    "**Undertrained**: every arm is below bicubic, so train longer before reading differences. "
+)
 
 HEADLINE_SEEDS = 5
 MOST_NAMED = 12
@@ -178,7 +188,10 @@ def _verdicts(results: Results, name: str, setting: SettingDesign, test: str) ->
     )
     size = design_text([row for row in rows if row.kind == "treatment"])
     against = f"against {results.design.baseline}"
-    return f"{setting.title} (`{name}`, scored on `{test}`; {size}), {against}: {verdicts}."
+    warning = UNDERTRAINED if below_bicubic(results, name, test) else ""
+    return (
+        f"{warning}{setting.title} (`{name}`, scored on `{test}`; {size}), {against}: {verdicts}."
+    )
 
 
 def _arm_text(row: Difference) -> str:

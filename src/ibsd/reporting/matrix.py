@@ -12,7 +12,7 @@ from typing import Any
 from ibsd.comparison.results import Results
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting import html
-from ibsd.reporting.format import bare_metric, metric_decimals, metric_title
+from ibsd.reporting.format import bare_metric, is_better, metric_decimals, metric_title
 from ibsd.reporting.plots import Drawing, svg_text
 from ibsd.training.result import AVERAGED
 from ibsd.types import LOWER_IS_BETTER
@@ -194,6 +194,17 @@ def primary_levels(results: Results, weights: str) -> dict[tuple[Place, str], fl
         for score in results.mean_scores
         if (score.metric, score.weights) == (results.design.primary, weights)
     }
+
+
+def below_bicubic(results: Results, setting: str, test: str) -> bool:
+    """Whether every arm is worse than bicubic on a test set, in the primary figure; False where
+    bicubic was not scored."""
+    place = (setting, test)
+    bicubic = primary_levels(results, BICUBIC).get((place, BICUBIC))
+    levels = primary_levels(results, AVERAGED)
+    arms = [level for (scored, _), level in levels.items() if scored == place]
+    metric = results.design.primary
+    return bicubic is not None and bool(arms) and all(is_better(metric, bicubic - x) for x in arms)
 
 
 def paired_gains(results: Results, against: str) -> dict[tuple[Place, str], float]:

@@ -60,6 +60,9 @@ def _difference(
         return ""
     mean = float(differences @ weights / weights.sum())
     low, high = bootstrap_interval(differences[None], weights)
-    verdict = "" if low <= 0 <= high else ", better" if is_better(metric, mean) else ", worse"
+    # No verdict: these are single networks, and another seed may turn the sign round.
+    verdict = (
+        "" if low <= 0 <= high else ", ahead here" if is_better(metric, mean) else ", behind here"
+    )
     texts = [difference_text(metric, value) for value in (mean, low, high)]
     return f"{texts[0]} ({texts[1]} to {texts[2]}{verdict})"

@@ -113,6 +113,15 @@ SUBJECTS = (
 """The charts in the order of the page."""
 
 
+def _other_steps(runs: Sequence[StoredRun]) -> str:
+    """A warning where the runs were not trained equally long."""
+    if len({run.step for run in runs}) < 2:
+        return ""
+    steps = ", ".join(f"{run.name} {run.step:,}" for run in runs)
+    text = f"The runs differ in steps ({steps}): more training alone moves scores and curves."
+    return html.paragraph(text, "alarm")
+
+
 def training_page(runs: Sequence[StoredRun], scenes: str = "", scores: Sequence[str] = ()) -> str:
     """The page as text.
 
@@ -133,6 +142,7 @@ def training_page(runs: Sequence[StoredRun], scenes: str = "", scores: Sequence[
     sections = [
         _beside([dict(run_summary(run)) for run in runs], runs),
         html.paragraph(ONE_SEED, "note") if many else "",
+        _other_steps(runs),
         scenes,
         html.section("Scores", *scores),
         html.section("Messages of the runs" if many else "Messages of the run", *_messages(runs)),
