@@ -26,12 +26,15 @@ SECTIONS: dict[str, Any] = {
     "training.schedule": Schedule(),
     "run": RunConfig(),
 }
-HEAD = """<!-- Generated from the dataclasses by `python benchmarks/configuration_page.py`; do not edit. -->
+HEAD = """<!-- Generated from the dataclasses by `python benchmarks/configuration_page.py`; do \
+not edit. -->
 
 # Every key of a config
 
-`ibsd train run.toml section.key=value` replaces a key of the file. Sizes ending in `_px` are pixels of LR, and those
-ending in `_mib` are MiB. A step is one update of the student. `[objective.options]` below is that of `ibsd`. A run
+`ibsd train run.toml section.key=value` replaces a key of the file. Sizes ending in `_px` are \
+pixels of LR, and those
+ending in `_mib` are MiB. A step is one update of the student. `[objective.options]` below is \
+that of `ibsd`. A run
 folder also gets `tensorboard/` with the same figures as `log.jsonl`: `tensorboard --logdir runs`.
 """
 

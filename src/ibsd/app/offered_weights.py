@@ -32,8 +32,8 @@ class OfferedWeights:
 
 
 def find_offered_weights(paths: Sequence[Path]) -> dict[str, OfferedWeights]:
-    """{key: weights} of weight files, folders of them and names of shipped weights; without any, the weights that ibsd ships.
-    InputError for a path that holds none."""
+    """{key: weights} of weight files, folders of them and names of shipped weights; without any,
+    the weights that ibsd ships. InputError for a path that holds none."""
     files: list[Path] = []
     paths = [named_or_file(path) for path in paths]
     for path in paths:
