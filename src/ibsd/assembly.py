@@ -32,7 +32,8 @@ from ibsd.types import InputError
 def build_student(config: Config) -> Student:
     """The student of the config. Its initial weights depend on `run.seed` alone, unless they are
     read from `student.weights`."""
-    name, scale = config.student.name, config.student.scale
+    name = config.student.name
+    scale = config.student.scale
     if name not in STUDENTS:
         raise InputError(f"student.name is {name!r}; there are: {', '.join(STUDENTS)}")
     options = checked_arguments(STUDENTS[name], config.student.options, "student.options")
@@ -48,7 +49,8 @@ def build_student(config: Config) -> Student:
 
 def load_all_weights(student: Student, loaded: Student, path: str) -> None:
     """Gives the student the weights of another, which must be of the same network and scale."""
-    ours, theirs = student.spec, loaded.spec
+    ours = student.spec
+    theirs = loaded.spec
     if (theirs.name, theirs.scale) != (ours.name, ours.scale):
         raise InputError(
             f"student.weights: {path} holds {theirs.name} x{theirs.scale}, "

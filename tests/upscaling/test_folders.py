@@ -13,7 +13,7 @@ from PIL import Image
 
 from ibsd.images import read_rgb, read_with_pillow, write_rgb
 from ibsd.types import InputError
-from ibsd.upscaling import FileResult, summarise, upscale_files
+from ibsd.upscaling import FileResult, summary_of_files, upscale_files
 from upscaling.fakes import Nearest
 
 
@@ -131,10 +131,10 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert tiles == [(1, 1)] * 2
     assert list(tree(tmp_path / "out")) == ["a.png", "f.png"]
     assert np.array_equal(read_rgb(tmp_path / "out" / "a.png"), good.repeat(2, 0).repeat(2, 1))
-    lines = summarise(results).splitlines()
+    lines = summary_of_files(results).splitlines()
     assert lines[0] == "2 of 6 upscaled, 4 left out:"
     assert len(lines) == 5
-    assert summarise(results[:1]) == "1 of 1 upscaled."
+    assert summary_of_files(results[:1]) == "1 of 1 upscaled."
 
 
 def test_missing_and_empty_inputs(tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ def _sums(
 
 def _verdict(bound: DropParts, fall: float, converged: bool) -> tuple[bool, str]:
     """Whether the drop counts, and why. `fall`: the share of plain's fresh gain that is gone."""
-    drop, shares = bound.drop, bound.shares
+    drop = bound.drop
+    shares = bound.shares
     if shares is None:
         return False, (
             "the run's own estimators see no drop of the bound to speak of "

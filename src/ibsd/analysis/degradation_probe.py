@@ -103,7 +103,8 @@ def pixel_statistics(images: Tensor | Sequence[Tensor]) -> Tensor:
     absolute differences to the next pixel across and down."""
     rows: list[Tensor] = []
     for image in images:
-        across, down = image.diff(dim=-1).abs(), image.diff(dim=-2).abs()
+        across = image.diff(dim=-1).abs()
+        down = image.diff(dim=-2).abs()
         rows.append(
             torch.cat([_moments(part.unsqueeze(0)) for part in (image, across, down)], dim=1)
         )
@@ -134,7 +135,8 @@ def probe(
     Errors: InputError for fewer than two classes, fewer groups than folds, or features that do not
     fit or are not finite.
     """
-    label, group = torch.as_tensor(labels).long(), torch.as_tensor(groups).long()
+    label = torch.as_tensor(labels).long()
+    group = torch.as_tensor(groups).long()
     num_classes = int(label.max()) + 1 if len(label) else 0
     if len(label.unique()) < 2:
         raise InputError("probe: there is one class only; a guess needs at least two")
@@ -274,7 +276,8 @@ def fit_mlp(
 ) -> Tensor:
     """Logits [J, n, K] of J networks with one hidden layer of `HIDDEN` tanh units: full-batch Adam,
     which keeps the problems apart."""
-    values, strength = values.float(), strength.float()
+    values = values.float()
+    strength = strength.float()
     num_problems, _, num_features = values.shape
     generator = torch.Generator().manual_seed(seed)
     first = torch.randn(num_features, HIDDEN, generator=generator) / math.sqrt(num_features)

@@ -123,7 +123,8 @@ class Reading:
                 **{figure: tuple(values) for figure, values in figures.items()}
             )
 
-        fresh, standardised = information("fresh"), information("standardised")
+        fresh = information("fresh")
+        standardised = information("standardised")
         assert fresh is not None
         assert standardised is not None
         return cls(
@@ -207,7 +208,8 @@ def read_nodes(
         trained: the estimators of the student's own run; without them there are no readings
             `trained` and `recalibrated`.
     """
-    seed, batch = options.seed, options.negatives_batch
+    seed = options.seed
+    batch = options.negatives_batch
     of_trained = of_recalibrated = None
     if trained is not None:
         of_trained = link_information(trained, held_out, fit, batch)

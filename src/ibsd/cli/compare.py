@@ -86,12 +86,12 @@ def compare(
     if json:
         print(results.to_json(), end="")
     else:
-        show(results, output_console())
+        show_compare(results, output_console())
         output_console().print(f"report: {report_path(comparison)}", markup=False)
     return 128 + stop.received if stop.received else 0
 
 
-def show(results: Results, console: Console) -> None:
+def show_compare(results: Results, console: Console) -> None:
     """The primary figure's tables, then cost, then what was refused."""
     from ibsd.reporting.tables import (
         cost_table,

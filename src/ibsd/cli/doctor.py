@@ -97,7 +97,7 @@ def doctor(
     if json:
         print(text, end="")
         return
-    show(checkup, targets)
+    show_doctor(checkup, targets)
     if checkup.drop and not output:
         output_console().print(
             "add -o FOLDER for drop.txt, the list of files to leave out, "
@@ -133,7 +133,7 @@ def followed(
         )
 
 
-def show(checkup: Checkup, targets: list[Path]) -> None:
+def show_doctor(checkup: Checkup, targets: list[Path]) -> None:
     """The table, on the terminal."""
     from rich.table import Table
 

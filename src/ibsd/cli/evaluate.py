@@ -105,7 +105,7 @@ def evaluate(
         pairs = find_split(
             folder, split, scale, lambda sentence: status_console().print(sentence, markup=False)
         )
-    table = score(students, pairs, scale, lpips)
+    table = score_networks(students, pairs, scale, lpips)
     if output:
         make_folder(output)
         for target, text in zip(targets, (table.to_json(), table.to_csv()), strict=True):
@@ -114,7 +114,7 @@ def evaluate(
         print(table.to_json(), end="")
         return
     console = output_console()
-    console.print(per_image(table))
+    console.print(image_table(table))
     console.print()
     console.print(means(table))
     if output:
@@ -175,7 +175,7 @@ def print_matrix(
     output_console().print(shown)
 
 
-def score(
+def score_networks(
     students: dict[str, Student], pairs: Sequence[Pair], scale: Scale, lpips: bool
 ) -> ScoreTable:
     """Checks the pairs and scores the networks on them, with a bar."""
@@ -237,7 +237,7 @@ def means(table: ScoreTable) -> Table:
     return shown
 
 
-def per_image(table: ScoreTable, protocol: str = "basicsr-y", metric: str = "psnr_y") -> Table:
+def image_table(table: ScoreTable, protocol: str = "basicsr-y", metric: str = "psnr_y") -> Table:
     """One metric of every image."""
     from rich.table import Table
 

@@ -56,7 +56,8 @@ def in_child(work: Callable[[], int]) -> int | None:
     it does not outlive the parent.
     """
     reading, writing = os.pipe()
-    parent, child = os.getpid(), os.fork()
+    parent = os.getpid()
+    child = os.fork()
     if child == 0:
         os.close(reading)
         os.setpgid(0, 0)

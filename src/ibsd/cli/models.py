@@ -26,14 +26,15 @@ def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     from ibsd.commands.models import network_sizes, shipped_weights
     from ibsd.weights import FOLDER
 
-    weights, networks = shipped_weights(), network_sizes()
+    weights = shipped_weights()
+    networks = network_sizes()
     if json:
         print_json({"weights": weights, "folder": FOLDER, "networks": networks})
     else:
-        show(weights, networks)
+        show_models(weights, networks)
 
 
-def show(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> None:
+def show_models(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> None:
     """Two tables, and how to use what they list."""
     from rich.table import Table
 

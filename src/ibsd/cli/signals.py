@@ -28,7 +28,8 @@ class StopRequests:
     """
 
     def __init__(self, at_once: bool = False, patient: bool = False) -> None:
-        self.at_once, self.patient = at_once, patient
+        self.at_once = at_once
+        self.patient = patient
         self.received = 0
         """Number of the first signal, 0 for none yet."""
 

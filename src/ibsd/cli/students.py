@@ -67,14 +67,14 @@ def students(
             {"scale": scale, "output": OUTPUT, "side": side, "threads": threads, "students": rows}
         )
         return
-    show(
+    show_students(
         rows,
         scale,
         f"{side}x{side} px, {threads} thread{'' if threads == 1 else 's'}" if measure else None,
     )
 
 
-def show(rows: Iterable[dict[str, Any]], scale: int, timed: str | None) -> None:
+def show_students(rows: Iterable[dict[str, Any]], scale: int, timed: str | None) -> None:
     from rich.table import Table
 
     from ibsd.cli.terminal import output_console

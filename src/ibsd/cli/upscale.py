@@ -98,7 +98,7 @@ def upscale(
     tile_px = tile_size(tile)
     from ibsd.cli.terminal import output_console, print_json, status_console
     from ibsd.inference.open import open_network
-    from ibsd.upscaling import summarise, upscale_files
+    from ibsd.upscaling import summary_of_files, upscale_files
 
     console = status_console()
     network = open_network(
@@ -143,10 +143,10 @@ def upscale(
         print_json({"files": [vars(result) for result in results]})
     failed = any(result.error for result in results)
     if failed:
-        print(f"ibsd: {summarise(results)}", file=sys.stderr)
+        print(f"ibsd: {summary_of_files(results)}", file=sys.stderr)
         return 2
     if not json:
-        output_console().print(summarise(results), markup=False)
+        output_console().print(summary_of_files(results), markup=False)
     return 0
 
 

@@ -68,7 +68,8 @@ def compare(
             f"{config.path}: compare.remarks is {options.remarks}, and there is no such file; "
             "write it or leave it out"
         )
-    comparison, store = Comparison(config), open_store(config)
+    comparison = Comparison(config)
+    store = open_store(config)
     requests: dict[RunName, RunRequest] = {}
     outcomes: dict[RunName, Outcome] = {}
     if not table_only:
@@ -125,7 +126,8 @@ def by_other_weights(
     """Runs of the arms that are scored by other weights of another arm's runs."""
     derived: dict[RunName, RunRecord] = {}
     for name in comparison.all_names():
-        source, kind = comparison.source_of(name.arm), comparison.config.arms[name.arm].weights
+        source = comparison.source_of(name.arm)
+        kind = comparison.config.arms[name.arm].weights
         record = records.get(name._replace(arm=source)) if source else None
         if record is None or any(kind not in test.scores for test in record.tests.values()):
             continue

@@ -56,7 +56,8 @@ def do_one(
 def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
     """Examines one run and writes it down, unless another process is at it or its weights are
     gone."""
-    label, store = name_of(name), open_store(comparison.config)
+    label = name_of(name)
+    store = open_store(comparison.config)
     record = store.find(comparison.request(name))
     assert record is not None, f"{label} was there"
     with claimed(work_folder(comparison.config, record.identity)) as ours:

@@ -29,7 +29,8 @@ def find_split(
             raise InputError(f"{folder} holds LR and HR and no {split}_LR: leave out --split")
         return find_pairs(folder / "LR", folder / "HR")
     wanted = split or "test"
-    lr, hr = folder / f"{wanted}_LR", folder / f"{wanted}_HR"
+    lr = folder / f"{wanted}_LR"
+    hr = folder / f"{wanted}_HR"
     if lr.is_dir() and hr.is_dir():  # what is wrong with the other sets does not matter here
         return find_pairs(lr, hr)
     layout = find_data(folder, scale)

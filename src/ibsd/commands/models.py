@@ -12,7 +12,8 @@ def shipped_weights() -> list[dict[str, Any]]:
 
     rows: list[dict[str, Any]] = []
     for name, aim in SHIPPED.items():
-        student, file = load_student(name), weights_file(name)
+        student = load_student(name)
+        file = weights_file(name)
         parameters = sum(parameter.numel() for parameter in student.parameters())
         rows.append(
             {

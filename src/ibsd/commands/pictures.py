@@ -75,7 +75,8 @@ def centre(lr: np.ndarray, hr: np.ndarray, most: int = MOST_LR_PX) -> tuple[np.n
     """The middle of both, at most so many LR pixels a side."""
     scale = hr.shape[0] // lr.shape[0]
     height, width = (min(side, most) for side in lr.shape[:2])
-    top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
+    top = (lr.shape[0] - height) // 2
+    left = (lr.shape[1] - width) // 2
     of_lr = lr[top : top + height, left : left + width]
     of_hr = hr[top * scale : (top + height) * scale, left * scale : (left + width) * scale]
     return np.ascontiguousarray(of_lr), np.ascontiguousarray(of_hr)

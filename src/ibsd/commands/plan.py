@@ -129,7 +129,8 @@ class Comparison:
         check_disjoint(PairSets((*train, *photographs), (), scored), digests)
         fingerprints: dict[str, Any] = {"train": fingerprint(train, digests), "tests": {}}
         for test, pairs in tests.items():
-            content, digest = self.config.tests[name.setting][test], fingerprint(pairs, digests)
+            content = self.config.tests[name.setting][test]
+            digest = fingerprint(pairs, digests)
             rows = {
                 row: f"{preset} at {content.crop_px} px of {digest}"
                 for row, preset in content.rows(test).items()
@@ -158,7 +159,8 @@ class Comparison:
         """What the run is, and the defaults of its options; without data where no picture shall be
         looked at."""
         self.check_objective(name)
-        config, lpips = self.run_config(name), self.config.options.lpips
+        config = self.run_config(name)
+        lpips = self.config.options.lpips
         options = {"training": training_options(config), "scoring": {"lpips": lpips}}
         default = Config(
             student=StudentConfig(config.student.name, config.student.scale),
@@ -202,7 +204,8 @@ class Comparison:
         )
 
     def design(self) -> Design:
-        config, options = self.config, self.config.options
+        config = self.config
+        options = self.config.options
         settings = {}
         for name, setting in config.settings.items():
             parts = {
@@ -255,7 +258,10 @@ def work_folder(config: CompareConfig, identity: Identity) -> Path:
 def training_options(config: Config) -> dict[str, Any]:
     """{dotted key: value} of every option that training depends on, defaults included: no paths,
     pictures or cadences."""
-    student, data, objective, run = config.student, config.data, config.objective, config.run
+    student = config.student
+    data = config.data
+    objective = config.objective
+    run = config.run
     weights = (
         hashlib.sha256(named_or_file(student.weights).read_bytes()).hexdigest()
         if student.weights

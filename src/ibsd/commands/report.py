@@ -58,9 +58,9 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
     matrices = [
         matrix
         for folder in holding[MATRIX]
-        for matrix in read_file(folder / MATRIX, degradation_matrices)
+        for matrix in read_stored(folder / MATRIX, degradation_matrices)
     ]
-    tables = [read_file(folder / SCORES, score_table) for folder in holding[SCORES]]
+    tables = [read_stored(folder / SCORES, score_table) for folder in holding[SCORES]]
     if comparisons := holding[COMPARISON]:
         if len(comparisons) > 1 or holding[RUN_FILE]:
             raise InputError(
@@ -70,7 +70,7 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
         write_whole(
             target,
             comparison_html(
-                read_file(comparisons[0] / COMPARISON, results_from_table),
+                read_stored(comparisons[0] / COMPARISON, results_from_table),
                 matrices=matrices,
                 scores=tables,
             ),
@@ -153,7 +153,7 @@ def inference_cost(student: Student | None) -> list[tuple[str, str]]:
     ]
 
 
-def read_file(path: Path, parse: Callable[[Mapping[str, Any]], Content]) -> Content:
+def read_stored(path: Path, parse: Callable[[Mapping[str, Any]], Content]) -> Content:
     """The content of a JSON file. InputError naming it if it is damaged."""
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))

@@ -25,7 +25,8 @@ def describe_network(name: str, scale: int, timing: tuple[int, int, int] | None)
     lr_size = -(-OUTPUT[0] // scale), -(-OUTPUT[1] // scale)
     with torch.device("meta"):
         student = create_student(name, scale)
-    spec, card = student.spec, student.card
+    spec = student.spec
+    card = student.card
     row: dict[str, Any] = {"name": name} | dataclasses.asdict(count_cost(name, scale, lr_size))
     if timing:
         done = subprocess.run(

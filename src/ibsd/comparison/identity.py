@@ -70,7 +70,8 @@ def departures(request: RunRequest, earlier: Identity) -> list[str]:
     """
     wanted = request.identity
     changes: list[str] = []
-    before, after = _all_options(earlier), _all_options(wanted)
+    before = _all_options(earlier)
+    after = _all_options(wanted)
     for key in sorted(before.keys() | after.keys()):
         old = before.get(key, request.defaults.get(key, _MISSING))
         new = after.get(key, _MISSING)

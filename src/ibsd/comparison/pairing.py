@@ -52,7 +52,8 @@ def obstacles(run: RunRecord, baseline: RunRecord) -> list[str]:
     if run.pairing["initial_weights"] != baseline.pairing["initial_weights"]:
         reasons.append("their initial weights differ")
     num_steps = min(run.pairing["num_steps"], baseline.pairing["num_steps"])
-    ours, theirs = batches_at(run, num_steps), batches_at(baseline, num_steps)
+    ours = batches_at(run, num_steps)
+    theirs = batches_at(baseline, num_steps)
     if ours is None or theirs is None or ours != theirs:
         reasons.append("their batches differ")
     return reasons

@@ -182,7 +182,8 @@ def results_from_table(table: Mapping[str, Any]) -> Results:
 
 def _as(kind: Any, value: Any) -> Any:
     """A JSON value as what the annotation says; infinities were text."""
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin = get_origin(kind)
+    arguments = get_args(kind)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         names = [item.name for item in fields(kind) if item.name in value]

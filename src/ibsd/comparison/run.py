@@ -41,7 +41,8 @@ def record_of(
         initial_weights: their `weights_hash`.
         machine: what to note besides `machine_facts`.
     """
-    trainer, result = execution.trainer, execution.result
+    trainer = execution.trainer
+    result = execution.result
     cost = add_cost(folder / "cost.json", execution)
     if not result.finished and not trainer.must_give_up:
         return None

@@ -56,7 +56,7 @@ def score_on(test: TestSet, students: Mapping[str, Student], lpips: bool) -> Tes
         for protocol, metric in table.columns
     }
     rows = [row for row in table.rows if row.method == BICUBIC]
-    scores = {weights: per_image(table, weights) for weights in students}
+    scores = {weights: image_figures(table, weights) for weights in students}
     return TestScores(
         test.role,
         tuple(row.image for row in rows),
@@ -97,7 +97,7 @@ def primary_alone(scores: TestScores, primary: str) -> TestScores:
     )
 
 
-def per_image(table: ScoreTable, method: str) -> dict[str, tuple[float, ...]]:
+def image_figures(table: ScoreTable, method: str) -> dict[str, tuple[float, ...]]:
     rows = [row for row in table.rows if row.method == method]
     return {
         f"{protocol}.{metric}": tuple(round(row.scores[protocol][metric], 6) for row in rows)

@@ -69,7 +69,8 @@ def _mean_scores(design: Design, records: Mapping[RunName, RunRecord]) -> list[M
                 for weights, metrics in runs[0].tests[test].scores.items():
                     for metric in metrics:
                         means = [_mean_score(run, test, weights, metric) for run in runs]
-                        mean, count = float(np.mean(means)), len(runs)
+                        mean = float(np.mean(means))
+                        count = len(runs)
                         scores.append(MeanScore(setting, test, weights, metric, arm, mean, count))
                 if arm == design.baseline:
                     scores += [

@@ -213,7 +213,8 @@ class CompareConfig:
             {"run": {"seed": seed}},
         )
         table["run"].pop("folder", None)
-        training, offset = table.setdefault("training", {}), self.arms[arm].data_seed_offset
+        training = table.setdefault("training", {})
+        offset = self.arms[arm].data_seed_offset
         if offset:
             table["run"]["data_seed"] = seed + offset
         try:

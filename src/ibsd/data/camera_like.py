@@ -90,7 +90,8 @@ def camera_like(
     degraded: list[Tensor] = []
     for image in hr.float().clamp(0, 1).split(1):
         light = to_linear(image)
-        major, minor = scale * _uniform(blur, generator), scale * _uniform(blur, generator)
+        major = scale * _uniform(blur, generator)
+        minor = scale * _uniform(blur, generator)
         light = _blurred(
             light,
             major,
@@ -149,7 +150,8 @@ def _uniform(limits: Range, generator: Generator) -> float:
 def _log_uniform(limits: Range, generator: Generator) -> float:
     """0 where the greatest is 0. A least of 0, which has no logarithm, counts as a thousandth of
     the greatest."""
-    low, high = limits[0] or limits[1] / 1000, limits[1]
+    low = limits[0] or limits[1] / 1000
+    high = limits[1]
     # Drawn in any case, so that turning a part off leaves the other draws as they are.
     drawn = _uniform((0, 1), generator)
     return high * (low / high) ** (1 - drawn) if high > 0 else 0.0

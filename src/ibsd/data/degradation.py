@@ -124,7 +124,8 @@ def degrade(
     if strength < 0:
         raise InputError(f"strength is {strength}; it must be 0 or more")
     draw = _Draw(len(hr), generator)
-    first, second = preset.first, preset.second
+    first = preset.first
+    second = preset.second
     light = _blurred_and_shrunk(to_linear(hr.clamp(0, 1)), scale, first, draw, strength)
     light = _noisy(light.clamp(0, 1), first, draw, strength)
     lr = _sharpened(to_srgb(light.clamp(0, 1)), first, draw, strength)
@@ -249,7 +250,8 @@ def _compressed(lr: Tensor, stage: Stage, draw: _Draw, strength: float, jpeg: Jp
     if stage.jpeg is None:
         return lr
     low, high = (100 - min(1.0, strength) * (100 - quality) for quality in stage.jpeg)
-    quality, compressed = draw.per_image(low, high).round(), draw.per_image() < stage.jpeg_share
+    quality = draw.per_image(low, high).round()
+    compressed = draw.per_image() < stage.jpeg_share
     subsampled = draw.index(2) == 1
     if jpeg == "smooth":
         decoded = smooth_jpeg(lr, quality, subsampled)

@@ -76,10 +76,12 @@ class ImageStack:
         row = torch.arange(size_px, device=self.device).view(1, -1, 1)
         column = torch.arange(size_px, device=self.device).view(1, 1, -1)
         transposed = (augmentation & 4) > 0
-        y, x = torch.where(transposed, column, row), torch.where(transposed, row, column)
+        y = torch.where(transposed, column, row)
+        x = torch.where(transposed, row, column)
         y = torch.where((augmentation & 2) > 0, size_px - 1 - y, y) + top * scale
         x = torch.where((augmentation & 1) > 0, size_px - 1 - x, x) + left * scale
-        height, width = self.heights[image], self.widths[image]
+        height = self.heights[image]
+        width = self.widths[image]
         first_plane = self.offsets[image] + y * width + x
         channel = torch.arange(3, device=self.device).view(1, 3, 1, 1)
         return as_unit(
@@ -159,7 +161,8 @@ def _decode_into(
     for pair in pairs:
         for side, pixels in enumerate(load_pair(pair)):
             planes = _planes(pixels)
-            start, stop = positions[side], positions[side] + planes.numel()
+            start = positions[side]
+            stop = positions[side] + planes.numel()
             buffers[side][start:stop] = planes
             positions[side] = stop
         if on_pair:

@@ -60,7 +60,7 @@ def check_pairs(
     """
     pairs = tuple(dict.fromkeys(pairs))
     digests = digest_pairs(pairs, digests)
-    other = common_scale(pairs, digests)
+    other = other_scale(pairs, digests)
     if len(pairs) > 1 and other in SCALES and other != scale:
         raise InputError(
             f"all {counted(len(pairs), 'pair')} are x{other}, not x{scale}: "
@@ -78,12 +78,13 @@ def check_pairs(
     return digests
 
 
-def common_scale(pairs: Sequence[Pair], digests: Digests) -> int | None:
+def other_scale(pairs: Sequence[Pair], digests: Digests) -> int | None:
     """How many times as large as LR the HR of every pair is; None where pairs differ or a file
     cannot be used."""
     scales: set[int] = set()
     for pair in pairs:
-        lr, hr = digests[pair.lr], digests[pair.hr]
+        lr = digests[pair.lr]
+        hr = digests[pair.hr]
         times = hr.width_px // lr.width_px if lr.width_px else 0
         fits = (hr.height_px, hr.width_px) == (times * lr.height_px, times * lr.width_px)
         if lr.problem or hr.problem or not fits:
@@ -141,7 +142,8 @@ def fingerprint(pairs: Sequence[Pair], digests: Digests | None = None) -> str:
     digests = digest_pairs(pairs, digests)
     whole = hashlib.sha256()
     for pair in pairs:
-        lr, hr = _pixels(pair.lr, digests), _pixels(pair.hr, digests)
+        lr = _pixels(pair.lr, digests)
+        hr = _pixels(pair.hr, digests)
         whole.update(f"{pair.name}\0{lr}\0{hr}\n".encode())
     return whole.hexdigest()
 
@@ -150,7 +152,8 @@ def pair_problems(
     pair: Pair, scale: Scale, digests: Digests, min_lr_px: int = MIN_LR_PX
 ) -> list[str]:
     """Why a pair cannot be used, in sentences; see `check_pairs`."""
-    lr, hr = digests[pair.lr], digests[pair.hr]
+    lr = digests[pair.lr]
+    hr = digests[pair.hr]
     problems = [digest.problem for digest in (lr, hr) if digest.problem]
     if not (lr.pixels and hr.pixels):
         return problems

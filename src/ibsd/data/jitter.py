@@ -32,7 +32,8 @@ def jittered(lr: Tensor, generator: Generator, device_jpeg: bool = False) -> Ten
     Args:
         device_jpeg: the differentiable JPEG on the device in place of libjpeg through the host.
     """
-    count, device = len(lr), lr.device
+    count = len(lr)
+    device = lr.device
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         drawn = torch.rand((count, *shape), generator=generator, device=device)

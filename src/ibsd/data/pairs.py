@@ -90,17 +90,17 @@ def find_pairs(
 
     Example: {"a_LR4.png", "b.png"} and {"a_HR.png", "b.jpg"} -> pairs "a" and "b".
     """
-    lr_folder, hr_folder = Path(lr_folder), Path(hr_folder)
-    lr_files, hr_files = _image_files(lr_folder, dropped), _image_files(hr_folder, dropped)
+    lr_folder = Path(lr_folder)
+    hr_folder = Path(hr_folder)
+    lr_files = _image_files(lr_folder, dropped)
+    hr_files = _image_files(hr_folder, dropped)
     if lr_folder.samefile(hr_folder):
         raise InputError(
             f"The LR and the HR folder are the same, {lr_folder}: "
             "put the LR images into a folder of their own."
         )
-    lr_stems, hr_stems = (
-        _grouped(lr_files, lambda stem: stem),
-        _grouped(hr_files, lambda stem: stem),
-    )
+    lr_stems = _grouped(lr_files, lambda stem: stem)
+    hr_stems = _grouped(hr_files, lambda stem: stem)
     same = [stem for stem in lr_stems if len(lr_stems[stem]) == len(hr_stems.get(stem, ())) == 1]
     pairs = {stem: Pair(stem, lr_stems[stem][0], hr_stems[stem][0]) for stem in same}
 
@@ -109,7 +109,8 @@ def find_pairs(
     alone: list[Path] = []
     unclear: dict[str, list[Path]] = {}
     for key in sorted(lr_keys.keys() | hr_keys.keys()):
-        lr, hr = lr_keys.get(key, []), hr_keys.get(key, [])
+        lr = lr_keys.get(key, [])
+        hr = hr_keys.get(key, [])
         if len(lr) == len(hr) == 1 and key not in pairs:
             pairs[key] = Pair(key, lr[0], hr[0])
         elif not lr or not hr:
@@ -155,7 +156,8 @@ def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) 
     _check_folder(folder)
     sets: dict[str, tuple[Pair, ...]] = {}
     for split in PairSets().by_split():
-        lr, hr = folder / f"{split}_LR", folder / f"{split}_HR"
+        lr = folder / f"{split}_LR"
+        hr = folder / f"{split}_HR"
         if os.path.isdir(lr) != os.path.isdir(hr):
             there, missing = (lr, hr) if os.path.isdir(lr) else (hr, lr)
             raise InputError(

@@ -110,10 +110,8 @@ def write_sample_pairs(
     # The folders appear under their names only when all files are complete.
     with partial:
         for split, names in SPLITS.items():
-            lr_folder, hr_folder = (
-                Path(partial.name, f"{split}_LR"),
-                Path(partial.name, f"{split}_HR"),
-            )
+            lr_folder = Path(partial.name, f"{split}_LR")
+            hr_folder = Path(partial.name, f"{split}_HR")
             lr_folder.mkdir()
             hr_folder.mkdir()
             for name in names:

@@ -27,7 +27,8 @@ def write_scaled_pairs(
     Errors: InputError if `output` exists or cannot be written, if the LR of `folder` is small
     already, or as `recognise`.
     """
-    folder, output = Path(folder), Path(output)
+    folder = Path(folder)
+    output = Path(output)
     layout = recognise(folder, scale)
     if not layout.lr_has_hr_size:
         raise InputError(
@@ -66,6 +67,7 @@ def scaled_pair(pair: Pair, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
             f"{pair.lr} has {lr.shape[1]}x{lr.shape[0]} pixels and {pair.hr} "
             f"{hr.shape[1]}x{hr.shape[0]}: they must be equal here"
         )
-    height, width = hr.shape[0] // scale, hr.shape[1] // scale
+    height = hr.shape[0] // scale
+    width = hr.shape[1] // scale
     lr, hr = (np.ascontiguousarray(image[: height * scale, : width * scale]) for image in (lr, hr))
     return np.asarray(Image.fromarray(lr).resize((width, height), Image.Resampling.BICUBIC)), hr

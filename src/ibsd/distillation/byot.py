@@ -98,7 +98,8 @@ class BYOT(Objective):
             )
         if not 0 <= alpha <= 1:
             raise InputError(f"byot: alpha is {alpha}; it must lie in 0 to 1")
-        spec, device = student.spec, next(student.parameters()).device
+        spec = student.spec
+        device = next(student.parameters()).device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.heads = nn.ModuleList(

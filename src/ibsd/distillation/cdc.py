@@ -26,7 +26,8 @@ from ibsd.types import Batch, InputError
 LUMA = (0.257, 0.564, 0.098)
 """Of R, G and B, as in the published trainer."""
 HARRIS_K = 0.04
-CORNER, EDGE = 0.01, -0.001
+CORNER = 0.01
+EDGE = -0.001
 """Shares of the response's maximum above which a pixel is a corner, and below which an edge."""
 
 
@@ -71,7 +72,8 @@ def region_masks(hr: Tensor) -> Tensor:
     )
     response = xx * yy - xy * xy - HARRIS_K * (xx + yy).square()
     largest = response.amax(dim=(1, 2), keepdim=True)
-    corner, edge = response > CORNER * largest, response < EDGE * largest
+    corner = response > CORNER * largest
+    edge = response < EDGE * largest
     return torch.stack((~(corner | edge), edge & ~corner, corner), dim=1)[:, :, None].to(hr.dtype)
 
 
@@ -115,10 +117,8 @@ class ComponentLoss(Objective):
     def diagnostics(self, batch: Batch) -> dict[str, float]:
         """Share of the batch's HR pixels that is flat, edge and corner, and the mean of each
         component's map there."""
-        maps, masks = (
-            self.network.components(batch.lr).maps.float().mean(dim=2, keepdim=True),
-            region_masks(batch.hr),
-        )
+        maps = self.network.components(batch.lr).maps.float().mean(dim=2, keepdim=True)
+        masks = region_masks(batch.hr)
         diagnostics: dict[str, float] = {}
         for k, name in enumerate(COMPONENTS):
             share = masks[:, k].mean()

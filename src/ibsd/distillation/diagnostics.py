@@ -93,8 +93,10 @@ def information_alarms(
 
 def estimator_alarms(link: str, first: Mapping[str, float], now: Mapping[str, float]) -> list[str]:
     """What the bound and the likelihood of one link warn of."""
-    bound, bound_first = now[f"bound/{link}"], first[f"bound/{link}"]
-    nll, nll_first = now[f"nll/{link}"], first[f"nll/{link}"]
+    bound = now[f"bound/{link}"]
+    bound_first = first[f"bound/{link}"]
+    nll = now[f"nll/{link}"]
+    nll_first = first[f"nll/{link}"]
     sentences: list[str] = []
     if bound < -0.05:
         sentences.append(

@@ -224,7 +224,8 @@ class IBSD(Objective):
 
     def diagnostics(self, batch: Batch) -> dict[str, float]:
         diagnostics = super().diagnostics(batch)
-        reduction, levels = self.options.reduction, self.options.levels
+        reduction = self.options.reduction
+        levels = self.options.levels
         with torch.no_grad():
             sr, nodes = self.traced(batch)
             diagnostics |= node_scales(nodes)
@@ -271,7 +272,8 @@ def build_chain(
     student: Student, options: IBSDOptions
 ) -> MarkovChain | ConditionalChain | DegradationChain:
     """The estimators of the student's links, freshly initialised."""
-    spec, floor = student.spec, options.spread_floor
+    spec = student.spec
+    floor = options.spread_floor
     num_links = spec.num_nodes - 1
     if options.given == "degradation":
         return DegradationChain(spec.channels, num_links, floor)

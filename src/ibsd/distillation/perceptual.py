@@ -54,7 +54,8 @@ class Perceptual(Objective):
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr = self.student(batch.lr).float()
-        sr_part, hr_part = sr[-self.num_patches :], batch.hr[-self.num_patches :]
+        sr_part = sr[-self.num_patches :]
+        hr_part = batch.hr[-self.num_patches :]
         # Each process goes on where the one before ends, as one with the whole batch would.
         first = self.processes.rank * len(sr_part)
         lpips = self.lpips(at_every_phase(sr_part, first), at_every_phase(hr_part, first)).mean()

@@ -72,7 +72,8 @@ class PSKD(Objective):
     def diagnostics(self, batch: Batch) -> dict[str, float]:
         """The share of the past, and the share of values whose gradient has another sign than
         towards HR: 0 means no effect."""
-        sr, target = self.student(batch.lr).float(), self.soft_target(batch)
+        sr = self.student(batch.lr).float()
+        target = self.soft_target(batch)
         flipped = (sr - target).sign() != (sr - batch.hr).sign()
         return {
             "soft_target/share": self.soft_target.share,

@@ -22,8 +22,10 @@ def haar(image: Tensor) -> tuple[Tensor, Tensor]:
     height, width = image.shape[-2:]
     if height % 2 or width % 2:
         image = F.pad(image, (0, width % 2, 0, height % 2))
-    top, bottom = image[..., 0::2, :] * COEFFICIENT, image[..., 1::2, :] * COEFFICIENT
-    low, high = top + bottom, top - bottom
+    top = image[..., 0::2, :] * COEFFICIENT
+    bottom = image[..., 1::2, :] * COEFFICIENT
+    low = top + bottom
+    high = top - bottom
     approximation = low[..., 0::2] + low[..., 1::2]
     details = (
         high[..., 0::2] + high[..., 1::2],

@@ -94,7 +94,8 @@ def _light(image: np.ndarray) -> Tensor:
 def _middle(lr: np.ndarray, hr: np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     """The same middle of both pictures, at most `LARGEST_SIDE_PX` LR pixels a side."""
     top, left = (max(0, side - LARGEST_SIDE_PX) // 2 for side in lr.shape[:2])
-    bottom, right = top + LARGEST_SIDE_PX, left + LARGEST_SIDE_PX
+    bottom = top + LARGEST_SIDE_PX
+    right = left + LARGEST_SIDE_PX
     return lr[top:bottom, left:right], hr[
         scale * top : scale * bottom, scale * left : scale * right
     ]
@@ -181,7 +182,9 @@ def _fitted(lr: Tensor, hr: Tensor, scale: Scale, start: tuple[float, float]) ->
             return Misalignment(down, right, math.degrees(turn), correlation=correlation)
         columns[:, :3] *= contrast
         step = _least_squares(columns, target[mask] - contrast * warped[mask])[:3].tolist()
-        down, right, turn = down + step[0], right + step[1], turn + step[2]
+        down = down + step[0]
+        right = right + step[1]
+        turn = turn + step[2]
         if not (abs(down) <= reach and abs(right) <= reach and abs(turn) < 0.3):
             return Misalignment(*start, 0.0, correlation=-1.0)
         if max(map(abs, step)) < _STILL:
@@ -201,7 +204,8 @@ def _positions(
     picture's edges at 0 and h or w."""
     y = torch.arange(height, dtype=torch.float64).view(-1, 1) + 0.5 - height / 2 - down
     x = torch.arange(width, dtype=torch.float64).view(1, -1) + 0.5 - width / 2 - right
-    cosine, sine = math.cos(turn), math.sin(turn)
+    cosine = math.cos(turn)
+    sine = math.sin(turn)
     return cosine * y - sine * x + height / 2, sine * y + cosine * x + width / 2
 
 
@@ -223,7 +227,8 @@ def _edge_free(height: int, width: int) -> Tensor:
 
 def _correlated(x: Tensor, y: Tensor) -> float:
     """Pearson's correlation; 0 where one of them is constant."""
-    x, y = x - x.mean(), y - y.mean()
+    x = x - x.mean()
+    y = y - y.mean()
     size = float(x.norm() * y.norm())
     return float(x @ y) / size if size > 1e-9 else 0.0
 

@@ -106,7 +106,8 @@ def check_folder(
     limits = limits or CheckupLimits()
     alone: list[Path] = []
     if folder is not None and (folder / "LR").is_dir() and (folder / "HR").is_dir():
-        lr, hr = folder / "LR", folder / "HR"
+        lr = folder / "LR"
+        hr = folder / "HR"
     if lr is not None and hr is not None:
         layouts = _two_folders(lr, hr, alone)
     else:
@@ -214,7 +215,8 @@ def mark_duplicates(
     usable = [index for index, picture in enumerate(hashes) if picture is not None]
     matches = near_duplicates([picture for picture in hashes if picture is not None])
     for earlier, later in matches:
-        original, copy = checkups[usable[earlier]], checkups[usable[later]]
+        original = checkups[usable[earlier]]
+        copy = checkups[usable[later]]
         sentence = f"the same picture as {original.pair.name}"
         if original.split != copy.split:
             copy.findings.append(Finding("leak", f"{sentence} in {original.split}", True))

@@ -63,7 +63,8 @@ def count_cost(name: str, scale: Scale, lr_size: tuple[int, int], **options: Any
     with torch.device("meta"):
         student = create_student(name, scale, **options).eval()
         lr = torch.empty(1, 3, *lr_size)
-    flops, activations = FlopCounterMode(display=False), ActivationCounter()
+    flops = FlopCounterMode(display=False)
+    activations = ActivationCounter()
     # Not inference mode: the counters would not see a convolution as one.
     with torch.no_grad(), flops, activations:
         student(lr)

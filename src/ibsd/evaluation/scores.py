@@ -106,7 +106,8 @@ class ScoreTable:
     def summary(self) -> tuple[list[str], list[list[str]]]:
         """Header and cells for printing: a line per method with its means (PSNR with 2 decimals,
         others with 4) and seconds an image."""
-        means, seconds = self.means, self.seconds
+        means = self.means
+        seconds = self.seconds
         header = [
             "method",
             *(f"{protocol}.{metric}" for protocol, metric in self.columns),
@@ -200,7 +201,8 @@ def evaluate(
                 f"pair {name}: HR is {height} x {width} px and LR {lr_size}, "
                 f"which is not x{scale}: check the scale and the pairing"
             )
-        lr, hr = to_tensor(lr_pixels).to(device), to_tensor(hr_pixels).to(device)
+        lr = to_tensor(lr_pixels).to(device)
+        hr = to_tensor(hr_pixels).to(device)
         for method, upscale in with_bicubic.items():
             sr, seconds = _timed(upscale, lr)
             if sr.shape != hr.shape:

@@ -65,7 +65,8 @@ def sample_crop(height: int, width: int) -> np.ndarray:
     """The middle of a sample photograph that no calibration uses, float32 [1, 3, height, width] in
     [0, 1]."""
     photograph = sample(SPLITS["test"][(height + width) % len(SPLITS["test"])])
-    top, left = (photograph.shape[0] - height) // 2, (photograph.shape[1] - width) // 2
+    top = (photograph.shape[0] - height) // 2
+    left = (photograph.shape[1] - width) // 2
     crop = photograph[top : top + height, left : left + width]
     assert crop.shape[:2] == (height, width)
     return (crop.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)
@@ -89,9 +90,11 @@ def check_parity(
             ]
         sr = network(lr)
         if sr.shape == expected.shape and np.isfinite(sr).all():
-            difference, psnr = float(np.abs(sr - expected).max()), float(psnr_db(sr, expected))
+            difference = float(np.abs(sr - expected).max())
+            psnr = float(psnr_db(sr, expected))
         else:
-            difference, psnr = float("inf"), float("-inf")
+            difference = float("inf")
+            psnr = float("-inf")
         checks.append(ParityCheck(height, width, difference, psnr))
     return checks
 

@@ -91,7 +91,8 @@ def export_student(
     student = load_student(weights)
     _check_target(target, weights, format, force)
     _check_packages(format, int8)
-    descriptor, precision = exported_descriptor(student), "int8" if int8 else "fp32"
+    descriptor = exported_descriptor(student)
+    precision = "int8" if int8 else "fp32"
     block = metadata_block(descriptor, sha256_of(weights), precision)
     with suppress(OSError):  # the next lines give the reason
         target.parent.mkdir(parents=True, exist_ok=True)

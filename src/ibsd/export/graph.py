@@ -60,10 +60,13 @@ class SeparateParts(nn.Module):
 
     def __init__(self, block: DistillationBlock) -> None:
         super().__init__()
-        convolutions, num_kept = (block.c1, block.c2, block.c3), block.kept
+        convolutions = (block.c1, block.c2, block.c3)
+        num_kept = block.kept
         self.kept = nn.ModuleList(_outputs(conv, slice(0, num_kept)) for conv in convolutions)
         self.refined = nn.ModuleList(_outputs(conv, slice(num_kept, None)) for conv in convolutions)
-        self.c4, self.cca, self.c5 = block.c4, block.cca, block.c5
+        self.c4 = block.c4
+        self.cca = block.cca
+        self.c5 = block.c5
 
     def forward(self, x: Tensor) -> Tensor:
         parts: list[Tensor] = []
@@ -78,7 +81,8 @@ def _outputs(conv: nn.Conv2d, channels: slice) -> nn.Conv2d:
     """The same convolution for some of its output channels."""
     assert conv.bias is not None
     assert not isinstance(conv.padding, str)
-    weight, bias = conv.weight[channels], conv.bias[channels]
+    weight = conv.weight[channels]
+    bias = conv.bias[channels]
     height, width = conv.kernel_size
     top, left = conv.padding
     part = nn.Conv2d(conv.in_channels, len(weight), (height, width), padding=(top, left))
@@ -89,7 +93,8 @@ def _outputs(conv: nn.Conv2d, channels: slice) -> nn.Conv2d:
 def exported_descriptor(student: Student) -> NetworkDescriptor:
     """The descriptor of `inference_graph(student)`. Unlike the student it takes only multiples, and
     no sizes below torch.export's minimum."""
-    spec, card = student.spec, student.card
+    spec = student.spec
+    card = student.card
     return NetworkDescriptor(
         spec.name,
         spec.scale,

@@ -59,7 +59,8 @@ def model_card(
         photographs: where the training images come from, and their licences.
         limits: what it is bad at.
     """
-    metadata, student = training_metadata(path), load_student(path)
+    metadata = training_metadata(path)
+    student = load_student(path)
     num_parameters = sum(parameter.numel() for parameter in student.parameters())
     name = path.stem
     lines = [
@@ -92,7 +93,8 @@ def model_card(
     ]
     for test, methods in scores.items():
         if name in methods and test in TITLES:
-            own, base = methods[name], methods["bicubic"]
+            own = methods[name]
+            base = methods["bicubic"]
             cells = [
                 f"{own[metric]:.{digits}f} ({own[metric] - base[metric]:+.{digits}f})"
                 for metric, digits in METRICS.items()
@@ -122,8 +124,10 @@ def openmodeldb_entry(
 ) -> dict[str, Any]:
     """The model as an entry of OpenModelDB (openmodeldb.info, its models/*.json). Its `urls` are
     empty, because this function does not know where the file will be published."""
-    metadata, student = training_metadata(path), load_student(path)
-    config, content = metadata["run"]["config"], path.read_bytes()
+    metadata = training_metadata(path)
+    student = load_student(path)
+    config = metadata["run"]["config"]
+    content = path.read_bytes()
     runs = [metadata, *metadata.get("earlier", [])]
     return {
         "name": path.stem,

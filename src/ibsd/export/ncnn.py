@@ -29,7 +29,8 @@ def write_ncnn(graph: InferenceGraph, descriptor: NetworkDescriptor, path: Path)
     pnnx: Any = importlib.import_module("pnnx")
     # pnnx derives its own names from this file's, and breaks on some names.
     traced = path.with_name("traced.pt")
-    first, second = example_input(descriptor), example_input(descriptor, 6, 4)
+    first = example_input(descriptor)
+    second = example_input(descriptor, 6, 4)
     with quiet_converters(), torch.inference_mode():
         jit: Any = torch.jit
         jit.trace(graph, first, check_trace=False).save(str(traced))

@@ -31,7 +31,8 @@ def read_metadata(text: str | None, path: Path) -> tuple[NetworkDescriptor, str]
     none: `ibsd export` did not make the file."""
     try:
         block = json.loads(text or "")
-        descriptor, precision = NetworkDescriptor(**block["network"]), block["precision"]
+        descriptor = NetworkDescriptor(**block["network"])
+        precision = block["precision"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise InputError(
             f"{path} does not say what network it holds: "

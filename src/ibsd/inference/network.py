@@ -143,7 +143,9 @@ class Network:
                 f"{self.precision} gave a result that is not a number: fp32 is used from here on, "
                 "which is slower and exact"
             )
-            self.run, self.make_exact, self.precision = self.make_exact(), None, "fp32"
+            self.run = self.make_exact()
+            self.make_exact = None
+            self.precision = "fp32"
             sr = self.run(padded)
         expected = (1, 3, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
         if sr.shape != expected:

@@ -63,7 +63,8 @@ def student_network(student: Student, precision: str = "fp32", compiled: bool = 
 
 def _runner(student: Student, precision: str, compiled: bool = False) -> Runner:
     """Channels lie innermost in memory, which is the quickest order for convolutions."""
-    dtype, device = DTYPES[precision], next(student.parameters()).device
+    dtype = DTYPES[precision]
+    device = next(student.parameters()).device
     network: Any = copy.deepcopy(student).eval().requires_grad_(False)
     network = network.to(dtype=dtype, memory_format=torch.channels_last)
     compiler: Any = torch

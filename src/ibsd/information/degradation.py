@@ -89,7 +89,8 @@ class DegradationEstimator(nn.Module):
             deviation = ((node - mean[..., None, None]).square().mean(dim=(2, 3)) + 1e-8).sqrt()
             prior = self.prior.expand(len(node), -1)
             both = prior.detach() + self.correction(torch.cat((mean, deviation), dim=1))
-            both, prior = both[..., None, None], prior[..., None, None]
+            both = both[..., None, None]
+            prior = prior[..., None, None]
             return (
                 *location_and_spread(both, self.floor),
                 *location_and_spread(prior, self.floor),

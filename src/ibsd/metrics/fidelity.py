@@ -45,7 +45,8 @@ def ssim(
     _check_equal(sr, hr)
     if padding == "zero":
         margin = [WINDOW_PX // 2] * 4
-        sr, hr = torch.nn.functional.pad(sr, margin), torch.nn.functional.pad(hr, margin)
+        sr = torch.nn.functional.pad(sr, margin)
+        hr = torch.nn.functional.pad(hr, margin)
     height, width = (side - WINDOW_PX + 1 for side in sr.shape[-2:])
     if min(height, width) < 1:
         raise InputError(
@@ -53,7 +54,8 @@ def ssim(
             f"not {sr.shape[-2]} x {sr.shape[-1]}: take larger images"
         )
     window = _gaussian(torch.float32 if padding == "zero" else torch.float64)
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    c1 = (0.01 * data_range) ** 2
+    c2 = (0.03 * data_range) ** 2
     total = torch.zeros(len(sr), dtype=torch.float64, device=sr.device)
     for top in range(0, height, _STRIP_PX):
         x, y = (image[..., top : top + _STRIP_PX + WINDOW_PX - 1, :].double() for image in (sr, hr))
@@ -61,7 +63,8 @@ def ssim(
         mean_x, mean_y, mean_square, mean_product = _blur(
             torch.stack([x, y, x * x + y * y, x * y]), window
         )
-        product, square = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
+        product = mean_x * mean_y
+        square = mean_x * mean_x + mean_y * mean_y
         similarity = (
             (2 * product + c1)
             * (2 * (mean_product - product) + c2)

@@ -23,7 +23,7 @@ _SPREAD = (0.458, 0.448, 0.450)
 authors'."""
 
 
-def shipped_weights() -> dict[str, Tensor]:
+def lpips_weights() -> dict[str, Tensor]:
     """The weights inside the package: two files, so that neither weighs more than 3 MB; sources and
     licences in weights/NOTICE.md."""
     weights: dict[str, Tensor] = {}
@@ -54,7 +54,7 @@ class Lpips(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
-        for key, value in (shipped_weights() if weights is None else weights).items():
+        for key, value in (lpips_weights() if weights is None else weights).items():
             self.register_buffer(key.replace(".", "_"), value.float())
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
         self.register_buffer("spread", torch.tensor(_SPREAD).view(1, 3, 1, 1))

@@ -23,7 +23,8 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
 }
 """Names of the protocols and of their metrics, in the order of every table."""
 
-_PATCH_PX, _STRIDE_PX = 1200, 800
+_PATCH_PX = 1200
+_STRIDE_PX = 800
 
 
 def ibsd_cdc(sr: Tensor, hr: Tensor, scale: int = 4, *, lpips: bool = True) -> dict[str, Tensor]:
@@ -167,7 +168,8 @@ def _check(sr: Tensor, hr: Tensor) -> None:
             f"sr and hr must be floats in [0, 1], not {sr.dtype} and {hr.dtype}: "
             "divide 8-bit pictures by 255"
         )
-    low, high = hr.min().item(), hr.max().item()
+    low = hr.min().item()
+    high = hr.max().item()
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise InputError(
             f"hr must lie in [0, 1], not in [{low:g}, {high:g}]: divide 8-bit pictures by 255"

@@ -17,7 +17,8 @@ def t_quantile(probability: float, degrees_of_freedom: int) -> float:
             f"t_quantile: probability {probability} must lie in [0.5, 1), "
             f"and degrees of freedom {degrees_of_freedom} be at least 1"
         )
-    low, high = 0.0, 1.0
+    low = 0.0
+    high = 1.0
     while t_distribution(high, degrees_of_freedom) < probability:
         high *= 2
     for _ in range(80):

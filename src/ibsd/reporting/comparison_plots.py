@@ -23,7 +23,12 @@ from ibsd.reporting.plots import (
 )
 from ibsd.reporting.tables import primary_differences
 
-LABEL_PX, DIFFERENCES_PX, ROW_PX, HEAD_PX, ROWS_FOOT_PX, MARGIN_PX = 170, 470, 22, 46, 40, 30
+LABEL_PX = 170
+DIFFERENCES_PX = 470
+ROW_PX = 22
+HEAD_PX = 46
+ROWS_FOOT_PX = 40
+MARGIN_PX = 30
 ARM_NOTES = {"treatment": "", "a/a": " (A/A)", "unpaired": " (unpaired)"}
 COURSES = ("scale/", "gradient_share/", "gradient_cosine/", "soft_target/flipped")
 """Diagnostics whose course is shown: names, or the beginnings of names, in this order."""
@@ -41,7 +46,8 @@ def difference_plot(results: Results) -> Drawing:
     """The primary metric of the averaged weights, one panel per test set: a dot per arm, its t
     interval thick, its bootstrap interval thin, the noise floor as a band. A dot is filled where
     both intervals exclude zero."""
-    design, metric = results.design, results.design.primary
+    design = results.design
+    metric = results.design.primary
     unit = " (dB)" if ".psnr" in metric else ""
     caption = f"{metric}, arm less {design.baseline}{unit}"
     parts: list[str] = []
@@ -60,7 +66,8 @@ def _test_set(
     title: str, rows: Sequence[Difference], top: int, caption: str, colours: dict[str, Look]
 ) -> str:
     low, high = _span(rows)
-    rows_top, height = top + HEAD_PX, ROW_PX * len(rows)
+    rows_top = top + HEAD_PX
+    height = ROW_PX * len(rows)
     frame = Frame(LABEL_PX, rows_top, DIFFERENCES_PX, height, (low, high))
     parts = [svg_text(12, top + 16, title, kind="strong")]
     if (floor := rows[0].noise_floor) is not None:

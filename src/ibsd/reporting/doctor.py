@@ -33,7 +33,8 @@ COLUMNS_ABOUT = (
 
 def doctor_page(name: str, checkup: Checkup, version: str) -> str:
     """The page as text; `name` is the folder's."""
-    num_pairs, num_dropped = len(checkup.pairs), len(checkup.drop)
+    num_pairs = len(checkup.pairs)
+    num_dropped = len(checkup.drop)
     left_out = count_text(num_dropped, "file") if num_dropped else "nothing"
     lead = f"{count_text(num_pairs, 'pair')} at x{checkup.scale}; {left_out} to leave out."
     bad = [health for health in checkup.pairs if health.findings]
@@ -105,7 +106,8 @@ def problem_counts(checkup: Checkup) -> list[str]:
 def pair_row(health: PairCheckup) -> list[str]:
     """The cells of a pair."""
     problems = "; ".join(f"{finding.kind}: {finding.sentence}" for finding in health.findings)
-    name, misalignment = health.pair.name, health.misalignment
+    name = health.pair.name
+    misalignment = health.misalignment
     if misalignment is None:
         return [name, health.split, *[""] * (len(PAIR_COLUMNS) - 3), problems]
     return [

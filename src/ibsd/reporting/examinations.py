@@ -49,7 +49,8 @@ def probe_table(results: Results, lines: list[ProbeLine]) -> Table:
         interval = "" if line.difference is None else "no interval"
         if line.t_interval:
             interval = f"{line.t_interval[0]:+.3f} to {line.t_interval[1]:+.3f}"
-        accuracy, seeds = f"{line.accuracy:.3f}", str(line.num_seeds)
+        accuracy = f"{line.accuracy:.3f}"
+        seeds = str(line.num_seeds)
         verdict = probe_verdict(results, line)
         rows.append([line.arm, accuracy, difference, interval, seeds, verdict])
     return Table(["arm", "accuracy", "difference", "t interval", "seeds", "reading"], rows)

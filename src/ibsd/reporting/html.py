@@ -32,7 +32,8 @@ SCROLL = (
 )
 """Begins what may be wider than the page: it scrolls by itself, by keyboard too."""
 
-LEAST, MOST = 0.7, 1.35
+LEAST = 0.7
+MOST = 1.35
 """Of a drawing's own width: below the first it scrolls, or its letters are too small."""
 
 MANY_COLUMNS = 9

@@ -17,7 +17,11 @@ from ibsd.reporting.plots import Drawing, svg_text
 from ibsd.training.result import AVERAGED
 from ibsd.types import LOWER_IS_BETTER
 
-CELL_PX, ROW_PX, LABEL_PX, HEAD_PX, CHARACTER_PX = 104, 26, 170, 46, 6.2
+CELL_PX = 104
+ROW_PX = 26
+LABEL_PX = 170
+HEAD_PX = 46
+CHARACTER_PX = 6.2
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def camera_matrix(results: Results) -> Matrix:
         for setting, content in design.settings.items()
         for test in content.whole_tests()
     ]
-    gains, bicubic = paired_gains(results, BICUBIC), primary_levels(results, BICUBIC)
+    gains = paired_gains(results, BICUBIC)
+    bicubic = primary_levels(results, BICUBIC)
     rows = [arm for arm in design.arms if any((place, arm) in gains for place in places)]
     columns = [
         f"{f'{setting}: ' if len(design.settings) > 1 else ''}{test} "

@@ -21,8 +21,10 @@ LABEL_PX = 26
 FONT_PX = 16
 CROP_PX = (72, 96)
 """Height and width of an enlarged part, in HR pixels."""
-LR, ORIGINAL = "LR", "HR"
-PAPER, INK = (251, 250, 247), (28, 31, 35)
+LR = "LR"
+ORIGINAL = "HR"
+PAPER = (251, 250, 247)
+INK = (28, 31, 35)
 
 
 class Box(NamedTuple):

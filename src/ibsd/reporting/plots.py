@@ -19,9 +19,14 @@ DASHES = ("", "6 4", "2 3", "9 3 2 3")
 LINE_STYLES = ("solid", "dashed", "dotted", "double")
 """The legend's CSS border for each dash."""
 
-PANEL_PX, PLOT_PX = 330, 190
+PANEL_PX = 330
+PLOT_PX = 190
 """Width of a panel with its labels, and height of its plot without them."""
-LEFT_PX, RIGHT_PX, TOP_PX, FOOT_PX, LEGEND_ROW_PX = 54, 16, 30, 36, 15
+LEFT_PX = 54
+RIGHT_PX = 16
+TOP_PX = 30
+FOOT_PX = 36
+LEGEND_ROW_PX = 15
 CHART_TOP_PX = 10
 """Above the plot of a chart, whose title stands outside of it."""
 
@@ -322,16 +327,19 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """
     if high - low < 1e-9 * max(abs(low), abs(high), 1e-9):
         margin = abs(low) * 0.1 or 1.0
-        low, high = low - margin, high + margin
+        low = low - margin
+        high = high + margin
     step = _round_step((high - low) / most)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    first = math.floor(low / step + 1e-9)
+    last = math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
 def inner_ticks(low: float, high: float, about: int = 6) -> list[float]:
     """Round numbers within [low, high], 0 among them where it lies there."""
     step = _round_step((high - low) / about)
-    first, last = math.ceil(low / step), math.floor(high / step)
+    first = math.ceil(low / step)
+    last = math.floor(high / step)
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 

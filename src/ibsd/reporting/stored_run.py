@@ -14,7 +14,8 @@ from ibsd.types import InputError
 LogRows = Sequence[Mapping[str, Any]]
 """Lines of a run's log: {"step": ..., name: value}."""
 
-VAL_PSNR, SEEN_PSNR = "val/psnr_y", "val/seen_psnr_y"
+VAL_PSNR = "val/psnr_y"
+SEEN_PSNR = "val/seen_psnr_y"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class StoredRun:
 
 def read_run_folder(folder: Path) -> StoredRun:
     """InputError if the folder holds no run, or a damaged one."""
-    path, log, messages = folder / "run.json", folder / "log.jsonl", folder / "messages.log"
+    path = folder / "run.json"
+    log = folder / "log.jsonl"
+    messages = folder / "messages.log"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         check_record(record)
@@ -83,7 +86,8 @@ def read_run_folder(folder: Path) -> StoredRun:
 def check_record(record: Any) -> None:
     """KeyError, TypeError, AttributeError or ValueError unless all that the page needs is there and
     of its kind."""
-    config, result = record["config"], record.get("result", {})
+    config = record["config"]
+    result = record.get("result", {})
     for section in ("student", "objective"):
         if not isinstance(config[section]["name"], str):
             raise TypeError(section)

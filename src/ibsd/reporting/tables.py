@@ -53,7 +53,8 @@ def verdict_text(row: Difference) -> str:
 def difference_table(results: Results, setting: str, test: str) -> Table:
     """One row per arm on one test set: its score, its difference to the baseline with both
     intervals, images won and lost, and the verdict. The primary metric of the averaged weights."""
-    design, metric = results.design, results.design.primary
+    design = results.design
+    metric = results.design.primary
     here = [
         score
         for score in results.mean_scores
@@ -113,7 +114,8 @@ def degradation_table(results: Results, setting: str, whole: str) -> Table:
     """The degradation matrix behind a test set, one row per degradation: scores of bicubic and the
     baseline, and every arm's mean difference to the baseline, marked where both intervals exclude
     zero."""
-    design, metric = results.design, results.design.primary
+    design = results.design
+    metric = results.design.primary
     scores = {
         (score.test, score.arm): score_text(metric, score.mean, PAIRED_DECIMALS)
         for score in results.mean_scores

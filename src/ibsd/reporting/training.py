@@ -187,7 +187,8 @@ def _sheet(run: StoredRun) -> str:
 
 def run_summary(run: StoredRun) -> list[tuple[str, str]]:
     """Names with values: the run and its outcome."""
-    student, result = run.config["student"], run.result
+    student = run.config["student"]
+    result = run.result
     scores = [(row["step"], row[VAL_PSNR]) for row in run.rows if row.get(VAL_PSNR) is not None]
     items = [
         ("network", f"{student['name']} x{student['scale']}"),

@@ -44,7 +44,8 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        first, middle = bare(inputs, outputs, 1), bare(outputs, outputs, 3)
+        first = bare(inputs, outputs, 1)
+        middle = bare(outputs, outputs, 3)
         last = bare(outputs, outputs, 1)
         self.res = nn.Sequential(first, nn.LeakyReLU(SLOPE), middle, nn.LeakyReLU(SLOPE), last)
         self.identity = bare(inputs, outputs, 1) if inputs != outputs else nn.Identity()
@@ -206,7 +207,8 @@ class CDC(Student):
                 features.append(before_tail)
                 nodes.append(x)
         features[-1] = 0.2 * x + first
-        height, width = lr.shape[-2] * self.spec.scale, lr.shape[-1] * self.spec.scale
+        height = lr.shape[-2] * self.spec.scale
+        width = lr.shape[-1] * self.spec.scale
         named = list(zip(COMPONENTS, features, strict=True))
         pictures = torch.stack(
             [self.get_submodule(f"upsample_{name}")(feature) for name, feature in named], dim=1
@@ -214,7 +216,8 @@ class CDC(Student):
         maps = torch.stack(
             [self.get_submodule(f"{name}_map")(feature) for name, feature in named], dim=1
         ).softmax(dim=1)
-        pictures, maps = pictures[..., :height, :width], maps[..., :height, :width]
+        pictures = pictures[..., :height, :width]
+        maps = maps[..., :height, :width]
         return Components((maps * pictures).sum(dim=1), pictures, maps), tuple(nodes)
 
     @staticmethod

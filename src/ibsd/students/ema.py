@@ -36,7 +36,8 @@ class WeightAverage:
     def update(self, student: Student, accepted: Tensor | None = None) -> None:
         """One step towards `student`; where `accepted`, a bool on the device, is false, nothing
         happens, and the host does not wait for the answer."""
-        ours, theirs = list(self.student.state_dict().values()), list(student.state_dict().values())
+        ours = list(self.student.state_dict().values())
+        theirs = list(student.state_dict().values())
         if accepted is None:
             decay = self.decay_at(self.updates)
             torch._foreach_lerp_(ours, theirs, 1 - decay)
@@ -75,7 +76,8 @@ def mixed(start: Student, end: Student, start_share: float) -> Student:
     Source: Wortsman et al., CVPR 2022, arXiv:2109.01903 (WiSE-FT).
     """
     student = frozen_copy(end)
-    ours, others = student.state_dict(), start.state_dict()
+    ours = student.state_dict()
+    others = start.state_dict()
     for key, tensor in ours.items():
         if tensor.is_floating_point():
             tensor.lerp_(others[key].to(tensor), start_share)

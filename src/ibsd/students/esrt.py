@@ -68,7 +68,8 @@ class Bottleneck(nn.Module):
         self.conv = nn.Conv2d(width, width // 2, 3, padding=1)
         self.conv1 = nn.Conv2d(width // 2, width, 3, padding=1)
         self.relu = nn.PReLU(width // 2)
-        self.weight1, self.weight2 = Factor(), Factor()
+        self.weight1 = Factor()
+        self.weight2 = Factor()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.weight1(x) + self.weight2(self.conv1(self.relu(self.conv(x))))
@@ -80,7 +81,8 @@ class AdaptiveBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layer1, self.layer2 = Bottleneck(width), Bottleneck(width)
+        self.layer1 = Bottleneck(width)
+        self.layer2 = Bottleneck(width)
         self.layer4 = RectifiedConv(width, width, 3)
         self.alise = RectifiedConv(2 * width, width, 1)
         self.atten = ChannelGate(width)
@@ -105,11 +107,9 @@ class HighPreservingBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.encoder, self.decoder_low, self.decoder_high = (
-            AdaptiveBlock(width),
-            AdaptiveBlock(width),
-            AdaptiveBlock(width),
-        )
+        self.encoder = AdaptiveBlock(width)
+        self.decoder_low = AdaptiveBlock(width)
+        self.decoder_high = AdaptiveBlock(width)
         self.alise = AdaptiveBlock(width)
         self.alise2 = RectifiedConv(2 * width, width, 1)
         self.att = ChannelGate(width)
@@ -164,7 +164,8 @@ class SegmentAttention(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.fc1, self.fc2 = nn.Linear(dim, dim // 4), nn.Linear(dim // 4, dim)
+        self.fc1 = nn.Linear(dim, dim // 4)
+        self.fc2 = nn.Linear(dim // 4, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.relu(self.fc1(x)))
@@ -177,8 +178,10 @@ class TransformerLayer(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         dim = 9 * width
-        self.atten, self.mlp = SegmentAttention(dim), FeedForward(dim)
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.atten = SegmentAttention(dim)
+        self.mlp = FeedForward(dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = F.unfold(x, 3, padding=1).transpose(1, 2)
@@ -193,7 +196,8 @@ class Body(nn.Module):
         super().__init__()
         self.encoder1, self.encoder2, self.encoder3 = (HighPreservingBlock(width) for _ in range(3))
         self.reduce = nn.Conv2d(3 * width, width, 3, padding=1)
-        self.weight1, self.weight2 = Factor(), Factor()
+        self.weight1 = Factor()
+        self.weight2 = Factor()
         self.attention = TransformerLayer(width)
         self.alise = nn.Conv2d(width, width, 3, padding=1)
 
@@ -262,7 +266,8 @@ class ESRT(Student):
 
     @staticmethod
     def detect(shapes: Shapes) -> dict[str, Any] | None:
-        first, last = shapes.get("head.0.weight"), shapes.get("tail.0.0.weight")
+        first = shapes.get("head.0.weight")
+        last = shapes.get("tail.0.0.weight")
         if not first or not last or "body.0.attention.atten.qkv.weight" not in shapes:
             return None
         scale = 4 if "tail.0.2.weight" in shapes else round((last[0] / first[0]) ** 0.5)

@@ -42,7 +42,8 @@ class DistillationBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.kept, self.refined = width // 4, width - width // 4
+        self.kept = width // 4
+        self.refined = width - width // 4
         self.c1 = conv(width, width)
         self.c2 = conv(self.refined, width)
         self.c3 = conv(self.refined, width)
@@ -71,7 +72,8 @@ class DistillationNetwork(Student):
 
     def build(self, blocks: Iterable[nn.Module], order: Sequence[int]) -> None:
         """Adds all modules. `spec` is set already."""
-        width, scale = self.spec.channels, self.spec.scale
+        width = self.spec.channels
+        scale = self.spec.scale
         self.order = order
         self.fea_conv = conv(3, width)
         for k, block in enumerate(blocks, start=1):
@@ -92,7 +94,8 @@ class DistillationNetwork(Student):
 
 def scale_and_width(shapes: Shapes) -> dict[str, Any] | None:
     """Keywords, if the first convolution and upsampler are those of a `DistillationNetwork`."""
-    first, last = shapes.get("fea_conv.weight"), shapes.get("upsampler.0.weight")
+    first = shapes.get("fea_conv.weight")
+    last = shapes.get("upsampler.0.weight")
     if not first or not last:
         return None
     return {"scale": round((last[0] / 3) ** 0.5), "width": first[0]}

@@ -63,7 +63,8 @@ def pad_to(
     if minimum_px > 1:
         height, width = x.shape[-2:]
         if height < minimum_px or width < minimum_px:
-            right, bottom = max(0, minimum_px - width), max(0, minimum_px - height)
+            right = max(0, minimum_px - width)
+            bottom = max(0, minimum_px - height)
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
     return x
 

@@ -55,7 +55,8 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         hidden = width // 4
-        first, last = nn.Linear(width, hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        first = nn.Linear(width, hidden, bias=False)
+        last = nn.Linear(hidden, width, bias=False)
         # the published place 0 takes the mean
         self.gate = nn.Sequential(nn.Identity(), first, nn.SiLU(), last, nn.Sigmoid())
 
@@ -69,7 +70,8 @@ class LocalConvolution(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        first, last = Pointwise(width, width), Pointwise(width, width)
+        first = Pointwise(width, width)
+        last = Pointwise(width, width)
         self.fn = nn.Sequential(
             first, nn.GELU(), Depthwise(width), nn.GELU(), SqueezeExcitation(width), last
         )
@@ -101,19 +103,16 @@ class PixelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         count, height, width, channels = x.shape
-        rows, columns = height // WINDOW, width // WINDOW
+        rows = height // WINDOW
+        columns = width // WINDOW
         if self.partition == "window":
-            split, order, back = (
-                (count, rows, WINDOW, columns, WINDOW, channels),
-                (0, 1, 3, 2, 4, 5),
-                (0, 1, 3, 2, 4, 5),
-            )
+            split = (count, rows, WINDOW, columns, WINDOW, channels)
+            order = (0, 1, 3, 2, 4, 5)
+            back = (0, 1, 3, 2, 4, 5)
         else:
-            split, order, back = (
-                (count, WINDOW, rows, WINDOW, columns, channels),
-                (0, 2, 4, 1, 3, 5),
-                (0, 3, 1, 4, 2, 5),
-            )
+            split = (count, WINDOW, rows, WINDOW, columns, channels)
+            order = (0, 2, 4, 1, 3, 5)
+            back = (0, 3, 1, 4, 2, 5)
         windows = x.view(split).permute(order).reshape(count * rows * columns, WINDOW**2, channels)
         q, k, v = (
             self.to_qkv(windows)
@@ -150,21 +149,18 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         count, height, width, channels = x.shape
-        rows, columns = height // WINDOW, width // WINDOW
+        rows = height // WINDOW
+        columns = width // WINDOW
         if self.partition == "window":
-            order, back, groups, pixels = (
-                (0, 1, 3, 2, 4, 5),
-                (0, 1, 3, 2, 4, 5),
-                (rows, columns),
-                (WINDOW, WINDOW),
-            )
+            order = (0, 1, 3, 2, 4, 5)
+            back = (0, 1, 3, 2, 4, 5)
+            groups = (rows, columns)
+            pixels = (WINDOW, WINDOW)
         else:
-            order, back, groups, pixels = (
-                (0, 2, 4, 1, 3, 5),
-                (0, 3, 1, 4, 2, 5),
-                (WINDOW, WINDOW),
-                (rows, columns),
-            )
+            order = (0, 2, 4, 1, 3, 5)
+            back = (0, 3, 1, 4, 2, 5)
+            groups = (WINDOW, WINDOW)
+            pixels = (rows, columns)
         qkv = (
             self.qkv_dwconv(self.qkv(x))
             .view(count, rows, WINDOW, columns, WINDOW, 3 * channels)
@@ -206,7 +202,8 @@ class PreNorm(nn.Module):
 
     def __init__(self, width: int, eps: float, fn: nn.Module) -> None:
         super().__init__()
-        self.norm, self.fn = nn.LayerNorm(width, eps), fn
+        self.norm = nn.LayerNorm(width, eps)
+        self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.fn(self.norm(x))
@@ -320,7 +317,8 @@ class OmniSR(Student):
     @staticmethod
     def detect(shapes: Shapes) -> dict[str, Any] | None:
         num_groups = count_blocks(shapes, r"residual_layer\.(\d+)\.esa\.conv1\.weight$")
-        first, last = shapes.get("input.weight"), shapes.get("up.0.weight")
+        first = shapes.get("input.weight")
+        last = shapes.get("up.0.weight")
         if not first or not last or not num_groups:
             return None
         return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "num_groups": num_groups}

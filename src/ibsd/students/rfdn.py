@@ -40,9 +40,12 @@ class ResidualDistillationBlock(nn.Module):
 
     def __init__(self, width: int, attention: nn.Module) -> None:
         super().__init__()
-        self.c1_d, self.c1_r = conv(width, width // 2, 1), conv(width, width)
-        self.c2_d, self.c2_r = conv(width, width // 2, 1), conv(width, width)
-        self.c3_d, self.c3_r = conv(width, width // 2, 1), conv(width, width)
+        self.c1_d = conv(width, width // 2, 1)
+        self.c1_r = conv(width, width)
+        self.c2_d = conv(width, width // 2, 1)
+        self.c2_r = conv(width, width)
+        self.c3_d = conv(width, width // 2, 1)
+        self.c3_r = conv(width, width)
         self.c4 = conv(width, width // 2)
         self.c5 = conv(4 * (width // 2), width, 1)
         self.esa = attention

@@ -51,9 +51,11 @@ class SplitMixing(nn.Module):
 class ShuffleLayer(nn.Module):
     def __init__(self, width: int, kernel_size: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = ChannelNorm(width), ChannelNorm(width)
+        self.norm1 = ChannelNorm(width)
+        self.norm2 = ChannelNorm(width)
         self.spatial = nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2, groups=width)
-        self.mlp1, self.mlp2 = SplitMixing(width), SplitMixing(width)
+        self.mlp1 = SplitMixing(width)
+        self.mlp2 = SplitMixing(width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.spatial(self.mlp1(self.norm1(x)) + x)

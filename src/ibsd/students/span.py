@@ -39,7 +39,8 @@ class MergeableConv(nn.Module):
         self.eval_conv = nn.Conv2d(inputs, outputs, 3, padding=1)
         if branches:
             self.sk = nn.Conv2d(inputs, outputs, 1)
-            wide_in, wide_out = 2 * inputs, 2 * outputs
+            wide_in = 2 * inputs
+            wide_out = 2 * outputs
             self.conv = nn.Sequential(
                 nn.Conv2d(inputs, wide_in, 1),
                 nn.Conv2d(wide_in, wide_out, 3),
@@ -143,7 +144,8 @@ class SPAN(Student):
 
     @staticmethod
     def detect(shapes: Shapes) -> dict[str, Any] | None:
-        first, last = shapes.get("conv_1.eval_conv.weight"), shapes.get("upsampler.0.weight")
+        first = shapes.get("conv_1.eval_conv.weight")
+        last = shapes.get("upsampler.0.weight")
         if not first or not last or "block_1.c1_r.eval_conv.weight" not in shapes:
             return None
         return {

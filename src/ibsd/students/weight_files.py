@@ -89,7 +89,8 @@ def check_archive(path: Path) -> None:
 
 def check_stream(path: Path) -> None:
     """No storage of the old format is announced with more elements than the file has bytes."""
-    size, recent = path.stat().st_size, ["", ""]
+    size = path.stat().st_size
+    recent = ["", ""]
     value: object = None
     try:
         with open(path, "rb") as file:

@@ -168,7 +168,8 @@ def load_resumable(
 
 def _checked_record(path: Path) -> bytes:
     """`checkpoint.json`, which earlier versions wrote without a digest beside it."""
-    record, digest_file = path / "checkpoint.json", path / "checkpoint.json.sha256"
+    record = path / "checkpoint.json"
+    digest_file = path / "checkpoint.json.sha256"
     if not digest_file.is_file():
         return record.read_bytes()
     return _checked_bytes(record, "".join(digest_file.read_text().split()[:1]))

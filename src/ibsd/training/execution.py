@@ -132,7 +132,9 @@ def execute(
         trainer.trackers = open_trackers(
             folder, trainer.step, tensorboard, options.log_every, callbacks.log
         )
-    first, wall, cpu = trainer.step, time.perf_counter(), time.process_time()
+    first = trainer.step
+    wall = time.perf_counter()
+    cpu = time.process_time()
     result = trainer.run()
     execution = Execution(
         trainer,

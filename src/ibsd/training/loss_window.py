@@ -30,7 +30,8 @@ class LossWindow:
         if not (num_steps := int(self.num_steps)):
             return None
         means = {name: float(value) / num_steps for name, value in self.sums.items()}
-        self.sums, self.num_steps = {}, 0
+        self.sums = {}
+        self.num_steps = 0
         return means
 
     def state(self) -> tuple[dict[str, Tensor], int]:

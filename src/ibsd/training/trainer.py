@@ -214,7 +214,8 @@ class Trainer:
 
     def report(self, batch: Batch) -> None:
         """Log, diagnostics, validation and checkpoint, each where due."""
-        options, ends = self.options, self.step == self.options.num_steps
+        options = self.options
+        ends = self.step == self.options.num_steps
         if self.is_due(options.log_every) or ends:
             self.report_losses()
         if self.is_due(options.diagnostics_every):
@@ -253,7 +254,8 @@ class Trainer:
         scores = {name: float(score) for name, score in scores.items()}  # NumPy's numbers too
         self.track({f"val/{name}": score for name, score in scores.items()})
         if self.primary and scores[self.primary] > self.best_score:
-            self.best_score, self.best_step = scores[self.primary], self.step
+            self.best_score = scores[self.primary]
+            self.best_step = self.step
             if self.on_best:
                 self.on_best(self.average.student, self.step)
 

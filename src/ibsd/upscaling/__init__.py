@@ -8,7 +8,7 @@ Nothing here knows how a student was trained, and nothing needs torch unless the
 """
 
 from ibsd.inference.network import Network
-from ibsd.upscaling.folders import FileResult, summarise, upscale_files
+from ibsd.upscaling.folders import FileResult, summary_of_files, upscale_files
 from ibsd.upscaling.strips import upscaled_strips
 from ibsd.upscaling.tiling import tiled
 from ibsd.upscaling.upscaler import upscale
@@ -16,7 +16,7 @@ from ibsd.upscaling.upscaler import upscale
 __all__ = [
     "FileResult",
     "Network",
-    "summarise",
+    "summary_of_files",
     "tiled",
     "upscale",
     "upscale_files",

@@ -123,7 +123,7 @@ def upscale_files(
     return results
 
 
-def summarise(results: Sequence[FileResult]) -> str:
+def summary_of_files(results: Sequence[FileResult]) -> str:
     """How many files were written, and a line for each one that was not."""
     failed = [result for result in results if result.error]
     num_skipped = sum(result.skipped for result in results)

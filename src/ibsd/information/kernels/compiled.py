@@ -118,7 +118,7 @@ def _built(compiler: str, folder: Path, prefix: str) -> ctypes.CDLL:
     that name and content appear at once, however many processes build."""
     with tempfile.TemporaryDirectory(dir=folder) as partial:
         built = Path(partial) / "bound.so"
-        build(compiler, built)
+        build_library(compiler, built)
         built.chmod(0o700)
         path = folder / f"{prefix}{_digest(built.read_bytes())}.so"
         os.replace(built, path)
@@ -151,7 +151,7 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def build(compiler: str, path: Path) -> None:
+def build_library(compiler: str, path: Path) -> None:
     """Compiles the source into `path`. Errors: CalledProcessError with the compiler's words,
     OSError, TimeoutExpired."""
     subprocess.run(

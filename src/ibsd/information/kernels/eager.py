@@ -20,11 +20,14 @@ def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
     step = max(1, CHUNK_ELEMENTS // (batch * batch))
     for start in range(0, positions, step):
         part = slice(start, min(start + step, positions))
-        f_part, mu_part, precision = f[:, part], mu[:, part], b[:, part].reciprocal()
+        f_part = f[:, part]
+        mu_part = mu[:, part]
+        precision = b[:, part].reciprocal()
         difference = mu_part[:, None] - f_part  # [N of mu, N of f, positions]
         own = mu_part - f_part
         gain = (difference.abs().mean(dim=1) - own.abs()) * precision
-        sign, own_sign = difference.sign_(), own.sign_()
+        sign = difference.sign_()
+        own_sign = own.sign_()
         total += gain.sum()
         gradients[1][:, part] = (sign.mean(dim=1) - own_sign) * precision * scale
         with torch.autocast(f.device.type, enabled=False):  # it would sum in half precision
