@@ -252,7 +252,7 @@ def test_heavy_uploads_do_not_block_the_page(page: Page) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--weights", "missing"], ["missing", "does not exist"]),
+        (["--weights", "missing"], ["missing", "no such weight file"]),
         (["--weights", "."], ["holds no weights"]),
         (["--weights", ".", "--port", "99999"], ["--port is 99999"]),
         (["--weights", ".", "--max-upload-mb", "0"], ["--max-upload-mb is 0"]),

@@ -16,6 +16,7 @@ from ibsd.config.parsing import parameters_of
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.perceptual import Perceptual
 from ibsd.distillation.registry import OBJECTIVES, declared_options
+from ibsd.distillation.view_alignment import ViewAlignment
 from ibsd.export.weights import save_student
 from ibsd.students import Student, create_student
 from ibsd.training.options import TrainingOptions
@@ -51,7 +52,7 @@ def trainer(
     source = (
         tiny.source(batch_size=4, patch_px=16, sizes=((17, 16), (16, 20), (16, 16)))
         if isinstance(objective, Perceptual)
-        else tiny.source(batch_size=4)
+        else tiny.source(batch_size=4, views=2 if isinstance(objective, ViewAlignment) else 1)
     )
     options = TrainingOptions(
         num_steps=num_steps,

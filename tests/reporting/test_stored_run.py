@@ -84,5 +84,4 @@ def test_of_a_damaged_log_what_is_whole_is_shown(tmp_path: Path) -> None:
     (folder / "log.jsonl").write_text("\n".join(lines))
     assert read_run_folder(folder).rows == [{"step": 1, "term/l1": 0.5}, {"step": 3, "c": None}]
     (folder / "log.jsonl").write_bytes(b"\xff{}")
-    with pytest.raises(InputError, match=r"log\.jsonl: is damaged"):
-        read_run_folder(folder)
+    assert read_run_folder(folder).rows == []

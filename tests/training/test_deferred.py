@@ -194,7 +194,15 @@ class Small(Student):
 
     def __init__(self) -> None:
         super().__init__()
-        self.spec = StudentSpec("small", 2, 4, 4, 1, 5, pools_globally=False)
+        self.spec = StudentSpec(
+            name="small",
+            scale=2,
+            channels=4,
+            num_nodes=4,
+            minimum_size_px=1,
+            receptive_field_px=5,
+            pools_globally=False,
+        )
         self.first = nn.Conv2d(3, 4, 1)
         self.middle = nn.ModuleList(nn.Conv2d(4, 4, 1) for _ in range(3))
         self.last = nn.Conv2d(4, 12, 1)
