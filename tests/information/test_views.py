@@ -67,3 +67,12 @@ def test_without_two_views_there_is_a_sentence(rows: int, views: int) -> None:
     x = maps(rows)
     with pytest.raises(InputError, match="views"):
         views_upper_bound(x, x, torch.ones_like(x), views)
+
+
+def test_the_gradient_of_the_two_view_bound_cannot_shrink_features() -> None:
+    """Euler: along Z itself, channel by channel, there is no slope."""
+    features = maps().requires_grad_()
+    two_view_bound(features, torch.zeros(3, dtype=torch.float64)).backward()
+    assert features.grad is not None
+    along = (features.grad * features.detach()).sum(dim=(0, 2, 3))
+    assert along.abs().max() < 1e-6 * features.grad.abs().sum()

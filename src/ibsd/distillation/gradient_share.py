@@ -6,7 +6,7 @@ the weight seemed to say. Here the share is what is chosen, and the weight follo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -22,6 +22,7 @@ class GradientShare:
     """Controls one weight.
 
     Args:
+        term: name of the weighted term.
         share: wanted norm of the weighted term's gradient, over that of L1's; 0 for no control.
         weight: to begin with.
         every: updates between measurements. Each costs two backward passes.
@@ -30,26 +31,26 @@ class GradientShare:
     not throw it. It is the same in a resumed run.
     """
 
-    def __init__(self, share: float, weight: float, every: int = 20) -> None:
+    def __init__(self, term: str, share: float, weight: float, every: int = 20) -> None:
+        self.term = term
         require("share", share, 0 <= share <= 10, "0 (a fixed weight) to 10")
         self.share = share
         self.weight = weight
         self.every = every
         self.count = 0
 
-    def update(self, term: Tensor, l1: Tensor, parameters: Sequence[nn.Parameter]) -> float:
-        """The weight for this update, after a measurement where one is due. Both graphs stay."""
+    def measure(self, terms: Mapping[str, Tensor], student: nn.Module) -> None:
+        """Moves the weight after a measurement where one is due. The graphs of the terms stay."""
         if self.share > 0 and self.count % self.every == 0:
-            measured = gradient_norm(term, parameters) / max(gradient_norm(l1, parameters), 1e-30)
+            parameters = [p for p in student.parameters() if p.requires_grad]
+            norm = gradient_norm(terms[self.term], parameters)
+            measured = norm / max(gradient_norm(terms["l1"], parameters), 1e-30)
             if measured > 0:
-                change = (self.share / (self.weight * measured)) ** (
-                    1.0 if self.count == 0 else 0.5
-                )
+                change = self.share / (self.weight * measured)
                 if self.count > 0:
-                    change = min(max(change, 1 / LARGEST_CHANGE), LARGEST_CHANGE)
+                    change = min(max(change**0.5, 1 / LARGEST_CHANGE), LARGEST_CHANGE)
                 self.weight *= change
         self.count += 1
-        return self.weight
 
     def state(self) -> dict[str, Any]:
         return {"weight": self.weight, "count": self.count}

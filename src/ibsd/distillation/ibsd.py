@@ -84,9 +84,7 @@ class IBSD(Objective):
         self.estimator_optimizer = torch.optim.Adam(
             self.chain.parameters(), lr=options.estimator_learning_rate
         )
-        self.share = GradientShare(options.share, options.lambda_mi)
-        self.ramp = 1.0
-        """Factor of the bound's weight in this update."""
+        self.share = GradientShare("bound", options.share, options.lambda_mi)
         self.first_diagnostics: dict[str, float] = {}
         """Those from when the bound first had weight, which alarms compare with."""
 
@@ -104,14 +102,8 @@ class IBSD(Objective):
         return terms, tuple(node.detach() for node in maps)
 
     def loss(self, batch: Batch) -> LossReport:
-        self.check_begun()
         self.check_unpaired(batch)
-        terms, nodes = self.terms(batch)
-        if self.options.share > 0 and "bound" in terms:
-            parameters = [p for p in self.student.parameters() if p.requires_grad]
-            weight = self.share.update(terms["bound"], terms["l1"], parameters)
-            self.weights["bound"] = weight * self.ramp
-        return self.report(terms, nodes)
+        return super().loss(batch)
 
     def traced(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         """(SR, the feature maps of the chain): F0 to F3, or F0 and Z."""
@@ -216,7 +208,7 @@ class IBSD(Objective):
         super().begin_step(step, num_steps)
         self.soft_target.begin_step(step, num_steps)
         self.ramp = ramp_factor(step, self.options.warm_up, self.options.ramp)
-        self.weights["bound"] = self.share.weight * self.ramp
+        self.apply_share()
 
     def end_step(self) -> None:
         super().end_step()

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.diagnostics import gradient_diagnostics
+from ibsd.distillation.gradient_share import GradientShare
 from ibsd.distributed import ALONE, Processes
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError, LossReport
@@ -62,6 +63,9 @@ class Objective(ABC):
     processes: Processes = ALONE
     """Set by the trainer."""
 
+    ramp: float = 1.0
+    """Factor of that weight in this update."""
+
     accepted: Tensor | None = None
     """Where deferred: whether this step counts, a bool on the device. Otherwise None, and
     `auxiliary_step` is called for accepted steps only."""
@@ -70,6 +74,8 @@ class Objective(ABC):
         self.student = student
         self.weights = weights
         """A term of weight 0 is left out of the total: not even 0 is added."""
+        self.share = GradientShare("", 0.0, 0.0)
+        """Controls the weight of one term; here of none."""
 
     def defer(self) -> None:
         """Called before training if the host is not to wait for the device (`Trainer`,
@@ -102,7 +108,15 @@ class Objective(ABC):
     def loss(self, batch: Batch) -> LossReport:
         """The weighted total, and its terms without their weights."""
         self.check_begun()
-        return self.report(*self.terms(batch))
+        terms, nodes = self.terms(batch)
+        if self.share.term in terms:
+            self.share.measure(terms, self.student)
+            self.apply_share()
+        return self.report(terms, nodes)
+
+    def apply_share(self) -> None:
+        """Sets the weight that `share` controls."""
+        self.weights[self.share.term] = self.share.weight * self.ramp
 
     def check_begun(self) -> None:
         """InputError if `loss` depends on the step and no step was begun."""

@@ -24,7 +24,7 @@ from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.distillation.wavelet import wavelet_loss
 from ibsd.information.views import two_view_bound, view_statistics_distance
 from ibsd.students.student import Student
-from ibsd.types import Batch, LossReport, require
+from ibsd.types import Batch, require
 
 Measure = Literal["bound", "statistics"]
 FREQUENCIES = 64
@@ -73,8 +73,7 @@ class ViewAlignment(Objective):
         self.measure = measure
         self.warm_up = warm_up
         self.ramp_steps = ramp
-        self.ramp = 1.0
-        self.share = GradientShare(share if lambda_views > 0 else 0.0, lambda_views)
+        self.share = GradientShare("views", share if lambda_views > 0 else 0.0, lambda_views)
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
         channels = cut_channels(student)
         device = next(student.parameters()).device
@@ -94,7 +93,7 @@ class ViewAlignment(Objective):
         if self.weights["wavelet"] != 0:
             self.soft_target.begin_step(step, num_steps)
         self.ramp = ramp_factor(step, self.warm_up, self.ramp_steps)
-        self.weights["views"] = self.share.weight * self.ramp
+        self.apply_share()
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         (sr, _), cut = self.student.trace_with_cut(batch.lr)
@@ -112,15 +111,6 @@ class ViewAlignment(Objective):
         if self.measure == "statistics":
             return view_statistics_distance(cut, self.frequencies, self.phases, num_views)
         return two_view_bound(cut, self.log_spread.detach(), num_views)
-
-    def loss(self, batch: Batch) -> LossReport:
-        self.check_begun()
-        terms, nodes = self.terms(batch)
-        if self.share.share > 0 and "views" in terms:
-            parameters = [p for p in self.student.parameters() if p.requires_grad]
-            weight = self.share.update(terms["views"], terms["l1"], parameters)
-            self.weights["views"] = weight * self.ramp
-        return self.report(terms, nodes)
 
     def auxiliary_step(self, nodes: Sequence[Tensor]) -> dict[str, Tensor]:
         if self.measure != "bound" or not len(nodes[0]):

@@ -46,8 +46,8 @@ def two_view_bound(features: Tensor, log_spread: Tensor, num_views: int = 2) -> 
 
         mean over n, c, h, w of  |z_n - stop(z_m)| / b_c + log(2 b_c),  m the other view of n
 
-    Every view predicts the other, so that the term is symmetric. Features are standardised by
-    detached statistics, so that smaller features gain nothing.
+    Every view predicts the other, so that the term is symmetric. Features are standardised here,
+    with gradients, so that smaller features gain nothing.
 
     Args:
         features: Z, [N, C, H, W], rows as in `views_upper_bound`.
@@ -57,11 +57,7 @@ def two_view_bound(features: Tensor, log_spread: Tensor, num_views: int = 2) -> 
     Source: Federici et al., ICLR 2020, arXiv:2002.07017, with a Laplace and one spread a channel.
     """
     check_views(len(features), num_views)
-    features = features.to(torch.promote_types(features.dtype, torch.float32))
-    detached = features.detach()
-    mean = detached.mean(dim=(0, 2, 3), keepdim=True)
-    deviation = (detached - mean).square().mean(dim=(0, 2, 3), keepdim=True).sqrt() + 1e-6
-    standard = (features - mean) / deviation
+    standard = standardise(features)
     rows = len(features) // num_views
     spread = log_spread.exp().view(1, -1, 1, 1)
     parts = [
