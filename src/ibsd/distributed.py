@@ -13,7 +13,7 @@ import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -101,7 +101,7 @@ class Processes:
         own rows comes back times `world_size`, so that the mean over the processes is the gradient
         of one process with the whole batch.
         """
-        return tensor if self.is_alone else _AllGather.apply(tensor, self)  # type: ignore[return-value]
+        return tensor if self.is_alone else cast(Tensor, _AllGather.apply(tensor, self))
 
     def check_agreement(self, values: Mapping[str, str]) -> None:
         """InputError on every process if one of them has another value under some name."""

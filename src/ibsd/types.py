@@ -44,6 +44,11 @@ def require(name: str, value: object, fits: bool, must_be: str) -> None:
         raise InputError(f"{name} is {value!r}; it must be {must_be}")
 
 
+def require_scale(name: str, scale: int) -> None:
+    """InputError that names the option, unless the scale is one of `SCALES`."""
+    require(name, scale, scale in SCALES, "2, 3 or 4")
+
+
 class Trace(NamedTuple):
     """What a student computed on its way from LR to SR: the Markov chain X -> F0 -> F1 -> F2 -> F3
     -> Y of docs/method.md 1."""

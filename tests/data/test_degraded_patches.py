@@ -101,7 +101,7 @@ def test_mixed_batches_hold_both_and_resume(folder: Path) -> None:
 def test_a_folder_without_photographs_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no images"):
         find_photographs(tmp_path)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         find_photographs(tmp_path / "absent")
 
 

@@ -107,7 +107,7 @@ def test_realsr_of_another_version_or_scale_or_in_part(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="RealSR V1 or V2 .*HR's size.*write_scaled_pairs"):
         find_data(realsr(tmp_path / "v2", same_size=True), 2)
     (tmp_path / "v3/Canon/Train/2/Canon_002_LR2.png").unlink()
-    with pytest.raises(InputError, match="1 pictures have no partner.*Canon_002_HR.png"):
+    with pytest.raises(InputError, match="1 image without a partner.*Canon_002_HR.png"):
         find_data(tmp_path / "v3", 2)
     assert len(find_data(tmp_path / "v3", 4).sets.train) == 3
 
@@ -132,7 +132,7 @@ def test_city100_is_named_and_brought_to_scale(tmp_path: Path) -> None:
     root = city100(tmp_path / "City100")
     with pytest.raises(InputError, match=r"City100 \(NikonD5500 and iPhoneX\).*write_scaled_pairs"):
         find_data(root, 2)
-    with pytest.raises(InputError, match="scale 2 and 3 and not 4"):
+    with pytest.raises(InputError, match="scale 2 and 3, not 4"):
         find_data(root, 4)
     sets = write_scaled_pairs(tmp_path, tmp_path / "pairs", 2)  # from the folder above it
     assert [pair.name for pair in sets.train] == [

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from ibsd.comparison.design import Design, Role
 from ibsd.comparison.statistics import Interval
@@ -187,7 +187,8 @@ def _as(kind: Any, value: Any) -> Any:
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         names = [item.name for item in fields(kind) if item.name in value]
-        return kind(**{name: _as(hints[name], value[name]) for name in names})  # type: ignore[operator]
+        made = {name: _as(hints[name], value[name]) for name in names}
+        return cast(Any, kind)(**made)
     if NoneType in arguments:
         [other] = [argument for argument in arguments if argument is not NoneType]
         return None if value is None else _as(other, value)

@@ -13,10 +13,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from ibsd.data.degradation import Range
+from ibsd.data.degradation import Range, check_shrinks
 from ibsd.data.jpeg import libjpeg
 from ibsd.data.linear_light import to_linear, to_srgb
-from ibsd.types import SCALES, InputError, Scale
+from ibsd.types import Scale, require, require_scale
 
 
 @torch.no_grad()
@@ -54,66 +54,34 @@ def camera_like(
 
     Errors: InputError when the sizes do not divide, or when a range is not from low to high.
     """
-    if scale not in SCALES:
-        raise InputError(
-            f"Scale {scale} is not supported: choose one of {', '.join(map(str, SCALES))}."
-        )
-    if (
-        hr.ndim != 4
-        or hr.shape[1] != 3
-        or hr.shape[2] % scale
-        or hr.shape[3] % scale
-        or hr.numel() == 0
-    ):
-        raise InputError(
-            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: "
-            f"pass [N, 3, H, W] with H and W multiples of {scale}."
-        )
-    qualities = jpeg_quality or (1, 100)
-    for name, (low, high) in {
-        "blur": blur,
-        "shot_noise": shot_noise,
-        "read_noise": read_noise,
-        "jpeg_quality": qualities,
-    }.items():
-        if not 0 <= low <= high < math.inf or (
-            name == "jpeg_quality" and not 1 <= low <= high <= 100
-        ):
-            raise InputError(
-                f"{name}={(low, high)} is not an allowed range from low to high: "
-                "swap or correct the two numbers."
-            )
-    assert generator.device.type == hr.device.type, (
-        f"generator on {generator.device}, images on {hr.device}"
-    )
+    require_scale("scale", scale)
+    check_shrinks(hr, scale)
+    ranges = {"blur": blur, "shot_noise": shot_noise, "read_noise": read_noise}
+    for name, (low, high) in ranges.items():
+        require(name, (low, high), 0 <= low <= high < math.inf, "two numbers from 0, least first")
+    low, high = jpeg_quality or (1, 100)
+    require("jpeg_quality", (low, high), 1 <= low <= high <= 100, "1 to 100, least first")
+    assert generator.device.type == hr.device.type, "generator and images on one device"
 
     degraded: list[Tensor] = []
     for image in hr.float().clamp(0, 1).split(1):
         light = to_linear(image)
         major = scale * _uniform(blur, generator)
         minor = scale * _uniform(blur, generator)
-        light = _blurred(
-            light,
-            major,
-            major if _flip(generator) else minor,
-            angle=_uniform((0, math.pi), generator),
-        )
+        minor = major if _flip(generator) else minor
+        light = _blurred(light, major, minor, angle=_uniform((0, math.pi), generator))
         if _flip(generator):
             light = F.avg_pool2d(light, scale)
         else:
             size = (hr.shape[2] // scale, hr.shape[3] // scale)
             light = F.interpolate(light, size, mode="bicubic", antialias=True, align_corners=False)
-        light = _noisy(
-            light.clamp(0, 1),
-            _log_uniform(shot_noise, generator),
-            _log_uniform(read_noise, generator),
-            generator,
-        )
+        shot = _log_uniform(shot_noise, generator)
+        read = _log_uniform(read_noise, generator)
+        light = _noisy(light.clamp(0, 1), shot, read, generator)
         lr = to_srgb(light.clamp(0, 1))
         if jpeg_quality is not None:
-            lr = libjpeg(
-                lr, round(_uniform(jpeg_quality, generator)), subsampled=not _flip(generator)
-            )
+            quality = round(_uniform(jpeg_quality, generator))
+            lr = libjpeg(lr, quality, subsampled=not _flip(generator))
         degraded.append(lr)
     return torch.cat(degraded)
 

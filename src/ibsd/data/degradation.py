@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from ibsd.data.blur import BLURS, RESAMPLERS, SUPPORT, blur_kernels, resampling_weights, shrunk
 from ibsd.data.jpeg import libjpeg, smooth_jpeg
 from ibsd.data.linear_light import to_linear, to_srgb
-from ibsd.types import InputError, Scale
+from ibsd.types import InputError, Scale, require
 
 Range: TypeAlias = tuple[float, float]
 """Least and greatest value of what is drawn uniformly between them."""
@@ -82,9 +82,8 @@ def softened(hr: Tensor, softness: Range, generator: Generator) -> Tensor:
     weight = torch.exp(-0.5 * (steps / sigma.view(-1, 1)).square())
     weight = (weight / weight.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)[:, None]
     flat = F.pad(hr, [radius] * 4, mode="replicate").flatten(0, 1).unsqueeze(0)
-    flat = F.conv2d(
-        flat, weight.unsqueeze(3), groups=len(weight)
-    )  # along columns, then along rows: HR is large
+    # Along columns, then along rows, because HR is large.
+    flat = F.conv2d(flat, weight.unsqueeze(3), groups=len(weight))
     return F.conv2d(flat, weight.unsqueeze(2), groups=len(weight)).view_as(hr)
 
 
@@ -110,19 +109,8 @@ def degrade(
 
     Errors: InputError when the sizes do not divide, or for a negative strength.
     """
-    if (
-        hr.ndim != 4
-        or hr.shape[1] != 3
-        or hr.shape[2] % scale
-        or hr.shape[3] % scale
-        or hr.numel() == 0
-    ):
-        raise InputError(
-            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: "
-            f"pass [N, 3, H, W] with H and W multiples of {scale}"
-        )
-    if strength < 0:
-        raise InputError(f"strength is {strength}; it must be 0 or more")
+    check_shrinks(hr, scale)
+    require("strength", strength, strength >= 0, "0 or more")
     draw = _Draw(len(hr), generator)
     first = preset.first
     second = preset.second
@@ -141,6 +129,20 @@ def degrade(
     for k in draw.permutation(len(steps)):
         lr = steps[k](lr)
     return _compressed(lr, second, draw, strength, jpeg)
+
+
+def check_shrinks(hr: Tensor, scale: Scale) -> None:
+    """InputError unless `hr` is [N, 3, H, W] with H and W multiples of `scale`."""
+    if (
+        hr.ndim != 4
+        or hr.shape[1] != 3
+        or any(side % scale for side in hr.shape[2:])
+        or not hr.numel()
+    ):
+        raise InputError(
+            f"HR of shape {list(hr.shape)} cannot shrink by {scale}: "
+            f"pass [N, 3, H, W] with H and W multiples of {scale}"
+        )
 
 
 class _Draw:
@@ -197,15 +199,9 @@ def _noisy(light: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
     """
     if stage.shot_noise == stage.read_noise == 0:
         return light
-    gains = torch.stack(
-        [
-            draw.per_image(*stage.white_balance),
-            torch.ones(draw.count, device=draw.device),
-            draw.per_image(*stage.white_balance),
-        ],
-        1,
-    )
-    gains = gains[:, :, None, None]
+    red = draw.per_image(*stage.white_balance)
+    blue = draw.per_image(*stage.white_balance)
+    gains = torch.stack([red, torch.ones_like(red), blue], 1)[:, :, None, None]
     shot = (strength**2 * stage.shot_noise * draw.per_image() ** 2).view(-1, 1, 1, 1)
     read = (strength * stage.read_noise * draw.per_image()).view(-1, 1, 1, 1)
     raw = light / gains
@@ -238,10 +234,11 @@ def _resized_down_and_up(lr: Tensor, stage: Stage, draw: _Draw, strength: float)
     factor = least + (1 - least) * float(draw.per_image()[0])
     size = [max(1, round(side * factor)) for side in lr.shape[-2:]]
     mode = ("bilinear", "bicubic")[draw.index(2)]
-    small = F.interpolate(lr, size, mode=mode, antialias=True, align_corners=False)
-    return F.interpolate(
-        small, lr.shape[-2:], mode=mode, antialias=True, align_corners=False
-    ).clamp(0, 1)
+
+    def resized(image: Tensor, to: list[int]) -> Tensor:
+        return F.interpolate(image, to, mode=mode, antialias=True, align_corners=False)
+
+    return resized(resized(lr, size), [*lr.shape[-2:]]).clamp(0, 1)
 
 
 def _compressed(lr: Tensor, stage: Stage, draw: _Draw, strength: float, jpeg: Jpeg) -> Tensor:
@@ -256,8 +253,6 @@ def _compressed(lr: Tensor, stage: Stage, draw: _Draw, strength: float, jpeg: Jp
     if jpeg == "smooth":
         decoded = smooth_jpeg(lr, quality, subsampled)
     else:
-        host = quality.tolist()
-        decoded = torch.cat(
-            [libjpeg(image, int(host[k]), subsampled) for k, image in enumerate(lr.split(1))]
-        )
+        images = zip(lr.split(1), quality.tolist(), strict=True)
+        decoded = torch.cat([libjpeg(image, int(level), subsampled) for image, level in images])
     return (torch.where(compressed.view(-1, 1, 1, 1), decoded, lr) * 255).round() / 255

@@ -15,10 +15,11 @@ from torch import Tensor
 from ibsd.data.degradation import Jpeg, Range, degrade, softened
 from ibsd.data.image_stack import ImageStack
 from ibsd.data.options import PatchOptions
+from ibsd.data.pairs import image_files
 from ibsd.data.patches import DrawnPatches, PatchSource, join_views
 from ibsd.data.presets import find_preset
-from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_rgb
-from ibsd.types import Batch, InputError, Origin, Scale
+from ibsd.images import read_rgb
+from ibsd.types import Batch, Origin, Scale
 
 MARGIN_PX = 4
 """LR pixels around a patch that are degraded with it and cut off, so that blur, resizing and JPEG
@@ -74,7 +75,7 @@ class PhotographPatches(DrawnPatches):
         def own(x: Tensor) -> Tensor:
             return x.unflatten(0, (batch.num_views, -1))[:, self.part].flatten(0, 1)
 
-        assert batch.origin is not None, "every batch cut here knows its origin"
+        assert batch.origin is not None
         rows = Origin(*map(own, batch.origin))
         return Batch(own(batch.lr), own(batch.hr), rows, batch.num_views)
 
@@ -135,8 +136,8 @@ class MixedPatches(PatchSource):
     def next_batch(self) -> Batch:
         a, b = (source.next_batch() for source in self.sources)
         self._follow_first()
-        assert a.origin is not None, "sources know where they cut"
-        assert b.origin is not None, "sources know where they cut"
+        assert a.origin is not None
+        assert b.origin is not None
         assert a.num_views == b.num_views, "one [data] section gives both their number of views"
 
         def joined(x: Tensor, y: Tensor) -> Tensor:
@@ -157,16 +158,7 @@ class MixedPatches(PatchSource):
 
 def find_photographs(folder: str | Path) -> tuple[Path, ...]:
     """Image files of a folder, sorted by name. InputError if it is no folder or holds none."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is no folder; name one that holds sharp photographs")
-    files = sorted(path for path in folder.iterdir() if is_image_name(path) and path.is_file())
-    if not files:
-        raise InputError(
-            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): "
-            "name the folder that holds them directly"
-        )
-    return tuple(files)
+    return tuple(image_files(Path(folder)))
 
 
 def photograph_stack(

@@ -84,9 +84,8 @@ class ImageStack:
         width = self.widths[image]
         first_plane = self.offsets[image] + y * width + x
         channel = torch.arange(3, device=self.device).view(1, 3, 1, 1)
-        return as_unit(
-            self.flat[first_plane.unsqueeze(1) + channel * (height * width).unsqueeze(1)]
-        )
+        index = first_plane.unsqueeze(1) + channel * (height * width).unsqueeze(1)
+        return as_unit(self.flat[index])
 
 
 def as_unit(values: Tensor) -> Tensor:
@@ -130,11 +129,8 @@ def resident_stacks(
     """
     if not pairs:
         raise InputError("there are no training pairs; check the folders and data.select")
-    sizes = (
-        [image_size(pair.lr) for pair in pairs],
-        [image_size(pair.hr) for pair in pairs],
-    )
-    counts = (sum(map(num_values, sizes[0])), sum(map(num_values, sizes[1])))
+    sizes = [image_size(pair.lr) for pair in pairs], [image_size(pair.hr) for pair in pairs]
+    counts = sum(map(num_values, sizes[0])), sum(map(num_values, sizes[1]))
     limit = memory_limit_bytes
     if limit is None:
         limit = int(0.6 * free_memory_bytes(torch.device(device)))
@@ -144,9 +140,8 @@ def resident_stacks(
         lr, hr = (buffer.to(device) for buffer in buffers)
     elif cache_folder is None:
         raise InputError(
-            f"the {len(pairs)} training pairs need {sum(counts) / 2**20:,.0f} MiB "
-            f"and {limit / 2**20:,.0f} MiB may be used; "
-            "set data.cache to a folder for a memory-mapped copy, or raise data.memory_limit_mib"
+            f"the training pairs need {sum(counts) / 2**20:,.0f} MiB, and the limit is "
+            f"{limit / 2**20:,.0f} MiB; set data.cache to a folder, or raise data.memory_limit_mib"
         )
     else:
         lr, hr = _mapped_buffers(cache_folder, pairs, counts, on_pair)
@@ -175,10 +170,7 @@ def _planes(image: np.ndarray) -> Tensor:
 
 
 def _mapped_buffers(
-    folder: Path,
-    pairs: Sequence[Pair],
-    counts: tuple[int, int],
-    on_pair: Callable[[], None] | None,
+    folder: Path, pairs: Sequence[Pair], counts: tuple[int, int], on_pair: Callable[[], None] | None
 ) -> tuple[Tensor, Tensor]:
     """Memory-mapped LR and HR buffers, written once under a name that changes with the files."""
     versions = [
@@ -204,8 +196,8 @@ def _mapped_buffers(
                 os.replace(written, path)
         except OSError as error:
             raise InputError(
-                f"{folder}: the memory-mapped copy of the training images could not be written "
-                f"({error.strerror or error}); free some space or set data.cache to another folder"
+                f"{folder}: the copy of the training images could not be written "
+                f"({error.strerror or error}); free some space, or set another data.cache"
             ) from error
         finally:
             for path in partial:
@@ -233,9 +225,8 @@ def free_memory_bytes(device: torch.device) -> int:
     """Memory that can still be allocated on the device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    with suppress(OSError, StopIteration):  # Linux counts what caches would give back
+    with suppress(OSError, ValueError):  # Linux counts what caches would give back
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * int(
-            next(line.split()[1] for line in lines if line.startswith("MemAvailable"))
-        )
+        [kib] = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
+        return 1024 * int(kib)
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,8 +1,7 @@
-"""The files of pairs, each read to its end once: whether they can be used, and digests of their
-pixels.
+"""The files of pairs, each read once: can they be used, and what are the digests of their pixels?
 
 `check_pairs` reads, checks and digests. `check_disjoint` and `fingerprint` take those digests and
-read nothing again. Digests are plain values: they can be pickled and handed on to other processes.
+read nothing. Digests are plain values that other processes can take.
 """
 
 from __future__ import annotations
@@ -63,18 +62,14 @@ def check_pairs(
     other = other_scale(pairs, digests)
     if len(pairs) > 1 and other in SCALES and other != scale:
         raise InputError(
-            f"all {counted(len(pairs), 'pair')} are x{other}, not x{scale}: "
+            f"all {len(pairs)} pairs are x{other}, not x{scale}: "
             f"set student.scale={other}, or take weights for x{other}"
         )
     problems = {pair: pair_problems(pair, scale, digests, min_lr_px) for pair in pairs}
     if bad := [pair for pair in pairs if problems[pair]]:
-        raise InputError(
-            listed(
-                f"{len(bad)} of {counted(len(pairs), 'pair')} cannot be used at scale {scale}; "
-                "repair or remove:",
-                [sentence for pair in bad for sentence in problems[pair]],
-            )
-        )
+        many = f"{len(bad)} of {counted(len(pairs), 'pair')} cannot be used at scale {scale}"
+        lines = [sentence for pair in bad for sentence in problems[pair]]
+        raise InputError(listed(f"{many}; repair or remove:", lines))
     return digests
 
 
@@ -127,13 +122,8 @@ def check_disjoint(sets: PairSets, digests: Digests | None = None) -> None:
             for mark in marks:
                 first_of.setdefault(mark, (split, file))
     if overlaps:
-        raise InputError(
-            listed(
-                f"Train, val and test share {counted(len(overlaps), 'image')}, so that scores "
-                "would be too good; keep each in one of them:",
-                overlaps,
-            )
-        )
+        many = f"train, val and test share {counted(len(overlaps), 'image')}"
+        raise InputError(listed(f"{many}; keep each in one of them:", overlaps))
 
 
 def fingerprint(pairs: Sequence[Pair], digests: Digests | None = None) -> str:
@@ -158,14 +148,11 @@ def pair_problems(
     if not (lr.pixels and hr.pixels):
         return problems
     if min(lr.height_px, lr.width_px) < min_lr_px:
-        problems.append(
-            f"{pair.lr} has {_size(lr)} pixels, but its shorter side needs {min_lr_px}: "
-            "use a larger image."
-        )
+        problems.append(f"{pair.lr} has {_size(lr)} pixels; its shorter side needs {min_lr_px}")
     if (hr.height_px, hr.width_px) != (scale * lr.height_px, scale * lr.width_px):
         problems.append(
-            f"{pair.hr} has {_size(hr)} pixels, which is not {scale} times the {_size(lr)} "
-            f"of {pair.lr}{_hint(lr, hr)}."
+            f"{pair.hr} has {_size(hr)} pixels, not {scale} times the {_size(lr)} of {pair.lr}"
+            f"{_hint(lr, hr)}"
         )
     return problems
 
@@ -178,7 +165,7 @@ def read_file(file: Path) -> tuple[np.ndarray | None, FileDigest]:
         return None, FileDigest("", 0, 0, str(error))
     problem = ""
     if photograph.opacity is not None and photograph.opacity.min() < 255:
-        problem = f"{file} is transparent in places, which RGB cannot hold: save it without alpha."
+        problem = f"{file} is transparent in places: save it without alpha"
     rgb = photograph.rgb
     height, width = rgb.shape[:2]
     pixels = hashlib.sha256(f"{width}x{height}".encode())

@@ -22,8 +22,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout
-from ibsd.images import image_size, is_image_name
+from ibsd.data.pairs import Pair, PairSets, UnmatchedError, counted, find_layout, images_in
+from ibsd.images import image_size
 from ibsd.types import SCALES, InputError, Scale
 
 CITY100_TEST = ("001", "016", "048", "060", "098")
@@ -68,9 +68,9 @@ def find_data(
     layout = recognise(Path(folder), scale, dropped)
     if layout.lr_has_hr_size:
         raise InputError(
-            f"{folder} is {layout.name}, whose LR pictures have HR's size: write pairs at scale "
-            f"{scale} once with ibsd.data.scaled_pairs.write_scaled_pairs"
-            f'("{folder}", "OUTPUT", {scale}) and name OUTPUT'
+            f"{folder} is {layout.name}, whose LR images have HR's size: write pairs at x{scale} "
+            f'by ibsd.data.scaled_pairs.write_scaled_pairs("{folder}", "OUTPUT", {scale}), '
+            "and name OUTPUT"
         )
     return layout
 
@@ -105,7 +105,7 @@ def find_realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> L
     if scale not in (scales := sorted({k for camera in cameras for k in scales_of[camera]})):
         raise InputError(
             f"{folder} is RealSR at scale {' and '.join(map(str, scales))}, not {scale}: "
-            f"take a student of that scale, or add the folders {scale}"
+            f"set another student.scale, or add the folders {scale}"
         )
     train, test = (
         [
@@ -117,10 +117,11 @@ def find_realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> L
     )
     if not train + test:
         raise InputError(
-            f"{folder} has folders as RealSR, but no {cameras[0].name}_001_HR.png and such "
-            "in them: unpack it again"
+            f"{folder} has the folders of RealSR, but no images in them, such as "
+            f"{cameras[0].name}_001_HR.png: unpack it again"
         )
-    same_size = _same_size((train + test)[0])
+    first = (train + test)[0]
+    same_size = image_size(first.lr) == image_size(first.hr)
     names = " and ".join(camera.name for camera in cameras)
     return Layout(
         f"RealSR {'V1 or V2' if same_size else 'V3'} ({names}) x{scale}",
@@ -142,7 +143,7 @@ def find_drealsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> 
     if scale not in scales:
         raise InputError(
             f"{folder} is DRealSR at scale {' and '.join(map(str, scales))}, not {scale}: "
-            f"take a student of that scale, or add Train_x{scale}"
+            f"set another student.scale, or add Train_x{scale}"
         )
     sets: list[tuple[Pair, ...]] = []
     for split in _SPLITS:
@@ -179,10 +180,7 @@ def find_city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> 
     if not train + test:
         return None
     if scale not in CITY100_SCALES:
-        raise InputError(
-            f"{folder} is City100, which is for scale 2 and 3 and not {scale}: "
-            "its lenses zoom less than 3 times"
-        )
+        raise InputError(f"{folder} is City100, which serves scale 2 and 3, not {scale}")
     cameras = " and ".join(root.name.removeprefix("City100_") for root in roots)
     return Layout(f"City100 ({cameras})", PairSets(tuple(train), (), tuple(test)), True)
 
@@ -196,13 +194,8 @@ def _is_dir(folder: Path) -> bool:
 
 
 def _images(folder: Path, dropped: Collection[Path]) -> list[Path]:
-    try:
-        files = list(folder.iterdir()) if _is_dir(folder) else []
-    except PermissionError as error:
-        raise InputError(
-            f"{folder} may not be read: allow reading it, or name another folder"
-        ) from error
-    return sorted(file for file in files if is_image_name(file) and file.absolute() not in dropped)
+    files = images_in(folder) if _is_dir(folder) else []
+    return [file for file in files if file.absolute() not in dropped]
 
 
 def _named(files: Iterable[Path], pattern: re.Pattern[str], folder: Path) -> tuple[Pair, ...]:
@@ -220,12 +213,8 @@ def _matched(lr: Mapping[str, Path], hr: Mapping[str, Path], folder: Path) -> tu
         files = [{**lr, **hr}[name] for name in alone]
         first = ", ".join(map(str, files[:5]))
         raise UnmatchedError(
-            f"{folder}: {len(alone)} pictures have no partner, the first of them {first}; "
+            f"{folder}: {counted(len(alone), 'image')} without a partner, such as {first}; "
             "unpack it again, or remove them",
             files,
         )
     return tuple(Pair(name, lr[name], hr[name]) for name in sorted(lr))
-
-
-def _same_size(pair: Pair) -> bool:
-    return image_size(pair.lr) == image_size(pair.hr)

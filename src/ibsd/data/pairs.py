@@ -1,10 +1,8 @@
-"""Folders of LR and HR images: matched by name, checked before use, and kept apart between train,
-val and test.
+"""Folders of LR and HR images, matched by name.
 
-Two ways to say where the pairs are: any two folders (`find_pairs`), or one folder in the published
-layout of CDC and DRealSR (`find_layout`): `train_LR` and `train_HR`, `val_LR` and `val_HR`,
-`test_LR` and `test_HR`. Whatever is wrong is said in one `InputError` that lists the files, before
-any training.
+Pairs lie in any two folders (`find_pairs`), or in one folder with `train_LR`, `train_HR`, `val_LR`,
+`val_HR`, `test_LR` and `test_HR`, as CDC and DRealSR publish them (`find_layout`). One `InputError`
+lists all files that do not fit.
 """
 
 from __future__ import annotations
@@ -80,25 +78,24 @@ def find_pairs(
     hr_folder: str | os.PathLike[str],
     dropped: Collection[Path] = (),
 ) -> tuple[Pair, ...]:
-    """Match the images of two folders by name, sorted by name. Only names are read; subfolders and
-    other files are passed over, as are absolute paths in `dropped`.
+    """The pairs of two folders, sorted by name. Only names are read. Subfolders, other files and
+    the absolute paths in `dropped` are left out.
 
-    Files of the same stem belong together ("photo_x4.png" and "photo_x4.jpg"). What is left is
+    Files of the same stem belong together ("photo_x4.png" and "photo_x4.jpg"). The other files are
     matched without suffixes such as `_LR`, `_LR4`, `_HR`, `x4`, `_x4`, `-x4`, `.x4` and `_LR_x4`,
-    in any case. InputError when a folder is missing or has no images; `UnmatchedError`, which is
-    one, when a file has no partner or several.
+    in any case.
+
+    Errors: InputError when a folder is missing or has no images; `UnmatchedError` when a file has
+    no partner or several.
 
     Example: {"a_LR4.png", "b.png"} and {"a_HR.png", "b.jpg"} -> pairs "a" and "b".
     """
     lr_folder = Path(lr_folder)
     hr_folder = Path(hr_folder)
-    lr_files = _image_files(lr_folder, dropped)
-    hr_files = _image_files(hr_folder, dropped)
+    lr_files = image_files(lr_folder, dropped)
+    hr_files = image_files(hr_folder, dropped)
     if lr_folder.samefile(hr_folder):
-        raise InputError(
-            f"The LR and the HR folder are the same, {lr_folder}: "
-            "put the LR images into a folder of their own."
-        )
+        raise InputError(f"LR and HR folder are the same, {lr_folder}: name two folders")
     lr_stems = _grouped(lr_files, lambda stem: stem)
     hr_stems = _grouped(hr_files, lambda stem: stem)
     same = [stem for stem in lr_stems if len(lr_stems[stem]) == len(hr_stems.get(stem, ())) == 1]
@@ -118,24 +115,14 @@ def find_pairs(
         else:
             unclear[key] = lr + hr
     if unclear:
-        names = counted(len(unclear), "name")
+        names = f"{counted(len(unclear), 'name')} could be matched in several ways"
         lines = [f'"{key}": ' + ", ".join(map(str, files)) for key, files in unclear.items()]
-        raise UnmatchedError(
-            listed(
-                f"{names} could be matched in several ways; keep one LR and one HR image of each:",
-                lines,
-            ),
-            (file for files in unclear.values() for file in files),
-        )
+        message = listed(f"{names}; keep one LR and one HR image of each:", lines)
+        raise UnmatchedError(message, (file for files in unclear.values() for file in files))
     if alone:
         images = f"{counted(len(alone), 'image')} in {lr_folder} and {hr_folder}"
-        raise UnmatchedError(
-            listed(
-                f"{images} without a partner of the same name; rename, add or remove:",
-                list(map(str, alone)),
-            ),
-            alone,
-        )
+        sentence = f"{images} without a partner of the same name; rename, add or remove:"
+        raise UnmatchedError(listed(sentence, [*map(str, alone)]), alone)
     return tuple(pairs[name] for name in sorted(pairs))
 
 
@@ -147,10 +134,10 @@ def without_suffixes(stem: str) -> str:
 
 
 def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) -> PairSets:
-    """The pairs of a folder in the published layout, less the absolute paths in `dropped`; a split
-    that is not there is empty.
+    """The pairs of a folder in the published layout, less the absolute paths in `dropped`. A
+    missing split is empty.
 
-    InputError when no split is there, when only one side of a split is there, and as `find_pairs`.
+    Errors: InputError when all splits or one side of a split are missing, and as `find_pairs`.
     """
     folder = Path(folder)
     _check_folder(folder)
@@ -160,16 +147,13 @@ def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) 
         hr = folder / f"{split}_HR"
         if os.path.isdir(lr) != os.path.isdir(hr):
             there, missing = (lr, hr) if os.path.isdir(lr) else (hr, lr)
-            raise InputError(
-                f"{there} is there, but {missing.name} beside it is missing: "
-                f"add it, or remove {there.name}."
-            )
+            raise InputError(f"{there} is there, but {missing.name} is missing: add it")
         if os.path.isdir(lr):
             sets[split] = find_pairs(lr, hr, dropped)
     if not sets:
         raise InputError(
             f"{folder} holds no train_LR and train_HR, val_LR and val_HR, or test_LR and test_HR: "
-            "name the folder that does."
+            "name the folder that does"
         )
     return PairSets(**sets)
 
@@ -183,31 +167,28 @@ def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 def _check_folder(folder: Path) -> None:
     # os.path, because Path raises where a folder above may not be looked into.
     if not os.path.exists(folder):
-        raise InputError(f"{folder} does not exist: check the name of the folder.")
+        raise InputError(f"{folder} does not exist: check its name")
     if not os.path.isdir(folder):
-        raise InputError(
-            f"{folder} is a file where a folder is expected: name the folder that holds it."
-        )
+        raise InputError(f"{folder} is a file: name the folder that holds it")
 
 
-def _image_files(folder: Path, dropped: Collection[Path]) -> list[Path]:
+def image_files(folder: Path, dropped: Collection[Path] = ()) -> list[Path]:
+    """`images_in` a folder. InputError if it is missing, a file, or holds no images."""
     _check_folder(folder)
-    try:
-        files = [file for file in folder.iterdir() if is_image_name(file) and not file.is_dir()]
-    except PermissionError as error:
-        raise InputError(
-            f"{folder} may not be read: allow reading it, or name another folder."
-        ) from error
-    if not files:
+    if not (files := images_in(folder)):
         raise InputError(
             f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}): "
-            "name the folder that holds them directly."
+            "name the folder that holds them directly"
         )
-    return (
-        sorted(file for file in files if file.absolute() not in dropped)
-        if dropped
-        else sorted(files)
-    )
+    return [file for file in files if file.absolute() not in dropped]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder, sorted by name. InputError if it may not be read."""
+    try:
+        return sorted(file for file in folder.iterdir() if is_image_name(file) and file.is_file())
+    except PermissionError as error:
+        raise InputError(f"{folder} may not be read: allow it, or name another folder") from error
 
 
 def _grouped(files: Iterable[Path], key: Callable[[str], str]) -> dict[str, list[Path]]:

@@ -93,8 +93,8 @@ class DrawnPatches(PatchSource):
             )
         if options.batch_size % parts:
             raise InputError(
-                f"data.batch_size is {options.batch_size}, which {parts} processes cannot share "
-                f"equally; make it a multiple of {parts}"
+                f"data.batch_size is {options.batch_size}; for {parts} processes it must be a "
+                f"multiple of {parts}"
             )
         self.device = device
         self.scale = scale

@@ -18,7 +18,8 @@ import numpy as np
 
 from ibsd.data.pairs import PairSets, find_layout
 from ibsd.images.rgb import read_rgb, to_array, to_tensor, write_rgb
-from ibsd.types import SCALES, InputError, Scale
+from ibsd.system import make_folder
+from ibsd.types import InputError, Scale, require, require_scale
 
 SPLITS: dict[str, tuple[str, ...]] = {
     "train": ("brushes", "coffee", "dahlia", "fig", "mountains", "rocket", "stream", "table"),
@@ -41,16 +42,8 @@ def sample_names() -> tuple[str, ...]:
 def sample(name: str) -> np.ndarray:
     """A photograph by name, uint8 [H, W, 3]. InputError for another name."""
     if name not in sample_names():
-        raise InputError(
-            f"There is no sample photograph {name!r}: choose one of {', '.join(sample_names())}."
-        )
+        raise InputError(f"unknown photograph {name!r}; there are: {', '.join(sample_names())}")
     return read_rgb(_FOLDER / f"{name}.jpg")
-
-
-def sample_photograph() -> np.ndarray:
-    """The photograph kept for upscaling as HR, uint8 [504, 504, 3]; `sample_pair(UPSCALING_SAMPLE,
-    scale)` adds the LR image to upscale."""
-    return sample(UPSCALING_SAMPLE)
 
 
 def sample_pair(
@@ -65,7 +58,7 @@ def sample_pair(
 
     from ibsd.data.camera_like import camera_like
 
-    _check_scale(scale)
+    require_scale("scale", scale)
     hr = sample(name)
     hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
     number = int.from_bytes(hashlib.sha256(f"{name}/{seed}/{variant}".encode()).digest()[:7], "big")
@@ -87,47 +80,24 @@ def write_sample_pairs(
     failure.
     """
     folder = Path(folder)
-    _check_scale(scale)
-    if variants < 1:
-        raise InputError(f"variants={variants} makes no pairs to train on: choose 1 or more.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be used as a folder ({error.strerror}): choose another place."
-        ) from error
-    if occupied:
-        raise InputError(
-            f"{folder} is not empty: choose a new folder for the sample pairs, or empty it."
-        )
-    try:
-        partial = tempfile.TemporaryDirectory(prefix=".partial-", dir=folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written to ({error.strerror}): choose another place."
-        ) from error
+    require_scale("scale", scale)
+    require("variants", variants, variants >= 1, "1 or more")
+    make_folder(folder)
+    if any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty: choose a new folder for the sample pairs")
     # The folders appear under their names only when all files are complete.
-    with partial:
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
         for split, names in SPLITS.items():
-            lr_folder = Path(partial.name, f"{split}_LR")
-            hr_folder = Path(partial.name, f"{split}_HR")
+            lr_folder = Path(partial, f"{split}_LR")
+            hr_folder = Path(partial, f"{split}_HR")
             lr_folder.mkdir()
             hr_folder.mkdir()
+            count = variants if split == "train" else 1
             for name in names:
-                _write_variants(
-                    name, lr_folder, hr_folder, scale, seed, variants if split == "train" else 1
-                )
-        for ready in Path(partial.name).iterdir():
+                _write_variants(name, lr_folder, hr_folder, scale, seed, count)
+        for ready in Path(partial).iterdir():
             ready.rename(folder / ready.name)
     return find_layout(folder)
-
-
-def _check_scale(scale: Scale) -> None:
-    if scale not in SCALES:
-        raise InputError(
-            f"Scale {scale} is not supported: choose one of {', '.join(map(str, SCALES))}."
-        )
 
 
 def _write_variants(

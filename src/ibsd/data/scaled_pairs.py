@@ -31,9 +31,7 @@ def write_scaled_pairs(
     output = Path(output)
     layout = recognise(folder, scale)
     if not layout.lr_has_hr_size:
-        raise InputError(
-            f"{folder} is {layout.name}, whose LR pictures are small already: use it as it is"
-        )
+        raise InputError(f"{folder} is {layout.name}, whose LR is small already: use it as it is")
     if output.exists():
         raise InputError(f"{output} is there already: name a new folder")
     try:
@@ -47,10 +45,8 @@ def write_scaled_pairs(
                         write_rgb(ready / f"{split}_{side}" / f"{pair.name}.png", pixels)
             ready.rename(output)
     except OSError as error:
-        raise InputError(
-            f"{output}: pairs cannot be written there ({error.strerror or error}); "
-            "name a folder of yours with room"
-        ) from error
+        reason = error.strerror or error
+        raise InputError(f"{output} cannot be written ({reason}): name another place") from error
     return find_layout(output)
 
 
@@ -63,10 +59,7 @@ def scaled_pair(pair: Pair, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
     """
     lr, hr = load_pair(pair)
     if lr.shape != hr.shape:
-        raise InputError(
-            f"{pair.lr} has {lr.shape[1]}x{lr.shape[0]} pixels and {pair.hr} "
-            f"{hr.shape[1]}x{hr.shape[0]}: they must be equal here"
-        )
+        raise InputError(f"{pair.lr} and {pair.hr} have different sizes: they must be equal here")
     height = hr.shape[0] // scale
     width = hr.shape[1] // scale
     lr, hr = (np.ascontiguousarray(image[: height * scale, : width * scale]) for image in (lr, hr))

@@ -166,7 +166,7 @@ def _cmyk_to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
     """By the profile of the image. One that cannot be used, such as an RGB profile, is ignored."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(icc))
-        target = cast(Any, ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownMemberType]
+        target = cast(Any, ImageCms).createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image.convert("RGB")

@@ -125,9 +125,6 @@ class Document:
         body = [_markdown(section, stem, 2) for section in self.sections]
         return "\n\n".join(part for part in (*head, *body) if part) + "\n"
 
-    def html_sections(self) -> list[str]:
-        return [section_html(section) for section in self.sections]
-
 
 def _markdown(block: Block, stem: str, depth: int) -> str:
     """A block without the line end of its last line; "" for a section without content."""

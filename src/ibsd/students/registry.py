@@ -130,7 +130,8 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         check_weight_file(path)
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                state = {key.removeprefix("module."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                keys = file.keys()
+                state = {key.removeprefix("module."): file.get_tensor(key) for key in keys}
                 return state, dict(file.metadata() or {})
         content = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
