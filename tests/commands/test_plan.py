@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from comparison.made_up import METRIC, record
 from ibsd.commands.compare import by_other_weights
 from ibsd.commands.plan import Comparison
+from ibsd.comparison import scoring
 from ibsd.comparison.design import RunName
 from ibsd.config.comparison import load_compare_config
+from ibsd.students import create_student
 from ibsd.types import InputError
 
 CONFIG = """
@@ -59,3 +62,19 @@ def test_their_scores_are_those_of_the_other_weights(tmp_path: Path) -> None:
 def test_other_weights_need_an_arm_that_has_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="like"):
         comparison(tmp_path, CONFIG.replace('like = "plain"', 'objective.name = "plain"'))
+
+
+def test_only_weights_that_an_arm_asks_for_are_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = comparison(tmp_path, CONFIG + '[arms.other]\nobjective.name = "plain"\n')
+    monkeypatch.setattr(Comparison, "pairs", lambda *_: ((), {}))
+    assert ours.scoring(RunName("north", "plain", 0)).derived == {"mean"}
+    assert ours.scoring(RunName("north", "other", 0)).derived == frozenset()
+    student = create_student("imdn", 2, width=8, num_blocks=3)
+    kinds = dict.fromkeys(("ema", "raw", "mean", "start"), student)
+    image = ("image", np.zeros((16, 16, 3), np.uint8), np.zeros((32, 32, 3), np.uint8))
+    asked = scoring.Scoring(
+        {"new": scoring.TestSet("unseen", (image,))}, False, METRIC, frozenset({"mean"})
+    )
+    assert set(scoring.scores_on(asked, kinds)["new"].scores) == {"ema", "raw", "mean"}

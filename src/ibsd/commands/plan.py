@@ -188,7 +188,11 @@ class Comparison:
                 sets |= rows | {test: TestSet(content.role, parts=tuple(rows))}
             else:
                 sets[test] = TestSet(content.role, pairs)
-        return Scoring(sets, self.config.options.lpips, self.config.options.primary)
+        derived = {
+            arm.weights for key, arm in self.config.arms.items() if self.source_of(key) == name.arm
+        }
+        options = self.config.options
+        return Scoring(sets, options.lpips, options.primary, frozenset(derived))
 
     def marks(self, setting: str) -> tuple[int, ...]:
         """Lengths of all arms' schedules: where the batches of a longer one are compared with those

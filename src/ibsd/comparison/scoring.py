@@ -9,7 +9,7 @@ from ibsd.comparison.store import TestScores
 from ibsd.data.pairs import Pair
 from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
 from ibsd.students.student import Student
-from ibsd.training.result import AVERAGED
+from ibsd.training.result import AVERAGED, RAW
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,15 @@ class Scoring:
     lpips: bool
     primary: str
     """`protocol.metric`. Of a row of a degradation matrix no other figure is kept."""
+    derived: frozenset[str] = frozenset()
+    """Kinds of weights besides the averaged and the last ones that an arm is scored by."""
 
 
 def scores_on(scoring: Scoring, students: Mapping[str, Student]) -> dict[str, TestScores]:
-    """{test set: scores}; `students` by kind of weights."""
+    """{test set: scores}; `students` by kind of weights, of which those that no arm asks for are
+    left out."""
+    asked = {AVERAGED, RAW} | scoring.derived
+    students = {kind: student for kind, student in students.items() if kind in asked}
     scores: dict[str, TestScores] = {}
     for name, test in scoring.tests.items():
         parts = [scores[part] for part in test.parts]
