@@ -49,6 +49,11 @@ def require_scale(name: str, scale: int) -> None:
     require(name, scale, scale in SCALES, "2, 3 or 4")
 
 
+def counted(number: int, noun: str) -> str:
+    """Example: "1 pair", "2 pairs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 class Trace(NamedTuple):
     """What a student computed on its way from LR to SR: the Markov chain X -> F0 -> F1 -> F2 -> F3
     -> Y of docs/method.md 1."""

@@ -106,7 +106,7 @@ def test_damaged_files_are_one_sentence(name: str, content: str, ibsd: Call) -> 
 
 def test_what_cannot_be_reported_on_is_one_sentence(ibsd: Call) -> None:
     Path("empty").mkdir()
-    assert_one_sentence(ibsd("report"), "nothing to report on")
+    assert_one_sentence(ibsd("report"), "name folders")
     assert_one_sentence(ibsd("report", "gone"), "is no folder")
     assert_one_sentence(ibsd("report", "empty"), "holds no run.json")
     assert_one_sentence(ibsd("report", "empty", "empty"), "-o FILE.html")

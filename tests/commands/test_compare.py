@@ -181,7 +181,7 @@ def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr()
     assert "one, scored on new (unseen" in shown.out
     assert "no interval" in shown.out
-    assert "2 runs are not made yet" in shown.out
+    assert "2 runs still to make" in shown.out
     assert "2 runs: 0 are done, 2 to make" in shown.err
     assert main(["compare", "compare.toml", "--table", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["missing"] == ["one/plain/1", "one/ibsd/1"]

@@ -87,7 +87,7 @@ def test_a_page_says_what_there_is() -> None:
     assert "**better**: good (+0.110" in text
     assert "Our reading." in text
     assert "](page.svg)" in text
-    assert "3 runs are not made yet: north/absent/0, north/absent/1, north/absent/2" in text
+    assert "3 runs still to make: north/absent/0, north/absent/1, north/absent/2" in text
     tables = [
         block
         for section in document.sections

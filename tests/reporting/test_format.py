@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ibsd.reporting.format import (
-    count_text,
     difference_text,
     interval_text,
     is_better,
     metric_title,
     score_text,
 )
+from ibsd.types import counted
 
 
 def test_decimals_follow_the_metric() -> None:
@@ -28,7 +28,7 @@ def test_less_lpips_is_better() -> None:
 
 
 def test_counts_have_their_plural() -> None:
-    assert [count_text(number, "pair") for number in (0, 1, 2000)] == [
+    assert [counted(number, "pair") for number in (0, 1, 2000)] == [
         "0 pairs",
         "1 pair",
         "2,000 pairs",

@@ -8,18 +8,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ibsd.cli.options import Flag, Output
+
 
 def export(
     weights: Path,
     *,
     format: Annotated[str, Parameter(alias="-f")],
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    int8: Annotated[bool, Parameter(negative="")] = False,
-    force: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = None,
+    int8: Flag = False,
+    force: Flag = False,
+    json: Flag = False,
 ) -> int:
-    """Make a model for another runtime from trained weights, of any picture size, and certify that
-    it computes the same.
+    """Write trained weights as a model for another runtime, and certify that it computes the same.
 
     For example:
 
@@ -29,11 +30,11 @@ def export(
 
     $ ibsd export imdn-x4 --format ncnn -o imdn-x4.param
 
-    The certificate (FILE.certificate.json) holds the sizes at which both ran, the largest
-    difference and the PSNR to torch at each.
+    The model takes images of any size. Its certificate, FILE.certificate.json, holds the largest
+    difference and the PSNR to torch at several sizes.
 
-    A model that differs is not written, and the exit code is 1, because that is a defect of ibsd or
-    of a converter, not yours.
+    A model that differs is not written. That is a defect of ibsd or of a converter, so the exit
+    code is 1.
 
     Parameters
     ----------
@@ -42,16 +43,16 @@ def export(
     format:
         onnx, openvino, ncnn (for Upscayl and its like) or safetensors.
     output:
-        The file to write; by default beside the weights, where ibsd upscale finds it, or in this
-        folder for weights named as ibsd models does.
+        The file to write. Default: beside the weights, where ibsd upscale finds it; for names from
+        ibsd models, in the current folder.
     int8:
         For onnx and openvino: 8 bits, calibrated on the photographs inside ibsd.
     force:
         Replace files that exist.
     json:
-        Print the file and what the certificate compared as JSON.
+        Print the file and the comparisons as JSON.
     """
-    from ibsd.cli.terminal import output_console, print_json, status_console
+    from ibsd.cli.terminal import print_json, print_line, status_console
     from ibsd.export import ParityError, export_student
 
     with status_console().status("exporting"):
@@ -61,21 +62,14 @@ def export(
             print(f"ibsd: {error}", file=sys.stderr)
             return 1
     if json:
-        print_json(
-            {
-                "file": written,
-                "compared": {
-                    precision: [vars(check) for check in made] for precision, made in checks.items()
-                },
-            }
-        )
+        compared = {precision: [*map(vars, made)] for precision, made in checks.items()}
+        print_json({"file": written, "compared": compared})
         return 0
-    console = output_console()
-    console.print(f"{weights} -> {written}", markup=False)
+    print_line(f"{weights} -> {written}")
     for precision, made in checks.items():
         worst = min(check.psnr_db for check in made)
         largest = max(check.largest_difference for check in made)
-        console.print(
+        print_line(
             f"{precision}: {worst:.1f} dB or more to torch at {len(made)} sizes, "
             f"largest difference {largest:.1e}"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import inspect
 import os
 import shlex
 import signal
@@ -42,8 +43,8 @@ app = App(
     name="ibsd",
     help=(
         "Train a small super-resolution network for real photographs, "
-        "see fairly whether it got better, and upscale with it.\n\n"
-        "Start with:\n\n$ ibsd demo\n\nEach command explains itself:\n\n$ ibsd train --help"
+        "compare it fairly, and upscale with it.\n\n"
+        "Start with:\n\n$ ibsd demo\n\nHelp on a command:\n\n$ ibsd train --help"
     ),
     version=ibsd.__version__,
     help_format="plaintext",
@@ -64,13 +65,31 @@ USAGE = {
     models: "ibsd models [OPTIONS]",
     students: "ibsd students [NETWORK...] [OPTIONS]",
 }
+
+
+def reflowed(doc: str) -> str:
+    """A docstring with each paragraph on one line, so that a terminal of any width can wrap it."""
+    lines = [""]
+    for line in inspect.cleandoc(doc).splitlines():
+        words = line.lstrip()
+        indent = len(line) - len(words)
+        above = lines[-1].lstrip()
+        is_text = bool(words and above) and "-" not in (words[0], above[0])
+        if is_text and indent == len(lines[-1]) - len(above):
+            lines[-1] += f" {words}"
+        else:
+            lines.append(line)
+    return "\n".join(lines[1:])
+
+
 for order, (command, usage) in enumerate(USAGE.items()):
+    command.__doc__ = reflowed(command.__doc__ or "")
     app.command(command, sort_key=order, usage=f"Usage: {usage}")
 
 
 @app.command(name="--completion", usage="Usage: ibsd --completion SHELL")
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
-    """Print what a shell completes the commands with.
+    """Print a completion script for a shell.
 
     For example:
 
@@ -96,13 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError:
         return complain("the working folder is gone: change to another one")
     if any("\0" in argument for argument in given):
-        return complain(
-            "an argument holds a null byte, which no name of a file can: check the command line"
-        )
+        return complain("an argument holds a null byte: check the command line")
     try:
-        with StopRequests(
-            at_once=True
-        ):  # so that whoever is at work cleans up: partial files, private folders, processes
+        # A signal raises, so that partial files, private folders and processes are cleaned up.
+        with StopRequests(at_once=True):
             code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -123,27 +139,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            return complain(
-                f"{str(error.filename)[:60]}... is too long for the name of a file: "
-                "check the command line"
-            )
+            return complain(f"the name {str(error.filename)[:60]}... is too long: shorten it")
         if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
-            return complain(
-                f"the name {str(error.object)[:60]!a} is not UTF-8, and this needs one that is: "
-                "rename it"
-            )
-        if (
-            isinstance(error, ModuleNotFoundError)
-            and error.name
-            and not error.name.startswith("ibsd")
-        ):
-            return complain(f"{error.name} is not installed: pip install ibsd brings it")
+            return complain(f"the name {str(error.object)[:60]!a} is not UTF-8: rename it")
+        missing = error.name or "ibsd" if isinstance(error, ModuleNotFoundError) else "ibsd"
+        if not missing.startswith("ibsd"):
+            return complain(f"{missing} is not installed: pip install ibsd brings it")
         sentence = exhausted(error) or (NO_MEMORY if memory_is_used_up() else None)
         return complain(sentence) if sentence else apologise(given)
 
 
 def settle_streams() -> None:
-    """Lets stdout and stderr take any name of a file, and opens them where they are closed."""
+    """Makes stdout and stderr print any file name, and opens them if they are closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started this process

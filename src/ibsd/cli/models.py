@@ -1,15 +1,14 @@
-"""`ibsd models`: what there is to use at once, and what can be trained."""
+"""`ibsd models`: the shipped weights, and the networks that can be trained."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
+from ibsd.cli.options import Flag
 
 
-def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """List the weights that ibsd brings, and the networks that can be trained, with their
-    parameters at each scale.
+def models(*, json: Flag = False) -> None:
+    """List the weights that come with ibsd, and the networks that can be trained.
 
     For example:
 
@@ -36,40 +35,26 @@ def models(*, json: Annotated[bool, Parameter(negative="")] = False) -> None:
 
 def show_models(weights: list[dict[str, Any]], networks: dict[str, dict[int, int]]) -> None:
     """Two tables, and how to use what they list."""
-    from rich.table import Table
-
-    from ibsd.cli.terminal import output_console
+    from ibsd.cli.terminal import output_console, print_line, text_table
     from ibsd.weights import FOLDER
 
     console = output_console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("weights")
-    for header in ("scale", "parameters", "KiB"):
-        table.add_column(header, justify="right")
-    table.add_column("aim")
-    for row in weights:
-        table.add_row(
+    rows = [
+        (
             row["name"],
             f"x{row['scale']}",
             f"{row['parameters']:,}",
             f"{row['bytes'] / 1024:,.0f}",
             row["aim"],
         )
-    console.print(table)
-    console.print(
-        f"\nModel cards: {FOLDER}. "
-        f"Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n",
-        markup=False,
-        soft_wrap=True,
-    )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("network")
-    for scale in next(iter(networks.values())):
-        table.add_column(f"parameters at x{scale}", justify="right")
-    for name, sizes in networks.items():
-        table.add_row(name, *(f"{size:,}" for size in sizes.values()))
-    console.print(table)
-    console.print(
-        "\nA config names one under \\[student]: name, scale and, as options, "
-        "what the network offers (imdn: width, num_blocks)."
-    )
+        for row in weights
+    ]
+    header = ("weights", "scale", "parameters", "KiB", "aim")
+    console.print(text_table(header, rows, left=("aim",)))
+    print_line(f"\nModel cards: {FOLDER}")
+    print_line(f"Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n")
+    scales = next(iter(networks.values()))
+    header = ("network", *(f"parameters at x{scale}" for scale in scales))
+    sizes = ([name, *(f"{size:,}" for size in row.values())] for name, row in networks.items())
+    console.print(text_table(header, sizes))
+    print_line("\nA config names one in [student]: name, scale, options (imdn: width, num_blocks).")

@@ -1,5 +1,4 @@
-"""Following trainings: bars with rate and time left on a terminal, a line now and then where the
-output goes to a file."""
+"""Progress of trainings: bars on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -47,9 +46,13 @@ class TrainingProgress:
         if self.bars is not None:
             self.bars.stop()
 
+    def remark(self, sentence: str) -> None:
+        """A line beside the bars."""
+        self.console.print(sentence, markup=False)
+
     def log(self, name: str, sentence: str) -> None:
         """A remark of a run."""
-        self.console.print(f"{self.prefix(name)}{sentence}", markup=False)
+        self.remark(f"{self.prefix(name)}{sentence}")
 
     def on_step(self, name: str, step: int, terms: Mapping[str, float]) -> None:
         """After an update; `terms` are the latest logged means."""
@@ -70,17 +73,13 @@ class TrainingProgress:
             if step > first and now > started:
                 rate = (step - first) / (now - started)
                 parts += [f"{rate:.2f} steps/s", f"{clock((self.runs[name] - step) / rate)} left"]
-            self.console.print(
-                f"{self.prefix(name)}{'  '.join([*parts, figures]).rstrip()}", markup=False
-            )
+            self.log(name, "  ".join([*parts, figures]).rstrip())
 
     def on_validation(self, name: str, step: int, scores: Mapping[str, float]) -> None:
         """After a validation."""
         self.scores[name] = f"val {scores['psnr_y']:.2f} dB" if "psnr_y" in scores else ""
         if self.bars is None:
-            self.console.print(
-                f"{self.prefix(name)}step {step:,}: {self.scores[name]}", markup=False
-            )
+            self.log(name, f"step {step:,}: {self.scores[name]}")
 
     def prefix(self, name: str) -> str:
         return f"{name}: " if len(self.runs) > 1 else ""
@@ -108,14 +107,10 @@ def _bars(console: Console) -> Progress:
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(
-                ""
-                if speed is None
-                else f"{speed:.1f}/s"
-                if speed >= 1
-                else f"{1 / max(speed, 1e-9):.1f} s each",
-                style="dim",
-            )
+            if speed is None:
+                return Text("")
+            slow = f"{1 / max(speed, 1e-9):.1f} s each"
+            return Text(f"{speed:.1f}/s" if speed >= 1 else slow, style="dim")
 
     return Progress(
         TextColumn("[bold]{task.description}"),

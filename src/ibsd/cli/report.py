@@ -7,18 +7,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ibsd.cli.options import Flag, Output
 from ibsd.types import InputError
 
 
 def report(
     *folders: Path,
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    force: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = None,
+    force: Flag = False,
     pictures: Annotated[bool, Parameter(negative="--no-pictures")] = True,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
 ) -> None:
-    """Write one page about runs, a comparison, scores: a single HTML file that needs nothing beside
-    it.
+    """Write one self-contained HTML page about runs, a comparison, scores or a matrix.
 
     For example:
 
@@ -28,35 +28,31 @@ def report(
 
     $ ibsd report comparison/ matrix/ -o report.html
 
-    Pictures before and after come from val, and from inside ibsd where the run had none; never from
-    test. A comparison's page with pictures is the one that ibsd compare writes, with --table
-    without making runs.
+    Images before and after come from val, or from inside ibsd if the run had no val; never from
+    test. For a comparison's page with images, use ibsd compare --table.
 
     Parameters
     ----------
     folders:
         Run folders of ibsd train, a folder of ibsd compare, folders of ibsd evaluate -o.
     output:
-        The page; by default report.html in the folder, if it is one.
+        The page. Default for a single folder: report.html in it.
     force:
-        Replace a page that exists; that of a run is always replaced.
+        Replace a page that exists. The page of a run is always replaced.
     pictures:
-        Upscale pictures with the runs' networks, which takes seconds.
+        Upscale images with the networks of the runs. That takes seconds.
     json:
-        Print where the page is as JSON.
+        Print the path of the page as JSON.
     """
     if not folders:
-        raise InputError(
-            "there is nothing to report on: name folders of ibsd train, compare or evaluate, "
-            "as ibsd report --help shows"
-        )
+        raise InputError("name folders of ibsd train, compare or evaluate, or see --help")
     if missing := next((folder for folder in folders if not folder.is_dir()), None):
         raise InputError(
-            f"{missing}: is no folder; name one that ibsd train, compare or evaluate wrote"
+            f"{missing} is no folder: name one that ibsd train, compare or evaluate wrote"
         )
     if output is None and len(folders) > 1:
-        raise InputError("several folders give one page: say where it goes with -o FILE.html")
-    from ibsd.cli.terminal import output_console, print_json, refuse_existing, status_console
+        raise InputError("several folders give one page: name it with -o FILE.html")
+    from ibsd.cli.terminal import print_json, print_line, refuse_existing, status_console
     from ibsd.commands.report import NAME
     from ibsd.commands.report import report as write_report
     from ibsd.commands.run_record import RUN_FILE
@@ -64,9 +60,9 @@ def report(
     target = output or next(iter(folders)) / NAME
     if output is not None or not (target.parent / RUN_FILE).is_file():
         refuse_existing([target], force)
-    with status_console().status("writing, with pictures to upscale" if pictures else "writing"):
+    with status_console().status("writing"):
         write_report(folders, target, pictures)
     if json:
         print_json({"report": target})
     else:
-        output_console().print(f"report: {target}", markup=False)
+        print_line(f"report: {target}")

@@ -1,4 +1,4 @@
-"""`ibsd students`: what can be trained, what it costs on paper and here."""
+"""`ibsd students`: the networks that can be trained, and their costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ibsd.types import InputError
+from ibsd.cli.options import Flag
+from ibsd.types import InputError, counted, require, require_scale
 
 
 def students(
@@ -17,10 +18,10 @@ def students(
     repeats: int = 3,
     threads: int = 1,
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
 ) -> None:
-    """Compare the networks that can be trained: size, work, speed and memory here, and whose
-    weights they load.
+    """Compare the networks that can be trained: size, work, speed and memory, and the published
+    weights that they load.
 
     For example:
 
@@ -31,30 +32,27 @@ def students(
     Parameters
     ----------
     names:
-        Networks; all unless given.
+        Networks. Default: all.
     scale:
         2, 3 or 4.
     side:
-        LR side in pixels of the square picture that is timed.
+        Side in pixels of the square LR image that is timed.
     repeats:
-        Timed passes after one that is not counted; the median is shown.
+        Timed passes after a first one. The median is shown.
     threads:
-        Threads of the CPU to time with.
+        CPU threads for timing.
     measure:
-        Time the networks here, each in a process of its own.
+        Time the networks on this machine, each in a process of its own.
     json:
         Print the figures as JSON.
     """
     from ibsd.cli.terminal import print_json, status_console
     from ibsd.commands.students import OUTPUT, describe_network
     from ibsd.students import STUDENTS
-    from ibsd.types import SCALES
 
-    checks = {"--side": side, "--repeats": repeats, "--threads": threads}
-    if wrong := next((name for name, value in checks.items() if value < 1), None):
-        raise InputError(f"{wrong} is {checks[wrong]}; it must be at least 1")
-    if scale not in SCALES:
-        raise InputError(f"--scale is {scale}; it must be one of {', '.join(map(str, SCALES))}")
+    for name, value in {"--side": side, "--repeats": repeats, "--threads": threads}.items():
+        require(name, value, value >= 1, "at least 1")
+    require_scale("--scale", scale)
     if unknown := next((name for name in names if name not in STUDENTS), None):
         raise InputError(f"unknown network {unknown!r}; there are: {', '.join(STUDENTS)}")
     with status_console().status("measuring" if measure else "counting"):
@@ -67,48 +65,26 @@ def students(
             {"scale": scale, "output": OUTPUT, "side": side, "threads": threads, "students": rows}
         )
         return
-    show_students(
-        rows,
-        scale,
-        f"{side}x{side} px, {threads} thread{'' if threads == 1 else 's'}" if measure else None,
-    )
+    timed = f"{side}x{side} px, {counted(threads, 'thread')}" if measure else None
+    show_students(rows, scale, timed)
 
 
 def show_students(rows: Iterable[dict[str, Any]], scale: int, timed: str | None) -> None:
-    from rich.table import Table
-
-    from ibsd.cli.terminal import output_console
+    from ibsd.cli.terminal import output_console, text_table
     from ibsd.commands.students import OUTPUT
 
-    table = Table(
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-        title=f"networks at x{scale}, as published",
-        title_justify="left",
-    )
-    table.add_column("network")
-    for heading in (
-        "parameters",
-        "multiply-adds",
-        "activations",
-        *(("ms here", "MiB here") if timed else ()),
-    ):
-        table.add_column(heading, justify="right")
-    for heading in ("nodes", "weights from"):
-        table.add_column(heading)
+    lines: list[list[str]] = []
     for row in rows:
-        here = (
-            (f"{row['milliseconds']:,.0f}", f"{row['memory_bytes'] / 2**20:,.0f}") if timed else ()
-        )
-        costs = (
-            f"{row['parameters']:,}",
-            f"{row['multiply_adds'] / 1e9:,.1f} G",
-            f"{row['activations'] / 1e6:,.0f} M",
-        )
-        table.add_row(row["name"], *costs, *here, row["nodes"], row["weights"])
+        line = [row["name"], f"{row['parameters']:,}", f"{row['multiply_adds'] / 1e9:,.1f} G"]
+        line.append(f"{row['activations'] / 1e6:,.0f} M")
+        if timed:
+            line += [f"{row['milliseconds']:,.0f}", f"{row['memory_bytes'] / 2**20:,.0f}"]
+        lines.append([*line, row["nodes"], row["weights"]])
+    here = ("ms here", "MiB here") if timed else ()
+    last = ("nodes", "weights from")
+    header = ("network", "parameters", "multiply-adds", "activations", *here, *last)
     console = output_console()
-    console.print(table)
+    console.print(text_table(header, lines, f"networks at x{scale}, as published", left=last))
     note = f"multiply-adds and activations: for an output of {OUTPUT[1]}x{OUTPUT[0]} px"
     if timed:
         note += f"; ms and MiB: LR {timed}, on this machine"

@@ -1,5 +1,4 @@
-"""Consoles: results on stdout, for people or with --json as one JSON value; everything on the way
-there on stderr."""
+"""Results go to stdout, as text or with --json as one JSON value; all else goes to stderr."""
 
 from __future__ import annotations
 
@@ -7,7 +6,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,9 +15,11 @@ from ibsd.types import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 PIPED_WIDTH = 200
-"""Columns where no terminal says how many: enough that no table is cut."""
+"""Columns without a terminal: enough that no table is cut."""
 
 
 def output_console() -> Console:
@@ -28,6 +30,53 @@ def output_console() -> Console:
 def status_console() -> Console:
     """For progress and remarks, on stderr."""
     return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if terminal else PIPED_WIDTH
+    return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=width)
+
+
+def print_line(text: str) -> None:
+    """A line of the result. Square brackets are no markup in it."""
+    output_console().print(text, markup=False)
+
+
+def log(sentence: str) -> None:
+    """A remark on stderr."""
+    status_console().print(sentence, markup=False)
+
+
+@contextmanager
+def progress_bar(label: str) -> Generator[Callable[[int, int], None]]:
+    """On a terminal, a bar. The function that it gives takes (done, total)."""
+    from rich.progress import Progress
+
+    console = status_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(label)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def text_table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    title: str | None = None,
+    left: Collection[str] = (),
+) -> Table:
+    """A table without lines. The first column and those named in `left` are aligned to the left.
+    Strings may hold rich's markup."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column, text in enumerate(header):
+        table.add_column(text, justify="left" if column == 0 or text in left else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def print_json(value: Any) -> None:
@@ -46,26 +95,10 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _console(stderr: bool) -> Console:
-    from rich.console import Console
-
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(
-        stderr=stderr,
-        highlight=False,
-        soft_wrap=not terminal,
-        width=None if terminal else PIPED_WIDTH,
-    )
-
-
 def refuse_existing(paths: Iterable[Path], force: bool) -> None:
-    """InputError if a file that is to be written exists, unless `force`."""
+    """InputError if an output is a folder, or exists and `force` is not set."""
     for path in paths:
         if os.path.isdir(path):
-            raise InputError(
-                f"{path} is a folder where a file is to be written: choose another output"
-            )
+            raise InputError(f"{path} is a folder: choose a file for the output")
         if os.path.lexists(path) and not force:
-            raise InputError(
-                f"{path} exists already: choose another output, or --force to replace it"
-            )
+            raise InputError(f"{path} exists already: choose another output, or add --force")

@@ -1,14 +1,13 @@
-"""`ibsd train`: a run from a config, followed, stopped and resumed."""
+"""`ibsd train`: a run from a config file."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from ibsd.types import InputError
+from ibsd.cli.options import Flag
+from ibsd.types import InputError, counted
 
 if TYPE_CHECKING:
     from ibsd.config.run import Config
@@ -20,11 +19,11 @@ def train(
     config: Path,
     /,
     *overrides: str,
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    deterministic: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    resume: Flag = False,
+    deterministic: Flag = False,
+    json: Flag = False,
 ) -> int:
-    """Train as a config file says.
+    """Train a network from a config file.
 
     For example:
 
@@ -32,23 +31,23 @@ def train(
 
     $ ibsd train run.toml data.pairs=photos/ training.num_steps=2000 --resume
 
-    Ctrl-C or SIGTERM saves and leaves, once more leaves at once.
+    Ctrl-C or SIGTERM saves a checkpoint and stops. A second one stops at once.
 
-    The run folder (run.folder, by default runs/ and the config's name) gets
-    weights, checkpoints, logs and report.html.
+    Weights, checkpoints, logs and report.html go into the run folder: run.folder, or runs/ and the
+    config's name.
 
     Parameters
     ----------
     config:
         TOML file that describes the run.
     overrides:
-        Values that replace the file's: section.key=value.
+        Settings that replace the file's: section.key=value.
     resume:
-        Go on from the newest intact checkpoint of the run folder.
+        Continue from the newest intact checkpoint of the run folder.
     deterministic:
-        The same bits again, on CUDA too: run.deterministic=true.
+        Give the same bits twice, on CUDA too. Short for run.deterministic=true.
     json:
-        Print the result as one JSON object.
+        Print the result as JSON.
     """
     from ibsd.distributed import process_group
 
@@ -60,10 +59,10 @@ def train(
 def run(
     path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, processes: Processes
 ) -> int:
-    """What the command does in this process; returns the exit code."""
+    """What the command does in this process. Returns the exit code."""
     from ibsd.cli.progress import TrainingProgress
     from ibsd.cli.signals import StopRequests
-    from ibsd.cli.terminal import output_console, print_json
+    from ibsd.cli.terminal import print_json, print_line
     from ibsd.commands.report import report_runs
     from ibsd.commands.train import train as train_run
     from ibsd.config.run import load_config
@@ -93,25 +92,17 @@ def run(
         )
         try:
             report = report_runs([folder], folder / "report.html", pictures=result.finished)
-        except (
-            InputError
-        ) as error:  # some pair is gone meanwhile: what was trained is there all the same
-            progress.log(name, f"the page goes without pictures: {error}")
+        except InputError as error:  # a pair is gone meanwhile; the weights are there all the same
+            progress.log(name, f"the report has no images: {error}")
             report = report_runs([folder], folder / "report.html", pictures=False)
     if not result.finished and not stop.received:
         raise InputError(f"{folder}: stopped at step {result.step}: {result.reason}")
     command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])
     if as_json:
-        print_json(
-            {
-                **vars(result),
-                "folder": config.run.folder,
-                "weights": weights(config),
-                "report": report,
-            }
-        )
+        places = {"folder": config.run.folder, "weights": weights(config), "report": report}
+        print_json(vars(result) | places)
     else:
-        output_console().print("\n".join(summary(config, result, report, command)), markup=False)
+        print_line("\n".join(summary(config, result, report, command)))
     return 0 if result.finished else 128 + stop.received
 
 
@@ -142,9 +133,7 @@ def summary(config: Config, result: TrainingResult, report: Path, resume_command
     if result.best_step:
         lines.append(f"best on val: {result.best_score:.2f} dB PSNR-Y at step {result.best_step:,}")
     if result.skipped:
-        lines.append(
-            f"{result.skipped} steps were skipped because their loss or gradient stood out"
-        )
+        lines.append(f"{counted(result.skipped, 'step')} skipped for a wild loss or gradient")
     written = weights(config) if result.finished else {}
     lines += [f"weights: {file}" for file in list(written.values())[:2]]
     lines.append(f"report:  {report}")

@@ -1,15 +1,16 @@
-"""The demo's composition: embedded samples -> IBSD and plain training side by side -> scores -> a
-photograph upscaled -> a page."""
+"""`ibsd demo` without a terminal: samples -> IBSD and plain training side by side -> scores -> an
+upscaled photograph -> a page."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, Protocol
 
 from ibsd.commands.pictures import psnr_y
 from ibsd.commands.report import report_runs
@@ -24,13 +25,7 @@ from ibsd.comparison.pool import (
     parent_is_gone,
     start_worker,
 )
-from ibsd.config.run import (
-    Config,
-    DataConfig,
-    ObjectiveConfig,
-    RunConfig,
-    StudentConfig,
-)
+from ibsd.config.run import Config, DataConfig, ObjectiveConfig, RunConfig, StudentConfig
 from ibsd.data.samples import SPLITS, UPSCALING_SAMPLE, sample_pair, write_sample_pairs
 from ibsd.evaluation.scores import BICUBIC, ScoreTable, evaluate
 from ibsd.images.rgb import bicubic, read_rgb, to_array, to_tensor, write_rgb
@@ -78,36 +73,51 @@ class DemoResult:
     picture: Path
     seconds: float
 
+    def as_json(self) -> dict[str, Any]:
+        """Places and mean scores, plain values and paths."""
+        return {
+            "report": self.report,
+            "picture": self.picture,
+            "means": self.table.means,
+            "images": self.table.num_images,
+            "scale": self.table.scale,
+            "seconds": self.seconds,
+        }
 
-def run_demo(
-    folder: Path,
-    num_steps: int,
-    force: bool,
-    status: Callable[[str], None],
-    on_event: Callable[[str, Event], None],
-) -> DemoResult:
-    """All of the demo, into `folder`.
+
+class Follower(Protocol):
+    """Hears what the demo does. `name` is the method that trains."""
+
+    def remark(self, sentence: str) -> None: ...
+
+    def log(self, name: str, sentence: str) -> None: ...
+
+    def on_step(self, name: str, step: int, terms: Mapping[str, float]) -> None: ...
+
+    def on_validation(self, name: str, step: int, scores: Mapping[str, float]) -> None: ...
+
+
+def run_demo(folder: Path, num_steps: int, force: bool, follower: Follower) -> DemoResult:
+    """The whole demo, into `folder`.
 
     Args:
         num_steps: of both trainings.
         force: replace an earlier demo in the folder.
-        status: takes sentences on what happens.
-        on_event: takes the method's name and the steps, scores and sentences of its training.
 
-    Errors: InputError if the folder holds anything but an earlier demo, or an earlier demo without
-    `force`, or cannot be written to.
+    Errors: InputError if the folder holds other files, or an earlier demo without `force`, or
+    cannot be written to.
     """
     started = time.perf_counter()
     claim(folder, force)
     num_photographs = len(SPLITS["train"])
-    status(f"writing pairs of {num_photographs} photographs to learn from, degraded as by a camera")
+    follower.remark(f"writing pairs of {num_photographs} photographs, degraded like a camera's")
     sets = write_sample_pairs(folder / "pairs", SCALE, variants=VARIANTS)
     configs = {
         method: demo_config(folder, objective, num_steps) for method, objective in METHODS.items()
     }
-    status(f"training the same small network twice, {num_steps:,} steps each")
-    results = train_side_by_side(configs, on_event)
-    status(f"scoring both on {len(sets.test)} photographs that they never saw")
+    follower.remark(f"training the same small network twice, {num_steps:,} steps each")
+    results = train_side_by_side(configs, follower)
+    follower.remark(f"scoring both on {len(sets.test)} photographs that they never saw")
     students = {
         method: load_student(folder / objective / "last.safetensors")
         for method, objective in METHODS.items()
@@ -115,7 +125,7 @@ def run_demo(
     table = evaluate(students, sets.test, SCALE)
     write_whole(folder / "scores.json", table.to_json())
     write_whole(folder / "scores.csv", table.to_csv())
-    status("upscaling a photograph that nobody saw")
+    follower.remark("upscaling a photograph that neither saw")
     photograph = upscale_photograph(folder)
     boxes = telling_boxes(list(photograph.versions.values()), *CROP_PX, count=3, grid=SCALE)
     shown = list(photograph.versions)[-1]
@@ -170,19 +180,17 @@ def demo_config(folder: Path, objective: str, num_steps: int) -> Config:
 
 
 def claim(folder: Path, force: bool) -> None:
-    """Makes the folder ours: new or empty, or that of an earlier demo, whose files go if `force`.
-    InputError otherwise."""
+    """Makes or empties the folder. InputError unless it is empty, or holds an earlier demo and
+    `force` is set."""
     try:
         there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
         if there and MARKER not in there:
             raise InputError(
-                f"{folder} holds {there[0]}, which no demo has made: "
-                "choose another folder with --output"
+                f"{folder} holds {there[0]}, which is no demo's: choose another --output"
             )
         if there and not force:
             raise InputError(
-                f"{folder} holds an earlier demo: "
-                "add --force to replace it, or choose another folder with --output"
+                f"{folder} holds an earlier demo: add --force, or choose another --output"
             )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
@@ -194,15 +202,15 @@ def claim(folder: Path, force: bool) -> None:
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written to ({error.strerror}): choose another folder with --output"
+            f"{folder} cannot be written to ({error.strerror}): choose another --output"
         ) from None
 
 
 def train_side_by_side(
-    configs: Mapping[str, Config], on_event: Callable[[str, Event], None]
+    configs: Mapping[str, Config], follower: Follower
 ) -> dict[str, TrainingResult]:
-    """Every training in a process of its own with one thread: as fast as two cores allow, and the
-    same on every machine. The first failure ends them all."""
+    """Each training runs in a process of its own, on one thread, so that results are the same on
+    every machine. The first failure ends them all."""
     results: dict[str, TrainingResult] = {}
     errors: list[str] = []
     failures: list[tuple[str, Outcome]] = []
@@ -210,13 +218,18 @@ def train_side_by_side(
     def start(method: str) -> Worker:
         return start_worker(__name__, train_one.__name__, method, configs[method])
 
-    def on_worker_event(method: str, event: Event) -> None:
-        if event.kind == "result":
-            results[method] = event.values[0]
-        elif event.kind == "error":
-            errors.append(event.values[0])
-        else:
-            on_event(method, event)
+    def on_event(method: str, event: Event) -> None:
+        match event.kind:
+            case "result":
+                results[method] = event.values[0]
+            case "error":
+                errors.append(event.values[0])
+            case "log":
+                follower.log(method, *event.values)
+            case "step":
+                follower.on_step(method, *event.values)
+            case "validation":
+                follower.on_validation(method, *event.values)
 
     def on_end(method: str, outcome: Outcome) -> None:
         if outcome != "made":
@@ -225,16 +238,13 @@ def train_side_by_side(
     def failed() -> str | None:
         return "another training failed" if failures else None
 
-    in_processes(list(configs), len(configs), start, failed, on_worker_event, on_end)
+    in_processes(list(configs), len(configs), start, failed, on_event, on_end)
     for method, outcome in failures:
         if outcome == "broken":
             raise RuntimeError(f"the {method} training failed:\n{errors[0]}")
         if outcome == "wrong":
             raise InputError(errors[0])
-        raise InputError(
-            f"the {method} training was ended from outside, as when memory runs out: "
-            "free some and try again"
-        )
+        raise InputError(f"the {method} training was killed: free some memory and try again")
     return results
 
 
@@ -262,8 +272,7 @@ def train_one(emit: Emit, method: str, config: Config) -> Outcome:
 
 
 def upscale_photograph(folder: Path) -> Scene:
-    """The photograph that no split holds, by every method, through files as `ibsd upscale` does
-    it."""
+    """The photograph that no split holds, by every method, upscaled as `ibsd upscale` does it."""
     lr, hr = sample_pair(UPSCALING_SAMPLE, SCALE)
     write_rgb(folder / "photograph-lr.png", lr)
     pictures = {BICUBIC: to_array(bicubic(to_tensor(lr), SCALE))}

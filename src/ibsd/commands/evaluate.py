@@ -1,25 +1,32 @@
-"""`ibsd evaluate` without a terminal: which weights and pairs are meant."""
+"""`ibsd evaluate` without a terminal: which weights and pairs are meant, and their scores."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from ibsd.data.pairs import Pair
+    from ibsd.evaluation.scores import ScoreTable
     from ibsd.students import Student
     from ibsd.types import Scale
 
 Split = Literal["test", "val", "train", "all"]
+Means = dict[str, dict[str, dict[str, float]]]
+"""{method: {protocol: {metric: mean over the images}}}"""
 
 
 def find_split(
     folder: Path, split: Split | None, scale: Scale, log: Callable[[str], None]
 ) -> tuple[Pair, ...]:
-    """The pairs of a split in a folder of any known layout, or with LR and HR in it. InputError if
+    """The pairs of a split of a folder in any known layout, or with LR and HR in it. InputError if
     the split is missing."""
     from ibsd.data.layouts import PUBLISHED, find_data
     from ibsd.data.pairs import find_pairs
@@ -64,8 +71,7 @@ def common_scale(files: Sequence[Path], students: Sequence[Student]) -> Scale:
     for file, student in zip(files, students, strict=True):
         if student.spec.scale != scale:
             raise InputError(
-                f"{files[0]} is for x{scale} and {file} for x{student.spec.scale}: "
-                "score them in two calls, each with its own pairs"
+                f"{files[0]} is for x{scale} and {file} for x{student.spec.scale}: score them apart"
             )
     return scale
 
@@ -78,6 +84,62 @@ def method_names(files: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names) and "bicubic" not in names:
             return names
     raise InputError(
-        f"{', '.join(map(str, files))}: the same weight file twice, or one called bicubic: "
-        "name each once"
+        f"{', '.join(map(str, files))}: a weight file twice, or one named bicubic; name each once"
     )
+
+
+def score_pairs(
+    students: dict[str, Student],
+    pairs: Sequence[Pair],
+    scale: Scale,
+    lpips: bool,
+    on_image: Callable[[int, int], None],
+) -> ScoreTable:
+    """Checks the pairs and scores the networks on them. `on_image` takes (done, total)."""
+    from ibsd.data.integrity import check_pairs
+    from ibsd.evaluation.scores import evaluate
+
+    check_pairs(pairs, scale)
+
+    def progress(done: int, name: str) -> None:
+        on_image(done, len(pairs))
+
+    return evaluate(students, pairs, scale, device_of(students), lpips, progress)
+
+
+def score_matrix(
+    students: dict[str, Student],
+    folder: Path,
+    scale: Scale,
+    lpips: bool,
+    on_family: Callable[[int, int], None],
+) -> tuple[dict[str, Means], str]:
+    """The means under each family of degradations, and the text of `matrix.json`. `on_family` takes
+    (done, total)."""
+    from ibsd.data.degraded_patches import find_photographs
+    from ibsd.data.presets import FAMILIES
+    from ibsd.evaluation.matrix import degradation_matrix
+
+    names = list(FAMILIES)
+    tables = degradation_matrix(
+        students,
+        find_photographs(folder),
+        scale,
+        device=device_of(students),
+        lpips=lpips,
+        on_family=lambda name: on_family(names.index(name) + 1, len(names)),
+    )
+    means = {family: table.means for family, table in tables.items()}
+    return means, json.dumps(means, indent=1) + "\n"
+
+
+def device_of(students: dict[str, Student]) -> torch.device:
+    return next(next(iter(students.values())).parameters()).device
+
+
+def write_texts(targets: Sequence[Path], texts: Sequence[str]) -> None:
+    """Writes each text into its file, if there are any, and makes their folder."""
+    if targets:
+        make_folder(targets[0].parent)
+    for target, text in zip(targets, texts, strict=False):
+        write_whole(target, text)

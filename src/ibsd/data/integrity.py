@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ibsd.data.pairs import Pair, PairSets, counted, listed
+from ibsd.data.pairs import Pair, PairSets, listed
 from ibsd.images import read_with_pillow
-from ibsd.types import SCALES, InputError, Scale
+from ibsd.types import SCALES, InputError, Scale, counted
 
 MIN_LR_PX = 8
 """Least shorter side of an LR image by default. Every metric is defined from there on: at x2, HR

@@ -22,9 +22,9 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ibsd.data.pairs import Pair, PairSets, UnmatchedError, counted, find_layout, images_in
+from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout, images_in
 from ibsd.images import image_size
-from ibsd.types import SCALES, InputError, Scale
+from ibsd.types import SCALES, InputError, Scale, counted
 
 CITY100_TEST = ("001", "016", "048", "060", "098")
 """Scenes that the authors of City100 test on."""

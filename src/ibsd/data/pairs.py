@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_rgb
-from ibsd.types import InputError
+from ibsd.types import InputError, counted
 
 _LISTED = 20
 # One suffix at the end of a stem: _LR, -HR, .LR4, _LRx4, _LR_x4, or x4, _x4, -x4, .x4. LR and HR
@@ -202,8 +202,3 @@ def listed(sentence: str, lines: Sequence[str]) -> str:
     """The sentence over a list of at most 20 lines."""
     more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
     return "\n  ".join([sentence, *lines[:_LISTED], *more])
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 pair" or "2 pairs"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -24,20 +24,25 @@ def degraded_pairs(
     """
     pairs: list[LoadedPair] = []
     for number, path in enumerate(photographs):
-        pixels = read_rgb(path)
-        height, width = (min(side, crop_px) // scale * scale for side in pixels.shape[:2])
-        if min(height, width) < 16 * scale:
-            raise InputError(
-                f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels: "
-                f"both sides need {16 * scale} at x{scale}"
-            )
-        top, left = (
-            (side - cut) // 2 for side, cut in zip(pixels.shape[:2], (height, width), strict=True)
-        )
-        hr = np.ascontiguousarray(pixels[top : top + height, left : left + width])
+        hr = centre_crop(path, scale, crop_px)
         lr = degrade(to_tensor(hr), scale, preset, torch.Generator().manual_seed(number))
         pairs.append((path.stem, to_array(lr), hr))
     return pairs
+
+
+def centre_crop(photograph: Path, scale: Scale, most_px: int) -> np.ndarray:
+    """The middle of a photograph as HR, uint8 [H, W, 3], both sides at most `most_px` and multiples
+    of `scale`. InputError for less than 16 LR px."""
+    pixels = read_rgb(photograph)
+    height, width = (min(side, most_px) // scale * scale for side in pixels.shape[:2])
+    if min(height, width) < 16 * scale:
+        raise InputError(
+            f"{photograph} has {pixels.shape[1]}x{pixels.shape[0]} pixels: "
+            f"both sides need {16 * scale} at x{scale}"
+        )
+    top = (pixels.shape[0] - height) // 2
+    left = (pixels.shape[1] - width) // 2
+    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
 
 
 def degradation_matrix(

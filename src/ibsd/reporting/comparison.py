@@ -281,7 +281,7 @@ def open_questions(results: Results) -> list[str]:
     if results.missing:
         named = ", ".join(results.missing[:MOST_NAMED])
         more = " and more" if len(results.missing) > MOST_NAMED else ""
-        sentences.append(f"{len(results.missing)} runs are not made yet: {named}{more}.")
+        sentences.append(f"{len(results.missing)} runs still to make: {named}{more}.")
     sentences += [f"Refused: {sentence}." for sentence in results.refused]
     if results.mixed_numerics:
         names = ", ".join(results.mixed_numerics)

@@ -10,7 +10,7 @@ from statistics import median
 from ibsd.doctor.checkup import Checkup
 from ibsd.doctor.pair_checkup import PairCheckup
 from ibsd.reporting import html
-from ibsd.reporting.format import count_text
+from ibsd.types import counted
 
 PAIR_COLUMNS = (
     "pair",
@@ -35,8 +35,8 @@ def doctor_page(name: str, checkup: Checkup, version: str) -> str:
     """The page as text; `name` is the folder's."""
     num_pairs = len(checkup.pairs)
     num_dropped = len(checkup.drop)
-    left_out = count_text(num_dropped, "file") if num_dropped else "nothing"
-    lead = f"{count_text(num_pairs, 'pair')} at x{checkup.scale}; {left_out} to leave out."
+    left_out = counted(num_dropped, "file") if num_dropped else "nothing"
+    lead = f"{counted(num_pairs, 'pair')} at x{checkup.scale}; {left_out} to leave out."
     bad = [health for health in checkup.pairs if health.findings]
     every = html.table(PAIR_COLUMNS, map(pair_row, checkup.pairs))
     problems = (
@@ -52,7 +52,7 @@ def doctor_page(name: str, checkup: Checkup, version: str) -> str:
             problems,
             about=COLUMNS_ABOUT,
         ),
-        html.section("Every pair", html.folded(count_text(num_pairs, "pair"), every)),
+        html.section("Every pair", html.folded(counted(num_pairs, "pair"), every)),
     ]
     return html.page(name, "ibsd doctor", lead, sections, f"ibsd {version}")
 
@@ -98,7 +98,7 @@ def _misalignments(checkup: Checkup) -> list[tuple[str, str]]:
 def problem_counts(checkup: Checkup) -> list[str]:
     """One sentence for each kind of problem."""
     return [
-        f"{kind}: {count_text(number, 'file' if kind == 'no partner' else 'pair')}"
+        f"{kind}: {counted(number, 'file' if kind == 'no partner' else 'pair')}"
         for kind, number in checkup.counts().items()
     ]
 

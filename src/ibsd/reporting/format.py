@@ -53,8 +53,3 @@ def interval_text(metric: str, bounds: tuple[float, float] | None, psnr: int = 2
 def is_better(metric: str, difference: float) -> bool:
     """Whether such a difference to another method is one for the better."""
     return difference < 0 if bare_metric(metric) in LOWER_IS_BETTER else difference > 0
-
-
-def count_text(number: int, noun: str) -> str:
-    """Example: "1 pair", "2 pairs"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -9,12 +9,12 @@ from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting.document import Table
 from ibsd.reporting.format import (
     PAIRED_DECIMALS,
-    count_text,
     difference_text,
     interval_text,
     score_text,
 )
 from ibsd.training.result import AVERAGED
+from ibsd.types import counted
 
 
 def select(
@@ -100,14 +100,14 @@ def design_text(rows: Sequence[Difference]) -> str:
         return ""
     groups: dict[str, list[str]] = {}
     for row in rows:
-        size = count_text(row.num_seeds, "seed")
+        size = counted(row.num_seeds, "seed")
         if row.noise_floor is not None:
             floor = score_text(row.metric, row.noise_floor, PAIRED_DECIMALS)
             size += f", noise floor {floor}"
         groups.setdefault(size, []).append(row.arm)
     usual = max(groups, key=lambda size: len(groups[size]))
     others = [f"{size}: {', '.join(arms)}" for size, arms in groups.items() if size != usual]
-    return "; ".join([count_text(rows[0].num_images, "image"), usual, *others])
+    return "; ".join([counted(rows[0].num_images, "image"), usual, *others])
 
 
 def degradation_table(results: Results, setting: str, whole: str) -> Table:
