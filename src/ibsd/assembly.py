@@ -53,15 +53,13 @@ def load_all_weights(student: Student, loaded: Student, path: str) -> None:
     theirs = loaded.spec
     if (theirs.name, theirs.scale) != (ours.name, ours.scale):
         raise InputError(
-            f"student.weights: {path} holds {theirs.name} x{theirs.scale}, "
-            f"and the config asks for {ours.name} x{ours.scale}"
+            f"student.weights: {path} holds {theirs.name} x{theirs.scale}, not {ours.name} "
+            f"x{ours.scale}"
         )
     try:
         student.load_state_dict(loaded.state_dict())
     except RuntimeError:
-        raise InputError(
-            f"student.weights: {path} has other student.options than the config; make them equal"
-        ) from None
+        raise InputError(f"student.weights: {path} has other student.options") from None
 
 
 def load_trunk(student: Student, loaded: Student, path: str) -> None:
@@ -75,8 +73,7 @@ def load_trunk(student: Student, loaded: Student, path: str) -> None:
     }
     if len(shared) < len(own) / 2:
         raise InputError(
-            f"student.weights: {path} shares {len(shared)} of {len(own)} tensors with this "
-            "network: name weights of a like one"
+            f"student.weights: {path} fits {len(shared)} of {len(own)} tensors: name other weights"
         )
     student.load_state_dict(own | shared)
 
@@ -89,14 +86,11 @@ def build_objective(config: Config, student: Student) -> Objective:
     declared = declared_options(OBJECTIVES[name])
     options = checked_arguments(declared, config.objective.options, "objective.options")
     soft_target = parameters_of(declared).get("soft_target")
-    if (
-        config.data.photographs
-        and soft_target
-        and options.get("soft_target", soft_target.default) == "bank"
-    ):
+    uses_bank = soft_target and options.get("soft_target", soft_target.default) == "bank"
+    if config.data.photographs and uses_bank:
         raise InputError(
-            "objective.options.soft_target is 'bank', the student's outputs for whole LR images, "
-            "and photographs are degraded anew for every patch; set it to 'snapshot'"
+            "objective.options.soft_target is 'bank', which needs whole LR images, and "
+            "photographs have none; set it to 'snapshot'"
         )
     return OBJECTIVES[name](student, **options)
 
@@ -142,12 +136,8 @@ def find_sets(config: Config, log: Callable[[str], None] = lambda sentence: None
         sets = PairSets(train, find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ())
     sets = sets.select(data.select)
     if not sets.train and not data.photographs:
-        advice = (
-            f"named {data.select}; change data.select"
-            if data.select
-            else "at all; put them into train_LR and train_HR"
-        )
-        raise InputError(f"{data.pairs or data.lr}: holds no training pairs {advice}")
+        which = f" named {data.select}; change data.select" if data.select else ""
+        raise InputError(f"{data.pairs or data.lr} holds no training pairs{which}")
     return sets
 
 
@@ -169,8 +159,7 @@ def build_source(
         num_photographs = round(share * data.batch_size)
         if not 0 < num_photographs < data.batch_size + (not pairs):
             raise InputError(
-                f"data.batch_size = {data.batch_size} leaves no patch to one of pairs and "
-                "photographs: make it larger"
+                f"data.batch_size is {data.batch_size}, too few for pairs and photographs"
             )
 
     def options(batch_size: int) -> PatchOptions:
@@ -178,27 +167,21 @@ def build_source(
 
     sources: list[PatchSource] = []
     if pairs or not data.photographs:
-        lr, hr = resident_stacks(
-            pairs,
-            device,
-            data.memory_limit_mib * 2**20 if data.memory_limit_mib else None,
-            Path(data.cache) if data.cache else None,
-        )
+        limit = data.memory_limit_mib * 2**20 or None
+        cache = Path(data.cache) if data.cache else None
+        lr, hr = resident_stacks(pairs, device, limit, cache)
         of_pairs = options(data.batch_size - num_photographs)
         source = PairPatches(lr, hr, scale, of_pairs, seed, marks, part)
         source.groups = groups_of(pairs, data.groups)
         sources.append(source)
     if data.photographs:
+        stack = photograph_stack(find_photographs(data.photographs), scale, device)
+        softness = (data.softness[0], data.softness[1])
+        of_photographs = options(num_photographs)
+        own_marks = () if pairs else marks
         sources.append(
             PhotographPatches(
-                photograph_stack(find_photographs(data.photographs), scale, device),
-                data.degradations,
-                (data.softness[0], data.softness[1]),
-                scale,
-                options(num_photographs),
-                seed,
-                () if pairs else marks,
-                part,
+                stack, data.degradations, softness, scale, of_photographs, seed, own_marks, part
             )
         )
     return sources[0] if len(sources) == 1 else MixedPatches(*sources)

@@ -191,7 +191,7 @@ def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -
     ("arguments", "sentence"),
     [
         (["--jobs", "0"], "--jobs is 0"),
-        (["compare.remarks=none.md"], "no such file"),
+        (["compare.remarks=none.md"], "is no file"),
         (["compare.seeds=3"], "must be a list"),
     ],
 )

@@ -112,8 +112,8 @@ def test_examines_every_finished_run_once(
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (['compare.examine.classes=["a*"]'], "two patterns or more"),
-        (['compare.examine.watch=["other"]'], "which is no arm"),
+        (['compare.examine.classes=["a*"]'], "no pattern, or two or more"),
+        (['compare.examine.watch=["other"]'], "it must be an arm"),
         (["compare.examine.patches=0"], "above 0"),
     ],
 )

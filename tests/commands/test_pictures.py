@@ -26,7 +26,7 @@ def test_pictures_come_from_val_and_from_the_package_where_it_is_gone(tmp_path: 
     shutil.rmtree(tmp_path / "pairs")
     found, what = pictures_of(run)
     assert UPSCALING_SAMPLE in [name for name, _, _ in found]
-    assert "ibsd's own" in what
+    assert "inside ibsd" in what
 
 
 def test_pictures_are_spread_over_the_set_and_their_middle_is_taken() -> None:

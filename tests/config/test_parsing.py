@@ -73,9 +73,9 @@ def test_overrides_are_toml_or_bare_words():
         apply_override(table, override)
     assert table == {"a": {"b": 2, "c": [1, 2]}, "d": {"e": "plain"}, "f": True}
     for override, sentence in (
-        ("a.b", "must look like section.key=value"),
-        ("=1", "must look like section.key=value"),
-        ("a..b=1", "must look like section.key=value"),
+        ("a.b", "must be section.key=value"),
+        ("=1", "must be section.key=value"),
+        ("a..b=1", "must be section.key=value"),
         ("a.b.c=1", "b is a value, not a section"),
     ):
         with pytest.raises(InputError, match=sentence):

@@ -1,5 +1,5 @@
-"""`ibsd compare`: makes the runs of a comparison that are missing, or examines those that there
-are, in this process or in several, and writes down what all of them say."""
+"""`ibsd compare` without a terminal: makes the missing runs of a comparison, or examines the
+finished ones, in one process or several, and writes the results."""
 
 from __future__ import annotations
 
@@ -44,30 +44,24 @@ def compare(
     log: Log = lambda sentence: None,
     stop_requested: Callable[[], str | None] = lambda: None,
 ) -> Results:
-    """Makes what is missing of a comparison, and writes results (JSON), pages (Markdown, HTML) and
-    plots (SVG) of all runs that there are.
+    """Makes the missing runs, and writes results (JSON), pages (Markdown, HTML) and plots (SVG) of
+    all finished ones.
 
     Args:
         config: from `load_compare_config`.
-        only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*". Runs that match any are
-            made. Default: all.
+        only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*". Default: all runs.
         jobs: runs at a time, each on one thread; above 1 each in a process of its own.
-        table_only: make no run, and read no image but those to show: tables of the runs in the
-            folder, whatever their NUMERICS.
-        examine: make no run, but examine those whose weights are still in the work folder
+        table_only: make no run. Show the runs in the folder, whatever their NUMERICS.
+        examine: make no run. Examine those whose weights are still in the work folder
             (`ibsd.commands.examine`).
         log: takes sentences for the user.
-        stop_requested: asked after every step. A reason ends the runs after a checkpoint, and the
-            tables are made of the runs that there are.
+        stop_requested: asked after every step. A reason ends the runs after a checkpoint.
 
-    Errors: InputError for whatever is wrong with config or images, and if a run could not be made.
+    Errors: InputError for a mistake in config or images, and if a run could not be made.
     """
     options = config.options
     if options.remarks and not Path(options.remarks).is_file():
-        raise InputError(
-            f"{config.path}: compare.remarks is {options.remarks}, and there is no such file; "
-            "write it or leave it out"
-        )
+        raise InputError(f"{config.path}: compare.remarks, {options.remarks}, is no file")
     comparison = Comparison(config)
     store = open_store(config)
     requests: dict[RunName, RunRequest] = {}
@@ -91,8 +85,8 @@ def compare(
 
 
 def stored_results(path: str | Path, overrides: Sequence[str] = ()) -> Results:
-    """What the runs in the folder of a comparison say, whatever their NUMERICS; no image is read
-    and nothing is written."""
+    """The results of the runs in a comparison's folder, whatever their NUMERICS. Reads no image and
+    writes nothing."""
     config = load_compare_config(path, overrides)
     return summarised(Comparison(config), open_store(config), {})[0]
 
@@ -102,14 +96,13 @@ def summarised(
 ) -> tuple[Results, dict[RunName, RunRecord]]:
     """(results, the runs they rest on): runs in `requests` by config, data and NUMERICS, the
     others by their config alone."""
-    records: dict[RunName, RunRecord] = {}
-    for name in comparison.names:
+
+    def find(name: RunName) -> RunRecord | None:
         if name in requests:
-            record = store.find(requests[name])
-        else:
-            record = store.find(comparison.request(name, with_data=False), any_numerics=True)
-        if record is not None:
-            records[name] = record
+            return store.find(requests[name])
+        return store.find(comparison.request(name, with_data=False), any_numerics=True)
+
+    records = {name: record for name in comparison.names if (record := find(name))}
     records |= by_other_weights(comparison, records)
     examinations = {
         name: examination
@@ -146,14 +139,11 @@ def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
     for pattern in only:
         if not any(fnmatchcase(label, pattern) for label in labels.values()):
             raise InputError(
-                f"--only {pattern} matches no run; runs are named setting/arm/seed, "
-                f"the first is {labels[names[0]]}"
+                f"--only {pattern} matches no run; runs are called like {labels[names[0]]}"
             )
-    return [
-        name
-        for name in names
-        if not only or any(fnmatchcase(labels[name], pattern) for pattern in only)
-    ]
+    if not only:
+        return list(names)
+    return [name for name in names if any(fnmatchcase(labels[name], one) for one in only)]
 
 
 def to_make(store: Store, requests: dict[RunName, RunRequest], log: Log) -> list[RunName]:
@@ -166,7 +156,7 @@ def to_make(store: Store, requests: dict[RunName, RunRequest], log: Log) -> list
 def to_examine(
     comparison: Comparison, store: Store, requests: dict[RunName, RunRequest], log: Log
 ) -> list[RunName]:
-    """The finished runs of which there is no examination that asked the same."""
+    """The finished runs without an examination of the same options."""
     finished = {
         name: record
         for name, request in requests.items()
@@ -174,11 +164,12 @@ def to_examine(
     }
     one_of = {name.setting: name for name in finished}
     asked = {setting: Examiner(comparison, name).asked for setting, name in one_of.items()}
-    missing: list[RunName] = []
-    for name, record in finished.items():
-        examination = store.examinations.get(record.identity.key)
-        if examination is None or examination.asked != asked[name.setting]:
-            missing.append(name)
+
+    def is_examined(name: RunName) -> bool:
+        examination = store.examinations.get(finished[name].identity.key)
+        return examination is not None and examination.asked == asked[name.setting]
+
+    missing = [name for name in finished if not is_examined(name)]
     log(
         f"{len(finished)} finished runs: {len(finished) - len(missing)} are examined, "
         f"{len(missing)} to examine"
@@ -215,8 +206,8 @@ def do_all(
 
 
 def do_in_worker(emit: Emit, task: Task, comparison: Comparison, name: RunName) -> Outcome:
-    """The config and the digests of the images come from the parent: their files may have changed
-    meanwhile, and are not read again."""
+    """The config and the digests of the images come from the parent, because their files may have
+    changed."""
     return do_one(task, comparison, name, lambda sentence: emit("log", sentence), parent_is_gone)
 
 
@@ -230,16 +221,10 @@ def raise_for(outcomes: dict[RunName, Outcome], log: Log) -> None:
         raise RuntimeError(f"runs that broke: {', '.join(names['broken'])}; see above")
     if names["crashed"]:
         raise InputError(
-            f"runs whose process was killed or crashed: {', '.join(names['crashed'])}; most often "
-            "the memory does not suffice: give more, or fewer --jobs, and run it again, as what "
-            "was made is kept"
+            f"runs whose process was killed or crashed: {', '.join(names['crashed'])}; if memory "
+            "ran out, lower --jobs, and run it again"
         )
     if names["wrong"]:
-        raise InputError(
-            f"runs that could not be made: {', '.join(names['wrong'])}; the reason stands above"
-        )
+        raise InputError(f"runs that could not be made: {', '.join(names['wrong'])}; see above")
     if names["busy"]:
-        log(
-            f"{len(names['busy'])} runs are being made by other processes: "
-            f"{', '.join(names['busy'])}"
-        )
+        log(f"other processes are making {len(names['busy'])} runs: {', '.join(names['busy'])}")

@@ -27,9 +27,8 @@ MOST_ARMS = 4
 
 
 def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord]) -> str:
-    """HTML of pictures of the first unseen test set by the baseline and the first treatments of one
-    seed, as far as weights and pictures are still there. They are shown after everything is scored
-    and choose nothing.
+    """HTML of images of the first unseen test set, by the baseline and the first treatments of one
+    seed, if weights and images are still there. They are made after all scores and choose nothing.
     """
     design = comparison.design()
     treatments = [
@@ -54,8 +53,8 @@ def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord
             continue
         students = {arm: load_student(path) for arm, path in list(shown.items())[:MOST_ARMS]}
         about = (
-            f"{content.title}: pictures of {unseen[0]}, which no run has seen; "
-            f"the averaged weights of seed {design.seeds[0]}."
+            f"{content.title}: images of {unseen[0]}, which no run has seen, by the averaged "
+            f"weights of seed {design.seeds[0]}."
         )
         return scenes_section(scenes(students, pictures), about=about)
     return ""

@@ -1,4 +1,4 @@
-"""One run of a comparison: made and written down, or examined."""
+"""One run of a comparison: made and stored, or examined."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ def do_one(
 
 
 def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
-    """Examines one run and writes it down, unless another process is at it or its weights are
-    gone."""
+    """Examines one run and stores that, unless another process does, or its weights are gone."""
     label = name_of(name)
     store = open_store(comparison.config)
     record = store.find(comparison.request(name))
@@ -65,10 +64,8 @@ def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
             return "busy"
         examination = Examiner(comparison, name).examine(record)
         if examination is None:
-            log(
-                f"{label}: cannot be examined, its weights or its last checkpoint are not in "
-                f"{comparison.config.options.work}"
-            )
+            work = comparison.config.options.work
+            log(f"{label}: cannot be examined, {work} lacks its weights or its last checkpoint")
         else:
             store.add_examination(record.identity, examination)
             log(f"{label}: examined")
@@ -78,7 +75,7 @@ def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
 def make_one(
     comparison: Comparison, name: RunName, log: Log, stop_requested: Callable[[], str | None]
 ) -> Outcome:
-    """Makes one run and writes it down, unless another process is at it or has done it."""
+    """Makes one run and stores it, unless another process does or did."""
     request = comparison.request(name)
     folder = work_folder(comparison.config, request.identity)
     with claimed(folder) as ours:
@@ -87,18 +84,12 @@ def make_one(
         store = open_store(comparison.config)
         if store.find(request) is not None:
             return "made"
-        record = make_record(
-            comparison,
-            name,
-            request.identity,
-            folder,
-            lambda sentence: log(f"{name_of(name)}: {sentence}"),
-            stop_requested,
-        )
+        own_log: Log = lambda sentence: log(f"{name_of(name)}: {sentence}")  # noqa: E731
+        record = make_record(comparison, name, request.identity, folder, own_log, stop_requested)
         if record is None:
             return "stopped"
         store.add(record)
-    log(f"{name_of(name)}: {said_of(comparison, name, record)}")
+    log(f"{name_of(name)}: {outcome_text(comparison, name, record)}")
     return "made"
 
 
@@ -136,17 +127,12 @@ def make_record(
         tensorboard=False,
         metadata={"run": identity.name},
     )
-    return record_of(
-        identity,
-        execution,
-        folder,
-        initial_weights,
-        comparison.scoring(name),
-        versions() | {"threads": threads},
-    )
+    made_with = versions() | {"threads": threads}
+    scoring = comparison.scoring(name)
+    return record_of(identity, execution, folder, initial_weights, scoring, made_with)
 
 
-def said_of(comparison: Comparison, name: RunName, record: RunRecord) -> str:
+def outcome_text(comparison: Comparison, name: RunName, record: RunRecord) -> str:
     """How a run ended, with its primary figure."""
     primary = comparison.config.options.primary
     tests = comparison.design().settings[name.setting].whole_tests()
@@ -161,7 +147,7 @@ def said_of(comparison: Comparison, name: RunName, record: RunRecord) -> str:
 
 
 def now_and_then(log: Log, num_steps: int) -> Callable[[int, object], None]:
-    """For `on_step`: says how far a run is."""
+    """For `on_step`: logs once a minute how far a run is."""
     last = time.monotonic()
 
     def on_step(step: int, _: object) -> None:

@@ -1,5 +1,4 @@
-"""The composition root of `ibsd compare --examine`: from a finished run's work folder to what its
-features give away."""
+"""`ibsd compare --examine` without a terminal: what the features of a finished run tell."""
 
 from __future__ import annotations
 
@@ -76,18 +75,12 @@ class Examiner:
                 k for k, pattern in enumerate(options.classes) if fnmatchcase(pair.name, pattern)
             ]:
                 if len(matching) > 1:
-                    raise InputError(
-                        f"{where}: {pair.name} matches several of classes; "
-                        "give patterns that exclude each other"
-                    )
+                    raise InputError(f"{where}: {pair.name} matches several classes; change them")
                 classes[pair] = matching[0]
-        if missing := [
-            pattern for k, pattern in enumerate(options.classes) if k not in classes.values()
-        ]:
-            raise InputError(
-                f"{where}: no pair of {' and '.join(options.splits)} is named {missing[0]}; "
-                "change classes or splits"
-            )
+        for k, pattern in enumerate(options.classes):
+            if k not in classes.values():
+                splits = " and ".join(options.splits)
+                raise InputError(f"{where}: no pair of {splits} is named {pattern}; change classes")
         return classes
 
     def crowd(self) -> Crowd:

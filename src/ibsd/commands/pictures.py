@@ -1,5 +1,4 @@
-"""Pictures before and after, for pages: which pairs to show, and what every network makes of
-them."""
+"""Images before and after, for pages: which pairs to show, and each network's output."""
 
 from __future__ import annotations
 
@@ -24,25 +23,24 @@ from ibsd.types import InputError, Scale
 Item = TypeVar("Item")
 
 MOST_SCENES = 8
-"""Among which the page shows those where methods differ most."""
+"""The page shows those of them where methods differ most."""
 MOST_LR_PX = 160
-"""Of a larger picture the centre is shown."""
+"""Larger images are cut to their centre."""
 
 
 def pictures_of(run: StoredRun) -> tuple[list[LoadedPair], str]:
-    """Pairs to show, and what they are: the run's `val`, never its `test`. Without `val` the
-    package's own photographs."""
+    """Pairs to show, and a sentence about them: the run's `val`, never its `test`, or without `val`
+    the package's photographs."""
     try:
         val = find_sets(build(Config, dict(run.config))).val
         if val:
-            pictures = [loaded(pair) for pair in spread(val)]
-            return pictures, "Pictures of val, which were not trained on."
+            return [loaded(pair) for pair in spread(val)], "Images of val, never trained on."
     except (InputError, OSError):
         pass  # moved or removed since
     scale: Scale = run.config["student"]["scale"]
     names = (*SPLITS["test"], UPSCALING_SAMPLE)
     pictures = [(name, *sample_pair(name, scale)) for name in names]
-    return pictures, "Photographs of ibsd's own, degraded as by a camera."
+    return pictures, "Photographs inside ibsd, degraded like a camera's."
 
 
 def spread(items: Sequence[Item], most: int = MOST_SCENES) -> list[Item]:

@@ -1,5 +1,4 @@
-"""The composition root of `ibsd compare`: from a comparison's config to runs that can be made, and
-from their records to results."""
+"""From a comparison's config to its runs: what each one is, its data, its key and its design."""
 
 from __future__ import annotations
 
@@ -11,13 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ibsd.assembly import (
-    as_pairs,
-    build_objective,
-    build_student,
-    data_seed,
-    find_sets,
-)
+from ibsd.assembly import as_pairs, build_objective, build_student, data_seed, find_sets
 from ibsd.commands.run_record import flat
 from ibsd.comparison.design import ArmDesign, Design, RunName, SettingDesign
 from ibsd.comparison.identity import Identity, RunRequest
@@ -50,14 +43,14 @@ Log = Callable[[str], None]
 
 
 class Comparison:
-    """A comparison's runs, by name: what each of them is, and how to make it."""
+    """A comparison's runs, by name."""
 
     def __init__(self, config: CompareConfig) -> None:
         self.config = config
         self.digests: dict[Path, FileDigest] = {}
         self.built: set[tuple[str, str]] = set()
         self.names = [name for name in self.all_names() if not self.source_of(name.arm)]
-        """Runs that are made. Arms that are scored by other weights have none of their own."""
+        """Runs to make. Arms that are scored by another arm's weights have none."""
 
     def all_names(self) -> list[RunName]:
         """Every run that tables show."""
@@ -70,26 +63,24 @@ class Comparison:
         ]
 
     def source_of(self, arm: str) -> str:
-        """The arm whose runs this one is scored by, with other weights; empty for an arm of its own
+        """The arm whose runs this one takes, with other weights; empty for an arm with its own
         runs."""
         content = self.config.arms[arm]
         return content.like if content.weights != AVERAGED else ""
 
     def run_config(self, name: RunName) -> Config:
-        """The config of one run; what an objective draws for itself follows the run's seed."""
+        """The config of one run. An objective with a `seed` gets the run's, unless it is set."""
         config = self.config.run_config(*name)
-        if config.objective.name in OBJECTIVES and "seed" in parameters_of(
-            declared_options(OBJECTIVES[config.objective.name])
-        ):
-            objective = dataclasses.replace(
-                config.objective, options={"seed": name.seed} | config.objective.options
-            )
-            config = dataclasses.replace(config, objective=objective)
-        return config
+        objective = config.objective
+        declared = OBJECTIVES.get(objective.name)
+        if declared is None or "seed" not in parameters_of(declared_options(declared)):
+            return config
+        seeded = dataclasses.replace(objective, options={"seed": name.seed} | objective.options)
+        return dataclasses.replace(config, objective=seeded)
 
     def pairs(self, name: RunName) -> tuple[tuple[Pair, ...], dict[str, tuple[Pair, ...]]]:
-        """(pairs to train on, {test set: pairs}), found but not read. A photograph that is yet to
-        be degraded stands for both sides of a pair."""
+        """(pairs to train on, {test set: pairs}), found but not read. A photograph to degrade
+        stands for both sides of a pair."""
         config = self.run_config(name)
         data = config.data
         tests = {}
@@ -99,24 +90,23 @@ class Comparison:
                 tests[test] = as_pairs(content.photographs)
                 continue
             if not (folder := content.pairs or data.pairs):
-                raise InputError(f"{where} has no pairs; name a folder in the published layout")
+                raise InputError(f"{where} has no pairs: name a folder")
             sets = find_data(folder, config.student.scale).sets.select(content.select)
             tests[test] = tuple(pair for split in content.splits for pair in getattr(sets, split))
             if not tests[test]:
-                raise InputError(
-                    f"{where}: {' and '.join(content.splits)} of {folder} has no pairs named "
-                    f"{content.select or '*'}; change select, splits or pairs"
-                )
+                splits = " and ".join(content.splits)
+                which = f"{splits} of {folder} has no pairs named {content.select or '*'}"
+                raise InputError(f"{where}: {which}; change select, splits or pairs")
         return find_sets(config).train, tests
 
     def photographs(self, name: RunName) -> tuple[Pair, ...]:
-        """What is degraded to train on."""
+        """The photographs that are degraded for training."""
         folder = self.run_config(name).data.photographs
         return as_pairs(folder) if folder else ()
 
     def fingerprints(self, name: RunName) -> dict[str, Any]:
-        """Of the pictures, all of which are read and checked: usable, and none of them both trained
-        and scored on."""
+        """Fingerprints of all images, after checking that they can be used and that none is both
+        trained and scored on."""
         config = self.run_config(name)
         (train, tests), photographs = self.pairs(name), self.photographs(name)
         scored = tuple(dict.fromkeys(pair for pairs in tests.values() for pair in pairs))
@@ -143,21 +133,20 @@ class Comparison:
         return fingerprints
 
     def check_objective(self, name: RunName) -> None:
-        """Builds the run's network and objective once for each setting and arm, so that whatever
-        they refuse is said before any run."""
-        if (name.setting, name.arm) not in self.built:
-            config = self.run_config(name)
-            try:
-                build_objective(config, build_student(config))
-            except InputError as error:
-                raise InputError(
-                    f"{self.config.path}: setting {name.setting}, arm {name.arm}: {error}"
-                ) from None
-            self.built.add((name.setting, name.arm))
+        """Builds network and objective once for each setting and arm, so that their errors come
+        before any run."""
+        if (name.setting, name.arm) in self.built:
+            return
+        config = self.run_config(name)
+        try:
+            build_objective(config, build_student(config))
+        except InputError as error:
+            where = f"{self.config.path}: setting {name.setting}, arm {name.arm}"
+            raise InputError(f"{where}: {error}") from None
+        self.built.add((name.setting, name.arm))
 
     def request(self, name: RunName, with_data: bool = True) -> RunRequest:
-        """What the run is, and the defaults of its options; without data where no picture shall be
-        looked at."""
+        """The run's identity and the defaults of its options. Without data no image is read."""
         self.check_objective(name)
         config = self.run_config(name)
         lpips = self.config.options.lpips
@@ -171,19 +160,17 @@ class Comparison:
         return RunRequest(identity, training_options(default) | {"lpips": False})
 
     def scoring(self, name: RunName) -> Scoring:
-        """What the run is scored on. Photographs are read and degraded here."""
+        """The run's test sets. Photographs are read and degraded here."""
         scale = self.run_config(name).student.scale
         sets: dict[str, TestSet] = {}
         for test, pairs in self.pairs(name)[1].items():
             content = self.config.tests[name.setting][test]
             photographs = [pair.hr for pair in pairs]
-            rows = {
-                row: TestSet(
-                    content.role,
-                    tuple(degraded_pairs(photographs, find_preset(preset), scale, content.crop_px)),
-                )
-                for row, preset in content.rows(test).items()
-            }
+            rows: dict[str, TestSet] = {}
+            for row, name_of_preset in content.rows(test).items():
+                preset = find_preset(name_of_preset)
+                degraded = degraded_pairs(photographs, preset, scale, content.crop_px)
+                rows[row] = TestSet(content.role, tuple(degraded))
             if rows:
                 sets |= rows | {test: TestSet(content.role, parts=tuple(rows))}
             else:
@@ -195,17 +182,10 @@ class Comparison:
         return Scoring(sets, options.lpips, options.primary, frozenset(derived))
 
     def marks(self, setting: str) -> tuple[int, ...]:
-        """Lengths of all arms' schedules: where the batches of a longer one are compared with those
-        of a shorter."""
+        """Lengths of all arms' schedules, at which their batches are compared."""
         seed = self.config.options.seeds[0]
-        return tuple(
-            sorted(
-                {
-                    self.config.run_config(setting, arm, seed).training.num_steps
-                    for arm in self.config.arms
-                }
-            )
-        )
+        configs = [self.config.run_config(setting, arm, seed) for arm in self.config.arms]
+        return tuple(sorted({config.training.num_steps for config in configs}))
 
     def design(self) -> Design:
         config = self.config
@@ -261,40 +241,27 @@ def work_folder(config: CompareConfig, identity: Identity) -> Path:
 
 def training_options(config: Config) -> dict[str, Any]:
     """{dotted key: value} of every option that training depends on, defaults included: no paths,
-    pictures or cadences."""
+    images or cadences."""
     student = config.student
     data = config.data
     objective = config.objective
     run = config.run
-    weights = (
-        hashlib.sha256(named_or_file(student.weights).read_bytes()).hexdigest()
-        if student.weights
-        else ""
-    )
+    weights = named_or_file(student.weights).read_bytes() if student.weights else None
+    declared = option_defaults(declared_options(OBJECTIVES[objective.name]))
+    training = dataclasses.asdict(config.training)
     options: dict[str, Any] = {
         "student": {
             "name": student.name,
             "scale": student.scale,
             "options": option_defaults(STUDENTS[student.name]) | student.options,
-            "weights": weights,
+            "weights": "" if weights is None else hashlib.sha256(weights).hexdigest(),
         },
         "data": {
-            "batch_size": data.batch_size,
-            "patch_px": data.patch_px,
-            "augment": data.augment,
-            "views": data.views,
-            "groups": data.groups,
+            name: getattr(data, name)
+            for name in ("batch_size", "patch_px", "augment", "views", "groups")
         },
-        "objective": {
-            "name": objective.name,
-            "options": option_defaults(declared_options(OBJECTIVES[objective.name]))
-            | objective.options,
-        },
-        "training": {
-            key: value
-            for key, value in dataclasses.asdict(config.training).items()
-            if key not in CADENCE
-        },
+        "objective": {"name": objective.name, "options": declared | objective.options},
+        "training": {key: value for key, value in training.items() if key not in CADENCE},
         "run": {"seed": run.seed, "data_seed": data_seed(config)},
     }
     if data.photographs:
@@ -308,7 +275,7 @@ def training_options(config: Config) -> dict[str, Any]:
 
 
 def option_defaults(target: Callable[..., Any]) -> dict[str, Any]:
-    """{keyword: default} of a class."""
+    """{keyword: default} of a class, without `scale`."""
     parameters = parameters_of(target).items()
     return {
         name: parameter.default

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ibsd.config.parsing import build, read_table
 from ibsd.config.run import Config
@@ -30,8 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 @dataclass(frozen=True)
 class ExamineOptions:
-    """What `--examine` asks of the features of finished runs. Moves no figure of a run and is part
-    of none's key."""
+    """What `--examine` measures. Moves no figure of a run, and is no part of its key."""
 
     watch: tuple[str, ...] = ()
     """Arms with lambda_mi 0 whose estimators only watch: plain's account. With several, each run
@@ -57,22 +56,19 @@ class ExamineOptions:
     rounds: int = 4
 
     def __post_init__(self) -> None:
+        section = "compare.examine"
         for name in ("patch_px", "patches", "fit_steps", "crop_px", "crops", "rounds"):
             value = getattr(self, name)
-            require(f"compare.examine.{name}", value, value > 0, "above 0")
-        require(
-            "compare.examine.classes",
-            list(self.classes),
-            len(self.classes) != 1,
-            "two patterns or more, or none",
-        )
+            require(f"{section}.{name}", value, value > 0, "above 0")
+        classes = list(self.classes)
+        require(f"{section}.classes", classes, len(classes) != 1, "no pattern, or two or more")
         for name in self.classes if self.photographs else ():
             find_preset(name)
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What the comparison is about and where it lies."""
+    """What is compared, and where the results go."""
 
     folder: str
     """Takes `runs.jsonl.xz`, which holds the figures of every run, and the report."""
@@ -97,25 +93,20 @@ class CompareOptions:
     examine: ExamineOptions = ExamineOptions()
 
     def __post_init__(self) -> None:
-        require(
-            "compare.seeds",
-            list(self.seeds),
-            bool(self.seeds) and are_seeds(self.seeds),
-            "a list of different whole numbers from 0",
-        )
-        require(
-            "compare.primary",
-            self.primary,
-            self.primary.count(".") == 1,
-            'protocol.metric, such as "basicsr-y.psnr_y"',
-        )
+        seeds = list(self.seeds)
+        fits = bool(seeds) and are_seeds(seeds)
+        require("compare.seeds", seeds, fits, "a list of different whole numbers from 0")
+        form = 'protocol.metric, such as "basicsr-y.psnr_y"'
+        require("compare.primary", self.primary, self.primary.count(".") == 1, form)
 
 
 def are_seeds(values: Any) -> bool:
-    whole = isinstance(values, list | tuple) and all(
-        type(value) is int and value >= 0 for value in values
-    )
-    return whole and len(set(values)) == len(values)
+    """Whether these are different whole numbers from 0."""
+    if not isinstance(values, list | tuple):
+        return False
+    numbers = cast("Sequence[Any]", values)
+    whole = all(type(number) is int and number >= 0 for number in numbers)
+    return whole and len(set(numbers)) == len(numbers)
 
 
 @dataclass(frozen=True)
@@ -136,12 +127,8 @@ class TestConfig:
     crop_px: int = 256
 
     def __post_init__(self) -> None:
-        require(
-            "photographs",
-            self.photographs,
-            bool(self.photographs) == bool(self.families),
-            "given together with families",
-        )
+        together = bool(self.photographs) == bool(self.families)
+        require("photographs", self.photographs, together, "given together with families")
         for name in self.families:
             find_preset(name)
         require("crop_px", self.crop_px, self.crop_px >= 64, "at least 64")
@@ -179,9 +166,8 @@ class ArmConfig:
     """Of `training.num_steps`: with a control of equal compute, the measured ratio."""
 
     def __post_init__(self) -> None:
-        require(
-            "weights", self.weights, self.weights == "ema" or bool(self.like), "'ema' without like"
-        )
+        fits = self.weights == "ema" or bool(self.like)
+        require("weights", self.weights, fits, "'ema' without like")
         require("steps_factor", self.steps_factor, self.steps_factor > 0, "above 0")
 
 
@@ -206,23 +192,15 @@ class CompareConfig:
     def run_config(self, setting: str, arm: str, seed: int) -> Config:
         """The run of one combination. InputError naming setting and arm for whatever a run config
         refuses."""
-        table = merged(
-            self.base,
-            self.overrides["settings", setting],
-            self.arm_overrides(arm),
-            {"run": {"seed": seed}},
-        )
+        own = self.overrides["settings", setting], self.arm_overrides(arm)
+        table = merged(self.base, *own, {"run": {"seed": seed}})
         table["run"].pop("folder", None)
-        training = table.setdefault("training", {})
-        offset = self.arms[arm].data_seed_offset
-        if offset:
+        if offset := self.arms[arm].data_seed_offset:
             table["run"]["data_seed"] = seed + offset
         try:
-            if self.arms[arm].steps_factor != 1:
-                training["num_steps"] = round(
-                    build(Config, table).training.num_steps * self.arms[arm].steps_factor
-                )
-            return build(Config, table)
+            config = build(Config, table)
+            num_steps = round(config.training.num_steps * self.arms[arm].steps_factor)
+            return replace(config, training=replace(config.training, num_steps=num_steps))
         except InputError as error:
             raise InputError(f"{self.path}: setting {setting}, arm {arm}: {error}") from None
 
@@ -231,17 +209,14 @@ class CompareConfig:
         like = self.arms[arm].like
         if arm in seen or (like and like not in self.arms):
             raise InputError(
-                f"{self.path}: arms.{(*seen, arm)[0]}.like leads to {like!r}, "
-                "which is no arm or leads back; name another"
+                f"{self.path}: arms.{(*seen, arm)[0]}.like leads to {like!r}, which is no arm or "
+                "leads back"
             )
         inherited = self.arm_overrides(like, (*seen, arm)) if like else {}
         own = self.overrides["arms", arm]
-        if "name" in own.get("objective", {}) and own["objective"]["name"] != inherited.get(
-            "objective", {}
-        ).get("name"):
-            inherited = {
-                key: value for key, value in inherited.items() if key != "objective"
-            }  # options of another objective
+        before = inherited.get("objective", {}).get("name")
+        if own.get("objective", {}).get("name", before) != before:
+            inherited.pop("objective", None)  # its options are of another objective
         return merged(inherited, own)
 
 
@@ -264,9 +239,7 @@ def load_compare_config(path: str | Path, overrides: Sequence[str] = ()) -> Comp
 def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
     for key in table:
         if key not in ("compare", "base", "settings", "arms"):
-            raise InputError(
-                f"unknown section {key!r}; a comparison has compare, base, settings and arms"
-            )
+            raise InputError(f"unknown section {key!r}; there are: compare, base, settings, arms")
     if "folder" not in table.get("compare", {}):
         raise InputError("compare.folder is missing; name a folder for the results")
     options: CompareOptions = build(CompareOptions, table["compare"], "compare")
@@ -278,17 +251,12 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
         for name, content in table[kind].items():
             if not _NAME.fullmatch(name) or not isinstance(content, dict):
                 raise InputError(
-                    f"{kind}.{name} must be a section "
-                    "whose name has only letters, digits and . _ + -"
+                    f"{kind}.{name} must be a section, named with letters, digits and . _ + -"
                 )
-            overrides[kind, name] = {
-                key: value for key, value in content.items() if key in SECTIONS
-            }
-            parsed[kind][name] = build(
-                target,
-                {key: value for key, value in content.items() if key not in SECTIONS},
-                f"{kind}.{name}",
-            )
+            run = {key: value for key, value in content.items() if key in SECTIONS}
+            own = {key: value for key, value in content.items() if key not in SECTIONS}
+            overrides[kind, name] = run
+            parsed[kind][name] = build(target, own, f"{kind}.{name}")
     tests = {
         name: {
             test: build(TestConfig, content, f"settings.{name}.tests.{test}")
@@ -299,40 +267,27 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
     for name, sets in tests.items():
         if not sets:
             raise InputError(
-                f"settings.{name} has nothing to score on; "
-                f"add a section [settings.{name}.tests.NAME]"
+                f"settings.{name} has no test set: add a section [settings.{name}.tests.NAME]"
             )
-    if options.baseline not in parsed["arms"]:
-        raise InputError(
-            f"compare.baseline is {options.baseline!r}, which is no arm; "
-            f"there are: {', '.join(parsed['arms'])}"
-        )
+    arms = parsed["arms"].keys()
+
+    def check_arm(key: str, arm: str) -> None:
+        require(key, arm, arm in arms, f"an arm; there are: {', '.join(arms)}")
+
+    check_arm("compare.baseline", options.baseline)
     for pair in options.contrasts:
-        require(
-            "compare.contrasts",
-            [list(pair) for pair in options.contrasts],
-            len(set(pair)) == len(pair) == 2 and set(pair) <= parsed["arms"].keys(),
-            f"a list of pairs of different arms; there are: {', '.join(parsed['arms'])}",
-        )
-    if unknown := [arm for arm in options.examine.watch if arm not in parsed["arms"]]:
-        raise InputError(
-            f"compare.examine.watch names {unknown[0]!r}, which is no arm; "
-            f"there are: {', '.join(parsed['arms'])}"
-        )
+        for arm in pair:
+            check_arm("compare.contrasts", arm)
+        fits = len(set(pair)) == len(pair) == 2
+        require("compare.contrasts", list(pair), fits, "two different arms")
+    for arm in options.examine.watch:
+        check_arm("compare.examine.watch", arm)
     for name, setting in parsed["settings"].items():
+        key = f"settings.{name}.more_seeds"
         for arm, seeds in setting.more_seeds.items():
-            if arm not in parsed["arms"]:
-                raise InputError(
-                    f"settings.{name}.more_seeds.{arm} is no arm; "
-                    f"there are: {', '.join(parsed['arms'])}"
-                )
+            check_arm(key, arm)
             fits = are_seeds(seeds) and not set(seeds) & set(options.seeds)
-            require(
-                f"settings.{name}.more_seeds.{arm}",
-                seeds,
-                fits,
-                "a list of different whole numbers that compare.seeds does not have",
-            )
+            require(f"{key}.{arm}", seeds, fits, "different whole numbers not in compare.seeds")
     config = CompareConfig(
         path, options, table.get("base", {}), parsed["settings"], tests, parsed["arms"], overrides
     )
@@ -343,14 +298,11 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
 
 
 def merged(*tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables joined; where two have a value, the later one's stands."""
+    """Nested tables joined. Later values win."""
     result: dict[str, Any] = {}
     for table in tables:
         for key, value in table.items():
             before = result.get(key, {})
-            result[key] = (
-                merged(before, value)
-                if isinstance(value, Mapping) and isinstance(before, Mapping)
-                else value
-            )
+            both = isinstance(value, Mapping) and isinstance(before, Mapping)
+            result[key] = merged(before, value) if both else value
     return result

@@ -38,10 +38,7 @@ def read_table(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such config file; check the name "
-            "(ibsd's own are in configs/ of its repository)"
-        ) from None
+        raise InputError(f"{path}: no such config file; check the name") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a config ({error})") from None
     except tomllib.TOMLDecodeError as error:
@@ -57,8 +54,7 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise InputError(
-            f"override {override!r} must look like section.key=value, "
-            "for example training.num_steps=100"
+            f"override {override!r} must be section.key=value, such as training.num_steps=100"
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
@@ -116,8 +112,8 @@ def annotation(target: Callable[..., Any], argument: str, name: str) -> Any:
         return typing.get_type_hints(annotated)[argument]
     except (KeyError, NameError) as error:
         raise InputError(
-            f"{name} cannot be checked: the argument {argument!r} of {owner} has no type "
-            f"annotation that resolves ({error}); annotate it, for example as {argument}: float"
+            f"{name} cannot be checked: argument {argument!r} of {owner} has no usable "
+            f"annotation ({error}); annotate it, for example as {argument}: float"
         ) from None
 
 
@@ -151,10 +147,8 @@ def checked_value(hint: Any, value: Any, name: str) -> Any:
 def checked_plain(expected: type, value: Any, name: str) -> Any:
     """`value` if it is of one of the plain types."""
     if expected not in KINDS:
-        raise InputError(
-            f"{name} cannot be checked: its argument is annotated as {expected!r}; "
-            f"a config key can be one of {', '.join(kind.__name__ for kind in KINDS)}"
-        )
+        kinds = ", ".join(kind.__name__ for kind in KINDS)
+        raise InputError(f"{name} cannot be checked: it is {expected!r}, and not one of {kinds}")
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):

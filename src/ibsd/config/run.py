@@ -22,7 +22,7 @@ from typing import Any
 from ibsd.config.parsing import build, read_table
 from ibsd.data.options import PatchOptions
 from ibsd.training.options import TrainingOptions
-from ibsd.types import SCALES, InputError, require
+from ibsd.types import InputError, require, require_scale
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StudentConfig:
     upsampler."""
 
     def __post_init__(self) -> None:
-        require("student.scale", self.scale, self.scale in SCALES, "2, 3 or 4")
+        require_scale("student.scale", self.scale)
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,11 @@ class DataConfig(PatchOptions):
         limit = self.memory_limit_mib
         require("data.memory_limit_mib", limit, limit >= 0, "0 or more")
         if bool(self.lr) != bool(self.hr) or bool(self.val_lr) != bool(self.val_hr):
-            raise InputError(
-                "data: lr and hr (and val_lr and val_hr) go together; give both folders"
-            )
+            raise InputError("data: lr and hr go together, and val_lr and val_hr: give both")
         if (self.pairs and self.lr) or not (self.pairs or self.lr or self.photographs):
             raise InputError(
-                "data: give pairs (a folder with train_LR, train_HR, ...), or lr and hr (two "
-                "folders), or photographs (a folder), or photographs and one of the others"
+                "data: give pairs (a folder), or lr and hr (two folders), or photographs (a "
+                "folder), or photographs with one of the others"
             )
         if self.photographs:
             self.check_photographs()
