@@ -45,9 +45,8 @@ class Processes:
     def share(self, count: int) -> range:
         """This process's part of `count` items. Parts follow the ranks and differ by one at
         most."""
-        return range(
-            self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size
-        )
+        first = self.rank * count // self.world_size
+        return range(first, (self.rank + 1) * count // self.world_size)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Every gradient becomes its mean over the processes. A missing gradient counts as 0."""
@@ -113,8 +112,7 @@ class Processes:
             total = self.all_reduce_sum(digest)
             if self.any(not torch.equal(total, self.world_size * digest)):
                 raise InputError(
-                    f"the {self.world_size} processes have different {name}; "
-                    "give all of them the same files, versions and run folder"
+                    f"the {self.world_size} processes have different {name}; give them the same"
                 )
 
     def barrier(self) -> None:
@@ -130,12 +128,10 @@ class _AllGather(torch.autograd.Function):
     def forward(ctx: Any, tensor: Tensor, processes: Processes) -> Tensor:
         ctx.processes = processes
         ctx.num_rows = tensor.shape[0]
-        parts = [
-            torch.empty_like(tensor, memory_format=torch.contiguous_format)
-            for _ in range(processes.world_size)
-        ]
+        own = tensor.contiguous()
+        parts = [torch.empty_like(own) for _ in range(processes.world_size)]
         with _lost_process_is_input_error():
-            dist.all_gather(parts, tensor.contiguous())
+            dist.all_gather(parts, own)
         return torch.cat(parts)
 
     @staticmethod
@@ -156,9 +152,7 @@ def process_group() -> Generator[Processes]:
         yield ALONE
         return
     if not dist.is_available():
-        raise InputError(
-            "this torch has no torch.distributed: install one that has, or train in one process"
-        )
+        raise InputError("this torch has no torch.distributed: train in one process")
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(backend, timeout=TIMEOUT)
@@ -192,6 +186,6 @@ def _lost_process_is_input_error() -> Generator[None]:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise InputError(
-            f"another process of this run has ended or does not answer ({reason}); "
-            "see what it said, then start all of them again with --resume"
+            f"another process of this run has ended or does not answer ({reason}); read its "
+            "message, and start all again with --resume"
         ) from None

@@ -1,5 +1,4 @@
-"""The machine: memory of this process, what the machine runs out of, files written whole or not at
-all, and the one filter of warnings."""
+"""The machine: memory, full disks, files written whole, and the filter of warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ import secrets
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -30,8 +29,8 @@ def resident_bytes() -> int:
 
 
 def largest_resident_bytes() -> int:
-    """The most memory that this process held at once, since it started or since Linux was asked to
-    count anew (`comparison.machine`)."""
+    """The most memory of this process at once, since its start or since `comparison.machine` reset
+    the count."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         # ru_maxrss is inherited from the process that started this one; VmHWM begins anew.
@@ -46,8 +45,8 @@ def largest_resident_bytes() -> int:
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a full disk, and of limits that stand for one."""
 NO_MEMORY = (
-    "the memory does not suffice: take smaller images, data.batch_size or --tile, "
-    "close other programs, or raise the limit (ulimit -v); a training goes on with --resume"
+    "memory ran out: take smaller images, data.batch_size or --tile, close other programs, or "
+    "raise the limit (ulimit -v); continue a training with --resume"
 )
 OUT_OF_MEMORY_WORDS = (
     "allocate memory",  # torch on the CPU, and the system; "can't" or "cannot" before
@@ -74,13 +73,12 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def exhausted(error: BaseException) -> str | None:
-    """The sentence for the user if an error is about memory or disk space: what ran out, where, and
-    what to do. None for any other error."""
+    """The sentence for the user if memory or disk space ran out. None for any other error."""
     if full := disk_full_error(error):
         place = f" to {full.filename}" if full.filename else ""
         return (
-            f"nothing more can be written{place} ({full.strerror}): "
-            "free some space and run it again, a training with --resume"
+            f"nothing more can be written{place} ({full.strerror}): free some space and run it "
+            "again, a training with --resume"
         )
     return NO_MEMORY if is_out_of_memory(error) else None
 
@@ -106,11 +104,10 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def write_whole(
     path: str | os.PathLike[str], content: bytes | str | Callable[[IO[bytes]], None]
 ) -> None:
-    """Writes bytes, text (UTF-8) or what a function writes. The file is written beside `path` and
-    then renamed, so that no part of a file is ever seen.
+    """Writes bytes, text (UTF-8) or what a function writes, beside `path`, and renames it, so that
+    nobody sees a part of a file. The folder must exist.
 
-    The folder must exist. Errors: InputError if the disk is full or the place cannot be written to.
-    What was there before stays then.
+    Errors: InputError if it cannot be written. An older file stays as it was.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
@@ -133,6 +130,15 @@ def write_whole(
     finally:
         with suppress(OSError):  # the folder cannot be written to: the error above says so
             partial.unlink(missing_ok=True)
+
+
+def refuse_existing(paths: Iterable[Path], force: bool) -> None:
+    """InputError if an output is a folder, or exists and `force` is not set."""
+    for path in paths:
+        if os.path.isdir(path):
+            raise InputError(f"{path} is a folder: choose a file for the output")
+        if os.path.lexists(path) and not force:
+            raise InputError(f"{path} exists already: choose another output, or add --force")
 
 
 def make_folder(folder: Path) -> None:

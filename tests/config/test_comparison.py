@@ -119,7 +119,10 @@ def test_overrides_reach_every_run(tmp_path: Path) -> None:
         (('[settings.north.tests.south]\nselect = "S*"', ""), "has no test set"),
         (('select = "S*"', 'splits = ["tests"]'), "settings.north.tests.south.splits"),
         (("[arms.plain]", "[arms.'pl/ain']"), "letters, digits"),
-        (('data.select = "N*"', "more_seeds = { none = [3] }"), "more_seeds is 'none'"),
+        (
+            ('data.select = "N*"', "more_seeds = { none = [3] }"),
+            "more_seeds is 'none'",
+        ),
         (('data.select = "N*"', "more_seeds = { full = [2] }"), "more_seeds.full"),
         (("[base]", "[bases]"), "unknown section 'bases'"),
         (("[base]", "[base"), "is not valid TOML"),

@@ -55,7 +55,7 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     for words, arguments in [
         ("format is 'tflite'", {"format": "tflite"}),
         ("not exported in int8", {"format": "ncnn", "int8": True}),
-        ("does not end as onnx", {"format": "onnx", "output": tmp_path / "a.xml"}),
+        ("must be a.onnx for onnx", {"format": "onnx", "output": tmp_path / "a.xml"}),
         ("is the weight file itself", {"format": "safetensors", "output": weights, "force": True}),
     ]:
         with pytest.raises(InputError, match=words):

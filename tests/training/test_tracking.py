@@ -124,4 +124,4 @@ def test_a_gap_in_the_log_is_said(tmp_path: Path, last: int, said: str | None) -
     for tracker in open_trackers(tmp_path, 25, False, 10, messages.append):
         tracker.close()
     assert len(messages) == (said is not None)
-    assert said is None or f"nothing of steps {said}" in messages[0]
+    assert said is None or f"a gap from step {said}" in messages[0]

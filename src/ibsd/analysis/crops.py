@@ -46,21 +46,15 @@ def cut_crops(
     indices = torch.arange(len(stack)) if images is None else torch.tensor(list(images))
     chosen: list[int] = indices.tolist()
     if small := [stack.sizes[k] for k in chosen if min(stack.sizes[k]) < size_px]:
-        raise InputError(
-            f"{len(small)} images are smaller than a crop of {size_px} px "
-            f"(the first is {small[0]}); take smaller crops"
-        )
+        raise InputError(f"{len(small)} images are smaller than a crop of {size_px} px")
     generator = torch.Generator().manual_seed(seed)
     image = indices.repeat(per_image)
     sizes = torch.tensor([stack.sizes[k] for k in chosen]).repeat(per_image, 1)
     rows, columns = (sizes - size_px + 1).unbind(dim=1)
     position = torch.rand((2, len(image)), generator=generator, dtype=torch.float64)
-    origin = Origin(
-        image,
-        (position[0] * rows).long(),
-        (position[1] * columns).long(),
-        torch.zeros_like(image),
-    )
+    top = (position[0] * rows).long()
+    left = (position[1] * columns).long()
+    origin = Origin(image, top, left, torch.zeros_like(image))
     return Crops(stack.crop(origin, size_px), image)
 
 
@@ -79,8 +73,5 @@ def split_images(num_images: int, shares: Sequence[float], seed: int) -> list[li
     edges = [round(num_images * sum(shares[:k])) for k in range(len(shares) + 1)]
     parts = [sorted(order[start:stop]) for start, stop in pairwise(edges)]
     if not all(parts):
-        raise InputError(
-            f"{num_images} images cannot be split into {len(shares)} parts of shares "
-            f"{list(shares)}; give more images"
-        )
+        raise InputError(f"{num_images} images cannot be split into {len(shares)} parts; give more")
     return parts

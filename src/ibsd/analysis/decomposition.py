@@ -90,18 +90,15 @@ def decompose(plain: Reading, ibsd: Reading) -> Decomposition:
     """
     if plain.trained is None or ibsd.trained is None:
         raise InputError(
-            "decomposition: both readings need the estimators of their own run; "
-            "train the plain one with lambda_mi = 0, so that they watch"
+            "decomposition: both readings need their run's estimators; train plain by IBSD with "
+            "lambda_mi = 0"
         )
-    if (plain.setup, plain.resolution, len(plain.scale)) != (
-        ibsd.setup,
-        ibsd.resolution,
-        len(ibsd.scale),
-    ):
-        raise InputError(
-            "decomposition: the readings were made with other patches, seeds or resolutions; "
-            "make them alike"
-        )
+
+    def setup(reading: Reading) -> tuple[dict[str, Any], float, int]:
+        return reading.setup, reading.resolution, len(reading.scale)
+
+    if setup(plain) != setup(ibsd):
+        raise InputError("decomposition: the readings have different patches, seeds or resolutions")
     num_links = len(plain.scale) - 1
     links = tuple(_information_drop(plain, ibsd, [k]) for k in range(num_links))
     total = _information_drop(plain, ibsd, range(num_links))
@@ -124,11 +121,8 @@ def _parts(plain: Reading, ibsd: Reading, figure: _Figure, links: Sequence[int])
     forgetting = s_p - s_i
     shares: dict[str, float] | None = None
     if drop > LEAST_DROP * abs(t_p):
-        shares = {
-            "scale": scale / drop,
-            "hiding": hiding / drop,
-            "forgetting": forgetting / drop,
-        }
+        parts = zip(PARTS, (scale, hiding, forgetting), strict=True)
+        shares = {name: part / drop for name, part in parts}
     return DropParts(drop, scale, hiding, forgetting, shares, fresh_p - fresh_i)
 
 
@@ -142,12 +136,8 @@ def _sums(
         values = information.bound if figure == "bound" else information.gain
         return sum(values[k] for k in links)
 
-    return (
-        summed(reading.trained),
-        summed(reading.recalibrated),
-        summed(reading.standardised),
-        summed(reading.fresh),
-    )
+    t, r = summed(reading.trained), summed(reading.recalibrated)
+    return t, r, summed(reading.standardised), summed(reading.fresh)
 
 
 def _verdict(bound: DropParts, fall: float, converged: bool) -> tuple[bool, str]:
@@ -156,19 +146,14 @@ def _verdict(bound: DropParts, fall: float, converged: bool) -> tuple[bool, str]
     shares = bound.shares
     if shares is None:
         return False, (
-            "the run's own estimators see no drop of the bound to speak of "
-            f"({drop:+.3g} nats per element)"
+            f"the run's own estimators see no drop of the bound ({drop:+.3g} nats per element)"
         )
     parts = ", ".join(f"{shares[name]:.0%} is {name}" for name in PARTS)
     sentence = f"of a drop of {drop:.3g} nats per element, {parts}"
     if not converged:
-        return False, (
-            f"{sentence}; but a fresh fit had not converged, so read again with more steps"
-        )
+        return False, f"{sentence}; but a fresh fit did not converge: read again with more steps"
     if shares["forgetting"] < LEAST_FORGETTING:
         return False, f"{sentence}; fresh estimators do not see enough of it"
     if fall < LEAST_FALL:
-        return False, (
-            f"{sentence}; but fresh estimators predict the earlier nodes nearly as well as before"
-        )
+        return False, f"{sentence}; but fresh estimators still predict the earlier nodes"
     return True, sentence

@@ -83,11 +83,8 @@ def node_statistics(
         chunk: images at a time, where they have one size.
     """
     device = next(student.parameters()).device
-    batches = (
-        images.split(chunk)
-        if isinstance(images, Tensor)
-        else [image.unsqueeze(0) for image in images]
-    )
+    one_size = isinstance(images, Tensor)
+    batches = images.split(chunk) if one_size else [image.unsqueeze(0) for image in images]
     moments: dict[str, list[Tensor]] = defaultdict(list)
     training = student.training
     student.eval()
@@ -103,11 +100,8 @@ def pixel_statistics(images: Tensor | Sequence[Tensor]) -> Tensor:
     absolute differences to the next pixel across and down."""
     rows: list[Tensor] = []
     for image in images:
-        across = image.diff(dim=-1).abs()
-        down = image.diff(dim=-2).abs()
-        rows.append(
-            torch.cat([_moments(part.unsqueeze(0)) for part in (image, across, down)], dim=1)
-        )
+        parts = (image, image.diff(dim=-1).abs(), image.diff(dim=-2).abs())
+        rows.append(torch.cat([_moments(part.unsqueeze(0)) for part in parts], dim=1))
     return torch.cat(rows)
 
 
@@ -141,15 +135,10 @@ def probe(
     if len(label.unique()) < 2:
         raise InputError("probe: there is one class only; a guess needs at least two")
     if folds < 3 or rounds < 1:
-        raise InputError(
-            f"probe: folds is {folds} and rounds {rounds}; at least 3 and 1 are needed"
-        )
+        raise InputError(f"probe: folds is {folds} and rounds {rounds}; give at least 3 and 1")
     for name, values in features.items():
-        if (
-            values.shape[:1] != label.shape
-            or label.shape != group.shape
-            or not bool(values.isfinite().all())
-        ):
+        fits = values.shape[:1] == label.shape == group.shape
+        if not fits or not bool(values.isfinite().all()):
             raise InputError(
                 f"probe: {name} must hold a finite row for each of the {len(label)} labels "
                 f"and {len(group)} groups"
@@ -182,10 +171,7 @@ def deal(label: Tensor, group: Tensor, folds: int, seed: int) -> Tensor:
     for photograph in group.unique().tolist():
         signature[photograph] = tuple(sorted(label[group == photograph].unique().tolist()))
     if len(signature) < folds:
-        raise InputError(
-            f"probe: {len(signature)} photographs cannot be dealt into {folds} folds; "
-            "give more, or lower folds"
-        )
+        raise InputError(f"probe: {len(signature)} photographs are too few for {folds} folds")
     photographs = list(signature)
     generator = torch.Generator().manual_seed(seed)
     order: list[int] = torch.randperm(len(photographs), generator=generator).tolist()
@@ -229,9 +215,8 @@ def standardised(values: Tensor, known: Tensor) -> Tensor:
     weight = known.to(values.dtype) / known.sum(dim=1, keepdim=True)
     mean = weight @ values
     variance = (weight @ values.square() - mean.square()).clamp_min(0)
-    return (values - mean.unsqueeze(1)) / (variance + 1e-12 * (1 + mean.square())).sqrt().unsqueeze(
-        1
-    )
+    deviation = (variance + 1e-12 * (1 + mean.square())).sqrt()
+    return (values - mean.unsqueeze(1)) / deviation.unsqueeze(1)
 
 
 def cross_entropy(logits: Tensor, label: Tensor, among: Tensor) -> Tensor:
@@ -259,10 +244,8 @@ def fit_linear(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = (
-            cross_entropy(values @ weight + bias, label, among)
-            + strength / 2 * weight.square().sum(dim=(1, 2))
-        ).sum()
+        penalty = strength / 2 * weight.square().sum(dim=(1, 2))
+        loss = (cross_entropy(values @ weight + bias, label, among) + penalty).sum()
         loss.backward()
         return loss
 
@@ -295,9 +278,8 @@ def fit_mlp(
     with torch.enable_grad():
         for _ in range(MLP_STEPS):
             optimizer.zero_grad()
-            penalty = parameters[0].square().sum(dim=(1, 2)) + parameters[2].square().sum(
-                dim=(1, 2)
-            )
+            squares = [weight.square().sum(dim=(1, 2)) for weight in (parameters[0], parameters[2])]
+            penalty = squares[0] + squares[1]
             (cross_entropy(logits(), label, among) + strength / 2 * penalty).sum().backward()
             optimizer.step()
     return logits().detach().to(torch.float64)

@@ -120,9 +120,8 @@ def constant_laplace(node: Tensor) -> tuple[Tensor, Tensor]:
     median, and the mean distance from it."""
     values = node.transpose(0, 1).flatten(1)
     location = values.median(dim=1, keepdim=True).values
-    spread = (
-        (values - location).abs().mean(dim=1, keepdim=True).clamp_min(torch.finfo(node.dtype).tiny)
-    )
+    spread = (values - location).abs().mean(dim=1, keepdim=True)
+    spread = spread.clamp_min(torch.finfo(node.dtype).tiny)
     return location.view(1, -1, 1, 1), spread.view(1, -1, 1, 1)
 
 

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -215,11 +216,10 @@ def read_nodes(
         of_trained = link_information(trained, held_out, fit, batch)
         recalibrated = recalibrate(trained, fit, stop, seed=seed, options=options.fit)
         of_recalibrated = link_information(recalibrated, held_out, fit, batch)
-    fresh = fit_fresh(fit, stop, seed=seed, resolution=options.resolution, options=options.fit)
+    fresh_fit = partial(fit_fresh, seed=seed, resolution=options.resolution, options=options.fit)
+    fresh = fresh_fit(fit, stop)
     fit_s, stop_s, held_out_s = (in_units_of(nodes, fit) for nodes in (fit, stop, held_out))
-    fresh_s = fit_fresh(
-        fit_s, stop_s, seed=seed, resolution=options.resolution, options=options.fit
-    )
+    fresh_s = fresh_fit(fit_s, stop_s)
     return Reading(
         trained=of_trained,
         recalibrated=of_recalibrated,
@@ -245,13 +245,8 @@ def in_units_of(nodes: Nodes, reference: Nodes) -> Nodes:
     for node, like in zip(nodes, reference, strict=True):
         mean = like.mean(dim=(0, 2, 3), keepdim=True)
         deviation = (like - mean).square().mean(dim=(0, 2, 3), keepdim=True).sqrt()
-        maps.append(
-            torch.where(
-                deviation > 0,
-                (node - mean) / deviation.clamp_min(torch.finfo(node.dtype).tiny),
-                0.0,
-            )
-        )
+        standard = (node - mean) / deviation.clamp_min(torch.finfo(node.dtype).tiny)
+        maps.append(torch.where(deviation > 0, standard, 0.0))
     return tuple(maps)
 
 
@@ -268,17 +263,15 @@ def link_information(
     total = len(nodes[0])
     if total < negatives_batch or negatives_batch < 2:
         raise InputError(
-            f"information probe: {total} held-out patches do not make a batch of "
-            f"{negatives_batch}; cut more patches"
+            f"information probe: {total} held-out patches are no batch of {negatives_batch}"
         )
     constant = [constant_laplace(node) for node in reference[:-1]]
     sums = torch.zeros(3, len(constant), dtype=torch.float64)
     starts = range(0, total - negatives_batch + 1, negatives_batch)
     for start in starts:
         batch = tuple(node[start : start + negatives_batch] for node in nodes)
-        sums[0] += torch.stack(
-            [club_upper_bound(*link, negatives="others") for link in chain.links(batch)]
-        ).cpu()
+        bounds = [club_upper_bound(*link, negatives="others") for link in chain.links(batch)]
+        sums[0] += torch.stack(bounds).cpu()
         sums[1] += torch.stack(chain.nlls(batch)).cpu()
         of_constant = [
             laplace_nll(node, mu.expand_as(node), b.expand_as(node))

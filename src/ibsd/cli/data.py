@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ibsd.cli.options import Flag, Output
+from ibsd.system import refuse_existing
 from ibsd.types import require_scale
 
 
@@ -46,7 +47,7 @@ def data(
     json:
         Print what the sheet shows as JSON.
     """
-    from ibsd.cli.terminal import print_json, print_line, refuse_existing
+    from ibsd.cli.terminal import print_json, print_line
     from ibsd.commands.data import preview
 
     require_scale("--scale", scale)

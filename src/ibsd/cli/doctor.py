@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibsd.cli.options import Flag, Output
+from ibsd.system import refuse_existing
 from ibsd.types import InputError, counted, require, require_scale
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def doctor(
     if scale is not None:
         require_scale("--scale", scale)
     require("--max-shift", max_shift, max_shift > 0, "above 0")
-    from ibsd.cli.terminal import print_line, progress_bar, refuse_existing
+    from ibsd.cli.terminal import print_line, progress_bar
     from ibsd.commands.doctor import NAMES, as_text, examine_pairs, write_checkup
 
     targets = [output / name for name in NAMES] if output else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibsd.cli.options import Flag, Output
+from ibsd.system import refuse_existing
 from ibsd.types import InputError
 
 COUNTED = ("weights", "network", "parameters", "multiply-adds", "activations")
@@ -59,7 +60,6 @@ def efficiency(
     from ibsd.cli.terminal import (
         output_console,
         print_json,
-        refuse_existing,
         status_console,
         text_table,
     )

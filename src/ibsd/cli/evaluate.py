@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from ibsd.cli.options import Flag, Output
 from ibsd.commands.evaluate import Means, Split
 from ibsd.reporting.format import difference_text, is_better, metric_title, score_text
+from ibsd.system import refuse_existing
 from ibsd.types import InputError, counted
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def evaluate(
         raise InputError(
             "name one or more weight files, then the folder of pairs, as ibsd evaluate --help shows"
         )
-    from ibsd.cli.terminal import log, output_console, print_line, progress_bar, refuse_existing
+    from ibsd.cli.terminal import log, output_console, print_line, progress_bar
     from ibsd.commands.evaluate import (
         common_scale,
         find_split,

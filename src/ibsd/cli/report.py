@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ibsd.cli.options import Flag, Output
+from ibsd.system import refuse_existing
 from ibsd.types import InputError
 
 
@@ -52,7 +53,7 @@ def report(
         )
     if output is None and len(folders) > 1:
         raise InputError("several folders give one page: name it with -o FILE.html")
-    from ibsd.cli.terminal import print_json, print_line, refuse_existing, status_console
+    from ibsd.cli.terminal import print_json, print_line, status_console
     from ibsd.commands.report import NAME
     from ibsd.commands.report import report as write_report
     from ibsd.commands.run_record import RUN_FILE

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-from ibsd.types import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,12 +90,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
-
-
-def refuse_existing(paths: Iterable[Path], force: bool) -> None:
-    """InputError if an output is a folder, or exists and `force` is not set."""
-    for path in paths:
-        if os.path.isdir(path):
-            raise InputError(f"{path} is a folder: choose a file for the output")
-        if os.path.lexists(path) and not force:
-            raise InputError(f"{path} exists already: choose another output, or add --force")

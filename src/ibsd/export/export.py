@@ -1,5 +1,5 @@
-"""A weight file as a model for another runtime, which appears only after it has passed its
-certificate."""
+"""A weight file as a model for another runtime. The model appears only after its certificate has
+passed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from ibsd.export.weights import save_student
 from ibsd.inference.exported import certificate_path, exported_name, metadata_block, sha256_of
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.students import Student, load_student
-from ibsd.system import write_whole
+from ibsd.system import make_folder, refuse_existing, write_whole
 from ibsd.types import InputError
 from ibsd.weights import named_or_file
 
@@ -62,10 +61,10 @@ def export_student(
         weights: safetensors, a published .pth, or shipped weights by name.
         format: "onnx", "openvino", "ncnn" or "safetensors" (the weights alone, in fp32 under their
             published keys).
-        output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors). By
-            default it lies beside the weights, where `open_network` looks for it: NAME.onnx,
-            NAME.xml, NAME-ncnn.param, NAME-plain.safetensors, with int8 NAME-int8.onnx. Shipped
-            weights by name go into the current folder, so that nothing is written into the package.
+        output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors).
+            Default: beside the weights, where `open_network` looks: NAME.onnx, NAME.xml,
+            NAME-ncnn.param, NAME-plain.safetensors, with int8 NAME-int8.onnx; for shipped weights,
+            in the current folder.
         int8: weights and activations in 8 bits, calibrated on the photographs inside the package;
             for onnx and openvino only.
         force: replace files that exist.
@@ -83,9 +82,7 @@ def export_student(
     if format not in _FORMATS:
         raise InputError(f"format is {format!r}: choose {', '.join(_FORMATS)}")
     if int8 and format not in ("onnx", "openvino"):
-        raise InputError(
-            f"{format} is not exported in int8: choose onnx or openvino, or leave int8 out"
-        )
+        raise InputError(f"{format} is not exported in int8: choose onnx or openvino")
     target = Path(output) if output is not None else exported_name(Path(weights), format, int8)
     weights = named_or_file(weights)
     student = load_student(weights)
@@ -94,15 +91,8 @@ def export_student(
     descriptor = exported_descriptor(student)
     precision = "int8" if int8 else "fp32"
     block = metadata_block(descriptor, sha256_of(weights), precision)
-    with suppress(OSError):  # the next lines give the reason
-        target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary = tempfile.TemporaryDirectory(prefix=".ibsd-export-", dir=target.parent)
-    except OSError as error:
-        raise InputError(
-            f"{target.parent} cannot be written to ({error.strerror}): choose another output"
-        ) from error
-    with temporary as folder:
+    make_folder(target.parent)
+    with tempfile.TemporaryDirectory(prefix=".ibsd-export-", dir=target.parent) as folder:
         _check_space(student, Path(folder))
         path = Path(folder) / target.name
         model = _Model(student, descriptor, precision, json.dumps(block), path)
@@ -119,10 +109,8 @@ def export_student(
             "versions": package_versions(),
         }
         if not certificate["precisions"][precision]["passed"]:
-            raise ParityError(
-                f"{target} was not written, because the model differs from torch: "
-                f"{json.dumps(certificate['precisions'])}"
-            )
+            differences = json.dumps(certificate["precisions"])
+            raise ParityError(f"{target} not written: the model differs from torch: {differences}")
         for file in reversed(files):
             os.replace(file, target.with_suffix(file.suffix))
         write_whole(certificate_path(target), json.dumps(certificate, indent=1) + "\n")
@@ -214,16 +202,12 @@ _FORMATS = {
 def _check_target(target: Path, weights: Path, format: str, force: bool) -> None:
     endings = _FORMATS[format].endings
     if target.suffix != endings[0]:
-        raise InputError(
-            f"{target} does not end as {format} does: name it {target.with_suffix(endings[0]).name}"
-        )
-    for path in (*(target.with_suffix(ending) for ending in endings), certificate_path(target)):
+        raise InputError(f"{target} must be {target.with_suffix(endings[0]).name} for {format}")
+    outputs = [*(target.with_suffix(ending) for ending in endings), certificate_path(target)]
+    for path in outputs:
         if path.exists() and path.samefile(weights):
             raise InputError(f"{path} is the weight file itself: choose another output")
-        if os.path.lexists(path) and not force:
-            raise InputError(
-                f"{path} exists already: choose another output, or --force to replace it"
-            )
+    refuse_existing(outputs, force)
 
 
 def _check_packages(format: str, int8: bool) -> None:
@@ -237,8 +221,8 @@ def _check_packages(format: str, int8: bool) -> None:
 
 
 def _check_space(student: Student, folder: Path) -> None:
-    """OSError if the folder has no room for the files that converters leave there. Some converters
-    crash when they cannot write. pnnx needs most: five times the weights and 300 kB."""
+    """OSError if the folder has no room for the converters' files: some converters crash when they
+    cannot write. pnnx needs most: five times the weights and 300 kB."""
     num_bytes = sum(tensor.nbytes for tensor in student.state_dict().values())
     if shutil.disk_usage(folder).free < 8 * num_bytes + 2**20:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.parent))

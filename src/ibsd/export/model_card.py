@@ -1,4 +1,4 @@
-"""The papers of published weights: a model card for people and an entry for OpenModelDB."""
+"""The texts that go with published weights: a model card, and an entry for OpenModelDB."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def training_metadata(path: Path) -> dict[str, Any]:
     with opened as file:
         metadata: dict[str, str] = file.metadata() or {}
     if "run" not in metadata:
-        raise InputError(
-            f"{path} does not say how it was trained: name weights that ibsd train has written"
-        )
+        raise InputError(f"{path} does not say how it was trained: name weights of ibsd train")
     return {
         key: json.loads(value) if key in ("run", "student", "earlier") else value
         for key, value in metadata.items()

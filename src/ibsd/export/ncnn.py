@@ -27,7 +27,7 @@ def write_ncnn(graph: InferenceGraph, descriptor: NetworkDescriptor, path: Path)
     Errors: InputError if pnnx cannot convert the network.
     """
     pnnx: Any = importlib.import_module("pnnx")
-    # pnnx derives its own names from this file's, and breaks on some names.
+    # pnnx takes its own names from this file's, and breaks on some.
     traced = path.with_name("traced.pt")
     first = example_input(descriptor)
     second = example_input(descriptor, 6, 4)
@@ -46,7 +46,7 @@ def write_ncnn(graph: InferenceGraph, descriptor: NetworkDescriptor, path: Path)
     )
     param = path.with_name("traced.ncnn.param")
     if converted.returncode or not param.is_file():
-        raise InputError(f"pnnx cannot convert {descriptor.name} to ncnn: export another format")
+        raise InputError(f"pnnx cannot convert {descriptor.name}: export another format")
     lines = [
         " ".join(BLOBS.get(word, word) for word in line.split())
         for line in param.read_text(encoding="utf-8").splitlines()
@@ -54,10 +54,8 @@ def write_ncnn(graph: InferenceGraph, descriptor: NetworkDescriptor, path: Path)
     # pnnx keeps an operation that ncnn does not have under its torch name, such as aten.foo.
     unknown = sorted({kind for kind in (line.split()[0] for line in lines[2:]) if "." in kind})
     if unknown:
-        raise InputError(
-            f"ncnn has no layer for {', '.join(unknown)}, which {descriptor.name} needs: "
-            "export another format"
-        )
+        layers = ", ".join(unknown)
+        raise InputError(f"ncnn has no layer {layers}, which {descriptor.name} needs")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.with_name("traced.ncnn.bin").replace(path.with_suffix(".bin"))
 
@@ -69,13 +67,8 @@ def open_ncnn(path: Path, descriptor: NetworkDescriptor) -> Network:
     net = ncnn.Net()
     net.opt.num_threads = thread_limit() or ncnn.get_big_cpu_count()
     net.opt.use_vulkan_compute = False
-    for option in (
-        "use_fp16_packed",
-        "use_fp16_storage",
-        "use_fp16_arithmetic",
-        "use_bf16_storage",
-    ):
-        setattr(net.opt, option, False)
+    for option in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
+        setattr(net.opt, f"use_{option}", False)
     if net.load_param(str(path)) or net.load_model(str(path.with_suffix(".bin"))):
         raise InputError(f"{path} cannot be read as an ncnn model: export it again")
 

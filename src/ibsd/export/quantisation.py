@@ -42,10 +42,9 @@ def calibration_crops(descriptor: NetworkDescriptor) -> list[np.ndarray]:
     for name in SPLITS["train"]:
         photograph = sample(name)
         for _ in range(CROPS_PER_PHOTOGRAPH):
-            top, left = (
-                int(generator.integers(0, int(length) - side + 1))
-                for length in photograph.shape[:2]
-            )
+            height, width = photograph.shape[:2]
+            top = int(generator.integers(0, height - side + 1))
+            left = int(generator.integers(0, width - side + 1))
             crop = photograph[top : top + side, left : left + side].transpose(2, 0, 1)[None]
             crops.append((crop / np.float32(255)).astype(np.float32))
     return crops

@@ -61,11 +61,7 @@ def _architecture(spandrel: Any, network: type[Student]) -> Any:
             options = network.detect(shapes(state_dict))
             assert options is not None
             student = create_student(network.name, **options)
-            tiling = (
-                spandrel.ModelTiling.DISCOURAGED
-                if student.spec.pools_globally
-                else spandrel.ModelTiling.SUPPORTED
-            )
+            tiling = "DISCOURAGED" if student.spec.pools_globally else "SUPPORTED"
             return spandrel.ImageModelDescriptor(
                 student,
                 state_dict,
@@ -81,7 +77,7 @@ def _architecture(spandrel: Any, network: type[Student]) -> Any:
                     minimum=student.spec.minimum_size_px,
                     multiple_of=student.card.tile_multiple_px,
                 ),
-                tiling=tiling,
+                tiling=getattr(spandrel.ModelTiling, tiling),
             )
 
     return StudentArchitecture()

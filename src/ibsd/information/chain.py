@@ -46,11 +46,9 @@ class MarkovChain(nn.Module):
 
     def links(self, nodes: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(earlier, location, spread) of each link, each [N, C, H, W] in fp32 or fp64."""
-        if len(nodes) != len(self.ibs) + 1:
-            raise InputError(
-                f"a chain of {len(self.ibs)} links needs {len(self.ibs) + 1} nodes, "
-                f"not {len(nodes)}"
-            )
+        count = len(self.ibs)
+        if len(nodes) != count + 1:
+            raise InputError(f"a chain of {count} links needs {count + 1} nodes, not {len(nodes)}")
         if len(shapes := {tuple(node.shape) for node in nodes}) > 1:
             raise InputError(f"the nodes of a chain must have equal shapes, not {sorted(shapes)}")
         earlier_nodes = [node.roll(1, dims=0) if self.shuffled else node for node in nodes[:-1]]
@@ -93,10 +91,7 @@ class MarkovChain(nn.Module):
             for key in ours.keys() | theirs.keys()
             if key not in ours or key not in theirs or ours[key].shape != theirs[key].shape
         ):
-            raise InputError(
-                f"these are not the weights of {len(self.ibs)} links with as many channels: "
-                f"{', '.join(wrong[:3])} do not fit"
-            )
+            raise InputError(f"not the weights of this chain: {', '.join(wrong[:3])} do not fit")
         self.load_state_dict(theirs)
 
 

@@ -87,9 +87,7 @@ def club_upper_bound(
     factor = 1.0
     if negatives == "others":
         if batch < 2:
-            raise InputError(
-                "club_upper_bound: negatives='others' needs a batch of at least 2; this one has 1"
-            )
+            raise InputError("club_upper_bound: negatives='others' needs a batch of at least 2")
         factor = batch / (batch - 1)
     if reduction == "published":
         factor *= earlier.shape[-1]

@@ -77,16 +77,23 @@ class ConditionalEstimator(nn.Module):
             explained = self.content(content)
             prior = self.prior(torch.cat((explained, content), dim=1))
             both = prior.detach() + self.correction(torch.cat((later, explained), dim=1))
-            return (
-                *location_and_spread(both, self.floor),
-                *location_and_spread(prior, self.floor),
-            )
+            given_both = location_and_spread(both, self.floor)
+            return (*given_both, *location_and_spread(prior, self.floor))
 
 
 class PredictiveChain(nn.Module, ABC):
     """Links with two likelihoods: given the later node, and without it."""
 
     estimators: nn.ModuleList
+
+    def split(self, maps: Sequence[Tensor], last: str) -> tuple[list[Tensor], Tensor]:
+        """(nodes, the last map). InputError for another number of nodes."""
+        *nodes, given = maps
+        count = len(self.estimators)
+        if len(nodes) != count + 1:
+            needs = f"{count} estimators need {count + 1} nodes and {last}"
+            raise InputError(f"{needs}, not {len(nodes)} nodes")
+        return nodes, given
 
     @abstractmethod
     def links(self, maps: Sequence[Tensor]) -> list[ConditionalLink]:
@@ -118,12 +125,7 @@ class ConditionalChain(PredictiveChain):
         )
 
     def links(self, maps: Sequence[Tensor]) -> list[ConditionalLink]:
-        *nodes, content = maps
-        if len(nodes) != len(self.estimators) + 1:
-            raise InputError(
-                f"a chain of {len(self.estimators)} links needs {len(self.estimators) + 1} nodes "
-                f"and HR, not {len(nodes)} nodes"
-            )
+        nodes, content = self.split(maps, "HR")
         if len(shapes := {(*node.shape[:1], *node.shape[2:]) for node in maps}) > 1:
             raise InputError(
                 f"nodes and HR content must have the same batch and pixels, not {sorted(shapes)}"
@@ -146,6 +148,5 @@ def conditional_information(
 
     Negative where the estimator lags behind. Check by hand: two equal conditionals give 0.
     """
-    return laplace_nll(earlier, prior_location, prior_spread) - laplace_nll(
-        earlier, location, spread
-    )
+    without = laplace_nll(earlier, prior_location, prior_spread)
+    return without - laplace_nll(earlier, location, spread)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ibsd.information.conditional import ConditionalLink, PredictiveChain
 from ibsd.information.estimator import SPREAD_FLOOR, location_and_spread
-from ibsd.types import InputError, Scale
+from ibsd.types import Scale
 
 SIGNATURE_SIZE = 5
 HIDDEN = 64
@@ -57,9 +57,8 @@ def halves(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def roughness(image: Tensor) -> Tensor:
     """Mean absolute difference of neighbours, [N, 3, h, w] -> [N]."""
-    return image.diff(dim=-1).abs().mean(dim=(1, 2, 3)) + image.diff(dim=-2).abs().mean(
-        dim=(1, 2, 3)
-    )
+    across = image.diff(dim=-1).abs().mean(dim=(1, 2, 3))
+    return across + image.diff(dim=-2).abs().mean(dim=(1, 2, 3))
 
 
 class DegradationEstimator(nn.Module):
@@ -89,12 +88,8 @@ class DegradationEstimator(nn.Module):
             deviation = ((node - mean[..., None, None]).square().mean(dim=(2, 3)) + 1e-8).sqrt()
             prior = self.prior.expand(len(node), -1)
             both = prior.detach() + self.correction(torch.cat((mean, deviation), dim=1))
-            both = both[..., None, None]
-            prior = prior[..., None, None]
-            return (
-                *location_and_spread(both, self.floor),
-                *location_and_spread(prior, self.floor),
-            )
+            given_node = location_and_spread(both[..., None, None], self.floor)
+            return (*given_node, *location_and_spread(prior[..., None, None], self.floor))
 
 
 class DegradationChain(PredictiveChain):
@@ -108,13 +103,6 @@ class DegradationChain(PredictiveChain):
     def links(self, maps: Sequence[Tensor]) -> list[ConditionalLink]:
         """(signature, location and spread given F_k, location and spread given nothing) for each of
         F1, F2, ..."""
-        *nodes, signature = maps
-        if len(nodes) != len(self.estimators) + 1:
-            raise InputError(
-                f"{len(self.estimators)} estimators need {len(self.estimators) + 1} nodes and a "
-                f"signature, not {len(nodes)} nodes"
-            )
-        return [
-            (signature, *estimator(node))
-            for estimator, node in zip(self.estimators, nodes[1:], strict=True)
-        ]
+        nodes, signature = self.split(maps, "a signature")
+        pairs = zip(self.estimators, nodes[1:], strict=True)
+        return [(signature, *estimator(node)) for estimator, node in pairs]

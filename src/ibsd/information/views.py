@@ -103,9 +103,6 @@ def view_statistics_distance(
 
 def check_views(rows: int, num_views: int) -> None:
     if num_views < 2:
-        raise InputError(
-            "this term compares two views of each photograph, and the batch has one: set "
-            "data.views = 2"
-        )
+        raise InputError("this term compares two views of each photograph: set data.views = 2")
     if rows % num_views:
         raise InputError(f"a batch of {rows} rows does not hold {num_views} views of each place")

@@ -59,10 +59,9 @@ def ssim(
     total = torch.zeros(len(sr), dtype=torch.float64, device=sr.device)
     for top in range(0, height, _STRIP_PX):
         x, y = (image[..., top : top + _STRIP_PX + WINDOW_PX - 1, :].double() for image in (sr, hr))
-        # The variances are only needed as a sum, so four maps are blurred and not five.
-        mean_x, mean_y, mean_square, mean_product = _blur(
-            torch.stack([x, y, x * x + y * y, x * y]), window
-        )
+        # Only the sum of the variances is needed, so four maps are blurred and not five.
+        maps = torch.stack([x, y, x * x + y * y, x * y])
+        mean_x, mean_y, mean_square, mean_product = _blur(maps, window)
         product = mean_x * mean_y
         square = mean_x * mean_x + mean_y * mean_y
         similarity = (
@@ -85,10 +84,7 @@ def cut_border(image: Tensor, border: int) -> Tensor:
     """Without `border` px on each side; InputError if nothing is left."""
     height, width = image.shape[-2:]
     if min(height, width) <= 2 * border:
-        raise InputError(
-            f"nothing of an image of {height} x {width} px is left without a border of "
-            f"{border} px: take larger images"
-        )
+        raise InputError(f"an image of {height} x {width} px is all border, {border} px wide")
     return image[..., border : height - border, border : width - border]
 
 

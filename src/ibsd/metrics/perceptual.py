@@ -27,10 +27,9 @@ def lpips_weights() -> dict[str, Tensor]:
     """The weights inside the package: two files, so that neither weighs more than 3 MB; sources and
     licences in weights/NOTICE.md."""
     weights: dict[str, Tensor] = {}
+    folder = Path(__file__).parent / "weights"
     for part in ("1of2", "2of2"):
-        weights |= load_file(
-            Path(__file__).parent / "weights" / f"lpips_alex_v0.1-{part}.safetensors"
-        )
+        weights |= load_file(folder / f"lpips_alex_v0.1-{part}.safetensors")
     return weights
 
 
@@ -66,15 +65,9 @@ class Lpips(nn.Module):
         for layer, stride, padding in ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1)):
             if layer in (3, 6):
                 x = F.max_pool2d(x, 3, 2)
-            x = F.relu(
-                F.conv2d(
-                    x,
-                    self.get_buffer(f"features_{layer}_weight"),
-                    self.get_buffer(f"features_{layer}_bias"),
-                    stride,
-                    padding,
-                )
-            )
+            weight = self.get_buffer(f"features_{layer}_weight")
+            bias = self.get_buffer(f"features_{layer}_bias")
+            x = F.relu(F.conv2d(x, weight, bias, stride, padding))
             features.append(F.normalize(x, dim=1, eps=1e-10))
         return features
 
@@ -85,10 +78,9 @@ class Lpips(nn.Module):
                 f"not {list(sr.shape)} and {list(hr.shape)}"
             )
         if min(sr.shape[-2:]) < MINIMUM_SIZE_PX:
-            size = f"{sr.shape[-2]} x {sr.shape[-1]}"
             raise InputError(
-                f"LPIPS needs pictures of at least {MINIMUM_SIZE_PX} x {MINIMUM_SIZE_PX} px, "
-                f"not {size}: take larger ones or do without"
+                f"LPIPS needs images of at least {MINIMUM_SIZE_PX} x {MINIMUM_SIZE_PX} px, "
+                f"not {sr.shape[-2]} x {sr.shape[-1]}"
             )
         # A metric must not depend on what the caller trains in: bf16 or TF32 convolutions would
         # move the fourth decimal.
@@ -97,12 +89,10 @@ class Lpips(nn.Module):
             torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
         ):
             distance = torch.zeros(len(sr), dtype=torch.float32, device=sr.device)
-            for number, (a, b) in enumerate(
-                zip(self._features(sr.float()), self._features(hr.float()), strict=True)
-            ):
-                distance = distance + (
-                    (a - b).square() * self.get_buffer(f"lin{number}_weight")
-                ).sum(1).mean((1, 2))
+            pairs = zip(self._features(sr.float()), self._features(hr.float()), strict=True)
+            for number, (a, b) in enumerate(pairs):
+                weighted = (a - b).square() * self.get_buffer(f"lin{number}_weight")
+                distance = distance + weighted.sum(1).mean((1, 2))
         return distance
 
 

@@ -35,13 +35,8 @@ def ibsd_cdc(sr: Tensor, hr: Tensor, scale: int = 4, *, lpips: bool = True) -> d
     [0, 1], zero padding, no border. lpips: AlexNet v0.1, whole image. (The script makes SR in tiles
     of 256 LR px. That is not part of scoring.)
     """
-    weights = (
-        torch.tensor([65.738, 129.057, 25.064], dtype=torch.float64, device=sr.device).view(
-            1, 3, 1, 1
-        )
-        / 256
-    )
-    difference = ((sr.double() - hr.double()) * weights).sum(1, keepdim=True)
+    weights = torch.tensor([65.738, 129.057, 25.064], dtype=torch.float64, device=sr.device) / 256
+    difference = ((sr.double() - hr.double()) * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
     inner = cut_border(difference, scale)
     scores = {
         "psnr_rgb": psnr(sr, hr),
@@ -81,12 +76,10 @@ def realsr_testm(sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
     rows, columns = _patch_starts(height, width)
     for top in rows:
         for left in columns:
-            a, b = (
-                y[..., top : top + _PATCH_PX, left : left + _PATCH_PX]
-                if len(rows) * len(columns) > 1
-                else y
-                for y in (y_sr, y_hr)
-            )
+            a, b = y_sr, y_hr
+            if len(rows) * len(columns) > 1:
+                inside = (..., slice(top, top + _PATCH_PX), slice(left, left + _PATCH_PX))
+                a, b = y_sr[inside], y_hr[inside]
             scores.append((psnr(a, b, 255), ssim(a, b, 255)))
     return {
         name: torch.stack(values).mean(0)

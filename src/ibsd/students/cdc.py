@@ -166,17 +166,12 @@ class CDC(Student):
         super().__init__()
         check_width(self.name, width, 1)
         if num_hourglasses < 4:
-            raise InputError(
-                f"cdc: num_hourglasses is {num_hourglasses}; three of its components and "
-                "a chain of four nodes need at least 4"
-            )
+            raise InputError(f"cdc: num_hourglasses is {num_hourglasses}; it must be at least 4")
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,
             channels=width,
-            # the published overlap of tiles; through its coarse levels it sees hundreds of pixels
-            # far
-            receptive_field_px=64,
+            receptive_field_px=64,  # the published overlap of tiles; coarse levels see further
             pools_globally=True,
             cut=f"upsample_{COMPONENTS[-1]}",  # of the deepest branch; the others have theirs
             options={"width": width, "num_hourglasses": num_hourglasses},
@@ -207,17 +202,14 @@ class CDC(Student):
                 features.append(before_tail)
                 nodes.append(x)
         features[-1] = 0.2 * x + first
-        height = lr.shape[-2] * self.spec.scale
-        width = lr.shape[-1] * self.spec.scale
-        named = list(zip(COMPONENTS, features, strict=True))
-        pictures = torch.stack(
-            [self.get_submodule(f"upsample_{name}")(feature) for name, feature in named], dim=1
-        )
-        maps = torch.stack(
-            [self.get_submodule(f"{name}_map")(feature) for name, feature in named], dim=1
-        ).softmax(dim=1)
-        pictures = pictures[..., :height, :width]
-        maps = maps[..., :height, :width]
+
+        def heads(pattern: str) -> Tensor:
+            named = zip(COMPONENTS, features, strict=True)
+            outputs = [self.get_submodule(pattern.format(name))(feature) for name, feature in named]
+            return torch.stack(outputs, dim=1)
+
+        pictures = self.cropped(heads("upsample_{}"), lr)
+        maps = self.cropped(heads("{}_map").softmax(dim=1), lr)
         return Components((maps * pictures).sum(dim=1), pictures, maps), tuple(nodes)
 
     @staticmethod

@@ -143,17 +143,12 @@ class SegmentAttention(nn.Module):
         count, length, channels = qkv.shape
         segment = length // SEGMENTS
         if length == SEGMENTS * segment:
-            return self.proj(
-                self.attend(qkv.reshape(count * SEGMENTS, segment, channels)).reshape(
-                    count, length, channels // 3
-                )
-            )
-        whole = qkv[:, : SEGMENTS * segment].reshape(count * SEGMENTS, segment, channels)
-        parts = (
-            [self.attend(whole).reshape(count, SEGMENTS * segment, channels // 3)]
-            if segment
-            else []
-        )
+            whole = self.attend(qkv.reshape(count * SEGMENTS, segment, channels))
+            return self.proj(whole.reshape(count, length, channels // 3))
+        parts: list[Tensor] = []
+        if segment:
+            whole = qkv[:, : SEGMENTS * segment].reshape(count * SEGMENTS, segment, channels)
+            parts = [self.attend(whole).reshape(count, SEGMENTS * segment, channels // 3)]
         return self.proj(torch.cat((*parts, self.attend(qkv[:, SEGMENTS * segment :])), dim=1))
 
     def attend(self, qkv: Tensor) -> Tensor:
@@ -245,9 +240,7 @@ class ESRT(Student):
             name=self.name,
             scale=scale,
             channels=width,
-            # a practical overlap: through the module at half resolution it sees nearly 200 pixels
-            # far
-            receptive_field_px=64,
+            receptive_field_px=64,  # a practical overlap; at half resolution it sees 200 px far
             pools_globally=True,
             cut="tail",  # F0 also reaches SR through `up`
             options={"width": width},

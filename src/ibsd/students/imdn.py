@@ -25,9 +25,9 @@ class ContrastAwareAttention(nn.Module):
     """Scales channels by a gate computed from their contrast (standard deviation) plus mean over
     the whole image."""
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
+        hidden = max(1, channels // 16)
         self.conv_du = nn.Sequential(
             conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1), nn.Sigmoid()
         )
@@ -134,11 +134,8 @@ class IMDN(DistillationNetwork):
             node_blocks = thirds(self.name, num_blocks)
         node_blocks = tuple(node_blocks)
         stated = num_blocks < 3 or node_blocks != thirds(self.name, num_blocks)
-        if (
-            not node_blocks
-            or list(node_blocks) != sorted(set(node_blocks))
-            or not 1 <= node_blocks[0] <= node_blocks[-1] <= num_blocks
-        ):
+        rise = list(node_blocks) == sorted(set(node_blocks))
+        if not node_blocks or not rise or not 1 <= node_blocks[0] <= node_blocks[-1] <= num_blocks:
             raise InputError(
                 f"imdn: node_blocks is {list(node_blocks)}; it must rise within 1 to {num_blocks}"
             )

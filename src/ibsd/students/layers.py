@@ -55,11 +55,9 @@ def pad_to(
     """
     if multiple > 1:
         height, width = x.shape[-2:]
-        wanted = (
-            (height + multiple - 1) // multiple * multiple,
-            (width + multiple - 1) // multiple * multiple,
-        )
-        x = F.pad(x, (0, wanted[1] - width, 0, wanted[0] - height), mode=mode)
+        bottom = (height + multiple - 1) // multiple * multiple - height
+        right = (width + multiple - 1) // multiple * multiple - width
+        x = F.pad(x, (0, right, 0, bottom), mode=mode)
     if minimum_px > 1:
         height, width = x.shape[-2:]
         if height < minimum_px or width < minimum_px:
@@ -119,12 +117,10 @@ class EnhancedSpatialAttention(nn.Module):
         height, width = reduced.shape[-2:]
         grown = pad_to(reduced, minimum_px=SMALLEST_PX)
         low = F.max_pool2d(self.conv2(grown), 7, 3)
-        low = (
-            self.conv3_(F.relu(self.conv3(F.relu(self.conv_max(low)))))
-            if self.deep
-            else self.conv3(low)
-        )
-        high = F.interpolate(low, grown.shape[-2:], mode="bilinear", align_corners=False)[
-            ..., :height, :width
-        ]
-        return x * self.conv4(high + self.conv_f(reduced)).sigmoid()
+        if self.deep:
+            low = self.conv3_(F.relu(self.conv3(F.relu(self.conv_max(low)))))
+        else:
+            low = self.conv3(low)
+        high = F.interpolate(low, grown.shape[-2:], mode="bilinear", align_corners=False)
+        inside = high[..., :height, :width]
+        return x * self.conv4(inside + self.conv_f(reduced)).sigmoid()

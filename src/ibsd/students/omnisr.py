@@ -82,9 +82,8 @@ class LocalConvolution(nn.Module):
 
 def relative_positions() -> Tensor:
     """[64, 64]: row of the bias table for every pair of places in a window."""
-    place = torch.stack(
-        torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing="ij")
-    ).flatten(1)
+    axis = torch.arange(WINDOW)
+    place = torch.stack(torch.meshgrid(axis, axis, indexing="ij")).flatten(1)
     difference = place[:, :, None] - place[:, None, :] + WINDOW - 1
     return difference[0] * (2 * WINDOW - 1) + difference[1]
 
@@ -114,18 +113,10 @@ class PixelAttention(nn.Module):
             order = (0, 2, 4, 1, 3, 5)
             back = (0, 3, 1, 4, 2, 5)
         windows = x.view(split).permute(order).reshape(count * rows * columns, WINDOW**2, channels)
-        q, k, v = (
-            self.to_qkv(windows)
-            .unflatten(-1, (3, HEADS, channels // HEADS))
-            .permute(2, 0, 3, 1, 4)
-            .unbind(0)
-        )
-        bias = self.rel_pos_bias(self.positions).permute(2, 0, 1)[None]
-        mixed = (
-            F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-            .transpose(1, 2)
-            .flatten(2)
-        )
+        qkv = self.to_qkv(windows).unflatten(-1, (3, HEADS, channels // HEADS))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        bias = self.rel_pos_bias(self.positions).permute(2, 0, 1)[None].to(q.dtype)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2)
         mixed = self.to_out(mixed).view(count, rows, columns, WINDOW, WINDOW, channels)
         return mixed.permute(back).reshape(count, height, width, channels)
 
@@ -161,23 +152,17 @@ class ChannelAttention(nn.Module):
             back = (0, 3, 1, 4, 2, 5)
             groups = (WINDOW, WINDOW)
             pixels = (rows, columns)
-        qkv = (
-            self.qkv_dwconv(self.qkv(x))
-            .view(count, rows, WINDOW, columns, WINDOW, 3 * channels)
-            .permute(order)
-        )
-        q, k, v = qkv.reshape(
-            count * groups[0] * groups[1], pixels[0] * pixels[1], 3 * channels
-        ).chunk(3, dim=-1)
+        qkv = self.qkv_dwconv(self.qkv(x))
+        qkv = qkv.view(count, rows, WINDOW, columns, WINDOW, 3 * channels).permute(order)
+        qkv = qkv.reshape(count * groups[0] * groups[1], pixels[0] * pixels[1], 3 * channels)
+        q, k, v = qkv.chunk(3, dim=-1)
         norm_q = q.square().sum(1).sqrt().clamp_min(1e-12)
         norm_k = k.square().sum(1).sqrt().clamp_min(1e-12)
         products = torch.bmm(q.transpose(1, 2), k) / (norm_q[:, :, None] * norm_k[:, None, :])
-        heads = (
-            products.unflatten(1, (HEADS, -1)).unflatten(3, (HEADS, -1)).diagonal(dim1=1, dim2=3)
-        )  # [groups, d, d, HEADS]
-        weights = torch.diag_embed(
-            (heads * self.temperature.flatten()).softmax(dim=2), dim1=1, dim2=3
-        ).reshape_as(products)
+        pairs = products.unflatten(1, (HEADS, -1)).unflatten(3, (HEADS, -1))
+        heads = pairs.diagonal(dim1=1, dim2=3)  # [groups, d, d, HEADS]
+        softmax = (heads * self.temperature.flatten()).softmax(dim=2)
+        weights = torch.diag_embed(softmax, dim1=1, dim2=3).reshape_as(products)
         mixed = torch.bmm(v, weights.transpose(1, 2)).view(count, *groups, *pixels, channels)
         mixed = mixed.permute(back).reshape(count, height, width, channels)
         return self.project_out(mixed)
@@ -298,21 +283,14 @@ class OmniSR(Student):
         )
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        height, width = lr.shape[-2:]
         first = x = self.input(pad_to(lr, multiple=WINDOW, mode="constant"))
         outputs: list[Tensor] = []
         for group in self.residual_layer:
             x = group(x)
             outputs.append(x)
-        sr = self.up(self.output(x) + first)[
-            ..., : height * self.spec.scale, : width * self.spec.scale
-        ]
-        return sr, (
-            first,
-            outputs[0],
-            outputs[len(outputs) // 2],
-            outputs[-1],
-        ) if keep_nodes else ()
+        sr = self.cropped(self.up(self.output(x) + first), lr)
+        nodes = (first, outputs[0], outputs[len(outputs) // 2], outputs[-1])
+        return sr, nodes if keep_nodes else ()
 
     @staticmethod
     def detect(shapes: Shapes) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ibsd.students.student import Student
-from ibsd.students.weight_files import check_weight_file
+from ibsd.students.weight_files import check_weight_file, refused
 from ibsd.types import InputError, Scale
 from ibsd.weights import named_or_file, no_such_file
 
@@ -72,11 +72,8 @@ def load_student(path: str | Path) -> Student:
     path = named_or_file(path)
     state, metadata = read_state_dict(path)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    matches = [
-        (network, options)
-        for network in STUDENTS.values()
-        if (options := network.detect(shapes)) is not None
-    ]
+    detected = [(network, network.detect(shapes)) for network in STUDENTS.values()]
+    matches = [(network, options) for network, options in detected if options is not None]
     if not matches:
         raise InputError(
             f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); "
@@ -92,23 +89,19 @@ def load_student(path: str | Path) -> Student:
     # metadata of another form, or sizes that no network has
     except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InputError(
-            f"{path}: looks like {network.name} but cannot be built ({error}); "
-            f"use weights of an unmodified {network.name}"
+            f"{path}: looks like {network.name}, and cannot be built ({error}); use other weights"
         ) from None
     expected = {key: tuple(tensor.shape) for key, tensor in sized.state_dict().items()}
     for key in sorted(expected.keys() | shapes.keys()):
         if expected.get(key) != shapes.get(key):
             raise InputError(
-                f"{path}: looks like {network.name} x{options['scale']} but {key!r} is "
-                f"{shapes.get(key, 'missing')} where the network has "
-                f"{expected.get(key, 'nothing')}; use weights of an unmodified {network.name}"
+                f"{path}: looks like {network.name} x{options['scale']}, but {key!r} is "
+                f"{shapes.get(key, 'missing')} and not {expected.get(key, 'missing')}; "
+                "use other weights"
             )
     for key, tensor in state.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise InputError(
-                f"{path}: {key!r} holds NaN or infinity: the file is damaged, or its training "
-                "failed; use other weights"
-            )
+            raise InputError(f"{path}: {key!r} holds NaN or infinity; use other weights")
     student = create_student(network.name, **options)
     student.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     return student.eval()
@@ -139,25 +132,17 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     # on a broken file the readers raise nearly anything, struct.error and AssertionError included
     except Exception as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise InputError(
-            f"{path}: cannot be read as weights, it may be truncated or no weight file ({reason})"
-        ) from None
+        raise refused(path, reason) from None
     for _ in WRAPPERS:  # at most so deep: a dict may hold itself
         wrapper: Any = content if isinstance(content, dict) else {}
         nested = next((key for key in WRAPPERS if isinstance(wrapper.get(key), dict)), None)
         content = wrapper[nested] if nested else content
     tensors = content.items() if isinstance(content, dict) else ()
-    state = {
-        str(key).removeprefix("module."): value
-        for key, value in tensors
-        if isinstance(value, Tensor)
-    }
+    named = ((str(key).removeprefix("module."), value) for key, value in tensors)
+    state = {key: value for key, value in named if isinstance(value, Tensor)}
     if not state:
-        raise InputError(f"{path}: holds no tensors by name; a state dict of a network is needed")
+        raise InputError(f"{path}: holds no tensors by name; name a network's state dict")
     # a view can repeat a small storage without end
     if any(tensor.numel() > path.stat().st_size for tensor in state.values()):
-        raise InputError(
-            f"{path}: holds tensors larger than itself, as no weight file does; "
-            "use weights of an unmodified network"
-        )
+        raise refused(path, "its tensors are larger than itself")
     return state, {}

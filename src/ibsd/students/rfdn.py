@@ -52,11 +52,8 @@ class ResidualDistillationBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept: list[Tensor] = []
-        for distil, refine in (
-            (self.c1_d, self.c1_r),
-            (self.c2_d, self.c2_r),
-            (self.c3_d, self.c3_r),
-        ):
+        pairs = ((self.c1_d, self.c1_r), (self.c2_d, self.c2_r), (self.c3_d, self.c3_r))
+        for distil, refine in pairs:
             kept.append(F.leaky_relu(distil(x), SLOPE))
             x = F.leaky_relu(refine(x) + x, SLOPE)
         return self.esa(self.c5(torch.cat((*kept, F.leaky_relu(self.c4(x), SLOPE)), dim=1)))

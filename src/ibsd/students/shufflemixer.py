@@ -40,12 +40,8 @@ class SplitMixing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first, rest = x.chunk(2, dim=1)
-        return (
-            torch.cat((self.fc(first), rest), dim=1)
-            .unflatten(1, (GROUPS, -1))
-            .transpose(1, 2)
-            .flatten(1, 2)
-        )
+        both = torch.cat((self.fc(first), rest), dim=1)
+        return both.unflatten(1, (GROUPS, -1)).transpose(1, 2).flatten(1, 2)
 
 
 class ShuffleLayer(nn.Module):

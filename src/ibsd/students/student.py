@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ibsd.students.layers import pad_to
-from ibsd.types import SCALES, InputError, Scale, Trace
+from ibsd.types import InputError, Scale, Trace, require_scale
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of each tensor of a state dict, by its key."""
@@ -52,9 +52,7 @@ class StudentSpec:
     **options)` rebuilds it."""
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            allowed = ", ".join(map(str, SCALES))
-            raise InputError(f"scale is {self.scale!r}; it must be one of {allowed}")
+        require_scale("scale", self.scale)
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,8 @@ class Student(nn.Module, ABC):
         """The module whose input is Z. InputError if this student names none."""
         if not self.spec.cut:
             raise InputError(
-                f"{self.spec.name} has no cut: name the submodule that takes the last feature map, "
-                "as in ibsd.tap(network, nodes, cut='tail')"
+                f"{self.spec.name} has no cut: name the submodule that takes the last feature map "
+                "(ibsd.tap(network, nodes, cut='tail'))"
             )
         return self.get_submodule(self.spec.cut)
 
@@ -148,10 +146,7 @@ class Student(nn.Module, ABC):
         overlap = f"tiles{aligned}, overlapping by {self.spec.receptive_field_px} px"
         if not self.spec.pools_globally:
             return f"{overlap}: exactly what the whole image gives"
-        return (
-            f"{overlap}, as large as fit: what it computes depends on the whole tile, "
-            "so that none equals the whole image"
-        )
+        return f"{overlap}, as large as fit: statistics of a tile differ from those of the image"
 
 
 def keep_input(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], None]:

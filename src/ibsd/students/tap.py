@@ -121,8 +121,8 @@ class Tapped(Student):
     def checked_picture(self, sr: Any) -> Tensor:
         if not isinstance(sr, Tensor):
             raise InputError(
-                f"tap: {called(self.module)} returns a {type(sr).__name__}; "
-                "wrap it in a module that returns the picture alone"
+                f"tap: {called(self.module)} returns a {type(sr).__name__}; wrap it, so that it "
+                "returns SR alone"
             )
         return sr
 
@@ -159,11 +159,9 @@ def check_names(module: nn.Module, nodes: Sequence[str], cut: str = "") -> None:
     for name in (*nodes, cut) if cut else nodes:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-            hint = (
-                f"did you mean {' or '.join(map(repr, near))}?"
-                if near
-                else f"there are: {', '.join(known[:12])}"
-            )
+            hint = f"there are: {', '.join(known[:12])}"
+            if near:
+                hint = f"did you mean {' or '.join(map(repr, near))}?"
             raise InputError(f"tap: {called(module)} has no submodule {name!r}; {hint}")
     if len(set(nodes)) < 2 or len(set(nodes)) < len(nodes):
         raise InputError(
@@ -184,9 +182,9 @@ def checked_nodes(names: Sequence[str], seen: Sequence[tuple[str, Any]]) -> tupl
         raise InputError(f"tap: nodes run in the order {order}; name them so")
     for name, output in seen:
         if not isinstance(output, Tensor) or output.dim() != 4:
-            kind = (
-                list(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
-            )
+            kind: object = f"a {type(output).__name__}"
+            if isinstance(output, Tensor):
+                kind = list(output.shape)
             raise InputError(f"tap: {name!r} gives {kind}; a node is a feature map [N, C, h, w]")
     if len({output.shape for _, output in seen}) > 1:
         shapes = ", ".join(f"{name!r} {list(output.shape)}" for name, output in seen)
@@ -196,10 +194,8 @@ def checked_nodes(names: Sequence[str], seen: Sequence[tuple[str, Any]]) -> tupl
 
 def picture_for(module: nn.Module, size_px: int) -> Tensor:
     """A grey picture where the module's parameters are, of their type."""
-    like = next(
-        (parameter for parameter in module.parameters() if parameter.is_floating_point()),
-        torch.zeros(()),
-    )
+    floating = (parameter for parameter in module.parameters() if parameter.is_floating_point())
+    like = next(floating, torch.zeros(()))
     return torch.full((1, 3, size_px, size_px), 0.5, dtype=like.dtype, device=like.device)
 
 

@@ -24,6 +24,7 @@ WIDTHS = {
 }
 """Bytes of an element."""
 _INTEGERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG")
+_MEMO = ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE")
 
 
 def check_weight_file(path: Path) -> None:
@@ -44,33 +45,23 @@ def check_safetensors(path: Path) -> None:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, LARGEST_HEADER_BYTES):
-            raise refused(
-                path, f"its header is said to have {length:,} bytes, and the file has {size:,}"
-            )
+            raise refused(path, f"a header of {length:,} bytes in a file of {size:,}")
         header = file.read(length)
     try:
-        tensors = {
-            name: entry for name, entry in json.loads(header).items() if name != "__metadata__"
-        }
-        for name, entry in tensors.items():
+        for name, entry in json.loads(header).items():
+            if name == "__metadata__":
+                continue
             shape, (begin, end) = entry["shape"], entry["data_offsets"]
-            if (
-                not all(type(number) is int and number >= 0 for number in (*shape, begin, end))
-                or entry["dtype"] not in WIDTHS
-            ):
+            whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
+            if not whole or entry["dtype"] not in WIDTHS:
                 raise refused(path, f"its entry {name[:60]!r} is no tensor")
             if end > size - 8 - length or math.prod(shape) * WIDTHS[entry["dtype"]] != end - begin:
-                raise refused(
-                    path,
-                    f"its tensor {name[:60]!r} is said to be {shape} in bytes {begin:,} to "
-                    f"{end:,} of {size - 8 - length:,}",
-                )
+                place = f"bytes {begin:,} to {end:,} of {size - 8 - length:,}"
+                raise refused(path, f"its tensor {name[:60]!r} cannot be {shape} in {place}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise refused(
-            path, f"its header is no description of tensors ({type(error).__name__})"
-        ) from None
+        raise refused(path, f"its header describes no tensors: {type(error).__name__}") from None
 
 
 def check_archive(path: Path) -> None:
@@ -80,11 +71,9 @@ def check_archive(path: Path) -> None:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise refused(path, f"the archive is damaged: {error}") from None
-    if (
-        any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-        or sum(entry.file_size for entry in entries) > path.stat().st_size
-    ):
-        raise refused(path, "it would unpack to more than it holds, as no weight file does")
+    compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if compressed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise refused(path, "it would unpack to more than it holds")
 
 
 def check_stream(path: Path) -> None:
@@ -100,24 +89,13 @@ def check_stream(path: Path) -> None:
                     if opcode.name == "BINPERSID" and (
                         recent[1] != "TUPLE" or type(value) is not int or value > size
                     ):
-                        raise refused(
-                            path,
-                            f"a storage is said to have {value} elements, "
-                            f"and the file has {size:,} bytes",
-                        )
+                        raise refused(path, f"a storage of {value} elements in {size:,} bytes")
                     if opcode.name in _INTEGERS:
                         value = argument
-                    elif opcode.name not in (
-                        "TUPLE",
-                        "NONE",
-                        "BINPUT",
-                        "LONG_BINPUT",
-                        "PUT",
-                        "MEMOIZE",
-                    ):
-                        # whatever is pushed last is the number of elements, or the file is refused
+                    elif opcode.name not in ("TUPLE", "NONE", *_MEMO):
+                        # the last value that is pushed is the number of elements
                         value = None
-                    if opcode.name not in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
+                    if opcode.name not in _MEMO:
                         recent = [recent[1], opcode.name]
     except InputError:
         raise

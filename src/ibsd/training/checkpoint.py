@@ -1,9 +1,8 @@
-"""Checkpoints: folders of safetensors parts and one JSON. They are written whole, checked when
-read, and never hold code.
+"""Checkpoints: folders of safetensors parts and one JSON, written whole, checked when read, without
+code.
 
-A state may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB.
-Everything else goes into `checkpoint.json`, with the SHA-256 of each part. Its own SHA-256 is in a
-file beside it. A folder gets its final name only when all of it is on the disk.
+A state may nest dicts, lists, tensors and plain values. Tensors go into parts of at most 16 MB, all
+else into `checkpoint.json`, with the SHA-256 of each part. A file beside it holds its own SHA-256.
 """
 
 from __future__ import annotations
@@ -54,11 +53,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
             parts[name] = hashlib.sha256(content).hexdigest()
         record = {"format": FORMAT, "step": step, "parts": parts, "state": skeleton}
         content = json.dumps(record, allow_nan=True).encode()
+        digest = f"{hashlib.sha256(content).hexdigest()}  checkpoint.json\n"
         _write(partial / "checkpoint.json", content)
-        _write(
-            partial / "checkpoint.json.sha256",
-            f"{hashlib.sha256(content).hexdigest()}  checkpoint.json\n".encode(),
-        )
+        _write(partial / "checkpoint.json.sha256", digest.encode())
         if final.exists():  # the same step saved twice
             os.replace(final, partial.with_suffix(".old.partial"))
         os.replace(partial, final)
@@ -66,8 +63,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(
-            f"{final}: the checkpoint could not be saved ({error.strerror or error}); "
-            "the ones before are intact: free some space and resume"
+            f"{final}: the checkpoint could not be saved ({error.strerror or error}), earlier ones "
+            "are intact; free some space and resume"
         ) from error
     for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
@@ -78,11 +75,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    return sorted(
-        path
-        for path in folder.glob("step-*")
-        if re.fullmatch(r"step-\d{8,}", path.name) and path.is_dir()
-    )
+    found = (path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name))
+    return sorted(path for path in found if path.is_dir())
 
 
 def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
@@ -95,8 +89,8 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
         version = record["format"]
         if version != FORMAT and version not in MIGRATIONS:
             raise InputError(
-                f"{path}: checkpoint format {version!r}, and this version reads "
-                f"{min(MIGRATIONS)} to {FORMAT}; use the version that wrote it"
+                f"{path}: format {version!r}, and this version reads {min(MIGRATIONS)} to "
+                f"{FORMAT}; use the version that wrote it"
             )
         tensors: dict[str, Tensor] = {}
         for name, digest in record["parts"].items():
@@ -107,18 +101,11 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
         return record["step"], state
     except InputError:
         raise
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
-        raise InputError(
-            f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {error})"
-        ) from None
+    except (OSError, LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+    except SafetensorError as error:
+        raise InputError(f"{path}: cannot be read as a checkpoint ({error})") from None
 
 
 def load_newest(folder: Path, log: Callable[[str], None]) -> tuple[int, dict[str, Any]] | None:
@@ -135,8 +122,7 @@ def load_newest(folder: Path, log: Callable[[str], None]) -> tuple[int, dict[str
             log(f"{error}; trying the one before")
     if checkpoints:
         raise InputError(
-            f"{folder}: none of its {len(checkpoints)} checkpoints is intact; "
-            "start again in another run folder"
+            f"{folder}: none of its {len(checkpoints)} checkpoints is intact; start a new run"
         )
     return None
 
@@ -155,13 +141,12 @@ def load_resumable(
     step, state = newest
     if step > num_steps:
         raise InputError(
-            f"{folder}: stands at step {step}, beyond training.num_steps = {num_steps}; "
-            "raise num_steps"
+            f"{folder}: is at step {step}, beyond training.num_steps = {num_steps}; raise num_steps"
         )
     if (wrote := state["processes"]) != num_processes:
         raise InputError(
-            f"{folder}: written by {wrote} processes, and this is a run of {num_processes}, "
-            f"which rounds differently; resume with {wrote}, or start in another folder"
+            f"{folder}: written by {wrote} processes, and this is a run of {num_processes}; "
+            f"resume with {wrote}"
         )
     return newest
 
@@ -178,9 +163,7 @@ def _checked_record(path: Path) -> bytes:
 def _checked_bytes(path: Path, digest: str) -> bytes:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
-        raise InputError(
-            f"{path}: damaged, its checksum does not match; resume from an earlier checkpoint"
-        )
+        raise InputError(f"{path}: damaged, its checksum does not match")
     return content
 
 

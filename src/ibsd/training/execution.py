@@ -17,15 +17,7 @@ from ibsd.students.student import Student
 from ibsd.system import make_folder
 from ibsd.training.checkpoint import list_checkpoints
 from ibsd.training.options import TrainingOptions
-from ibsd.training.result import (
-    AVERAGED,
-    BEST_FILE,
-    MEAN,
-    RAW,
-    START,
-    WEIGHT_FILES,
-    TrainingResult,
-)
+from ibsd.training.result import AVERAGED, BEST_FILE, MEAN, RAW, START, WEIGHT_FILES, TrainingResult
 from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
 from ibsd.training.trainer import Trainer
 
@@ -127,11 +119,9 @@ def execute(
     )
     if resume and trainer.resume():
         callbacks.log(f"resumed at step {trainer.step}")
-    # The checkpoint that was loaded says where the log goes on: the newest may have been damaged.
     if processes.is_main:
-        trainer.trackers = open_trackers(
-            folder, trainer.step, tensorboard, options.log_every, callbacks.log
-        )
+        every = options.log_every
+        trainer.trackers = open_trackers(folder, trainer.step, tensorboard, every, callbacks.log)
     first = trainer.step
     wall = time.perf_counter()
     cpu = time.process_time()
@@ -171,8 +161,8 @@ def open_trackers(
     lines = JsonLines(folder / LOG, resumed_step)
     if log_every and lines.last_step + log_every <= resumed_step:
         log(
-            f"{folder / LOG} was removed, cut or damaged: it holds nothing of steps "
-            f"{lines.last_step + 1:,} to {resumed_step:,}, and its curves have a gap there"
+            f"{folder / LOG} was removed, cut or damaged: its curves have a gap from step "
+            f"{lines.last_step + 1:,} to {resumed_step:,}"
         )
     trackers: list[Tracker] = [lines]
     if tensorboard:
@@ -189,10 +179,8 @@ def kept_log(log: Log, path: Path, anew: bool) -> Log:
 
     def log_and_keep(sentence: str) -> None:
         log(sentence)
-        with (
-            suppress(OSError),
-            open(path, "a", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            file.write(" ".join(sentence.split()) + "\n")
+        line = " ".join(sentence.split()) + "\n"
+        with suppress(OSError), open(path, "ab") as file:
+            file.write(line.encode(errors="backslashreplace"))
 
     return log_and_keep

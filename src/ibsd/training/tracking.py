@@ -3,6 +3,7 @@ tensorboardX is installed."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -76,19 +77,12 @@ class TensorBoard:
     SECONDS_BETWEEN_FLUSHES = 30.0
 
     def __init__(self, folder: Path, resumed_step: int = 0) -> None:
-        from tensorboardX.event_file_writer import (  # pyright: ignore[reportMissingTypeStubs]
-            EventsWriter,
-        )
-        from tensorboardX.proto import (  # pyright: ignore[reportMissingTypeStubs]
-            event_pb2,
-            summary_pb2,
-        )
-
         # Protobuf makes these when imported, so that no type checker knows what is in them.
-        self.events: Any = event_pb2
-        self.summaries: Any = summary_pb2
+        self.events: Any = importlib.import_module("tensorboardX.proto.event_pb2")
+        self.summaries: Any = importlib.import_module("tensorboardX.proto.summary_pb2")
+        writer: Any = importlib.import_module("tensorboardX.event_file_writer")
         make_folder(folder)
-        self.writer: Any = EventsWriter(str(folder / "events"))
+        self.writer: Any = writer.EventsWriter(str(folder / "events"))
         self.flushed = time.monotonic()
         self.closed = False
         if resumed_step:  # hides what the last session wrote beyond it
@@ -96,11 +90,9 @@ class TensorBoard:
             self.event(resumed_step + 1, session_log=start)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        scalars = [
-            self.summaries.Summary.Value(tag=name, simple_value=value)
-            for name, value in values.items()
-        ]
-        self.event(step, summary=self.summaries.Summary(value=scalars))
+        summary: Any = self.summaries.Summary
+        scalars = [summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self.event(step, summary=summary(value=scalars))
         if time.monotonic() - self.flushed > self.SECONDS_BETWEEN_FLUSHES:
             self.writer.flush()
             self.flushed = time.monotonic()

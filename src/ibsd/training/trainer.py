@@ -77,8 +77,7 @@ class Trainer:
     ) -> None:
         if not processes.is_alone and not objective.joint:
             raise InputError(
-                f"{type(objective).__name__} cannot be trained by several processes; "
-                "start one, or take another objective"
+                f"{type(objective).__name__} cannot be trained by several processes; start one"
             )
         self.processes = objective.processes = processes
         self.objective = objective
@@ -95,8 +94,8 @@ class Trainer:
         can_defer = source.device.type == "cuda" and objective.deferrable
         self.deferred = can_defer if deferred is None else deferred
 
-        formats = {False: torch.contiguous_format, True: torch.channels_last}
-        self.memory_format = formats[options.channels_last]
+        last = options.channels_last
+        self.memory_format = torch.channels_last if last else torch.contiguous_format
         self.student = objective.student.train()
         self.student.to(memory_format=self.memory_format)  # pyright: ignore
         self.average = WeightAverage(self.student, options.ema_decay, options.uniform_average)
@@ -197,9 +196,8 @@ class Trainer:
             self.report(self.update())
             if self.must_give_up:
                 return (
-                    f"{self.guard.consecutive} steps in a row had to be skipped; lower "
-                    "training.learning_rate or the weights of the objective, "
-                    "and resume from an earlier checkpoint"
+                    f"{self.guard.consecutive} steps in a row were skipped; lower "
+                    "training.learning_rate or the objective's weights, and resume"
                 )
             if self.step < self.options.num_steps:
                 asked = self.stop_requested()
@@ -286,8 +284,7 @@ class Trainer:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"{self.checkpoints}: the checkpoint of step {step} is of another run "
-                f"({str(error).splitlines()[0]}); resume with the settings that wrote it, "
-                "or train in another folder"
+                f"({str(error).splitlines()[0]}); resume with its settings"
             ) from error
         return True
 
@@ -324,9 +321,5 @@ class Trainer:
 def build_optimizer(student: Student, options: TrainingOptions, fused: bool) -> torch.optim.Adam:
     """Adam, or AdamW where weights decay."""
     optimizer = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
-    return optimizer(
-        student.parameters(),
-        lr=options.learning_rate,
-        weight_decay=options.weight_decay,
-        fused=fused or None,
-    )
+    rate, decay = options.learning_rate, options.weight_decay
+    return optimizer(student.parameters(), lr=rate, weight_decay=decay, fused=fused or None)

@@ -28,10 +28,7 @@ def named_or_file(weights: str | Path) -> Path:
 
 def no_such_file(path: Path) -> InputError:
     """The error for a weight file that does not exist."""
-    return InputError(
-        f"{path}: no such weight file: "
-        f"check the name, or take one that ibsd brings: {', '.join(SHIPPED)}"
-    )
+    return InputError(f"{path}: no such weight file; ibsd brings {', '.join(SHIPPED)}")
 
 
 def weights_file(name: str) -> Path:
@@ -45,8 +42,7 @@ def default_weights(scale: Scale = 4) -> Path:
     for name in SHIPPED:
         if name.endswith(f"-x{scale}"):
             return weights_file(name)
-    scales = sorted({int(name.rpartition("-x")[2]) for name in SHIPPED})
+    scales = ", ".join(sorted({name.rpartition("-")[2] for name in SHIPPED}))
     raise InputError(
-        f"ibsd brings no weights for x{scale}, only for {', '.join(f'x{s}' for s in scales)}: "
-        "name a file with --weights"
+        f"ibsd brings no weights for x{scale}, only for {scales}: name a file with --weights"
     )

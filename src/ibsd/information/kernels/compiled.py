@@ -1,10 +1,8 @@
-"""The pairwise mean and its gradients by `bound.c`, for fp32 on the CPU. It is compiled once per
-machine by the C compiler that is there.
+"""The pairwise mean and its gradients by `bound.c`, for fp32 on the CPU, compiled once per machine.
 
-The library is kept in the user's cache folder. It is built for exactly this processor, so its name
-changes with the source, the compiler and the processor. What lies there is executed: a folder or a
-file that belongs to or may be written by anybody else is not used, nor one whose bytes have
-changed. The library is then built anew, in a private folder if need be.
+The library lies in the user's cache folder. It is built for this processor, and its name changes
+with source, compiler and processor. This process executes it. So a folder or file that others own
+or may write is not used, nor a file whose bytes have changed: the library is then built anew.
 
 Without a compiler, or where compiling fails, `why_not` says why and the eager form is used.
 """
@@ -79,21 +77,14 @@ def why_not() -> str:
 
 
 def function() -> Callable[..., None] | None:
-    """`bound_tiles` of the library, compiled where that has not been done yet; None if that is
-    impossible."""
+    """`bound_tiles` of the library, compiled if need be; None if that is impossible."""
     return _load()[0]
 
 
 @cache
 def _load() -> tuple[Callable[..., None] | None, str]:
-    compiler = next(
-        (
-            path
-            for name in (os.environ.get("CC", ""), "cc", "gcc", "clang")
-            if name and (path := shutil.which(name))
-        ),
-        None,
-    )
+    names = (os.environ.get("CC", ""), "cc", "gcc", "clang")
+    compiler = next((path for name in names if name and (path := shutil.which(name))), None)
     if compiler is None:
         return None, "there is no C compiler (cc, gcc or clang)"
     try:
@@ -177,12 +168,10 @@ def _key(compiler: str) -> str:
     processor = [platform.machine(), platform.processor()]
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor += sorted(
-            {line for line in lines if line.startswith(("flags", "Features", "model name"))}
-        )
-    return hashlib.sha256(
-        "\n".join([SOURCE.read_text(), *FLAGS, version, *processor]).encode()
-    ).hexdigest()[:16]
+        kinds = ("flags", "Features", "model name")
+        processor += sorted({line for line in lines if line.startswith(kinds)})
+    parts = "\n".join([SOURCE.read_text(), *FLAGS, version, *processor])
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def _declared(library: ctypes.CDLL) -> Callable[..., None]:
