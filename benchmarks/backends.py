@@ -33,7 +33,7 @@ from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.inference.exported import exported_name
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.inference.open import open_network
-from ibsd.inference.torch_backend import psnr_db
+from ibsd.inference.parity import psnr_db
 from ibsd.metrics import score
 from ibsd.students import load_student
 from ibsd.types import InputError

@@ -5,22 +5,39 @@ again after peers.py has scored them.
     python benchmarks/peers.py imdn-x4 --real PAIRS --photographs FOLDER -o
     benchmarks/results/peers-NAME.json python benchmarks/ship.py --cards
     benchmarks/results/peers-NAME.json
+    python benchmarks/ship.py --models
 
 `--earlier`: runs that the training started from, newest first; what they say of themselves goes
-into the file.
+into the file. `--models`: NAME.onnx for each of the weights, 60 kB, which reads its numbers from
+NAME.safetensors, and its certificate.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 
+from ibsd.export.certificate import (
+    ParityCheck,
+    check_parity,
+    package_versions,
+    parity_sizes,
+    parity_verdict,
+)
+from ibsd.export.graph import exported_descriptor, inference_graph
 from ibsd.export.model_card import model_card, openmodeldb_entry, training_metadata
+from ibsd.export.onnx import write_onnx
 from ibsd.export.weights import save_student
+from ibsd.inference.exported import certificate_path, exported_name, metadata_block, sha256_of
+from ibsd.inference.onnx_backend import open_onnx
 from ibsd.students import load_student
 from ibsd.system import write_whole
 from ibsd.weights import FOLDER, SHIPPED, weights_file
+
+onnx: Any = importlib.import_module("onnx")
 
 PHOTOGRAPHS = """\
 294 photographs, 512 to 1440 pixels wide, and no real pair: 209 of CID22 (CC BY-SA 4.0), 41 of \
@@ -84,6 +101,7 @@ def main() -> None:
     parser.add_argument("name", nargs="?")
     parser.add_argument("--earlier", nargs="*", type=Path, default=[])
     parser.add_argument("--cards", type=Path, nargs="+")
+    parser.add_argument("--models", action="store_true")
     arguments = parser.parse_args()
     if arguments.weights:
         trained = training_metadata(arguments.weights)
@@ -124,6 +142,65 @@ def main() -> None:
             )
             write_whole(FOLDER / f"{name}.json", json.dumps(entry, indent=2) + "\n")
             print(path.with_suffix(".md"))
+    if arguments.models:
+        for name in SHIPPED:
+            print(*map(str, write_model(weights_file(name))))
+
+
+def write_model(weights: Path) -> tuple[Path, list[ParityCheck]]:
+    """NAME.onnx beside NAME.safetensors, certified with ONNX Runtime, and the checks."""
+    student = load_student(weights)
+    descriptor = exported_descriptor(student)
+    block = metadata_block(descriptor, sha256_of(weights), "fp32")
+    path = exported_name(weights, "onnx")
+    write_onnx(inference_graph(student), descriptor, json.dumps(block), path)
+    model = onnx.load(path)
+    read_numbers_from(weights, model)
+    write_whole(path, model.SerializeToString())
+    checks = check_parity(student, open_onnx(path), parity_sizes(descriptor))
+    verdict = parity_verdict(checks, "fp32")
+    assert verdict["passed"], verdict
+    certificate = block | {
+        "format": "onnx",
+        "files": {path.name: sha256_of(path)},
+        "precisions": {"fp32": verdict},
+        "versions": package_versions(),
+    }
+    write_whole(certificate_path(path), json.dumps(certificate, indent=1) + "\n")
+    return path, checks
+
+
+def read_numbers_from(weights: Path, model: Any) -> None:
+    """Replaces the model's weights by places in the weight file, in half precision as they are
+    stored there. A part of a convolution is a part of its bytes."""
+    content = weights.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    graph = model.graph
+    widened: list[Any] = []
+    for stored in list(graph.initializer):
+        values = onnx.numpy_helper.to_array(stored)
+        half = values.astype("<f2")
+        if values.dtype != "float32" or values.size < 64 or (half != values).any():
+            continue
+        offset = content.find(half.tobytes(), start)
+        assert offset >= 0, stored.name
+        outside = onnx.TensorProto(name=f"{stored.name}.half", data_type=onnx.TensorProto.FLOAT16)
+        outside.dims.extend(values.shape)
+        outside.data_location = onnx.TensorProto.EXTERNAL
+        place = {"location": weights.name, "offset": offset, "length": half.nbytes}
+        for key, value in place.items():
+            outside.external_data.add(key=key, value=str(value))
+        widened.append(
+            onnx.helper.make_node("Cast", [outside.name], [stored.name], to=onnx.TensorProto.FLOAT)
+        )
+        graph.initializer.remove(stored)
+        graph.initializer.append(outside)
+    nodes = [*widened, *graph.node]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    for node in graph.node:  # where torch's exporter found it, 80 kB
+        node.doc_string = ""
+        del node.metadata_props[:]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ibsd")
 
 
+os.environ["IBSD_MODELS"] = "never"  # tests keep nothing in the user's cache
 if not torch.cuda.is_available():
     os.environ.setdefault(
         "TRITON_INTERPRET", "1"

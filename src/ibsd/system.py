@@ -1,4 +1,5 @@
-"""The machine: memory, full disks, files written whole, and the filter of warnings."""
+"""The machine: memory, full disks, files written whole, the user's cache folder, and the filter of
+warnings."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import errno
 import os
 import resource
 import secrets
+import stat
 import sys
 import threading
 import warnings
@@ -156,6 +158,27 @@ def make_folder(folder: Path) -> None:
             f"{folder} cannot be written to ({error.strerror or error}): "
             "choose another place, or allow writing there"
         ) from None
+
+
+# -- the user's cache folder
+
+
+def cache_folder() -> Path:
+    """The folder of ibsd in the user's cache, made if need be; see `is_private`."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ibsd"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def is_private(folder: Path) -> bool:
+    """Whether the folder is the user's, and nobody else may write there."""
+    return is_own(os.lstat(folder))
+
+
+def is_own(status: os.stat_result) -> bool:
+    """`is_private` by the status of a file or a folder."""
+    is_link = stat.S_ISLNK(status.st_mode)
+    return not is_link and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 # -- warnings

@@ -102,6 +102,20 @@ def test_format_and_quality(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     )
 
 
+def test_names_are_checked_before_the_network_is_opened(
+    ibsd: Call, weights: Path, tmp_path: Path
+) -> None:
+    assert_one_sentence(
+        ibsd("upscale", "none.png", "-o", "out", "--weights", "none.safetensors"),
+        "none.png does not exist",
+    )
+    (tmp_path / "in").mkdir()
+    write_rgb(tmp_path / "in" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "in" / "notes.txt").write_text("notes")
+    said = ibsd("upscale", "in", "-o", "out", "--weights", weights)
+    assert "passed over, not named as an image: in/notes.txt" in said.err
+
+
 def test_bits_that_are_lost_are_named(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     import tifffile
 

@@ -14,7 +14,7 @@ import tiny
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.inference.exported import certificate_path, certified_precisions, sha256_of
 from ibsd.inference.open import open_network
-from ibsd.inference.torch_backend import certificate_picture
+from ibsd.inference.parity import certificate_picture
 
 SIZES = [(1, 1), (3, 50), (37, 23)]
 """None of them is in the certificate."""

@@ -15,7 +15,7 @@ from ibsd.export.graph import (
     exported_descriptor,
     inference_graph,
 )
-from ibsd.inference.torch_backend import certificate_picture, psnr_db
+from ibsd.inference.parity import certificate_picture, psnr_db
 from ibsd.students import STUDENTS, create_student
 
 NARROW: dict[str, dict[str, Any]] = {

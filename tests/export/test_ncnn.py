@@ -12,7 +12,7 @@ import tiny
 from export import laws
 from ibsd.export.graph import exported_descriptor
 from ibsd.export.ncnn import open_ncnn
-from ibsd.inference.torch_backend import certificate_picture
+from ibsd.inference.parity import certificate_picture
 from ibsd.types import InputError
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from export import laws
 from ibsd.export import export_student
 from ibsd.inference.exported import certified_precisions
-from ibsd.inference.torch_backend import certificate_picture
+from ibsd.inference.parity import certificate_picture
 from ibsd.weights import weights_file
 
 openvino = pytest.importorskip("openvino")
@@ -69,7 +69,7 @@ def test_a_sum_that_is_rounded_and_read_is_taken_twice() -> None:
     """With the same result; a bias stays with its convolution."""
     from openvino import opset14 as ops
 
-    from ibsd.export.openvino import round_where_added
+    from ibsd.inference.openvino_graph import round_where_added
 
     data = ops.parameter([1, 3, 4, 5], np.float32)
     limits = [ops.constant(np.float32(value)) for value in (0, 1, 0, 1)]
@@ -87,7 +87,7 @@ def test_a_sum_that_is_rounded_and_read_is_taken_twice() -> None:
 def test_a_square_is_one_operation() -> None:
     from openvino import opset14 as ops
 
-    from ibsd.export.openvino import square_at_once
+    from ibsd.inference.openvino_graph import square_at_once
 
     data = ops.parameter([1, 3, 4, 5], np.float32)
     difference = ops.subtract(data, ops.constant(np.float32(0.5)))
@@ -106,7 +106,7 @@ def test_a_convolution_of_joined_maps_is_a_sum(read_again: bool) -> None:
     """Unless something else reads the joined maps."""
     from openvino import opset14 as ops
 
-    from ibsd.export.openvino import sum_of_parts
+    from ibsd.inference.openvino_graph import sum_of_parts
 
     data = ops.parameter([1, 3, 4, 5], np.float32)
     joined = ops.concat([data, ops.relu(data)], axis=1)

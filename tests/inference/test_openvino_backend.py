@@ -23,3 +23,12 @@ def test_a_model_of_someone_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.xml").write_bytes(b"no model")
     with pytest.raises(InputError, match=r"b\.xml cannot be read as an OpenVINO model"):
         open_network(tmp_path / "b.xml")
+
+
+@pytest.mark.parametrize(("certified_db", "precision"), [(0.0, "bf16"), (np.nan, "fp32")])
+def test_bf16_of_an_onnx_file_is_tried_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch, certified_db: float, precision: str
+) -> None:
+    monkeypatch.setattr("ibsd.inference.openvino_backend.has_bf16", lambda: True)
+    monkeypatch.setattr("ibsd.inference.openvino_backend.CERTIFIED_DB", certified_db)
+    assert open_network("imdn-small-x4", backend="openvino").precision == precision

@@ -15,6 +15,7 @@ from ibsd.data.presets import PRESETS
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.inference.open import open_network
+from ibsd.inference.parity import certificate_picture, psnr_db
 from ibsd.metrics import score
 from ibsd.students import load_student
 from ibsd.types import InputError
@@ -47,6 +48,24 @@ def test_card_and_entry_are_of_this_file(name: str) -> None:
     assert (
         f"# {name}\n" in card and "## Limits" in card and "| real pairs |" in card
     ) or not name.endswith("x4")
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_model_computes_what_torch_computes(name: str, backend: str) -> None:
+    """From 60 kB beside the weights, whose numbers it reads."""
+    pytest.importorskip("openvino" if backend == "openvino" else "onnxruntime")
+    network = open_network(name, backend=backend, precision="fp32")
+    lr = certificate_picture(13, 24)
+    with torch.inference_mode():
+        expected = load_student(name)(torch.tensor(lr)).numpy()
+    assert psnr_db(network(lr), expected) > 120
+    assert weights_file(name).with_suffix(".onnx").stat().st_size < 100_000
+
+
+def test_auto_takes_the_shipped_model_and_needs_no_export() -> None:
+    pytest.importorskip("openvino")
+    assert open_network("imdn-small-x4", device="cpu").backend == "openvino"
 
 
 def test_a_name_is_a_file_of_the_package_unless_one_lies_here(

@@ -103,9 +103,13 @@ def upscale(request: Message, reply: Reply) -> Message:
 @lru_cache(maxsize=1)
 def network(weights: str) -> Network:
     """The network that was used last stays in memory."""
+    from ibsd.commands.fast_weights import fast_weights
     from ibsd.inference.open import open_network
 
-    return open_network(weights, log=lambda sentence: print(sentence, file=sys.stderr))
+    def log(sentence: str) -> None:
+        print(sentence, file=sys.stderr)
+
+    return open_network(fast_weights(weights, log=log), log=log)
 
 
 VERBS: dict[str, Callable[[Message, Reply], Message]] = {

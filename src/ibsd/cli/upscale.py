@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -70,8 +70,9 @@ def upscale(
     quality:
         1 to 100, for jpg, webp and avif.
     backend:
-        auto, torch, compiled, openvino or onnx. auto is what the file is for; for a weight file a
-        model that ibsd export made of it, else torch.
+        auto, torch, compiled, openvino or onnx. auto is what the file is for. For a weight file it
+        is torch on CUDA, else the first of openvino and onnx that is installed, with a model that
+        is made once, else torch.
     precision:
         auto, fp32, bf16, fp16 (CUDA) or int8 (from a model exported with --int8). auto is the
         fastest that was checked against fp32.
@@ -97,17 +98,28 @@ def upscale(
         )
     tile_px = tile_size(tile)
     from ibsd.cli.terminal import output_console, print_json, status_console
+    from ibsd.commands.fast_weights import fast_weights
     from ibsd.inference.open import open_network
-    from ibsd.upscaling import summary_of_files, upscale_files
+    from ibsd.upscaling import check_quality, file_jobs, summary_of_files, upscale_jobs
 
+    check_quality(quality)
     console = status_console()
-    network = open_network(
-        weights,
-        backend=backend,
-        precision=precision,
-        device=device,
-        log=lambda sentence: console.print(sentence, markup=False),
+    jobs, passed_over = file_jobs(
+        inputs, output, suffix=suffix, format=format, force=force, skip_existing=skip_existing
     )
+
+    def log(sentence: str) -> None:
+        console.print(sentence, markup=False)
+
+    options: dict[str, Any] = {
+        "backend": backend,
+        "precision": precision,
+        "device": device,
+        "log": log,
+    }
+    noun = "photograph" if len(jobs) == 1 else "photographs"
+    with console.status(f"opening {weights.stem} for {len(jobs)} {noun}"):
+        network = open_network(fast_weights(weights, **options), **options)
     with ExitStack() as stack:
         from rich.progress import Progress
 
@@ -126,21 +138,20 @@ def upscale(
         def on_tile(done: int, total: int) -> None:
             bars.update(tiles, completed=done, total=total)
 
-        results = upscale_files(
-            inputs,
-            output,
+        results = upscale_jobs(
+            jobs,
             network,
             tile=tile_px,
             force=force,
             skip_existing=skip_existing,
-            suffix=suffix,
-            format=format,
             quality=quality,
             on_file=on_file,
             on_tile=on_tile,
         )
     if json:
-        print_json({"files": [vars(result) for result in results]})
+        print_json({"files": [vars(result) for result in results], "passed_over": passed_over})
+    for path in () if json else passed_over:
+        console.print(f"passed over, not named as an image: {path}", markup=False)
     failed = any(result.error for result in results)
     if failed:
         print(f"ibsd: {summary_of_files(results)}", file=sys.stderr)
@@ -151,7 +162,7 @@ def upscale(
 
 
 def tile_size(tile: str) -> TileSize:
-    """What `upscale_files` takes for what was typed."""
+    """What `upscale_jobs` takes for what was typed."""
     if tile in ("auto", "none", "whole"):
         return "auto" if tile == "auto" else "whole"
     if not tile.isdecimal():

@@ -13,7 +13,7 @@ import torch
 
 from ibsd.data.samples import SPLITS, sample
 from ibsd.inference.network import Network, NetworkDescriptor
-from ibsd.inference.torch_backend import psnr_db
+from ibsd.inference.parity import psnr_db
 from ibsd.students import Student
 from ibsd.types import InputError
 

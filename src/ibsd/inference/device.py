@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibsd.types import InputError
@@ -40,6 +43,15 @@ def choose_device(name: str, key: str = "--device") -> torch.device:
             "counted from 0; choose one of them"
         )
     return device
+
+
+def has_cuda() -> bool:
+    """Whether torch is installed and finds a CUDA device. Imports torch only where there is a
+    driver."""
+    has_driver = Path("/proc/driver/nvidia/version").exists() or bool(shutil.which("nvidia-smi"))
+    if not has_driver or importlib.util.find_spec("torch") is None:
+        return False
+    return choose_device("auto").type == "cuda"
 
 
 def small_kernel_threads() -> int:

@@ -133,10 +133,16 @@ def exported_name(weights: Path, format: str, int8: bool = False) -> Path:
 
 def certified_model(weights: Path, backend: str, precision: str) -> Path | None:
     """The model beside a weight file, if it was exported from these very weights and is certified.
-    The int8 model counts only if `precision` is int8."""
-    path = exported_name(weights, backend, int8=precision == "int8")
+    OpenVINO takes an .onnx file too. The int8 model counts only if `precision` is int8."""
+    int8 = precision == "int8"
+    formats = ("openvino", "onnx") if backend == "openvino" and not int8 else (backend,)
+    paths = (exported_name(weights, format, int8) for format in formats)
+    return next((path for path in paths if _is_model_of(weights, path)), None)
+
+
+def _is_model_of(weights: Path, path: Path) -> bool:
     if not path.is_file() or not weights.is_file():
-        return None
+        return False
     certificate = read_certificate(path)
     same = certificate is not None and certificate.get("weights_sha256") == sha256_of(weights)
-    return path if same and certified_precisions(path) else None
+    return same and bool(certified_precisions(path))

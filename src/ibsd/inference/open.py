@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
+from ibsd.inference.device import has_cuda
 from ibsd.inference.exported import (
     BACKEND_OF_SUFFIX,
     certified_model,
@@ -42,9 +43,10 @@ def open_network(
         weights: a weight file (safetensors, or a published .pth), shipped weights by name, or a
             model of `ibsd export` (.xml or .onnx).
         backend: "torch", "compiled" (torch.compile: fast, after a minute of compiling), "openvino"
-            or "onnx". "auto" is the backend of an exported model. For a weight file it is the first
-            of OpenVINO and ONNX Runtime that is installed and has a certified model of these
-            weights beside them (NAME.xml, NAME.onnx), else torch.
+            or "onnx". "auto" is the backend of an exported model. For a weight file it is torch if
+            torch finds a CUDA device, else the first of OpenVINO and ONNX Runtime that is installed
+            and has a certified model of these weights beside them (NAME.xml, NAME.onnx), else
+            torch. Shipped weights have one.
         precision: "fp32", "bf16", "fp16" (CUDA) or "int8" (from a model exported with it). "auto"
             is the fastest that the hardware has and that is certified: by the model's certificate,
             or for torch by a small picture when the network is opened.
@@ -114,8 +116,9 @@ def chosen_file(weights: Path, backend: str, precision: str, device: str) -> tup
             )
         return own, weights
     candidates = ("openvino", "onnx") if backend == "auto" else (backend,)
+    on_cuda = device.startswith("cuda") or (device == backend == "auto" and has_cuda())
     for name in candidates:
-        if name not in RUNTIMES or device.startswith("cuda"):
+        if name not in RUNTIMES or (on_cuda and precision != "int8"):
             continue
         if backend == name or installed(name):
             model = certified_model(weights, name, precision)
@@ -133,7 +136,7 @@ def _no_model(weights: Path, format: str, precision: str) -> InputError:
         # Shipped weights lie in the package, and nothing is written there.
         model = exported_name(Path(weights.stem), format, int8)
         return InputError(
-            f"{weights.stem} is here for torch alone: make a model of it with: "
+            f"there is no such model of {weights.stem} here: make one with: "
             f"ibsd export {weights.stem} {options} and name that: --weights {model}"
         )
     return InputError(

@@ -1,8 +1,9 @@
-"""A model from `ibsd export --format openvino` on the CPU, in fp32, bf16 or int8. Imports no
-torch."""
+"""A model from `ibsd export`, .xml or .onnx, in OpenVINO on the CPU, in fp32, bf16 or int8. Imports
+no torch."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,9 @@ import openvino
 
 from ibsd.inference.device import thread_limit
 from ibsd.inference.exported import METADATA_KEY, not_runnable, read_metadata
-from ibsd.inference.network import Network, Runner
+from ibsd.inference.network import Network, NetworkDescriptor, Runner
+from ibsd.inference.openvino_graph import arrange
+from ibsd.inference.parity import CERTIFICATE_PX, CERTIFIED_DB, certificate_picture, psnr_db
 from ibsd.types import InputError
 
 
@@ -23,9 +26,10 @@ def open_openvino(
     """The model in a file.
 
     Args:
-        path: the .xml file; its .bin lies beside it.
+        path: the .xml file, its .bin beside it; or an .onnx file in fp32.
         precision: "fp32", "bf16" or "int8". "auto" is int8 for an int8 model, else bf16 if the CPU
-            has it and `certified` allows it, else fp32.
+            has it and `certified` allows it, else fp32. The certificate of an .onnx file says
+            nothing of bf16, so it is tried on a small picture.
         certified: the precisions that "auto" may choose beside the file's own.
 
     Errors: InputError if the file is no such model, or if it does not have the precision.
@@ -38,9 +42,12 @@ def open_openvino(
         raise InputError(
             f"{path} cannot be read as an OpenVINO model ({reason}): export it again"
         ) from None
-    has_metadata = model.has_rt_info(METADATA_KEY)
-    text = str(model.get_rt_info(METADATA_KEY).astype(str)) if has_metadata else None
+    from_onnx = path.suffix == ".onnx"
+    place = ["framework", METADATA_KEY] if from_onnx else METADATA_KEY
+    text = str(model.get_rt_info(place).astype(str)) if model.has_rt_info(place) else None
     descriptor, stored = read_metadata(text, path)
+    if from_onnx:
+        _as_exported(model)
     exact = lru_cache(lambda: _compiled(path, core, model, "f32"))
     if stored == "int8":
         if precision not in ("auto", "int8"):
@@ -57,12 +64,29 @@ def open_openvino(
             f"{path} was not exported in int8: "
             "make a model that is with ibsd export --format openvino --int8"
         )
-    if precision == "auto":
-        precision = "bf16" if has_bf16() and "bf16" in (certified or ()) else "fp32"
-    if precision == "fp32":
+    allowed = has_bf16() and (from_onnx or "bf16" in (certified or ()))
+    if precision == "fp32" or (precision == "auto" and not allowed):
         return Network(descriptor, exact(), "openvino", "fp32")
-    run = _exact_for_one_pixel(_compiled(path, core, model, precision), exact)
-    return Network(descriptor, run, "openvino", precision, exact)
+    run = _exact_for_one_pixel(_compiled(path, core, model, "bf16"), exact)
+    if precision == "auto" and from_onnx and not _is_close(run, exact(), descriptor):
+        return Network(descriptor, exact(), "openvino", "fp32")
+    return Network(descriptor, run, "openvino", "bf16", exact)
+
+
+def _as_exported(model: Any) -> None:
+    """As `ibsd export` writes an .xml: shipped .onnx files hold their weights in half precision,
+    which are widened once here."""
+    passes: Any = importlib.import_module("openvino.passes")
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())
+    manager.run_passes(model)
+    arrange(model)
+
+
+def _is_close(run: Runner, exact: Runner, descriptor: NetworkDescriptor) -> bool:
+    """Whether a reduced precision passes on the small picture."""
+    lr = descriptor.pad(certificate_picture(CERTIFICATE_PX, CERTIFICATE_PX + 8))
+    return bool(psnr_db(run(lr), exact(lr)) >= CERTIFIED_DB)
 
 
 def _exact_for_one_pixel(run: Runner, exact: Callable[[], Runner]) -> Runner:

@@ -13,13 +13,11 @@ import torch
 
 from ibsd.inference.device import choose_device
 from ibsd.inference.network import Network, NetworkDescriptor, Runner
+from ibsd.inference.parity import CERTIFICATE_PX, CERTIFIED_DB, certificate_picture, psnr_db
 from ibsd.students import Student, load_student
 from ibsd.types import InputError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-CERTIFIED_DB = 50.0
-"""The PSNR to fp32 that a reduced precision needs for "auto" to choose it."""
-CERTIFICATE_PX = 48
 
 
 def open_torch(
@@ -98,25 +96,3 @@ def fast_precisions(device: torch.device) -> tuple[str, ...]:
         return ("fp16", "bf16")
     capabilities = torch.cpu.get_capabilities()
     return ("bf16",) if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else ()
-
-
-def certificate_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A picture [1, 3, height, width] in [0, 1] with edges, gradients and noise, the same on every
-    machine."""
-    generator = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    colour = np.array([0.0, 1.0, 2.0])[:, None, None]
-    smooth = 0.5 + 0.25 * np.sin(0.21 * x + 0.13 * y + colour)
-    edges = 0.2 * (((x // 7 + y // 5) % 2) - 0.5)
-    noise = 0.05 * generator.standard_normal((3, height, width))
-    return (smooth + edges + noise).clip(0, 1)[None].astype(np.float32)
-
-
-def psnr_db(sr: np.ndarray, expected: np.ndarray) -> float:
-    """PSNR in dB at peak 1: inf if equal, -inf if the error is not a number."""
-    # Broken weights overflow here. The check below covers that.
-    with np.errstate(over="ignore", invalid="ignore"):
-        error = float(np.mean((sr.astype(np.float64) - expected) ** 2))
-    if not np.isfinite(error):
-        return -np.inf
-    return np.inf if error == 0 else -10 * np.log10(error)

@@ -7,27 +7,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from ibsd.images import (
-    PHOTOGRAPH_SUFFIXES,
-    WRITABLE_SUFFIXES,
-    check_writable,
-    is_photograph_name,
-    open_photograph,
-    write_photograph,
-)
-from ibsd.images.formats import format_to_write
+from ibsd.images import check_writable, open_photograph, write_photograph
 from ibsd.inference.network import Network, TensorFunction, as_network
 from ibsd.system import is_disk_full, is_out_of_memory, make_folder
 from ibsd.types import InputError, Scale
+from ibsd.upscaling.file_jobs import FileJob, file_jobs
 from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
-
-_OTHER_IMAGES = (
-    *(".gif", ".jfif", ".jpe", ".jp2", ".jxl", ".jls", ".psd", ".svg", ".pdf", ".ico", ".tga"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".dng", ".raw", ".cr2", ".nef", ".arw"),
-)
-"""Suffixes of images that cannot be written. Nobody means a folder by them."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +28,6 @@ class FileResult:
     """What the format of `target` could not keep of the photograph."""
     skipped: bool = False
     """`target` existed and was left as it was."""
-
-
-class _Job(NamedTuple):
-    source: Path
-    target: Path
 
 
 def upscale_files(
@@ -94,19 +75,45 @@ def upscale_files(
             inputs would become one output, the output folder cannot be written to, or tile or scale
             is wrong. Later only when the disk is full, which ends the run.
     """
-    if not 1 <= quality <= 100:
-        raise InputError(f"quality is {quality}: choose 1 to 100.")
-    if force and skip_existing:
-        raise InputError(
-            "force replaces what exists and skip_existing keeps it: choose one of them."
-        )
+    jobs = file_jobs(
+        inputs,
+        output,
+        suffix=suffix,
+        format=format,
+        force=force,
+        skip_existing=skip_existing,
+    ).jobs
+    return upscale_jobs(
+        jobs,
+        student,
+        tile=tile,
+        scale=scale,
+        force=force,
+        skip_existing=skip_existing,
+        quality=quality,
+        on_file=on_file,
+        on_tile=on_tile,
+    )
+
+
+def upscale_jobs(
+    jobs: Sequence[FileJob],
+    student: TensorFunction | Network,
+    *,
+    tile: TileSize = "auto",
+    scale: Scale | None = None,
+    force: bool = False,
+    skip_existing: bool = False,
+    quality: int = 95,
+    on_file: Callable[[FileResult, int, int], None] | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> list[FileResult]:
+    """`upscale_files` for the jobs of `file_jobs`, made with the same `force` and `skip_existing`.
+    So mistakes in names are found before a network is opened."""
+    check_quality(quality)
     results: list[FileResult] = []
     with as_network(student, scale) as network:
         tiles_for(tile, network)
-        jobs = _jobs([Path(path) for path in inputs], Path(output), suffix, format)
-        if skip_existing:
-            jobs = _without_results(jobs)
-        _check_targets(jobs, may_exist=force or skip_existing)
         for folder in sorted({job.target.parent for job in jobs}):
             make_folder(folder)
         for job in jobs:
@@ -123,6 +130,12 @@ def upscale_files(
     return results
 
 
+def check_quality(quality: int) -> None:
+    """InputError for a quality that no format has."""
+    if not 1 <= quality <= 100:
+        raise InputError(f"quality is {quality}: choose 1 to 100.")
+
+
 def summary_of_files(results: Sequence[FileResult]) -> str:
     """How many files were written, and a line for each one that was not."""
     failed = [result for result in results if result.error]
@@ -137,7 +150,7 @@ def summary_of_files(results: Sequence[FileResult]) -> str:
 
 
 def _upscale_file(
-    job: _Job,
+    job: FileJob,
     network: Network,
     tile: TileSize,
     quality: int,
@@ -174,130 +187,3 @@ def _progress_at(disk_full: InputError, results: Sequence[FileResult], total: in
     advice = ", go on with --skip-existing" if total > 1 else ""
     first_line = f"{disk_full}; {len(results) - len(failed)} of {total} are done{advice}"
     return "\n".join([first_line, *failed])
-
-
-def _jobs(inputs: list[Path], output: Path, suffix: str, format: str | None) -> list[_Job]:
-    """Every file to upscale, sorted; each source once for each target."""
-    if not inputs:
-        raise InputError("there is nothing to upscale: name files or folders.")
-    ending = None if format is None else f".{format.lower().lstrip('.')}"
-    if ending is not None and ending not in WRITABLE_SUFFIXES:
-        names = ", ".join(name[1:] for name in WRITABLE_SUFFIXES)
-        raise InputError(f"format is {format!r}: choose one of {names}.")
-    if os.sep in suffix or "/" in suffix:
-        raise InputError(
-            f"suffix is {suffix!r}: leave out the slash, it is put behind each file's name."
-        )
-    for path in inputs:
-        # Path.exists would raise where looking is forbidden.
-        if not os.path.exists(path):
-            raise InputError(f"{path} does not exist: check the name.")
-    is_photograph = output.suffix.lower() in PHOTOGRAPH_SUFFIXES
-    if (is_photograph or output.suffix.lower() in _OTHER_IMAGES) and not output.is_dir():
-        if not is_photograph:
-            format_to_write(output)  # refuses it
-        return [_single_job(inputs, output, renamed=bool(suffix or format))]
-    jobs: set[_Job] = set()
-    for path in inputs:
-        if path.is_dir():
-            names = {file: file.relative_to(path) for file in _images_below(path, output)}
-        else:
-            names = {_checked_image_name(path): Path(path.name)}
-        for file, name in names.items():
-            target_name = f"{name.stem}{suffix}{ending or _default_ending(name)}"
-            jobs.add(_Job(file, output / name.with_name(target_name)))
-    return sorted(jobs)
-
-
-def _without_results(jobs: list[_Job]) -> list[_Job]:
-    """Without the jobs whose source is another job's result, of an earlier run into the same
-    folder."""
-    targets = {_identity(job.target): job.source for job in jobs}
-    return [job for job in jobs if targets.get(_identity(job.source), job.source) == job.source]
-
-
-def _single_job(inputs: list[Path], output: Path, renamed: bool) -> _Job:
-    """For an output that is the name of one file."""
-    if len(inputs) > 1 or inputs[0].is_dir():
-        raise InputError(f"{output} is the name of one file, but more may come out: name a folder.")
-    if renamed:
-        raise InputError(
-            f"{output} is the whole name of the output: "
-            "leave out suffix and format, or name a folder."
-        )
-    return _Job(_checked_image_name(inputs[0]), output)
-
-
-def _default_ending(name: Path) -> str:
-    return name.suffix if name.suffix.lower() in WRITABLE_SUFFIXES else ".jpg"
-
-
-def _checked_image_name(path: Path) -> Path:
-    if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
-        raise InputError(
-            f"{path} is not named as an image ({', '.join(PHOTOGRAPH_SUFFIXES)}): "
-            "convert it, or leave it out."
-        )
-    return path
-
-
-def _images_below(folder: Path, output: Path) -> list[Path]:
-    """Image files in a folder and its subfolders, without hidden ones, and without the output of an
-    earlier run if it lies inside."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(
-            f"{error.filename} cannot be read ({error.strerror}): "
-            "allow reading it, or leave it out."
-        ) from error
-
-    output_folder = output.resolve()
-    images: list[Path] = []
-    for parent, subfolders, names in os.walk(folder, onerror=refuse):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and (Path(parent) / name).resolve() != output_folder
-        ]
-        images += [Path(parent) / name for name in names if is_photograph_name(name)]
-    if not images:
-        raise InputError(
-            f"{folder} holds no images ({', '.join(PHOTOGRAPH_SUFFIXES)}): name another folder."
-        )
-    return images
-
-
-def _check_targets(jobs: list[_Job], *, may_exist: bool) -> None:
-    sources = {_identity(job.source) for job in jobs}
-    source_of: dict[Path, Path] = {}
-    for source, target in jobs:
-        other = source_of.setdefault(target, source)
-        if _identity(other) != _identity(source):
-            raise InputError(
-                f"{other} and {source} would both become {target}: "
-                "upscale them one after the other into different folders."
-            )
-        if _identity(target) in sources:
-            raise InputError(
-                f"{target} is itself an input and is never replaced: "
-                "choose another folder or a suffix."
-            )
-        if os.path.isdir(target):
-            raise InputError(
-                f"{target} is a folder where a file is to be written: choose another output."
-            )
-    existing = [job.target for job in jobs if os.path.lexists(job.target)]
-    if existing and not may_exist:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise InputError(
-            f"{existing[0]}{more} exists already: choose another output, or --force to replace it."
-        )
-
-
-def _identity(path: Path) -> tuple[int, int] | Path:
-    """Equal for two names of one file."""
-    try:
-        status = path.stat()
-    except OSError:  # missing, or a link to nowhere
-        return path.absolute()
-    return status.st_dev, status.st_ino

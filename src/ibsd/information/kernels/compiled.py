@@ -14,7 +14,6 @@ import hashlib
 import os
 import platform
 import shutil
-import stat
 import subprocess
 import tempfile
 import threading
@@ -26,6 +25,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from ibsd.system import cache_folder, is_own, is_private
 
 SOURCE = Path(__file__).with_name("bound.c")
 
@@ -121,21 +122,11 @@ def _loaded(path: Path) -> ctypes.CDLL:
     otherwise: a damaged library may load and crash the process when it is called."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        if not _is_own(os.fstat(descriptor)) or not path.stem.endswith(_digest(file.read())):
+        if not is_own(os.fstat(descriptor)) or not path.stem.endswith(_digest(file.read())):
             raise OSError(f"{path} is not the library that was built")
         # The open file, where the system has a name for it: a path may be another file by now.
         same = Path(f"/proc/self/fd/{descriptor}")
         return ctypes.CDLL(str(same if same.exists() else path))
-
-
-def is_private(folder: Path) -> bool:
-    """Whether the folder is the user's, and nobody else may write there."""
-    return _is_own(os.lstat(folder))
-
-
-def _is_own(status: os.stat_result) -> bool:
-    is_link = stat.S_ISLNK(status.st_mode)
-    return not is_link and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _digest(content: bytes) -> str:
@@ -152,13 +143,6 @@ def build_library(compiler: str, path: Path) -> None:
         text=True,
         timeout=TIMEOUT_S,
     )
-
-
-def cache_folder() -> Path:
-    """The folder that keeps the library, made if need be; see `is_private`."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ibsd"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def _key(compiler: str) -> str:
