@@ -15,7 +15,7 @@ from ibsd.comparison.design import Design, Role, RunName
 from ibsd.comparison.pairing import obstacles, other_scores
 from ibsd.comparison.results import Difference
 from ibsd.comparison.statistics import noise_floor, paired_difference
-from ibsd.comparison.store import RunRecord
+from ibsd.comparison.store import RunRecord, TestScores
 from ibsd.training.result import AVERAGED
 from ibsd.types import LOWER_IS_BETTER
 
@@ -133,17 +133,27 @@ def figures_of(pairs: Sequence[Pair], test: str) -> list[Figure]:
     """Every figure that the pairs have on a test set."""
     usable = [pair for pair in pairs if other_scores(*pair, test) is None]
     figures: list[Figure] = []
-    for weights, metrics in (usable[0][0].tests[test].scores if usable else {}).items():
-        for metric in metrics:
-            rows = [
-                subtracted(*pair, test, weights, metric)
-                for pair in usable
-                if all(metric in record.tests[test].scores[weights] for record in pair)
-            ]
-            if rows:
-                image_weights = image_weights_of(usable[0][0], test, metric)
-                figures.append(Figure(weights, metric, np.stack(rows), image_weights))
+    for weights, metric in metrics_of([run.tests[test] for run, _ in usable]):
+        rows = [
+            subtracted(*pair, test, weights, metric)
+            for pair in usable
+            if all(metric in record.tests[test].scores.get(weights, {}) for record in pair)
+        ]
+        if rows:
+            image_weights = image_weights_of(usable[0][0], test, metric)
+            figures.append(Figure(weights, metric, np.stack(rows), image_weights))
     return figures
+
+
+def metrics_of(scores: Sequence[TestScores]) -> list[tuple[str, str]]:
+    """(kind of weights, metric) of every figure that any of the runs has: older rows lack some."""
+    figures = {
+        (weights, metric): None
+        for one in scores
+        for weights, metrics in one.scores.items()
+        for metric in metrics
+    }
+    return list(figures)
 
 
 def subtracted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ibsd.comparison.bands import BANDS, band_psnr
 from ibsd.comparison.store import TestScores
 from ibsd.data.pairs import Pair
 from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
@@ -52,10 +53,11 @@ def scores_on(scoring: Scoring, students: Mapping[str, Student]) -> dict[str, Te
 
 
 def score_on(test: TestSet, students: Mapping[str, Student], lpips: bool) -> TestScores:
-    """Every protocol's figures of every picture."""
+    """Every protocol's figures of every picture, and those of the wavelet bands."""
     scale = next(iter(students.values())).spec.scale
     device = next(next(iter(students.values())).parameters()).device
-    table = evaluate(students, test.pairs, scale, device, lpips)
+    further = {BANDS: band_psnr}
+    table = evaluate(students, test.pairs, scale, device, lpips, further=further)
     bicubic = {
         f"{protocol}.{metric}": round(table.means[BICUBIC][protocol][metric], 6)
         for protocol, metric in table.columns
@@ -68,6 +70,7 @@ def score_on(test: TestSet, students: Mapping[str, Student], lpips: bool) -> Tes
         tuple(row.patches for row in rows),
         bicubic,
         scores,
+        image_figures(table, BICUBIC),
     )
 
 
@@ -78,27 +81,37 @@ def mean_scores(role: str, parts: Sequence[TestScores]) -> TestScores:
     def mean(values: Iterable[float]) -> float:
         return round(sum(values) / len(parts), 6)
 
+    def image_means(
+        tables: Sequence[Mapping[str, Sequence[float]]],
+    ) -> dict[str, tuple[float, ...]]:
+        return {
+            metric: tuple(map(mean, zip(*(table[metric] for table in tables), strict=True)))
+            for metric in tables[0]
+        }
+
     first = parts[0]
     scores = {
-        weights: {
-            metric: tuple(
-                map(mean, zip(*(part.scores[weights][metric] for part in parts), strict=True))
-            )
-            for metric in first.scores[weights]
-        }
-        for weights in first.scores
+        weights: image_means([part.scores[weights] for part in parts]) for weights in first.scores
     }
     bicubic = {metric: mean(part.bicubic[metric] for part in parts) for metric in first.bicubic}
-    return TestScores(role, first.images, first.patches, bicubic, scores)
+    of_bicubic = image_means([part.bicubic_images for part in parts])
+    return TestScores(role, first.images, first.patches, bicubic, scores, of_bicubic)
 
 
 def primary_alone(scores: TestScores, primary: str) -> TestScores:
     """The primary figure of the averaged weights: all that is shown of a row of a matrix."""
-    figures = scores.scores[AVERAGED]
+    of_averaged = scores.scores[AVERAGED]
     return replace(
         scores,
         bicubic={metric: mean for metric, mean in scores.bicubic.items() if metric == primary},
-        scores={AVERAGED: {primary: figures[primary]} if primary in figures else {}},
+        scores={
+            AVERAGED: {metric: of_averaged[metric] for metric in of_averaged if metric == primary}
+        },
+        bicubic_images={
+            metric: figures
+            for metric, figures in scores.bicubic_images.items()
+            if metric == primary
+        },
     )
 
 

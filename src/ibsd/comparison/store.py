@@ -44,6 +44,8 @@ class TestScores:
     """{protocol.metric: mean}."""
     scores: dict[str, dict[str, tuple[float, ...]]]
     """{"ema" or "raw": {protocol.metric: one figure per image}}."""
+    bicubic_images: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """{protocol.metric: one figure per image}; empty in rows that are older than it."""
 
 
 @dataclass(frozen=True)
@@ -213,11 +215,12 @@ def _record(row: Mapping[str, Any]) -> RunRecord:
 
 
 def _test_scores(table: Mapping[str, Any]) -> TestScores:
-    scores = {
-        weights: {metric: tuple(map(float, values)) for metric, values in metrics.items()}
-        for weights, metrics in table["scores"].items()
-    }
+    scores = {weights: _image_figures(metrics) for weights, metrics in table["scores"].items()}
     bicubic = {name: float(value) for name, value in table["bicubic"].items()}
-    return TestScores(
-        table["role"], tuple(table["images"]), tuple(table["patches"]), bicubic, scores
-    )
+    of_bicubic = _image_figures(table.get("bicubic_images", {}))
+    names, patches = tuple(table["images"]), tuple(table["patches"])
+    return TestScores(table["role"], names, patches, bicubic, scores, of_bicubic)
+
+
+def _image_figures(table: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    return {metric: tuple(map(float, values)) for metric, values in table.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ibsd.comparison.design import Design, RunName
-from ibsd.comparison.differences import all_differences, image_weights_of
+from ibsd.comparison.differences import all_differences, image_weights_of, metrics_of
 from ibsd.comparison.examination import Examinations, decomposition_lines, probe_lines
 from ibsd.comparison.results import Cost, History, MeanScore, Results
 from ibsd.comparison.store import RunRecord
@@ -66,16 +66,24 @@ def _mean_scores(design: Design, records: Mapping[RunName, RunRecord]) -> list[M
                 runs = [run for run in _runs(design, records, setting, arm) if test in run.tests]
                 if not runs:
                     continue
-                for weights, metrics in runs[0].tests[test].scores.items():
-                    for metric in metrics:
-                        means = [_mean_score(run, test, weights, metric) for run in runs]
-                        mean = float(np.mean(means))
-                        count = len(runs)
-                        scores.append(MeanScore(setting, test, weights, metric, arm, mean, count))
+                for weights, metric in metrics_of([run.tests[test] for run in runs]):
+                    means = [
+                        _mean_score(run, test, weights, metric)
+                        for run in runs
+                        if metric in run.tests[test].scores.get(weights, {})
+                    ]
+                    mean = float(np.mean(means))
+                    count = len(means)
+                    scores.append(MeanScore(setting, test, weights, metric, arm, mean, count))
                 if arm == design.baseline:
+                    bicubic = {
+                        metric: mean
+                        for run in reversed(runs)
+                        for metric, mean in run.tests[test].bicubic.items()
+                    }
                     scores += [
                         MeanScore(setting, test, BICUBIC, metric, BICUBIC, mean, 1)
-                        for metric, mean in runs[0].tests[test].bicubic.items()
+                        for metric, mean in bicubic.items()
                     ]
     return scores
 

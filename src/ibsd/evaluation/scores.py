@@ -32,6 +32,9 @@ LoadedPair = tuple[str, np.ndarray, np.ndarray]
 Scores = dict[str, dict[str, float]]
 """{protocol: {metric: value}}, as `ibsd.metrics.score` gives them."""
 
+Figures = Callable[[Tensor, Tensor, Scale], dict[str, float]]
+"""(sr, hr, scale) of one image -> {metric: value}"""
+
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -171,6 +174,7 @@ def evaluate(
     device: str | torch.device = "cpu",
     lpips: bool = True,
     on_image: Callable[[int, str], None] | None = None,
+    further: Mapping[str, Figures] | None = None,
 ) -> ScoreTable:
     """Score every method, and bicubic, on every pair.
 
@@ -180,6 +184,7 @@ def evaluate(
     Args:
         lpips: whether protocols with LPIPS compute it.
         on_image: called with (images done, name) after each image.
+        further: figures besides those of the protocols, by the name that stands for a protocol.
 
     Errors: InputError for no pairs, a method called "bicubic", pairs whose HR is not `scale` times
     LR, and methods whose output has another size than HR.
@@ -212,6 +217,7 @@ def evaluate(
                 scores = score(sr, hr, scale, lpips=lpips)
             except InputError as error:
                 raise InputError(f"pair {name}: {error}") from None
+            scores |= {title: of(sr, hr, scale) for title, of in (further or {}).items()}
             rows.append(ScoreRow(name, method, scores, seconds, realsr_patches(height, width)))
         if on_image is not None:
             on_image(done, name)

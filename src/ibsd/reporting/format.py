@@ -13,6 +13,11 @@ PAIRED_DECIMALS = 3
 _TITLES = {
     "psnr_rgb": "PSNR, RGB, dB",
     "psnr_y": "PSNR-Y, dB",
+    "psnr_1": "PSNR-Y of the finest wavelet band, dB",
+    "psnr_2": "PSNR-Y of the second band, dB",
+    "psnr_3": "PSNR-Y of the third band, dB",
+    "psnr_4": "PSNR-Y of the fourth band, dB",
+    "psnr_rest": "PSNR-Y of what the bands leave, dB",
     "ssim": "SSIM",
     "ssim_y": "SSIM-Y",
     "lpips": "LPIPS (less is better)",
