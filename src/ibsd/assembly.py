@@ -103,8 +103,9 @@ def checked_pairs(
     `test` is compared with the others, so that no test image is trained on, and not used otherwise.
     """
     sets = find_sets(config, log)
-    digests = check_pairs(sets.train, config.student.scale, config.data.patch_px)
-    digests |= check_pairs((*sets.val, *sets.test), config.student.scale, MIN_LR_PX, digests)
+    scale = config.student.scale
+    digests = check_pairs(sets.train, scale, config.data.patch_px, log=log)
+    digests |= check_pairs((*sets.val, *sets.test), scale, MIN_LR_PX, digests, log)
     check_disjoint(sets, digests)
     fingerprints = {
         "train": fingerprint(sets.train, digests),

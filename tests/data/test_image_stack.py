@@ -164,3 +164,13 @@ def test_a_full_disk_is_said_and_does_not_kill_the_process(tmp_path: Path):
 def test_no_pairs_at_all():
     with pytest.raises(InputError, match="pairs"):
         resident_stacks([])
+
+
+def test_rows_and_columns_that_make_no_lr_pixel_are_left_out(tmp_path: Path) -> None:
+    pairs = tiny.write_pairs(tmp_path, SIZES, 3)
+    expected = resident_stacks(pairs)
+    for pair in pairs:
+        hr = np.asarray(Image.open(pair.hr))
+        Image.fromarray(np.pad(hr, ((0, 2), (0, 1), (0, 0)))).save(pair.hr)
+    for stack, of_whole in zip(resident_stacks(pairs), expected, strict=True):
+        assert stack.sizes == of_whole.sizes and torch.equal(stack.flat, of_whole.flat)

@@ -82,6 +82,41 @@ def test_every_bad_file_is_listed_with_its_reason_in_one_message(tmp_path: Path)
         assert f"{name}.png" in line and re.search(reason, line), line
 
 
+def test_one_mistake_of_all_pairs_is_one_sentence(tmp_path: Path) -> None:
+    pairs = [write_pair(tmp_path, f"{seed}.png", seed, scale=4) for seed in range(30)]
+    with pytest.raises(
+        InputError, match="^all 30 pairs are x4, not x2: set student.scale=4"
+    ) as said:
+        check_pairs(pairs, 2)
+    assert "\n" not in str(said.value)
+    with pytest.raises(InputError, match="30 of 30 .* for one reason: .*0.png.* needs 64") as said:
+        check_pairs(pairs, 4, min_lr_px=64)
+    assert "\n" not in str(said.value)
+    swapped = [Pair(pair.name, pair.hr, pair.lr) for pair in pairs]
+    with pytest.raises(InputError, match="30 of 30 .* for one reason: .*swapped") as said:
+        check_pairs(swapped, 4)
+    assert "\n" not in str(said.value)
+    for pair in pairs:
+        Image.fromarray(np.zeros((64, 48), np.uint16)).save(pair.hr)
+    with pytest.raises(InputError, match="30 of 30 .* for one reason: .*0.png.*8 bits") as said:
+        check_pairs(pairs, 4)
+    assert "\n" not in str(said.value)
+
+
+def test_cropped_pairs_are_counted(tmp_path: Path) -> None:
+    pairs = [write_pair(tmp_path, f"{seed}.png", seed, scale=3) for seed in range(3)]
+    write(pairs[1].hr, 50, 37)
+    said: list[str] = []
+    digests = check_pairs(pairs, 3, log=said.append)
+    assert said == ["1 of 3 HR images cropped below and to the right to 3 times LR (modcrop)"]
+    said.clear()
+    check_pairs([pairs[0]], 3, digests=digests, log=said.append)
+    assert not said
+    write(pairs[1].hr, 51, 37)
+    with pytest.raises(InputError, match="1 of 3 pairs cannot be used at scale 3"):
+        check_pairs(pairs, 3)
+
+
 def test_a_patch_sets_the_least_size(tmp_path: Path) -> None:
     pair = write_pair(tmp_path, "a.png")
     check_pairs([pair], 2, min_lr_px=12)

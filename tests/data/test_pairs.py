@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.data.pairs import find_layout, find_pairs, without_suffixes
+from ibsd.data.pairs import find_layout, find_pairs, fitted_size, size_ratio, without_suffixes
 from ibsd.types import InputError
 
 
@@ -146,3 +146,14 @@ def test_a_folder_without_layout(tmp_path: Path) -> None:
         find_layout(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         find_layout(tmp_path / "gone")
+
+
+def test_hr_may_have_rows_and_columns_that_make_no_lr_pixel() -> None:
+    assert size_ratio((85, 85), (256, 256)) == 3, "Set5 at x3"
+    assert fitted_size((85, 85), (256, 256)) == (255, 255)
+    assert size_ratio((64, 64), (256, 256)) == 4
+    assert size_ratio((64, 64), (250, 256)) == 0
+    assert fitted_size((64, 64), (250, 256)) == (250, 256)
+    assert size_ratio((64, 64), (256, 260)) == 0, "a whole LR pixel more"
+    assert size_ratio((64, 64), (64, 64)) == 1
+    assert size_ratio((64, 64), (32, 32)) == 0, "swapped"

@@ -75,7 +75,7 @@ def ill(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.where(waves[1::3, 1::3] > 100, 255, 0).astype(np.uint8),
         np.where(waves > 100, 255, 0).astype(np.uint8),
     )
-    add("sizes", np.zeros((40, 40, 3), np.uint8), np.zeros((121, 120, 3), np.uint8))
+    add("sizes", np.zeros((40, 40, 3), np.uint8), np.zeros((123, 120, 3), np.uint8))
     add("cut", read_rgb(lr / "fig.png"), read_rgb(hr / "fig.png"))
     (hr / "cut.png").write_bytes((hr / "cut.png").read_bytes()[:5000])
     write_rgb(lr / "alone.png", read_rgb(lr / "fig.png"))

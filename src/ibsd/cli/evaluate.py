@@ -45,8 +45,8 @@ def evaluate(
     Parameters
     ----------
     paths:
-        Weight files, then the folder of pairs: with test_LR and test_HR, or LR and HR, or RealSR
-        or DRealSR as distributed.
+        Weight files, then the folder of pairs: with test_LR and test_HR, or LR and HR, or RealSR,
+        DRealSR or a benchmark set such as Set5 as distributed.
     split:
         Which pairs of a folder with several sets. Default: test.
     lr:
@@ -110,7 +110,7 @@ def evaluate(
         assert folder is not None
         pairs = find_split(folder, split, scale, log)
     with progress_bar("images") as on_image:
-        table = score_pairs(students, pairs, scale, lpips, on_image)
+        table = score_pairs(students, pairs, scale, lpips, on_image, log)
     write_texts(targets, [table.to_json(), table.to_csv()])
     if json:
         print(table.to_json(), end="")

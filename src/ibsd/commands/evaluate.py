@@ -28,10 +28,10 @@ def find_split(
 ) -> tuple[Pair, ...]:
     """The pairs of a split of a folder in any known layout, or with LR and HR in it. InputError if
     the split is missing."""
-    from ibsd.data.layouts import PUBLISHED, find_data
+    from ibsd.data.layouts import PUBLISHED, find_data, holds_lr_and_hr
     from ibsd.data.pairs import find_pairs
 
-    if (folder / "LR").is_dir() and (folder / "HR").is_dir():
+    if holds_lr_and_hr(folder):
         if split not in (None, "all"):
             raise InputError(f"{folder} holds LR and HR and no {split}_LR: leave out --split")
         return find_pairs(folder / "LR", folder / "HR")
@@ -94,12 +94,14 @@ def score_pairs(
     scale: Scale,
     lpips: bool,
     on_image: Callable[[int, int], None],
+    log: Callable[[str], None],
 ) -> ScoreTable:
-    """Checks the pairs and scores the networks on them. `on_image` takes (done, total)."""
+    """Checks the pairs and scores the networks on them. `on_image` takes (done, total), `log` a
+    sentence about cropped images."""
     from ibsd.data.integrity import check_pairs
     from ibsd.evaluation.scores import evaluate
 
-    check_pairs(pairs, scale)
+    check_pairs(pairs, scale, log=log)
 
     def progress(done: int, name: str) -> None:
         on_image(done, len(pairs))

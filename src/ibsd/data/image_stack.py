@@ -17,12 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ibsd.data.pairs import Pair, load_pair
+from ibsd.data.pairs import Pair, Size, fitted_size, load_pair
 from ibsd.images import image_size
 from ibsd.types import InputError, Origin
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 
 class ImageStack:
@@ -129,7 +126,11 @@ def resident_stacks(
     """
     if not pairs:
         raise InputError("there are no training pairs; check the folders and data.select")
-    sizes = [image_size(pair.lr) for pair in pairs], [image_size(pair.hr) for pair in pairs]
+    lr_sizes = [image_size(pair.lr) for pair in pairs]
+    hr_sizes = [
+        fitted_size(size, image_size(pair.hr)) for pair, size in zip(pairs, lr_sizes, strict=True)
+    ]
+    sizes = lr_sizes, hr_sizes
     counts = sum(map(num_values, sizes[0])), sum(map(num_values, sizes[1]))
     limit = memory_limit_bytes
     if limit is None:

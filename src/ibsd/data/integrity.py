@@ -7,14 +7,15 @@ read nothing. Digests are plain values that other processes can take.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ibsd.data.pairs import Pair, PairSets, listed
+from ibsd.data.pairs import Pair, PairSets, Size, fitted_size, listed, size_ratio
 from ibsd.images import read_with_pillow
 from ibsd.types import SCALES, InputError, Scale, counted
 
@@ -36,6 +37,10 @@ class FileDigest(NamedTuple):
     problem: str = ""
     """Why the file cannot be used, in a sentence; empty where it can."""
 
+    @property
+    def size(self) -> Size:
+        return self.height_px, self.width_px
+
 
 Digests: TypeAlias = Mapping[Path, FileDigest]
 
@@ -45,15 +50,18 @@ def check_pairs(
     scale: Scale,
     min_lr_px: int = MIN_LR_PX,
     digests: Digests | None = None,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> dict[Path, FileDigest]:
     """Digests of the files of `pairs`, after checking that the pairs can be trained on and scored.
 
     A file is good when it decodes, has 8 bits a channel, and is RGB or becomes RGB without loss:
     grey, palette, or an alpha channel that is opaque throughout. A pair is good when HR is exactly
-    `scale` times as large as LR, and LR has at least `min_lr_px` on its shorter side.
+    `scale` times as large as LR, and LR has at least `min_lr_px` on its shorter side. HR may have
+    fewer than `scale` rows and columns more: `load_pair` crops them.
 
     Args:
         digests: of files that were read before. They are not read again.
+        log: told how many HR images are cropped.
 
     Errors: one InputError that lists up to 20 problems, each with its file and reason.
     """
@@ -69,7 +77,16 @@ def check_pairs(
     if bad := [pair for pair in pairs if problems[pair]]:
         many = f"{len(bad)} of {counted(len(pairs), 'pair')} cannot be used at scale {scale}"
         lines = [sentence for pair in bad for sentence in problems[pair]]
+        kinds = {_kind(pair, sentence) for pair in bad for sentence in problems[pair]}
+        if len(kinds) == 1 < len(lines):
+            raise InputError(f"{many}, all for one reason: {lines[0]}")
         raise InputError(listed(f"{many}; repair or remove:", lines))
+    sizes = [(digests[pair.lr].size, digests[pair.hr].size) for pair in pairs]
+    if cropped := sum(fitted_size(lr, hr) != hr for lr, hr in sizes):
+        log(
+            f"{cropped} of {counted(len(pairs), 'HR image')} cropped below and to the right to "
+            f"{scale} times LR (modcrop)"
+        )
     return digests
 
 
@@ -80,9 +97,7 @@ def other_scale(pairs: Sequence[Pair], digests: Digests) -> int | None:
     for pair in pairs:
         lr = digests[pair.lr]
         hr = digests[pair.hr]
-        times = hr.width_px // lr.width_px if lr.width_px else 0
-        fits = (hr.height_px, hr.width_px) == (times * lr.height_px, times * lr.width_px)
-        if lr.problem or hr.problem or not fits:
+        if lr.problem or hr.problem or not (times := size_ratio(lr.size, hr.size)):
             return None
         scales.add(times)
     return scales.pop() if len(scales) == 1 else None
@@ -149,7 +164,7 @@ def pair_problems(
         return problems
     if min(lr.height_px, lr.width_px) < min_lr_px:
         problems.append(f"{pair.lr} has {_size(lr)} pixels; its shorter side needs {min_lr_px}")
-    if (hr.height_px, hr.width_px) != (scale * lr.height_px, scale * lr.width_px):
+    if size_ratio(lr.size, hr.size) != scale:
         problems.append(
             f"{pair.hr} has {_size(hr)} pixels, not {scale} times the {_size(lr)} of {pair.lr}"
             f"{_hint(lr, hr)}"
@@ -183,14 +198,18 @@ def _pixels(file: Path, digests: Digests) -> str:
     return digests[file].pixels
 
 
+def _kind(pair: Pair, sentence: str) -> str:
+    """A problem's sentence without names and numbers, the same for the same mistake."""
+    return re.sub(r"\d+", "", sentence.replace(str(pair.lr), "").replace(str(pair.hr), ""))
+
+
 def _size(image: FileDigest) -> str:
     return f"{image.width_px}x{image.height_px}"
 
 
 def _hint(lr: FileDigest, hr: FileDigest) -> str:
     """What the sizes of a pair suggest, if they suggest anything."""
-    times = hr.width_px // lr.width_px
-    if times and (hr.height_px, hr.width_px) == (times * lr.height_px, times * lr.width_px):
+    if times := size_ratio(lr.size, hr.size):
         return f", but {times} times"
     larger_lr = lr.height_px * lr.width_px > hr.height_px * hr.width_px
     return " (are LR and HR swapped?)" if larger_lr else ""

@@ -8,8 +8,9 @@ files are called.
 | DRealSR | `Train_x4/train_HR`, `Train_x4/train_LR`, `Test_x4/test_HR`, ..., or in folders `x4` |
 | RealSR V1, V2 | as V3, but LR has HR's size |
 | City100 | `City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise iPhoneX; LR has HR's size |
+| Set5 and such, DIV2K | see `benchmark_sets.py` |
 
-`scaled_pairs.py` brings the LR of the last two to a scale. Only names and headers are read here.
+`scaled_pairs.py` brings LR of HR's size to a scale. Only names and headers are read here.
 Sources: Cai et al., ICCV 2019, arXiv:1904.00523 (RealSR); Wei et al., ECCV 2020,
 arXiv:2008.01928 (DRealSR); Chen et al., CVPR 2019, arXiv:1904.03378 (City100).
 """
@@ -22,6 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ibsd.data.benchmark_sets import find_benchmark, find_div2k, is_benchmark
 from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout, images_in
 from ibsd.images import image_size
 from ibsd.types import SCALES, InputError, Scale, counted
@@ -85,7 +87,15 @@ def recognise(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Lay
         for find in (find_realsr, find_drealsr, find_city100):
             if (layout := find(folder, scale, dropped)) is not None:
                 return layout
+        for find in (find_div2k, find_benchmark):
+            if (named := find(folder, scale, dropped)) is not None:
+                return Layout(*named)
     return Layout(PUBLISHED, find_layout(folder, dropped))
+
+
+def holds_lr_and_hr(folder: Path) -> bool:
+    """Whether a folder is a plain pair of folders, LR and HR."""
+    return _is_dir(folder / "LR") and _is_dir(folder / "HR") and not is_benchmark(folder)
 
 
 def find_realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Layout | None:

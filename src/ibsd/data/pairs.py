@@ -20,11 +20,16 @@ import numpy as np
 from ibsd.images import IMAGE_SUFFIXES, is_image_name, read_rgb
 from ibsd.types import InputError, counted
 
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
 _LISTED = 20
-# One suffix at the end of a stem: _LR, -HR, .LR4, _LRx4, _LR_x4, or x4, _x4, -x4, .x4. LR and HR
-# want a separator before them, lest "Zephr" lose its end; x4 does not, because Set5 and DIV2K write
-# "babyx4" and "0801x4". Digits from 1, because DRealSR calls its HR images "_x1".
-_SUFFIX = re.compile(r"(?:[ _.-](?:LR|HR)(?:x?[1-9]|[ _.-]x[1-9])?|[ _.-]?x[1-9])$", re.IGNORECASE)
+# One suffix at the end of a stem: _LR, -HR, .LR4, _LRx4, _LR_x4, _LRBI_x4, or x4, _x4, -x4, .x4.
+# LR and HR want a separator before them, lest "Zephr" lose its end; x4 does not, because Set5 and
+# DIV2K write "babyx4" and "0801x4". Digits from 1, because DRealSR calls its HR images "_x1".
+_SUFFIX = re.compile(
+    r"(?:[ _.-](?:LR(?:BI)?|HR)(?:x?[1-9]|[ _.-]x[1-9])?|[ _.-]?x[1-9])$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,14 @@ def find_pairs(
     hr_files = image_files(hr_folder, dropped)
     if lr_folder.samefile(hr_folder):
         raise InputError(f"LR and HR folder are the same, {lr_folder}: name two folders")
+    return matched_files(lr_files, hr_files, f"{lr_folder} and {hr_folder}")
+
+
+def matched_files(
+    lr_files: Sequence[Path], hr_files: Sequence[Path], where: str
+) -> tuple[Pair, ...]:
+    """Pairs of the files, sorted by name; `where` they lie is for messages. Errors:
+    `UnmatchedError` as `find_pairs`."""
     lr_stems = _grouped(lr_files, lambda stem: stem)
     hr_stems = _grouped(hr_files, lambda stem: stem)
     same = [stem for stem in lr_stems if len(lr_stems[stem]) == len(hr_stems.get(stem, ())) == 1]
@@ -120,7 +133,7 @@ def find_pairs(
         message = listed(f"{names}; keep one LR and one HR image of each:", lines)
         raise UnmatchedError(message, (file for files in unclear.values() for file in files))
     if alone:
-        images = f"{counted(len(alone), 'image')} in {lr_folder} and {hr_folder}"
+        images = f"{counted(len(alone), 'image')} in {where}"
         sentence = f"{images} without a partner of the same name; rename, add or remove:"
         raise UnmatchedError(listed(sentence, [*map(str, alone)]), alone)
     return tuple(pairs[name] for name in sorted(pairs))
@@ -159,9 +172,30 @@ def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) 
 
 
 def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """(LR uint8 [h, w, 3], HR uint8 [H, W, 3]) from their files. Sizes are not compared here.
+    """(LR uint8 [h, w, 3], HR uint8 [H, W, 3]) from their files, HR cropped to `fitted_size`.
     InputError as `images.read_rgb`."""
-    return read_rgb(pair.lr), read_rgb(pair.hr)
+    lr = read_rgb(pair.lr)
+    hr = read_rgb(pair.hr)
+    height, width = fitted_size((lr.shape[0], lr.shape[1]), (hr.shape[0], hr.shape[1]))
+    return lr, np.ascontiguousarray(hr[:height, :width])
+
+
+def size_ratio(lr: Size, hr: Size) -> int:
+    """How many times as large as LR, (height, width), HR is, apart from rows below and columns to
+    the right that make no whole LR pixel; 0 where it is no whole number of times.
+
+    Example: (85, 85) and (256, 256) -> 3, as in Set5 at x3; (64, 64) and (250, 256) -> 0.
+    """
+    times = hr[0] // lr[0]
+    left = max(hr[0] - times * lr[0], hr[1] - times * lr[1])
+    return times if hr[1] // lr[1] == times and left < times else 0
+
+
+def fitted_size(lr: Size, hr: Size) -> Size:
+    """HR's (height, width) without those rows and columns (modcrop, as every benchmark is scored);
+    as it is where no whole number of times fits."""
+    times = size_ratio(lr, hr)
+    return (times * lr[0], times * lr[1]) if times else hr
 
 
 def _check_folder(folder: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from ibsd.data.layouts import Layout, find_data
-from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_pairs
+from ibsd.data.layouts import Layout, find_data, holds_lr_and_hr
+from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_pairs, size_ratio
 from ibsd.doctor.alignment import Misalignment
 from ibsd.doctor.duplicates import PerceptualHash, near_duplicates
 from ibsd.doctor.pair_checkup import (
@@ -105,7 +105,7 @@ def check_folder(
     """
     limits = limits or CheckupLimits()
     alone: list[Path] = []
-    if folder is not None and (folder / "LR").is_dir() and (folder / "HR").is_dir():
+    if folder is not None and holds_lr_and_hr(folder):
         lr = folder / "LR"
         hr = folder / "HR"
     if lr is not None and hr is not None:
@@ -182,19 +182,18 @@ def fitting_scales(layouts: dict[Scale, Layout]) -> tuple[Scale, ...]:
     fitting: list[Scale] = []
     for scale, layout in layouts.items():
         ratios = [
-            ratio for pair in layout.sets.all()[:25] if (ratio := _size_ratio(pair)) is not None
+            ratio for pair in layout.sets.all()[:25] if (ratio := _scale_of(pair)) is not None
         ]
         if ratios and median(ratios) == scale:
             fitting.append(scale)
     return tuple(fitting)
 
 
-def _size_ratio(pair: Pair) -> float | None:
+def _scale_of(pair: Pair) -> int | None:
     try:
-        (height, _), (hr_height, _) = image_size(pair.lr), image_size(pair.hr)
+        return size_ratio(image_size(pair.lr), image_size(pair.hr))
     except InputError:
         return None
-    return hr_height / height
 
 
 def common_part(misalignments: Sequence[Misalignment]) -> Misalignment:

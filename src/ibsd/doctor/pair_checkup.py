@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ibsd.data.integrity import pair_problems, read_file
-from ibsd.data.pairs import Pair, load_pair
+from ibsd.data.pairs import Pair, fitted_size, load_pair
 from ibsd.doctor.alignment import Misalignment, displaced, measure_misalignment
 from ibsd.doctor.duplicates import PerceptualHash, perceptual_hash
 from ibsd.images.rgb import to_tensor
@@ -99,6 +99,8 @@ def check_pair(checkup: PairCheckup, scale: Scale, limits: CheckupLimits) -> Per
     checkup.findings += [Finding("damaged", sentence, True) for sentence in problems]
     if problems or lr is None or hr is None:
         return None
+    height, width = fitted_size(lr_digest.size, hr_digest.size)
+    hr = hr[:height, :width]
     misalignment = measure_misalignment(lr, hr, scale)
     checkup.contrast = float(luma(to_tensor(lr)).std(correction=0))
     checkup.saturated = float(((hr >= NEAR_WHITE) | (hr <= NEAR_BLACK)).any(2).mean())
