@@ -181,3 +181,29 @@ def test_exif_without_a_colour_space_does_not_become_uncalibrated(
     assert written[0x010F] == "Maker"
     assert camera_tags[0xA001] == 1
     assert not taken or camera_tags[0x829A] == 0.5
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif"])
+def test_a_file_without_resolution_comes_out_without_one(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    write(path, noise(20, 30, 3, 8))
+    assert read(path)[0].dpi is None
+    with Image.open(path) as image:
+        assert "dpi" not in image.info or image.tag_v2[296] == 1, "TIFF must say something"  # pyright: ignore
+        image.load()
+    stated = tmp_path / f"stated{suffix}"
+    write(stated, noise(20, 30, 3, 8), dpi=(300.0, 150.0))
+    dpi = read(stated)[0].dpi
+    assert dpi is not None and np.allclose(dpi, (300, 150), atol=0.1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_exif_without_resolution_keeps_files_without_one(suffix: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    exif.get_ifd(IFD.Exif)[0x9003] = "2020:01:01 00:00:00"
+    path = tmp_path / f"a{suffix}"
+    write(path, noise(20, 30, 3, 8), exif=exif.tobytes())
+    with Image.open(path) as image:
+        assert image.getexif()[271] == "Maker"
+        assert "dpi" not in image.info or image.tag_v2[296] == 1  # pyright: ignore

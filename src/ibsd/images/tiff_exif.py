@@ -9,6 +9,8 @@ from typing import IO, Any, NamedTuple
 _EXIF = 0x8769
 _GPS = 0x8825
 _INTEROPERABILITY = 0xA005
+_RESOLUTION_UNIT = 296
+_NO_UNIT = 1
 _LONG = 4
 _LONG8 = 16
 _RATIONALS = (5, 10)
@@ -83,6 +85,19 @@ def add_exif_to_tiff(path: Path, block: bytes) -> None:
         offset = _append_directory(file, layout, list(entries.values()))
         file.seek(layout.first_pointer)
         file.write(layout.pack_word(offset))
+
+
+def unstate_tiff_resolution(path: Path) -> None:
+    """Set the unit of a TIFF's resolution, which the format demands, to none."""
+    with open(path, "r+b") as file:
+        layout = _read_layout(file)
+        file.seek(layout.first_pointer)
+        first = layout.unpack_word(file.read(layout.word_bytes))
+        head = struct.calcsize(layout.order + layout.count_code)
+        line = 4 + 2 * layout.word_bytes  # tag, type, number of values, value
+        tags = [entry.tag for entry in _read_directory(file, layout, first)]
+        file.seek(first + head + line * tags.index(_RESOLUTION_UNIT) + 4 + layout.word_bytes)
+        file.write(struct.pack(layout.order + "H", _NO_UNIT))
 
 
 class _ExifBlock:

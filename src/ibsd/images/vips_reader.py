@@ -37,6 +37,8 @@ _LOADERS: dict[FormatName, str] = {
     "HEIF": "heifload_source",
 }
 _STATES_RESOLUTION = ("JPEG", "PNG", "TIFF")
+_UNSTATED_PER_M = ({2834}, {1000})
+"""What libvips makes of a PNG without a resolution, and of one that states a ratio alone."""
 _NO_DECODER = ("Unsupported codec", "No decoding plugin", "Support for this compression")
 
 
@@ -61,7 +63,11 @@ class VipsPhotograph:
                 image = _load(path, image_format, "random")
             exif = _exif(path, image_format, image)
             dpi = dpi_of(exif)
-            if image_format.name in _STATES_RESOLUTION and "resolution-unit" in image.get_fields():
+            states = "resolution-unit" in image.get_fields()
+            if image_format.name == "PNG":  # libvips sets no unit, and 72 DPI where none is stated
+                per_m = {round(1000 * image.xres), round(1000 * image.yres)}
+                states = per_m not in _UNSTATED_PER_M
+            if states and image_format.name in _STATES_RESOLUTION:
                 dpi = (image.xres * 25.4, image.yres * 25.4)
             image = _rgb_or_grey(image.autorot(), path)
             grey = image.bands <= 2

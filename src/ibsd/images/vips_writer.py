@@ -16,18 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ibsd.images.exif import LARGEST_EXIF_BYTES, with_srgb
-from ibsd.images.formats import AVIF, TIFF, WEBP, FormatName, ImageFormat
+from ibsd.images.formats import AVIF, JPEG, PNG, TIFF, WEBP, FormatName, ImageFormat
 from ibsd.images.photograph import PhotographHeader
-from ibsd.images.png_stream import png_stream
-from ibsd.images.tiff_exif import add_exif_to_tiff
+from ibsd.images.png_stream import png_stream, unstate_png_resolution
+from ibsd.images.tiff_exif import add_exif_to_tiff, unstate_tiff_resolution
 from ibsd.images.vips_reader import vips_reason
 from ibsd.system import NO_SPACE, is_out_of_memory
 from ibsd.types import InputError
 
 UNKNOWN_DPI = 72.0
-"""What viewers assume if a file does not say. Some formats have to say something."""
+"""What EXIF demands where the resolution is not known."""
 
 _SAVERS: dict[FormatName, str] = {
     "JPEG": "jpegsave",
@@ -36,6 +37,8 @@ _SAVERS: dict[FormatName, str] = {
     "TIFF": "tiffsave",
     "AVIF": "heifsave",
 }
+_DPI_IN_EXIF = (JPEG, WEBP, AVIF)
+"""Formats for whose DPI libvips has no other place."""
 _BIGTIFF_BYTES = 4_000_000_000
 
 
@@ -54,7 +57,9 @@ def write_with_vips(
     """
     exif = header.exif
     streamed_exif = exif
-    if exif and (image_format is TIFF or len(exif) > LARGEST_EXIF_BYTES):
+    if exif is None and header.dpi and image_format in _DPI_IN_EXIF:
+        streamed_exif = None if header.icc else with_srgb(Image.Exif().tobytes())
+    elif exif and (image_format is TIFF or len(exif) > LARGEST_EXIF_BYTES):
         streamed_exif = None
     elif exif and header.icc is None:
         streamed_exif = with_srgb(exif)
@@ -68,6 +73,11 @@ def write_with_vips(
         raise
     if image_format is TIFF and exif:
         add_exif_to_tiff(partial, exif)
+    if header.dpi is None:
+        if image_format is TIFF:
+            unstate_tiff_resolution(partial)
+        elif image_format is PNG:
+            unstate_png_resolution(partial)
 
 
 class _Encoder:
@@ -167,10 +177,9 @@ class _Encoder:
         image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
         if header.icc:
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", header.icc)
-        # libvips invents EXIF where there is none. That is wanted only in formats that have no
-        # other place for the DPI.
+        # libvips invents EXIF where there is none.
         keeps_exif = header.exif is not None or (
-            header.dpi is not None and self.image_format in (WEBP, AVIF)
+            header.dpi is not None and self.image_format in _DPI_IN_EXIF
         )
         save = getattr(image, _SAVERS[self.image_format.name])
         options = _options(self.image_format, header, self.quality)
