@@ -22,7 +22,7 @@ def test_from_trainings_to_one_page(ibsd: Call, config: Path, pairs: Path) -> No
     assert_stands_alone(own)
     for words in (
         "Before and after",
-        "Pictures of val",
+        "Images of val",
         "training pictures from",
         "multiply-adds",
         "Bound against log-likelihood",
