@@ -12,7 +12,7 @@ from typing import Any
 
 from ibsd.assembly import as_pairs, build_objective, build_student, data_seed, find_sets
 from ibsd.commands.run_record import flat
-from ibsd.comparison.design import ArmDesign, Design, RunName, SettingDesign
+from ibsd.comparison.design import MEAN, ArmDesign, Design, Place, RunName, SettingDesign
 from ibsd.comparison.identity import Identity, RunRequest
 from ibsd.comparison.scoring import Scoring, TestSet
 from ibsd.config.comparison import CompareConfig
@@ -190,7 +190,12 @@ class Comparison:
     def design(self) -> Design:
         config = self.config
         options = self.config.options
-        settings = {}
+        settings: dict[str, SettingDesign] = {}
+        for name in options.means:
+            places, role = config.mean_of(name)
+            mean_of = tuple(Place(*place) for place in places)
+            title = f"Mean over {', '.join(map(str, mean_of))}, which count alike"
+            settings[name] = SettingDesign(title, "", {MEAN: role}, mean_of=mean_of)
         for name, setting in config.settings.items():
             parts = {
                 row: test

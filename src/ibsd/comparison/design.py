@@ -11,10 +11,22 @@ differences are the noise floor. `unpaired`: other batches by design, compared s
 same, and marked."""
 
 
+MEAN = "mean"
+"""The test set of a setting that is a mean over others."""
+
+
 class RunName(NamedTuple):
     setting: str
     arm: str
     seed: int
+
+
+class Place(NamedTuple):
+    setting: str
+    test: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}/{self.test}"
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class SettingDesign:
     """{test set: role}"""
     parts: dict[str, str] = field(default_factory=dict)
     """{test set that is a row of a matrix: the test set that is the mean of all rows}"""
+    mean_of: tuple[Place, ...] = ()
+    """Test sets whose mean is this setting's only one, `MEAN`; empty for a setting with runs."""
 
     def whole_tests(self) -> dict[str, str]:
         """{test set: role} of those that are no rows of a matrix."""
@@ -66,3 +80,11 @@ class Design:
     def seeds(self) -> tuple[int, ...]:
         """Of any arm; some arms may have fewer."""
         return tuple(sorted({name.seed for name in self.names}))
+
+    def is_claim(self, setting: str, test: str) -> bool:
+        """Whether the primary figure is read there: on unseen sets, and where there are means, on
+        these alone."""
+        content = self.settings[setting]
+        with_means = any(other.mean_of for other in self.settings.values())
+        is_named = bool(content.mean_of) or not with_means
+        return is_named and content.whole_tests().get(test) == "unseen"

@@ -45,6 +45,19 @@ class Figure:
     """[seeds, images]"""
     image_weights: np.ndarray
     """[images]"""
+    parts: Mapping[str, int]
+    """{part: number of images} of a mean over test sets; empty for others."""
+
+    @property
+    def part_means(self) -> dict[str, float]:
+        """{part: mean difference}"""
+        if not self.parts:
+            return {}
+        ends = np.cumsum(list(self.parts.values()))[:-1]
+        columns = np.split(self.differences.mean(axis=0), ends)
+        weights = np.split(self.image_weights, ends)
+        means = map(np.average, columns, [None] * len(columns), weights)
+        return dict(zip(self.parts, map(float, means), strict=True))
 
 
 def all_differences(design: Design, records: Records) -> Differences:
@@ -141,7 +154,8 @@ def figures_of(pairs: Sequence[Pair], test: str) -> list[Figure]:
         ]
         if rows:
             image_weights = image_weights_of(usable[0][0], test, metric)
-            figures.append(Figure(weights, metric, np.stack(rows), image_weights))
+            parts = usable[0][0].tests[test].parts
+            figures.append(Figure(weights, metric, np.stack(rows), image_weights, parts))
     return figures
 
 
@@ -165,10 +179,15 @@ def subtracted(
 
 
 def image_weights_of(run: RunRecord, test: str, metric: str) -> np.ndarray:
-    """`realsr-testm` weighs an image by its patches, other protocols weigh all alike."""
-    patches = run.tests[test].patches
+    """`realsr-testm` weighs an image by its patches, other protocols weigh all alike. The parts of
+    a mean over test sets weigh alike."""
+    scores = run.tests[test]
     by_patches = metric.startswith("realsr-testm.")
-    return np.array(patches if by_patches else [1] * len(patches), dtype=float)
+    weights = np.array(scores.patches if by_patches else [1] * len(scores.patches), dtype=float)
+    if not scores.parts:
+        return weights
+    parts = np.split(weights, np.cumsum(list(scores.parts.values()))[:-1])
+    return np.concatenate([part / part.sum() for part in parts])
 
 
 def chance_differences(
@@ -200,19 +219,23 @@ def difference(
     setting, test = place
     role = design.settings[setting].tests[test]
     lower = figure.metric.split(".")[-1] in LOWER_IS_BETTER
-    statistics = paired_difference(figure.differences, figure.image_weights, lower)
+    counts = tuple(figure.parts.values())
+    statistics = paired_difference(figure.differences, figure.image_weights, lower, counts)
+    parts = figure.part_means
     by_chance = chance.get((figure.weights, figure.metric))
     num_seeds, num_images = figure.differences.shape
     if statistics.t_interval is None:
         verdict = "no interval"
     elif not statistics.excludes_zero:
         verdict = "no difference shown"
+    elif any(part * statistics.mean <= 0 for part in parts.values()):
+        verdict = "mixed"
     else:
         verdict = "better" if (statistics.mean < 0) == lower else "worse"
     kind = role_of(design, arm, against)
     if kind == "treatment" and not all(map(keeps_data_order, pairs)):
         kind = "unpaired"
-    is_whole = test not in design.settings[setting].parts
+    is_primary = (figure.weights, figure.metric) == (AVERAGED, design.primary)
     return Difference(
         setting=setting,
         test=test,
@@ -233,7 +256,6 @@ def difference(
         noise_floor=None if by_chance is None else noise_floor(by_chance, num_seeds),
         verdict=verdict,
         kind=kind,
-        primary=is_whole
-        and role == "unseen"
-        and (figure.weights, figure.metric) == (AVERAGED, design.primary),
+        primary=is_primary and design.is_claim(setting, test),
+        parts=parts,
     )

@@ -60,12 +60,30 @@ class Difference:
     """Below which another data order alone keeps the mean over as many seeds in 95 % of cases, from
     the A/A pair."""
     verdict: str
-    """`better`, `worse`, `no difference shown`, or `no interval` with fewer than three seeds."""
+    """`better`, `worse`, `no difference shown`, or `no interval` with fewer than three seeds.
+    `mixed` where both intervals exclude zero and a part of the mean has another sign."""
     kind: Role
     """`treatment`: a paired difference; `a/a` and `unpaired` as in `design`."""
     primary: bool
-    """Whether this is the primary figure: the primary metric of the averaged weights on an unseen
-    set."""
+    """Whether this is the primary figure: the primary metric of the averaged weights where
+    `Design.is_claim`."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """{setting/test set: difference} of the parts of a mean over test sets."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Where one arm is worse than bicubic, in the primary figure of the averaged weights."""
+
+    setting: str
+    test: str
+    arm: str
+    worst_tenth: float
+    """Mean gain over bicubic of the worst tenth of the images, averaged over the seeds. Of a mean
+    over test sets, the worst tenth of all images."""
+    seed_worst_tenths: tuple[float, ...]
+    below: float
+    """Share of images below bicubic, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +186,7 @@ class Results:
     """{setting/arm/seed: key}"""
     probes: tuple[ProbeLine, ...] = ()
     decompositions: tuple[DecompositionLine, ...] = ()
+    harms: tuple[Harm, ...] = ()
 
     def to_json(self) -> str:
         """Text of `results.json`; infinities become text."""

@@ -61,10 +61,13 @@ class PairedDifference:
 
 
 def paired_difference(
-    differences: np.ndarray, weights: np.ndarray | None = None, lower_is_better: bool = False
+    differences: np.ndarray,
+    weights: np.ndarray | None = None,
+    lower_is_better: bool = False,
+    parts: tuple[int, ...] = (),
 ) -> PairedDifference:
     """Statistics of the differences [S, I]; `weights` [I] for protocols that weigh images (patches
-    of `realsr-testm`).
+    of `realsr-testm`), `parts` as for `bootstrap_interval`.
 
     Check by hand: differences [[1, 3], [2, 2], [0, 4]] have mean 2, seed means (2, 2, 2), and a t
     interval of (2, 2).
@@ -78,7 +81,9 @@ def paired_difference(
         mean=float(seed_means.mean()),
         seed_means=tuple(float(value) for value in seed_means),
         t_interval=t_interval(seed_means) if enough else None,
-        bootstrap_interval=bootstrap_interval(differences, weights) if enough else None,
+        bootstrap_interval=(
+            bootstrap_interval(differences, weights, parts=parts) if enough else None
+        ),
         wins=int((ahead > 0).sum()),
         losses=int((ahead < 0).sum()),
     )
@@ -101,6 +106,7 @@ def bootstrap_interval(
     confidence: float = CONFIDENCE,
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
+    parts: tuple[int, ...] = (),
 ) -> Interval:
     """Percentile interval of the weighted mean of [S, I] when seeds and images are both drawn again
     with replacement.
@@ -108,10 +114,11 @@ def bootstrap_interval(
     Every resample draws seeds, and one set of images that all its seeds share. Images drawn anew
     for each seed would count one hard image S times as if it were S images, which is the pooling
     that docs/method.md 8 forbids: the interval would be too short by up to sqrt(S). The same
-    resamples serve every arm, so that their intervals can be compared.
+    resamples serve every arm, so that their intervals can be compared. With `parts`, numbers of
+    images that lie behind each other, every part keeps its number in every resample.
     """
     num_seeds, num_images = differences.shape
-    seeds, counts = _resamples(num_seeds, num_images, num_resamples, seed)
+    seeds, counts = _resamples(num_seeds, parts or (num_images,), num_resamples, seed)
     images = counts * weights
     means = ((seeds @ differences) * images).sum(axis=1) / (num_seeds * images.sum(axis=1))
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -120,13 +127,13 @@ def bootstrap_interval(
 
 @lru_cache(maxsize=8)
 def _resamples(
-    num_seeds: int, num_images: int, num_resamples: int, seed: int
+    num_seeds: int, parts: tuple[int, ...], num_resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """How often each resample draws each seed [R, S] and each image [R, I]."""
     generator = np.random.default_rng(seed)
     seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), num_resamples)
-    images = generator.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
-    return seeds, images
+    images = [generator.multinomial(size, np.full(size, 1 / size), num_resamples) for size in parts]
+    return seeds, np.hstack(images)
 
 
 def noise_floor(seed_means: np.ndarray, num_seeds: int, confidence: float = CONFIDENCE) -> float:

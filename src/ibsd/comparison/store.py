@@ -46,6 +46,8 @@ class TestScores:
     """{"ema" or "raw": {protocol.metric: one figure per image}}."""
     bicubic_images: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """{protocol.metric: one figure per image}; empty in rows that are older than it."""
+    parts: dict[str, int] = field(default_factory=dict)
+    """{part: number of its images, in their order} of a mean over test sets, which no row holds."""
 
 
 @dataclass(frozen=True)

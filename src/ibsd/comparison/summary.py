@@ -12,6 +12,8 @@ import numpy as np
 from ibsd.comparison.design import Design, RunName
 from ibsd.comparison.differences import all_differences, image_weights_of, metrics_of
 from ibsd.comparison.examination import Examinations, decomposition_lines, probe_lines
+from ibsd.comparison.harm import harms, with_bicubic
+from ibsd.comparison.means import joined_records
 from ibsd.comparison.results import Cost, History, MeanScore, Results
 from ibsd.comparison.store import RunRecord
 from ibsd.evaluation.scores import BICUBIC
@@ -25,7 +27,9 @@ def summarise(
 ) -> Results:
     """Everything that can be said from the records and examinations there are; `watch` as in
     `ibsd.config.comparison.ExamineOptions`."""
-    differences = all_differences(design, records)
+    records = with_bicubic(records)
+    scored = {**records, **joined_records(design, records)}
+    differences = all_differences(design, scored)
     machines = Counter(_machine(record) for record in records.values())
     versions: dict[str, set[int]] = {}
     for record in records.values():
@@ -33,7 +37,7 @@ def summarise(
             versions.setdefault(concept, set()).add(version)
     return Results(
         design=design,
-        mean_scores=tuple(_mean_scores(design, records)),
+        mean_scores=tuple(_mean_scores(design, scored)),
         differences=tuple(differences.to_baseline),
         contrasts=tuple(differences.contrasts),
         costs=tuple(_costs(design, records)),
@@ -47,6 +51,7 @@ def summarise(
         runs={record.identity.name: record.identity.key for record in records.values()},
         probes=tuple(probe_lines(design, examinations or {})),
         decompositions=tuple(decomposition_lines(design, examinations or {}, watch)),
+        harms=tuple(harms(design, scored)),
     )
 
 

@@ -85,6 +85,10 @@ class CompareOptions:
     contrasts: tuple[tuple[str, ...], ...] = ()
     """Pairs of arms to compare besides each arm with the baseline, such as
     [["ibsd", "wavelet-to-hr"]]. The second one is subtracted."""
+    means: dict[str, Any] = field(default_factory=dict)
+    """{name: test sets of one role, each as setting/test}. The primary figure is then the mean over
+    these sets, which count alike however many images they have. A claim needs the same sign on
+    each."""
     lpips: bool = False
     page: str = ""
     """Markdown page to write, with its plot beside it; default results.md in the folder."""
@@ -189,6 +193,25 @@ class CompareConfig:
         """Of one arm in one setting."""
         return (*self.options.seeds, *self.settings[setting].more_seeds.get(arm, ()))
 
+    def mean_of(self, name: str) -> tuple[tuple[tuple[str, str], ...], str]:
+        """((setting, test set) of all parts of a mean, their role). InputError naming what is
+        wrong."""
+        key = f"compare.means.{name}"
+        require(key, name, name not in self.settings, "another name than a setting's")
+        roles = {
+            (setting, test): content.role
+            for setting, sets in self.tests.items()
+            for test, content in sets.items()
+        }
+        value: Any = self.options.means[name]
+        listed: list[Any] = value if isinstance(value, list) else []
+        places = tuple(place for place in roles if "/".join(place) in listed)
+        known = "two or more of " + ", ".join(map("/".join, roles))
+        require(key, value, 1 < len(places) == len(listed), known)
+        kinds = {roles[place] for place in places}
+        require(key, value, len(kinds) == 1, "of one role, seen or unseen")
+        return places, kinds.pop()
+
     def run_config(self, setting: str, arm: str, seed: int) -> Config:
         """The run of one combination. InputError naming setting and arm for whatever a run config
         refuses."""
@@ -291,6 +314,8 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
     config = CompareConfig(
         path, options, table.get("base", {}), parsed["settings"], tests, parsed["arms"], overrides
     )
+    for name in options.means:
+        config.mean_of(name)
     for setting in config.settings:
         for arm in config.arms:
             config.run_config(setting, arm, options.seeds[0])

@@ -43,6 +43,7 @@ from ibsd.reporting.tables import (
     difference_table,
     grouped_by_verdict,
     metrics_table,
+    other_figures_table,
     primary_differences,
     trouble_text,
 )
@@ -51,12 +52,17 @@ READING = f"""How to read it. A *difference* is an arm less the baseline, on the
 from the same initial weights and the same batches, averaged over images and seeds. The *t
 interval* comes from the spread between seeds ({CONFIDENCE:.0%}, n - 1 degrees of freedom). The
 *bootstrap* draws seeds and images again {NUM_RESAMPLES:,} times. *Better* or *worse* stands
-only if both intervals exclude zero; the plot fills the dot of such an arm. Behind *no difference
-shown* stands the smallest difference that the design could have shown, half of the wider
-interval. Below {MIN_SEEDS} seeds there is no interval. The *noise
-floor* comes from A/A runs, the baseline against itself with another order of the data: chance
-alone moves the mean over as many seeds by so much. Only the primary figure is a claim. Among
-many other cells some exclude zero by luck."""
+only if both intervals exclude zero; the plot fills the dot of such an arm. *Mixed* is a mean over
+test sets of which not every one has its sign. Behind *no difference shown* stands the smallest
+difference that the design could have shown, half of the wider interval. Below {MIN_SEEDS} seeds
+there is no interval. The *noise floor* comes from A/A runs, the baseline against itself with
+another order of the data: chance alone moves the mean over as many seeds by so much. Only the
+primary figure is a claim. Among many other cells some exclude zero by luck."""
+
+OTHER_FIGURES = """*Worst tenth*: gain over bicubic of the worst tenth of the images. *Below
+bicubic*: share of images that lose. Then scores of bicubic and the baseline, and differences of the
+others: structure, perception, and PSNR-Y by wavelet band. A gain in the finest bands alone may be
+mere smoothing."""
 
 DIAGNOSTICS = """Last logged values, averaged over the seeds: bound and likelihood loss per link
 (nats per element), scale of the features, each term's gradient as a share of L1's, the cosine
@@ -84,7 +90,7 @@ UNDERTRAINED = (
 HEADLINE_SEEDS = 5
 MOST_NAMED = 12
 """Missing runs that are named."""
-VERDICT_ORDER = ("better", "worse", "no difference shown", "no interval")
+VERDICT_ORDER = ("better", "worse", "mixed", "no difference shown", "no interval")
 
 
 def comparison_document(results: Results, remarks: str = "") -> Document:
@@ -141,7 +147,8 @@ def comparison_html(
         html.section("Scores", *scores),
         *map(section_html, others),
     ]
-    lead = f"{'; '.join(setting.title for setting in design.settings.values())}."
+    titles = [setting.title for setting in design.settings.values() if not setting.mean_of]
+    lead = f"{'; '.join(titles)}."
     return html.page(design.title, "ibsd compare", lead, parts, f"Made by: {design.command}")
 
 
@@ -168,8 +175,8 @@ def primary_blocks(results: Results) -> list[Block]:
     items = [
         item
         for name, setting in design.settings.items()
-        for test, role in setting.whole_tests().items()
-        if role == "unseen" and (item := _verdicts(results, name, setting, test))
+        for test in setting.whole_tests()
+        if design.is_claim(name, test) and (item := _verdicts(results, name, setting, test))
     ]
     named = " It was named before any test was opened." if design.named_before_tests else ""
     return [Text(f"The primary figure is {figure}.{named}"), Bullets(items)]
@@ -217,6 +224,8 @@ def _setting(results: Results, name: str, setting: SettingDesign) -> Section:
         inside: list[Block] = [table] if table.rows else []
         if rows:
             inside.insert(0, Text(f"{design_text(rows)}."))
+        if others := other_figures_table(results, name, test).narrow():
+            inside += [Text(OTHER_FIGURES), *others]
         if degradations := degradation_table(results, name, test).narrow(fixed=3):
             inside += [Text(f"Each degradation of `{test}` by itself:"), *degradations]
         if inside:
@@ -307,9 +316,9 @@ def _reproduction(results: Results) -> list[Block]:
     design = results.design
     commands = [
         f"{design.command} --only '{setting}/{design.baseline}/*' --only '{setting}/{arm}/*'"
-        for setting in design.settings
+        for setting, content in design.settings.items()
         for arm in design.arms
-        if arm != design.baseline
+        if arm != design.baseline and not content.mean_of
     ]
     return [
         Text(

@@ -30,7 +30,8 @@ def contrast_table(results: Results) -> Table:
         for row in primary_contrasts(results)
         if (row.setting, row.test, row.arm) in contrasted
     ]
-    rows.sort(key=lambda cells: cells[0])
+    order = [f"{setting}:" for setting in results.design.settings]
+    rows.sort(key=lambda cells: (order.index(cells[0].split(" ")[0]), cells[0]))
     header = ["scored on", "contrast", "seeds", "difference", "t interval", "bootstrap", "reading"]
     return Table(header, rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ibsd.comparison.bands import BANDS
 from ibsd.comparison.results import Difference, History, Results
 from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting.document import Table
@@ -15,6 +16,22 @@ from ibsd.reporting.format import (
 )
 from ibsd.training.result import AVERAGED
 from ibsd.types import counted
+
+UNKNOWN = "-"
+"""A figure that older runs did not record."""
+WORST, BELOW = "worst", "below"
+OTHER_FIGURES = {
+    WORST: "worst tenth",
+    BELOW: "below bicubic",
+    "basicsr-y.ssim_y": "SSIM-Y",
+    "ibsd-cdc.lpips": "LPIPS",
+    f"{BANDS}.psnr_1": "finest band",
+    f"{BANDS}.psnr_2": "second",
+    f"{BANDS}.psnr_3": "third",
+    f"{BANDS}.psnr_4": "fourth",
+    f"{BANDS}.psnr_rest": "rest",
+}
+"""{figure: its column}"""
 
 
 def select(
@@ -88,6 +105,39 @@ def _difference_cells(row: Difference) -> list[str]:
         f"{row.wins} : {row.losses}",
         verdict_text(row),
     ]
+
+
+def other_figures_table(results: Results, setting: str, test: str) -> Table:
+    """One row per arm on one test set, averaged weights: the worst tenth over bicubic, the share of
+    images below bicubic, SSIM, LPIPS, and the PSNR-Y of each wavelet band. The last three are
+    scores of bicubic and the baseline, and differences of the others, marked where both intervals
+    exclude zero. No rows where the runs recorded neither bicubic by image nor the bands."""
+    design = results.design
+    here = (setting, test)
+    cells = {
+        (score.metric, score.arm): score_text(score.metric, score.mean)
+        for score in results.mean_scores
+        if (score.setting, score.test) == here and score.weights in (AVERAGED, BICUBIC)
+    }
+    cells |= {
+        (row.metric, row.arm): _marked(row)
+        for row in results.differences
+        if (row.setting, row.test, row.weights) == (*here, AVERAGED)
+    }
+    for harm in results.harms:
+        if (harm.setting, harm.test) == here:
+            cells[WORST, harm.arm] = difference_text(design.primary, harm.worst_tenth)
+            cells[BELOW, harm.arm] = f"{harm.below:.0%}"
+    metrics = {metric for metric, _ in cells}
+    if not metrics & {WORST, *(metric for metric in metrics if metric.startswith(BANDS))}:
+        return Table([], [])
+    columns = {metric: title for metric, title in OTHER_FIGURES.items() if metric in metrics}
+    rows = [
+        [arm, *(cells.get((metric, arm), UNKNOWN) for metric in columns)]
+        for arm in (BICUBIC, *design.arms)
+        if any((metric, arm) in cells for metric in columns)
+    ]
+    return Table(["arm", *columns.values()], rows)
 
 
 def design_text(rows: Sequence[Difference]) -> str:
