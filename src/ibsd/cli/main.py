@@ -30,6 +30,7 @@ from ibsd.cli.evaluate import evaluate
 from ibsd.cli.export import export
 from ibsd.cli.limited import in_child, memory_is_limited, memory_is_used_up
 from ibsd.cli.models import models
+from ibsd.cli.register import register
 from ibsd.cli.report import report
 from ibsd.cli.serve import serve
 from ibsd.cli.signals import Ended, StopRequests
@@ -61,6 +62,7 @@ USAGE = {
     export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",
     efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",
     doctor: "ibsd doctor PAIRS [OPTIONS]",
+    register: "ibsd register HR_FOLDER LR_FOLDER -o PAIRS [OPTIONS]",
     serve: "ibsd serve [OPTIONS]",
     models: "ibsd models [OPTIONS]",
     students: "ibsd students [NETWORK...] [OPTIONS]",

@@ -5,6 +5,7 @@ A portable block is that of an upright photograph of any size, without a thumbna
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from PIL import Image, TiffImagePlugin
@@ -99,6 +100,22 @@ def dpi_of(block: bytes | None) -> tuple[float, float] | None:
     except Exception:  # missing, or as above
         return None
     return (across * unit, down * unit) if unit and across > 0 and down > 0 else None
+
+
+def taken_at(path: Path) -> datetime | None:
+    """When a photograph was taken, by its camera's clock, to the camera's hundredths; None if the
+    file does not say. Only its header is read."""
+    with quiet_warnings():
+        try:
+            with Image.open(path) as image:
+                exif = image.getexif()
+            camera_tags = exif.get_ifd(IFD.Exif)
+            text = camera_tags.get(Base.DateTimeOriginal) or exif[Base.DateTime]
+            time = datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+            part = str(camera_tags.get(Base.SubsecTimeOriginal, "")).strip("\0 ")
+            return time + timedelta(seconds=float(f"0.{part}" if part.isdecimal() else 0))
+        except Exception:  # as above
+            return None
 
 
 def _portable(exif: Image.Exif) -> bytes | None:

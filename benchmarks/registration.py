@@ -1,0 +1,210 @@
+"""How well photographs are registered: planted scenes, real pairs moved apart, a large scene.
+
+python benchmarks/registration.py planted [FOLDER]   # photographs; by default the package's
+python benchmarks/registration.py moved PAIRS        # real pairs in a layout that ibsd reads
+python benchmarks/registration.py large              # one planted scene of 24 megapixels
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ibsd.data.layouts import find_data
+from ibsd.data.pairs import images_in, load_pair
+from ibsd.data.samples import sample, sample_names
+from ibsd.doctor.alignment import Misalignment, displaced, measure_misalignment
+from ibsd.images.rgb import read_rgb, to_tensor, write_rgb
+from ibsd.metrics.protocols import basicsr_y
+from ibsd.registration.crops import choose_crops, cut
+from ibsd.registration.light import Image, read_photograph, sampled
+from ibsd.registration.mapping import Mapping
+from ibsd.registration.masks import Reason
+from ibsd.registration.planted import plant
+from ibsd.registration.scene import RefusedError, Registered, corners, register_pair
+from ibsd.system import largest_resident_bytes
+
+NUM_SCENES = 40
+GOOD_PX = 0.1
+
+
+def corner_error(truth: Mapping, registered: Registered) -> float:
+    """Mean distance of the corners of the common part from where they belong, in LR pixels."""
+    points = corners(registered.coarse.box)
+    off = registered.fit.mapping(points) - truth(points)
+    inverse = np.linalg.inv(truth.local_matrix(points))
+    return float(np.linalg.norm(np.einsum("nij,nj->ni", inverse, off), axis=1).mean())
+
+
+def photographs(folder: Path | None) -> Iterator[Image]:
+    """`NUM_SCENES` photographs, again from the first on where there are fewer."""
+    files = images_in(folder) if folder else []
+    names = sample_names()
+    for number in range(NUM_SCENES):
+        if files:
+            yield read_rgb(files[number * len(files) // NUM_SCENES])
+        else:
+            yield sample(names[number % len(names)])
+
+
+def planted(folder: Path | None) -> None:
+    """Corner errors of still scenes, then masks of scenes with objects that moved."""
+    errors: list[float] = []
+    refused: list[str] = []
+    recalls: list[float] = []
+    lost: list[float] = []
+    for number, photograph in enumerate(photographs(folder)):
+        scale = (2, 3, 4)[number % 3]
+        scene = plant(photograph, scale, number)
+        try:
+            errors.append(corner_error(scene.mapping, register_pair(scene.lr, scene.hr, scale)))
+        except RefusedError as error:
+            refused.append(str(error))
+        moving = plant(photograph, scale, number, other=sample("table"))
+        try:
+            registered = register_pair(moving.lr, moving.hr, scale)
+        except RefusedError:
+            continue
+        left, top, right, bottom = registered.box
+        step = registered.fit.step
+        bad = (registered.reasons != Reason.GOOD).repeat(step, 0).repeat(step, 1)
+        inside = (registered.reasons != Reason.OUTSIDE).repeat(step, 0).repeat(step, 1)
+        moved = moving.moved[top:bottom, left:right][: bad.shape[0], : bad.shape[1]]
+        recalls.append(float(bad[moved & inside].mean()))
+        lost.append(float(bad[~moved & inside].mean()))
+    good = sum(error < GOOD_PX for error in errors)
+    print(
+        f"corner error, LR px: median {median(errors):.3f}, largest {max(errors):.3f}; "
+        f"{good} of {len(errors)} registered scenes below {GOOD_PX}; {len(refused)} refused"
+    )
+    print(*(f"  refused: {sentence}" for sentence in refused), sep="\n")
+    print(
+        f"moved objects: recall median {median(recalls):.3f}, lowest {min(recalls):.3f}; "
+        f"good area lost median {median(lost):.3f}, largest {max(lost):.3f}"
+    )
+
+
+def moved_apart(folder: Path) -> None:
+    """The doctor's shift and the PSNR ceiling of real pairs as published, and after HR was turned,
+    shifted and scaled by known amounts and registered again."""
+    draw = np.random.default_rng(0)
+    sets = find_data(folder, 4).sets
+    before: list[tuple[float, float]] = []
+    after: list[tuple[float, float]] = []
+    refused = 0
+    for pair in (*sets.train, *sets.val):
+        lr, hr = load_pair(pair)
+        try:
+            registered = register_pair(lr, apart(hr, draw), 4)
+        except RefusedError as error:
+            print(f"  {pair.name}: {error}")
+            refused += 1
+            continue
+        side = min(registered.box[2] - registered.box[0], registered.box[3] - registered.box[1])
+        side = min(96, side // 8 * 8)
+        apart_hr = registered.fit.pyramid.hr
+        for place in choose_crops(registered, lr, side, 1).places:
+            [(_, lr_crop, hr_crop)] = cut(registered, lr, apart_hr, [place], side)
+            top, left = (4 * value for value in place)
+            own = np.ascontiguousarray(hr[top : top + 4 * side, left : left + 4 * side])
+            before.append(judged(lr_crop, own))
+            after.append(judged(lr_crop, hr_crop))
+    print(f"{len(after)} pairs, {refused} refused")
+    for name, values in (("published", before), ("registered", after)):
+        shifts, ceilings = (sorted(column) for column in zip(*values, strict=True))
+        print(
+            f"{name}: shift median {median(shifts):.3f}, "
+            f"95 % {shifts[int(0.95 * len(shifts))]:.3f}, largest {shifts[-1]:.3f} LR px; "
+            f"ceiling median {median(ceilings):.1f}, lowest {ceilings[0]:.1f} dB"
+        )
+
+
+def apart(hr: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[np.uint8]:
+    """HR turned by up to a degree, shifted by up to 12 px and scaled by up to 5 %."""
+    height, width = hr.shape[:2]
+    turn = np.radians(draw.uniform(-1, 1))
+    ratio = 1 + draw.uniform(-0.05, 0.05)
+    matrix = ratio * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    middle = np.array([width / 2, height / 2])
+    y, x = np.mgrid[:height, :width]
+    points = np.stack([x, y], -1) - middle
+    places = points @ matrix.T + middle + draw.uniform(-12, 12, 2)
+    return sampled(hr, places.astype(np.float32), "lanczos")
+
+
+def judged(lr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> tuple[float, float]:
+    """(shift in LR pixels, PSNR-Y that it allows in dB), as the doctor has them."""
+    misalignment: Misalignment = measure_misalignment(lr, hr, 4)
+    moved = to_tensor(displaced(hr, misalignment, 4))
+    return misalignment.shift_px, float(basicsr_y(moved, to_tensor(hr), 4)["psnr_y"])
+
+
+def large() -> None:
+    """Seconds and memory of one scene of 24 megapixels, from files to pairs."""
+    folder = Path("large-scene")
+    folder.mkdir(exist_ok=True)
+    tile = sample("brushes")
+    mosaic = np.concatenate(
+        [
+            np.concatenate([np.rot90(sample(name), turn)[:384, :384] for turn in range(4)], 1)
+            for name in ("brushes", "astronaut", "dogs")
+        ],
+        0,
+    )
+    photograph = np.asarray(cv2.resize(mosaic, (6000, 4000), interpolation=cv2.INTER_CUBIC))
+    grain = np.random.default_rng(0).normal(0, 6, photograph.shape[:2])[..., None]
+    photograph = np.clip(photograph + grain, 0, 255).astype(np.uint8)
+    scene = plant(photograph, 2, 0)
+    # LR of as many pixels as HR: the scene in the middle of a wider picture.
+    wide = np.asarray(cv2.resize(tile, (6000, 4000), interpolation=cv2.INTER_CUBIC)).copy()
+    height, width = scene.lr.shape[:2]
+    top, left = (4000 - height) // 2, (6000 - width) // 2
+    wide[top : top + height, left : left + width] = scene.lr
+    write_rgb(folder / "near.jpg", scene.hr)
+    write_rgb(folder / "far.jpg", wide)
+    del scene, wide, photograph
+    start = largest_resident_bytes()
+    began = time.monotonic()
+    used = time.process_time()
+    lr, hr = read_photograph(folder / "far.jpg"), read_photograph(folder / "near.jpg")
+    read = time.monotonic() - began
+    registered = register_pair(lr, hr, 2)
+    fitted = time.monotonic() - began
+    crops = choose_crops(registered, lr, 128)
+    for place, lr_crop, hr_crop in cut(registered, lr, hr, crops.places, 128):
+        for side, pixels in (("lr", lr_crop), ("hr", hr_crop)):
+            write_rgb(folder / f"{side}-{place.top}-{place.left}.png", pixels)
+    total = time.monotonic() - began
+    print(
+        f"{len(crops.places)} pairs; {total:.1f} s (reading {read:.1f}, registering "
+        f"{fitted - read:.1f}, pairs {total - fitted:.1f}), {time.process_time() - used:.1f} s of "
+        f"processor time; largest memory {largest_resident_bytes() / 2**30:.2f} GiB "
+        f"(making the scene: {start / 2**30:.2f}); corners known to {registered.corner_px:.3f} px"
+    )
+
+
+def main(arguments: list[str]) -> None:
+    torch.set_num_threads(1)
+    kind, *rest = arguments or [""]
+    folder: Any = Path(rest[0]) if rest else None
+    if kind == "planted":
+        planted(folder)
+    elif kind == "moved" and folder:
+        moved_apart(folder)
+    elif kind == "large":
+        large()
+    else:
+        print(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

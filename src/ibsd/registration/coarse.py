@@ -1,0 +1,94 @@
+"""The coarse match of two photographs: features (SIFT), and the homography that most of their
+matches agree on (MAGSAC++). OpenCV has both."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibsd.registration.light import Image
+
+LONGEST_SIDES_PX = (1400, 2800)
+"""Photographs are shrunk to the first; to the second where the first finds too little."""
+MIN_MATCHES = 15
+"""Matches that must agree. Photographs of different scenes reach about 8."""
+_MAX_FEATURES = 6000
+_RATIO = 0.8
+_TOLERANCE_PX = 3.0
+
+
+class CoarseMatch(NamedTuple):
+    """A homography between two photographs, and what speaks for it."""
+
+    homography: NDArray[np.float64]
+    """[3, 3] from LR pixels to HR pixels, corners of pictures at (0, 0) and (width, height)."""
+    num_matches: int
+    """That agree with it."""
+    num_features: tuple[int, int]
+    """Of LR and HR."""
+
+    @property
+    def sufficient(self) -> bool:
+        return self.num_matches >= MIN_MATCHES
+
+
+def coarse_match(lr: Image, hr: Image) -> CoarseMatch:
+    """The best homography from LR to HR. Look at `sufficient` before using it."""
+    first, second = LONGEST_SIDES_PX
+    match = _match_at(lr, hr, first)
+    if match.num_matches >= 3 * MIN_MATCHES or first >= max(*lr.shape, *hr.shape):
+        return match
+    return max(match, _match_at(lr, hr, second), key=lambda each: each.num_matches)
+
+
+def _match_at(lr: Image, hr: Image, side: int) -> CoarseMatch:
+    import cv2
+
+    lr_grey, lr_factor = _grey(lr, side)
+    hr_grey, hr_factor = _grey(hr, side)
+    sift = cv2.SIFT.create(nfeatures=_MAX_FEATURES, contrastThreshold=0.015)
+    lr_points, lr_marks = _features(sift, lr_grey)
+    hr_points, hr_marks = _features(sift, hr_grey)
+    counts = (len(lr_points), len(hr_points))
+    nothing = CoarseMatch(np.eye(3), 0, counts)
+    if min(counts) < MIN_MATCHES:
+        return nothing
+    neighbours = cv2.BFMatcher(cv2.NORM_L2).knnMatch(lr_marks, hr_marks, k=2)
+    good = [best for best, second in neighbours if best.distance < _RATIO * second.distance]
+    if len(good) < MIN_MATCHES:
+        return nothing
+    source = np.array([lr_points[each.queryIdx] for each in good]) * lr_factor
+    target = np.array([hr_points[each.trainIdx] for each in good]) * hr_factor
+    tolerance = _TOLERANCE_PX * max(hr_factor)
+    find: Any = cv2.findHomography  # its stub does not know that it may find none
+    matrix, agree = find(
+        source, target, cv2.USAC_MAGSAC, tolerance, maxIters=5000, confidence=0.999
+    )
+    if matrix is None:
+        return nothing
+    # Several LR features on one HR feature say it once.
+    agreeing = {tuple(point) for point in np.round(target[agree.ravel() > 0], 1)}
+    return CoarseMatch(np.asarray(matrix, np.float64), len(agreeing), counts)
+
+
+def _grey(image: Image, side: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """uint8 [h, w] of at most `side` pixels, and by how much it was shrunk in x and y."""
+    import cv2
+
+    levels = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+    height, width = image.shape[:2]
+    shrink = max(1.0, max(height, width) / side)
+    size = (round(width / shrink), round(height / shrink))
+    grey = cv2.cvtColor(np.ascontiguousarray(levels), cv2.COLOR_RGB2GRAY)
+    if shrink > 1:
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.uint8), np.array([width / size[0], height / size[1]])
+
+
+def _features(sift: Any, grey: NDArray[np.uint8]) -> tuple[NDArray[np.float64], Any]:
+    """Places [n, 2], of pixel corners, and descriptors."""
+    points, marks = sift.detectAndCompute(grey, None)
+    # OpenCV's pixel centres are whole numbers.
+    return np.array([point.pt for point in points]).reshape(-1, 2) + 0.5, marks

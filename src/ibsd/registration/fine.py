@@ -1,0 +1,220 @@
+"""The fine registration: where LR's points lie in HR, to a small part of a pixel.
+
+From coarse to fine, HR is sampled where LR's pixels lie. Small tiles of both say how far they are
+still apart, and how surely. One robust least-squares step then moves homography, lenses and, at
+the finest level, the smooth residual field. What each of the latter may explain is bounded by a
+prior, so that they stay at 0 where the common part tells nothing of them. The idea of a joint fit
+of geometry and luminance is that of Cai et al., ICCV 2019, arXiv:1904.00523; their one affine is
+all of the picture's, our gain and offset are each tile's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibsd.registration.light import (
+    Image,
+    Plane,
+    blurred,
+    dilated,
+    luma,
+    root,
+    sampled,
+    shrunk_light,
+)
+from ibsd.registration.mapping import (
+    NUM_FIELD,
+    NUM_RIGID,
+    Array,
+    Mapping,
+    prior_spread,
+)
+from ibsd.registration.tiles import TileFits, fit_tiles, tile_px
+
+SMOOTHING_PX = 0.7
+"""Standard deviation of the blur of both pictures before they are compared, in LR pixels."""
+CAMERA_PX = 0.5
+"""Of the blur that LR has and HR has not, about."""
+LARGEST_FINE_PIXELS = 2_000_000
+"""LR's pixels are compared one by one up to here, and larger common parts in blocks of pixels."""
+_SATURATED = 0.985
+_STEPS = 6
+_STILL_PX = 0.003
+_BORDER_PX = 3
+
+
+class View(NamedTuple):
+    """Both pictures over LR's common part at one level, in the square root of light."""
+
+    lr: Plane
+    """[h, w], smoothed."""
+    hr: Plane
+    """[h, w], smoothed alike, where LR's pixels lie."""
+    usable: NDArray[np.bool_]
+    """Inside both pictures and not saturated."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A mapping, and how well it is known."""
+
+    mapping: Mapping
+    covariance: Array
+    """[n, n] of the parameters that were fitted."""
+    tiles: TileFits
+    """At the end; their shifts are what is left."""
+    weights: Array
+    """[tiles]: 0 to 1, how far each tile was believed."""
+    step: int
+    """LR pixels in a side of a pixel of the finest level."""
+    pyramid: Pyramid
+
+    def points(self) -> Array:
+        """[n, 2]: the tiles' centres in LR pixels."""
+        return self.tiles.centres * self.step + np.array(self.mapping.box[:2])
+
+    def spread_px(self, points: Array) -> Array:
+        """[n, 2] -> [n]: standard deviation of the mapping there, in LR pixels."""
+        num = len(self.covariance)
+        inverse = np.linalg.inv(self.mapping.local_matrix(points))
+        slopes = inverse @ self.mapping.sensitivity(points, num)
+        return np.sqrt(np.einsum("nij,jk,nik->n", slopes, self.covariance, slopes))
+
+
+class Pyramid:
+    """Two photographs in linear light at several levels, made once."""
+
+    def __init__(self, lr: Image, hr: Image, mapping: Mapping) -> None:
+        self.lr = lr
+        self.hr = hr
+        self.lr_light: dict[int, Plane] = {}
+        self.hr_light: dict[int, Plane] = {}
+        self.ratio = mapping.ratio(grid_of(mapping.box))
+        self.camera_px = CAMERA_PX
+
+    def planes(
+        self, mapping: Mapping, step: int
+    ) -> tuple[Plane, Plane, float, NDArray[np.float32]]:
+        """(LR's common part, HR shrunk, HR's pixels for one of LR's, where LR's pixels lie in HR)
+        at `step` LR pixels a pixel."""
+        left, top, right, bottom = (int(side) for side in mapping.box)
+        if step not in self.lr_light:
+            self.lr_light[step] = shrunk_light(self.lr[top:bottom, left:right], step)
+        shrink = max(1, int(self.ratio * step / 2))
+        if shrink not in self.hr_light:
+            self.hr_light[shrink] = shrunk_light(self.hr, shrink)
+        lr = self.lr_light[step]
+        height, width = lr.shape[:2]
+        places = mapping.pixel_map(left, top, width, height, step, shrink)
+        return lr, self.hr_light[shrink], self.ratio * step / shrink, places
+
+    def blur_px(self, step: int) -> float:
+        """Of HR before it is compared with LR's smoothed picture, in pixels of that."""
+        return float(np.hypot(SMOOTHING_PX, self.camera_px / step))
+
+    def view(self, mapping: Mapping, step: int) -> View:
+        """Both pictures at `step` LR pixels a pixel."""
+        lr, hr, ratio, places = self.planes(mapping, step)
+        moved = sampled(blurred(luma(hr), self.blur_px(step) * ratio), places)
+        usable = inside(places, hr.shape, _BORDER_PX * ratio)
+        usable &= ~dilated((lr.max(2) > _SATURATED) | (moved > _SATURATED), 2)
+        return View(root(blurred(luma(lr), SMOOTHING_PX)), root(moved), usable)
+
+    def learn_blur(self, fit: Fit) -> None:
+        """Blurs HR more, or less, as LR's tiles want it."""
+        known = fit.weights > 0.3
+        if known.any():
+            wanted = float(np.median(fit.tiles.blurs[known])) * fit.step**2
+            self.camera_px = float(np.sqrt(np.clip(self.camera_px**2 + wanted, 0.0, 9.0)))
+
+
+def fine_fit(lr: Image, hr: Image, mapping: Mapping, first_step: int) -> Fit:
+    """The fit from a coarse mapping whose `box` is the common part.
+
+    Args:
+        first_step: LR pixels a pixel of the coarsest level; a power of 2.
+    """
+    pyramid = Pyramid(lr, hr, mapping)
+    left, top, right, bottom = mapping.box
+    finest = 1
+    while (right - left) * (bottom - top) > LARGEST_FINE_PIXELS * finest**2:
+        finest *= 2
+    steps = [max(first_step, finest)]
+    while steps[-1] > finest:
+        steps.append(steps[-1] // 2)
+    fit = None
+    for step in steps:
+        for number in range(_STEPS):
+            # The field waits until the lenses are about right.
+            with_field = step == finest and number > 0
+            fit = _improved(pyramid, mapping, step, with_field)
+            pyramid.learn_blur(fit)
+            moved = np.abs(fit.mapping(grid_of(mapping.box)) - mapping(grid_of(mapping.box))).max()
+            mapping = fit.mapping
+            if moved < _STILL_PX * pyramid.ratio * step and number > 1:
+                break
+    assert fit is not None
+    return replace(fit, tiles=_tiles(pyramid, mapping, finest))
+
+
+def _tiles(pyramid: Pyramid, mapping: Mapping, step: int) -> TileFits:
+    view = pyramid.view(mapping, step)
+    return fit_tiles(view.lr, view.hr, view.usable, tile_px(*view.lr.shape))
+
+
+def _improved(pyramid: Pyramid, mapping: Mapping, step: int, with_field: bool) -> Fit:
+    """One robust step of all tiles together."""
+    tiles = _tiles(pyramid, mapping, step)
+    points = tiles.centres * step + np.array(mapping.box[:2])
+    num = NUM_RIGID + (NUM_FIELD if with_field else 0)
+    inverse = np.linalg.inv(mapping.local_matrix(points))
+    slopes = inverse @ mapping.sensitivity(points, num)
+    wanted = tiles.shifts * step
+    information = tiles.information / step**2
+    prior = 1 / prior_spread()[:num] ** 2
+    weights = np.ones(len(points)) * tiles.usable
+    change = np.zeros(num)
+    covariance = np.eye(num)
+    excess = 1.0
+    for _ in range(8):
+        weighted = information * (weights / excess)[:, None, None]
+        normal = np.einsum("nij,nik,nkl->jl", slopes, weighted, slopes)
+        pull = np.einsum("nij,nik,nk->j", slopes, weighted, wanted)
+        pull = pull - prior * mapping.parameters[:num]
+        covariance = np.linalg.pinv(normal + np.diag(prior), rcond=1e-14, hermitian=True)
+        change = covariance @ pull
+        left = wanted - slopes @ change
+        surprise = np.einsum("ni,nij,nj->n", left, information, left) / 2
+        size = np.linalg.norm(left, axis=1)
+        known = tiles.usable
+        if not known.any():
+            break
+        # Misfits of the pictures are no noise: the tiles' own scatter says what they are worth.
+        excess = max(1.0, float(np.median(surprise[known])) / 0.69)
+        reach = max(0.03 * step, 3 * float(np.median(size[known])))
+        weights = known / (1 + (size / reach) ** 2) ** 2
+    full = np.zeros(NUM_RIGID + NUM_FIELD)
+    full[:num] = change
+    return Fit(mapping.moved(full), covariance, tiles, weights, step, pyramid)
+
+
+def inside(places: NDArray[np.float32], shape: tuple[int, ...], margin: float) -> NDArray[np.bool_]:
+    """Which of the places [h, w, 2] lie in a picture, `margin` from its edge. The outermost two
+    rows and columns of places count as outside: blurs continue edges."""
+    x, y = places[..., 0], places[..., 1]
+    within = (x >= margin) & (y >= margin)
+    within &= (x <= shape[1] - 1 - margin) & (y <= shape[0] - 1 - margin)
+    middle = np.zeros_like(within)
+    middle[2:-2, 2:-2] = True
+    return within & middle
+
+
+def grid_of(box: tuple[float, float, float, float], num: int = 7) -> Array:
+    """[num * num, 2]: points spread over a box, its corners among them."""
+    left, top, right, bottom = box
+    x, y = np.meshgrid(np.linspace(left, right, num), np.linspace(top, bottom, num))
+    return np.stack([x.ravel(), y.ravel()], 1)

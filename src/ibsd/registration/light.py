@@ -1,0 +1,139 @@
+"""Photographs as arrays: as they are, in linear light, and in the square root of light.
+
+Lenses and pixels average in linear light, so pictures are shrunk and blurred there. They are
+compared in its square root, where noise is about as strong in shadows as in highlights.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibsd.images import InMemory, open_photograph, to_eight_bits
+from ibsd.system import is_out_of_memory
+from ibsd.types import InputError
+
+Image = NDArray[np.uint8 | np.uint16]
+"""[H, W, 3], sRGB."""
+Plane = NDArray[np.float32]
+"""[h, w] or [h, w, 3]."""
+
+T = TypeVar("T", bound=np.generic)
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of ITU-R BT.601."""
+
+
+def read_photograph(path: str | os.PathLike[str]) -> Image:
+    """The upright pixels of a file, uint8 or uint16 [H, W, 3]. Grey gets three equal channels;
+    opacity is dropped. InputError as `open_photograph`, and where the memory does not suffice."""
+    photograph = open_photograph(path)
+    header = photograph.header
+    try:
+        pixels = photograph.read(header.height)
+        return InMemory(header, pixels).rgb
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise InputError(f"{path} needs more memory than there is: make it smaller") from error
+        raise
+
+
+def shrunk_light(image: Image, factor: int) -> Plane:
+    """sRGB [H, W, 3] -> linear light [H // factor, W // factor, 3] in [0, 1], each value the mean
+    of factor x factor pixels. Rows and columns that are left over are dropped."""
+    import cv2
+
+    height, width = (side // factor for side in image.shape[:2])
+    table = _linear_table(image.dtype.itemsize)
+    light = np.empty((height, width, 3), np.float32)
+    for channel in range(3):
+        plane = table[image[: height * factor, : width * factor, channel]]
+        if factor > 1:
+            plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
+        light[..., channel] = plane
+    return light
+
+
+def shrunk(image: Image, factor: int) -> NDArray[np.uint8]:
+    """uint8 of [H // factor, W // factor, 3], as `shrunk_light` but of sRGB: to look at."""
+    import cv2
+
+    levels = image if image.dtype == np.uint8 else to_eight_bits(image)
+    height, width = (side // factor for side in image.shape[:2])
+    part = np.ascontiguousarray(levels[: height * factor, : width * factor])
+    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
+
+
+def luma(light: Plane) -> Plane:
+    """[h, w, 3] -> [h, w]."""
+    return light @ np.array(LUMA, np.float32)
+
+
+def root(light: Plane) -> Plane:
+    """The square root of light; negative values, which filters may leave, count as 0."""
+    return np.sqrt(np.maximum(light, 0))
+
+
+def blurred(plane: NDArray[T], sigma_px: float) -> NDArray[T]:
+    """Gaussian blur of standard deviation `sigma_px`. Edges are continued."""
+    import cv2
+
+    if sigma_px < 0.05:
+        return plane
+    blur: Any = cv2.GaussianBlur  # its stub forgets the type of the pixels
+    return blur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
+
+
+def sampled(
+    plane: NDArray[T],
+    places: NDArray[np.float32],
+    method: Literal["linear", "cubic", "lanczos"] = "linear",
+) -> NDArray[T]:
+    """An image at places [h, w, 2], as indices (x, y); its edges are continued."""
+    import cv2
+
+    methods = {
+        "linear": cv2.INTER_LINEAR,
+        "cubic": cv2.INTER_CUBIC,
+        "lanczos": cv2.INTER_LANCZOS4,
+    }
+    remap: Any = cv2.remap  # its stub knows no call with one map
+    return remap(plane, places, None, methods[method], borderMode=cv2.BORDER_REPLICATE)
+
+
+def dilated(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """The mask and what lies within `radius` pixels of it."""
+    import cv2
+
+    if radius < 1:
+        return mask
+    side = 2 * radius + 1
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.dilate(mask.astype(np.uint8), shape) > 0
+
+
+def box_mean(plane: Plane, side: int) -> Plane:
+    """The mean of side x side pixels around each."""
+    import cv2
+
+    return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def encoded(light: NDArray[np.floating]) -> Plane:
+    """Linear light -> sRGB, both in [0, 1] (IEC 61966-2-1)."""
+    clipped = np.clip(light, 0, 1)
+    curve = 1.055 * np.maximum(clipped, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(clipped <= 0.0031308, 12.92 * clipped, curve).astype(np.float32)
+
+
+@cache
+def _linear_table(num_bytes: int) -> NDArray[np.float32]:
+    """Linear light of every level of an 8-bit or 16-bit channel (IEC 61966-2-1)."""
+    srgb = np.linspace(0, 1, 256**num_bytes)
+    curve = ((np.maximum(srgb, 0.04045) + 0.055) / 1.055) ** 2.4
+    return np.where(srgb <= 0.04045, srgb / 12.92, curve).astype(np.float32)

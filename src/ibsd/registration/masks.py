@@ -1,0 +1,161 @@
+"""What of a registered scene cannot be learned from, and why: a map of reasons over LR."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ibsd.registration.colour import ColourMatch
+from ibsd.registration.fine import SMOOTHING_PX, Fit, inside
+from ibsd.registration.light import Plane, blurred, box_mean, dilated, encoded, sampled
+from ibsd.registration.mapping import Mapping
+
+SATURATED = 0.99
+"""Of the largest level, in light."""
+SATURATED_SHARE = 0.5
+"""Of a neighbourhood of `_HIGHLIGHT_PX`: smaller highlights are of the scene."""
+_HIGHLIGHT_PX = 25
+_WINDOW_PX = 3
+_SURE = 14.0
+_LIKELY = 7.0
+"""Times the energy that noise and small shifts leave: a seed, and what grows from it."""
+_LEAST = 0.012
+"""Root mean square of sRGB in [0, 1] below which nothing is called moved."""
+_GROWN_PX = 1
+SHIFTED_PX = 0.5
+"""A tile that lies further off than this does not fit the rest."""
+BLURRED_PX2 = 1.6
+"""Variance in LR pixels by which LR may be blurred more than the rest of it."""
+SHARP_PX2 = 0.35
+"""Variance by which LR may be sharper than HR."""
+
+
+class Reason(IntEnum):
+    """Of each LR pixel; GOOD ones are used."""
+
+    GOOD = 0
+    OUTSIDE = 1
+    MOVED = 2
+    UNALIGNED = 3
+    BLURRED = 4
+    SATURATED = 5
+
+    @property
+    def words(self) -> str:
+        return {
+            Reason.GOOD: "used",
+            Reason.OUTSIDE: "not in HR",
+            Reason.MOVED: "moved or changed",
+            Reason.UNALIGNED: "not aligned",
+            Reason.BLURRED: "out of focus",
+            Reason.SATURATED: "saturated",
+        }[self]
+
+
+class Comparison(NamedTuple):
+    """LR and HR in LR's colours, over the fit's box at `fit.step` LR pixels a pixel."""
+
+    rest: Plane
+    """[h, w, 3]: LR less HR, sRGB in [0, 1]; 0 where one of them is saturated."""
+    hr: Plane
+    """[h, w, 3], smoothed as LR is."""
+    bright: NDArray[np.bool_]
+    within: NDArray[np.bool_]
+    """Inside HR."""
+
+    @property
+    def size(self) -> Plane:
+        """[h, w]: root mean square of the three channels."""
+        return np.sqrt((self.rest**2).mean(2))
+
+
+def compare(fit: Fit, colours: ColourMatch, mapping: Mapping) -> Comparison:
+    """What is left between LR and HR under a mapping: the fit's own, or the coarse one."""
+    pyramid = fit.pyramid
+    lr, hr, ratio, places = pyramid.planes(replace(mapping, box=fit.mapping.box), fit.step)
+    target = encoded(blurred(lr, SMOOTHING_PX))
+    light = sampled(blurred(hr, pyramid.blur_px(fit.step) * ratio), places)
+    height, width = lr.shape[:2]
+    left, top = fit.mapping.box[:2]
+    gains = colours.gains(left, top, width, height, fit.step)
+    source = colours.toned(encoded(light)) * gains[..., None]
+    bright = np.maximum(lr, light).max(2) > SATURATED
+    rest = np.asarray(target - source, np.float32)
+    rest[dilated(bright, 2)] = 0
+    return Comparison(rest, source, bright, inside(places, hr.shape, ratio))
+
+
+def reasons_map(fit: Fit, after: Comparison) -> NDArray[np.uint8]:
+    """[h, w] of `Reason` over the fit's box, at `fit.step` LR pixels a pixel."""
+    size = after.bright.shape
+    reasons = np.full(size, Reason.GOOD, np.uint8)
+    share = box_mean(after.bright.astype(np.float32), _HIGHLIGHT_PX)
+    reasons[share > SATURATED_SHARE] = Reason.SATURATED
+    reasons[_of_tiles(fit, _out_of_focus(fit), size)] = Reason.BLURRED
+    reasons[_of_tiles(fit, _shifted(fit), size)] = Reason.UNALIGNED
+    reasons[_moved(after)] = Reason.MOVED
+    reasons[~after.within] = Reason.OUTSIDE
+    return reasons
+
+
+def _moved(after: Comparison) -> NDArray[np.bool_]:
+    """Where more is left than noise and small errors of shift and blur explain."""
+    import cv2
+
+    within = after.within
+    energy = box_mean((after.rest**2).mean(2), _WINDOW_PX)
+    down, right = (
+        np.diff(after.hr, axis=axis, append=after.hr.take([-1], axis)) for axis in (0, 1)
+    )
+    texture = box_mean((down**2 + right**2).mean(2), _WINDOW_PX)
+    if not within.any():
+        return within
+    flat = within & (texture <= np.quantile(texture[within], 0.3))
+    noise = float(np.median(energy[flat])) + 1e-6
+    rich = within & (texture >= np.quantile(texture[within], 0.6))
+    factor = max(float(np.median((energy[rich] - noise) / (texture[rich] + 1e-9))), 0.0)
+    surprise = energy / (noise + factor * texture)
+    likely = (surprise > _LIKELY) & (energy > _LEAST**2) & within
+    _, labels = cv2.connectedComponents(likely.astype(np.uint8))
+    sure = np.unique(labels[likely & (surprise > _SURE)])
+    return dilated(np.isin(labels, sure[sure > 0]), _GROWN_PX)
+
+
+def _known(fit: Fit) -> NDArray[np.bool_]:
+    tiles = fit.tiles
+    return tiles.usable & (tiles.contrasts > 4 * tiles.residuals)
+
+
+def _out_of_focus(fit: Fit) -> NDArray[np.bool_]:
+    """Tiles that LR blurs more than the rest, or HR more than LR."""
+    blurs = _smoothed(fit, fit.tiles.blurs) * fit.step**2
+    lr_blurred = blurs > BLURRED_PX2
+    hr_blurred = blurs < -(fit.pyramid.camera_px**2) - SHARP_PX2
+    return _known(fit) & (lr_blurred | hr_blurred)
+
+
+def _shifted(fit: Fit) -> NDArray[np.bool_]:
+    sizes = np.linalg.norm(fit.tiles.shifts, axis=1) * fit.step
+    return _known(fit) & (sizes > SHIFTED_PX) & (sizes > 4 * fit.tiles.spreads * fit.step)
+
+
+def _smoothed(fit: Fit, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median of each tile and its neighbours: single tiles are noisy."""
+    import cv2
+
+    plane = values.reshape(fit.tiles.shape).astype(np.float32)
+    return np.asarray(cv2.medianBlur(plane, 3), np.float64).ravel()
+
+
+def _of_tiles(fit: Fit, chosen: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels of the chosen tiles."""
+    rows, columns = fit.tiles.shape
+    side = round(2 * float(fit.tiles.centres[0, 0]))
+    mask = np.zeros(size, bool)
+    tiles = chosen.reshape(rows, columns).repeat(side, 0).repeat(side, 1)
+    mask[: rows * side, : columns * side] = tiles
+    return mask

@@ -1,0 +1,32 @@
+"""The coarse match finds a scene again, and nothing in two scenes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ibsd.data.samples import sample
+from ibsd.registration.coarse import coarse_match
+
+from .planted_scenes import still
+
+
+def test_a_scene_is_found() -> None:
+    scene = still()
+    match = coarse_match(scene.lr, scene.hr)
+    assert match.sufficient
+    middle = np.array([scene.lr.shape[1] / 2, scene.lr.shape[0] / 2])
+    found = match.homography @ [*middle, 1]
+    assert np.linalg.norm(found[:2] / found[2] - scene.mapping(middle)) < 3
+
+
+def test_sixteen_bits_are_eight_to_it() -> None:
+    scene = still()
+    deep = coarse_match(scene.lr.astype(np.uint16) * 257, scene.hr.astype(np.uint16) * 257)
+    assert np.allclose(deep.homography, coarse_match(scene.lr, scene.hr).homography)
+
+
+def test_two_scenes_and_a_wall_do_not_match() -> None:
+    small = np.ascontiguousarray(sample("chelsea")[:150, :200])
+    assert not coarse_match(small, sample("table")).sufficient
+    wall = np.full((90, 120, 3), 120, np.uint8)
+    assert coarse_match(wall, small).num_matches == 0

@@ -1,0 +1,38 @@
+"""The fine fit lies on the truth, and knows how well."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ibsd.registration.fine import inside
+from ibsd.registration.scene import corners
+
+from .planted_scenes import corner_error, registered_moving, registered_still, still
+
+
+def test_corners_to_a_tenth_of_a_pixel() -> None:
+    """And far better than the coarse match."""
+    registered = registered_still()
+    error = corner_error(still(), registered)
+    assert error < 0.1
+    points = corners(registered.coarse.box)
+    assert np.linalg.norm(registered.coarse(points) - still().mapping(points), axis=1).mean() > 1
+
+
+def test_the_corners_are_known_less_well_than_the_middle() -> None:
+    fit = registered_still().fit
+    left, top, right, bottom = fit.mapping.box
+    middle = np.array([[(left + right) / 2, (top + bottom) / 2]])
+    assert 0 < fit.spread_px(middle)[0] < fit.spread_px(corners(fit.mapping.box)).min()
+
+
+def test_tiles_that_moved_are_not_believed() -> None:
+    fit = registered_moving().fit
+    assert fit.weights.min() < 0.2 < 0.6 < np.median(fit.weights[fit.tiles.usable])
+
+
+def test_inside_keeps_its_margin() -> None:
+    x, y = np.meshgrid(np.arange(20.0), np.arange(10.0))
+    places = np.stack([x, y], -1).astype(np.float32)
+    kept = inside(places, (10, 20), 3)
+    assert kept.sum() == 4 * 14 and kept[3:7, 3:17].all()
