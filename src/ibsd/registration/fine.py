@@ -24,6 +24,7 @@ from ibsd.registration.light import (
     luma,
     root,
     sampled,
+    shrunk_again,
     shrunk_light,
 )
 from ibsd.registration.mapping import (
@@ -93,6 +94,7 @@ class Pyramid:
         self.hr = hr
         self.lr_light: dict[int, Plane] = {}
         self.hr_light: dict[int, Plane] = {}
+        self.hr_luma: dict[int, Plane] = {}
         self.ratio = mapping.ratio(grid_of(mapping.box))
         self.camera_px = CAMERA_PX
 
@@ -102,15 +104,16 @@ class Pyramid:
         """(LR's common part, HR shrunk, HR's pixels for one of LR's, where LR's pixels lie in HR)
         at `step` LR pixels a pixel."""
         left, top, right, bottom = (int(side) for side in mapping.box)
-        if step not in self.lr_light:
-            self.lr_light[step] = shrunk_light(self.lr[top:bottom, left:right], step)
-        shrink = max(1, int(self.ratio * step / 2))
-        if shrink not in self.hr_light:
-            self.hr_light[shrink] = shrunk_light(self.hr, shrink)
-        lr = self.lr_light[step]
+        lr = _level(self.lr_light, self.lr[top:bottom, left:right], step)
+        shrink = self.shrink(step)
+        hr = _level(self.hr_light, self.hr, shrink)
         height, width = lr.shape[:2]
         places = mapping.pixel_map(left, top, width, height, step, shrink)
-        return lr, self.hr_light[shrink], self.ratio * step / shrink, places
+        return lr, hr, self.ratio * step / shrink, places
+
+    def shrink(self, step: int) -> int:
+        """By which HR is shrunk at a level: two to three of its pixels stay for one of LR's."""
+        return max(1, int(self.ratio * step / 2))
 
     def blur_px(self, step: int) -> float:
         """Of HR before it is compared with LR's smoothed picture, in pixels of that."""
@@ -119,7 +122,10 @@ class Pyramid:
     def view(self, mapping: Mapping, step: int) -> View:
         """Both pictures at `step` LR pixels a pixel."""
         lr, hr, ratio, places = self.planes(mapping, step)
-        moved = sampled(blurred(luma(hr), self.blur_px(step) * ratio), places)
+        shrink = self.shrink(step)
+        if shrink not in self.hr_luma:
+            self.hr_luma[shrink] = luma(hr)
+        moved = sampled(blurred(self.hr_luma[shrink], self.blur_px(step) * ratio), places)
         usable = inside(places, hr.shape, _BORDER_PX * ratio)
         usable &= ~dilated((lr.max(2) > _SATURATED) | (moved > _SATURATED), 2)
         return View(root(blurred(luma(lr), SMOOTHING_PX)), root(moved), usable)
@@ -143,6 +149,7 @@ def fine_fit(lr: Image, hr: Image, mapping: Mapping, first_step: int) -> Fit:
     finest = 1
     while (right - left) * (bottom - top) > LARGEST_FINE_PIXELS * finest**2:
         finest *= 2
+    pyramid.planes(mapping, finest)  # coarser levels are made from this one
     steps = [max(first_step, finest)]
     while steps[-1] > finest:
         steps.append(steps[-1] // 2)
@@ -159,6 +166,18 @@ def fine_fit(lr: Image, hr: Image, mapping: Mapping, first_step: int) -> Fit:
                 break
     assert fit is not None
     return replace(fit, tiles=_tiles(pyramid, mapping, finest))
+
+
+def _level(levels: dict[int, Plane], image: Image, factor: int) -> Plane:
+    """An image in linear light, shrunk: made once, from a finer level where one divides it."""
+    if factor not in levels:
+        finer = [known for known in levels if factor % known == 0]
+        levels[factor] = (
+            shrunk_again(levels[max(finer)], factor // max(finer))
+            if finer
+            else shrunk_light(image, factor)
+        )
+    return levels[factor]
 
 
 def _tiles(pyramid: Pyramid, mapping: Mapping, step: int) -> TileFits:

@@ -24,6 +24,9 @@ Plane = NDArray[np.float32]
 
 T = TypeVar("T", bound=np.generic)
 
+_STRIP = 256
+"""Rows of the result that are made at once."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of ITU-R BT.601."""
 
@@ -50,12 +53,23 @@ def shrunk_light(image: Image, factor: int) -> Plane:
     height, width = (side // factor for side in image.shape[:2])
     table = _linear_table(image.dtype.itemsize)
     light = np.empty((height, width, 3), np.float32)
-    for channel in range(3):
-        plane = table[image[: height * factor, : width * factor, channel]]
+    for top in range(0, height, _STRIP):  # a whole photograph in light would fill the memory
+        bottom = min(top + _STRIP, height)
+        part = np.ascontiguousarray(image[top * factor : bottom * factor, : width * factor])
+        strip = cv2.LUT(part, table) if part.dtype == np.uint8 else table[part]
         if factor > 1:
-            plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
-        light[..., channel] = plane
+            strip = cv2.resize(strip, (width, bottom - top), interpolation=cv2.INTER_AREA)
+        light[top:bottom] = strip
     return light
+
+
+def shrunk_again(light: Plane, factor: int) -> Plane:
+    """As `shrunk_light`, from light."""
+    import cv2
+
+    height, width = (side // factor for side in light.shape[:2])
+    part = light[: height * factor, : width * factor]
+    return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def shrunk(image: Image, factor: int) -> NDArray[np.uint8]:

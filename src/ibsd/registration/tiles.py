@@ -79,8 +79,9 @@ def fit_tiles(target: Plane, source: Plane, usable: NDArray[np.bool_], side: int
     ]
 
     def total(plane: Plane) -> Array:
-        cut = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-        return cut.sum((1, 3), dtype=np.float64).ravel()
+        cut = plane[: rows * side, : columns * side]
+        means = cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA)
+        return np.asarray(means, np.float64).ravel() * side**2
 
     sums = np.empty((rows * columns, 7, 7))
     for i, one in enumerate(terms):
