@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cyclopts import Parameter
-
-from ibsd.types import SCALES, InputError
+from ibsd.cli.options import Flag, Output
+from ibsd.types import InputError, require_scale
 
 if TYPE_CHECKING:
     from ibsd.commands.register import RegisterResult, SceneRecord
@@ -18,14 +17,14 @@ def register(
     lr: Path,
     /,
     *,
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    output: Output = None,
     scale: int | None = None,
     match: Literal["auto", "name", "time", "order"] = "auto",
     crop: int = 128,
     crops: int = 0,
     val: float = 0.1,
     test: float = 0.1,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
 ) -> int:
     """Make pairs of photographs of the same scenes: near and far, or at two focal lengths.
 
@@ -35,12 +34,12 @@ def register(
 
     $ ibsd register near/ far/ -o pairs/ --match time --scale 4
 
-    LR keeps its own pixels. HR is moved over them, to a small part of a pixel,
-    in LR's colours. What moved, is out of focus, saturated or cannot be aligned
-    is left out. Photographs that do not fit are refused with a sentence each.
+    LR keeps its own pixels. HR is moved over LR, to a small part of a pixel, and takes its colours.
+    Left out are parts that moved, are out of focus, are saturated or cannot be aligned. Photographs
+    that do not fit are refused, with the reason.
 
-    The same command goes on where it was stopped. Nothing is overwritten.
-    It needs OpenCV: pip install 'ibsd[register]'.
+    The same command continues a stopped run. Nothing is overwritten. OpenCV is needed:
+    pip install 'ibsd[register]'.
 
     Parameters
     ----------
@@ -68,30 +67,24 @@ def register(
     """
     if output is None:
         raise InputError("it is not said where the pairs go: add -o FOLDER")
-    if scale is not None and scale not in SCALES:
-        raise InputError(f"--scale is {scale}; it must be 2, 3 or 4")
-    from rich.progress import Progress
-
-    from ibsd.cli.terminal import output_console, print_json, status_console
+    if scale is not None:
+        require_scale("--scale", scale)
+    from ibsd.cli.terminal import log, print_json, print_line, progress_bar
     from ibsd.commands.register import RegisterOptions, register_folders
 
     options = RegisterOptions(scale, match, crop, crops, val, test)
-    console = status_console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("scenes")
+    with progress_bar("scenes") as on_progress:
 
         def on_scene(record: SceneRecord, done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
+            on_progress(done, total)
             if not json:
-                console.print(f"{done} of {total}  {outcome(record)}", markup=False)
+                log(f"{done} of {total}  {outcome(record)}")
 
-        result = register_folders(
-            hr, lr, output, options, on_scene, lambda said: console.print(said, markup=False)
-        )
+        result = register_folders(hr, lr, output, options, on_scene, log)
     if json:
         print_json(result.as_json())
     else:
-        output_console().print(summary(result), markup=False)
+        print_line(summary(result))
     return 0 if result.num_crops else 2
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Literal, NamedTuple
 
-from ibsd.data.pairs import Pair, UnmatchedError, counted, find_pairs, image_files, listed
+from ibsd.data.pairs import Pair, UnmatchedError, find_pairs, image_files, listed
 from ibsd.images.exif import taken_at
-from ibsd.types import InputError
+from ibsd.types import InputError, counted
 
 MatchBy = Literal["auto", "name", "time", "order"]
 

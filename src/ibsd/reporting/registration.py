@@ -14,9 +14,9 @@ from ibsd.registration.light import Image
 from ibsd.registration.masks import Reason
 from ibsd.registration.scene import Registered
 from ibsd.reporting import html
-from ibsd.reporting.format import count_text
 from ibsd.reporting.html import Pixels
 from ibsd.reporting.plots import Drawing, svg_line, svg_text
+from ibsd.types import counted
 
 WIDTH_PX = 840
 REST_GAIN = 8
@@ -56,8 +56,8 @@ def run_page(name: str, result: dict[str, Any], version: str) -> str:
     scenes: list[dict[str, Any]] = result["scenes"]
     good = [scene for scene in scenes if not scene["refused"]]
     lead = (
-        f"{count_text(result['pairs'], 'pair')} at x{result['scale']} from "
-        f"{len(good)} of {count_text(len(scenes), 'scene')}."
+        f"{counted(result['pairs'], 'pair')} at x{result['scale']} from "
+        f"{len(good)} of {counted(len(scenes), 'scene')}."
     )
     links = "".join(
         f'<li><a href="scenes/{escape(scene["name"])}.html">{escape(scene["name"])}</a></li>'
@@ -111,7 +111,7 @@ def scene_page(
     before, after = registered.rest_levels()
     lead = (
         f"{right - left}x{bottom - top} LR pixels in common, "
-        f"{count_text(len(crops.places), 'pair')} of {crop_px} pixels cut from them."
+        f"{counted(len(crops.places), 'pair')} of {crop_px} pixels cut from them."
     )
     figures = [
         ("ratio", f"{registered.ratio:.3f} for x{registered.scale}"),
