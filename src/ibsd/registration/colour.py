@@ -64,13 +64,6 @@ class ColourMatch:
             result[..., channel] = np.clip(np.rint(levels), 0, 255)
         return result
 
-    @property
-    def exposure(self) -> tuple[float, ...]:
-        """LR's level over HR's at middle grey, for R, G and B."""
-        return tuple(
-            float(level) / 0.5 for level in self.toned(np.full((1, 3), 0.5, np.float32))[0]
-        )
-
 
 def match_colours(
     lr: Plane,

@@ -74,10 +74,6 @@ class Fit:
     """LR pixels in a side of a pixel of the finest level."""
     pyramid: Pyramid
 
-    def points(self) -> Array:
-        """[n, 2]: the tiles' centres in LR pixels."""
-        return self.tiles.centres * self.step + np.array(self.mapping.box[:2])
-
     def spread_px(self, points: Array) -> Array:
         """[n, 2] -> [n]: standard deviation of the mapping there, in LR pixels."""
         num = len(self.covariance)

@@ -17,8 +17,6 @@ from ibsd.registration.light import Image, blurred, encoded, sampled, shrunk_lig
 from ibsd.registration.mapping import Mapping
 from ibsd.types import Scale
 
-Corners = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class PlantedCamera:
