@@ -59,7 +59,9 @@ def load_all_weights(student: Student, loaded: Student, path: str) -> None:
     try:
         student.load_state_dict(loaded.state_dict())
     except RuntimeError:
-        raise InputError(f"student.weights: {path} has other student.options") from None
+        raise InputError(
+            f"student.weights: {path} has other student.options: make them equal"
+        ) from None
 
 
 def load_trunk(student: Student, loaded: Student, path: str) -> None:
@@ -137,8 +139,10 @@ def find_sets(config: Config, log: Callable[[str], None] = lambda sentence: None
         sets = PairSets(train, find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ())
     sets = sets.select(data.select)
     if not sets.train and not data.photographs:
-        which = f" named {data.select}; change data.select" if data.select else ""
-        raise InputError(f"{data.pairs or data.lr} holds no training pairs{which}")
+        advice = "put them into train_LR and train_HR"
+        if data.select:
+            advice = f"change data.select, which is {data.select}"
+        raise InputError(f"{data.pairs or data.lr} holds no training pairs: {advice}")
     return sets
 
 
@@ -160,7 +164,7 @@ def build_source(
         num_photographs = round(share * data.batch_size)
         if not 0 < num_photographs < data.batch_size + (not pairs):
             raise InputError(
-                f"data.batch_size is {data.batch_size}, too few for pairs and photographs"
+                f"data.batch_size is {data.batch_size}, too few for pairs and photographs: raise it"
             )
 
     def options(batch_size: int) -> PatchOptions:

@@ -1,9 +1,8 @@
 """Several processes that train one network: which one this is, and what they do together.
 
-With one process (`ALONE`) every method gives back what it was given, so that training never asks
-how many there are. Several processes, started by torchrun, talk through `torch.distributed`: gloo
-between CPUs, NCCL between GPUs. Sums run over one flat buffer in one order, so that the same
-processes give the same bits again.
+With one process (`ALONE`) every method returns its argument, so that training never asks how many
+there are. Several processes, started by torchrun, use `torch.distributed`: gloo between CPUs, NCCL
+between GPUs. Sums run over one flat buffer in one order, so that results repeat bit for bit.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from torch import Tensor, nn
 from ibsd.types import InputError
 
 TIMEOUT = timedelta(minutes=10)
-"""How long one process may keep the others waiting, validation and checkpoints included. A process
-that is killed is noticed at once. This is for a machine that vanished with its network."""
+"""How long one process may keep the others waiting, validation and checkpoints included. The others
+notice a killed process at once; this is for a machine that lost its network."""
 
 
 class Processes:

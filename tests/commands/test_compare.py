@@ -159,7 +159,7 @@ def test_a_training_picture_is_not_scored_on(place: Path) -> None:
     ("overrides", "only", "sentence"),
     [
         (["settings.one.tests.new.select=c*"], [], "has no pairs named"),
-        (["settings.one.data.select=c*"], [], "no training pairs named c"),
+        (["settings.one.data.select=c*"], [], "holds no training pairs: change data.select"),
         (["arms.ibsd.objective.name=none"], [], "objective.name is 'none'"),
         (["arms.ibsd.objective.options.lambda_mu=1"], [], "lambda_mu"),
         ([], ["one/plain/*", "two/*"], "--only two/* matches no run"),

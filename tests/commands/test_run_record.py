@@ -42,7 +42,7 @@ def in_run_json(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], 
         (other_pixels, "the training or validation pairs have changed since this run was started"),
         (
             in_run_json(lambda facts: facts["numerics"].update(training=0)),
-            "the arithmetic has changed since this run was started (numerics.training 0 -> ",
+            "the arithmetic has changed since this run was started: numerics.training 0 -> ",
         ),
         (
             in_run_json(lambda facts: facts["versions"].update(torch="2.0.0")),

@@ -111,15 +111,6 @@ def test_a_perfect_method_is_infinite_and_still_json() -> None:
     table = evaluate({"oracle": lambda _: to_tensor(hr)}, [(name, lr, hr)], 2, lpips=False)
     assert table.means["oracle"]["basicsr-y"] == {"psnr_y": math.inf, "ssim_y": 1.0}
     assert json.loads(table.to_json())["means"]["oracle"]["basicsr-y"]["psnr_y"] == "inf"
-    assert table.summary()[1][1][1] == "inf"
-
-
-def test_summary_prints_a_line_a_method(table: ScoreTable) -> None:
-    header, lines = table.summary()
-    assert [line[0] for line in lines] == ["bicubic", "nearest", "cubic again"]
-    assert all(len(line) == len(header) for line in lines)
-    column = header.index("basicsr-y.psnr_y")
-    assert lines[1][column] == f"{table.means['nearest']['basicsr-y']['psnr_y']:.2f}"
 
 
 def test_progress_and_no_gradients() -> None:

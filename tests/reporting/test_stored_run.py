@@ -40,7 +40,7 @@ def test_what_is_no_run_is_one_sentence(tmp_path: Path) -> None:
         '{"config": {"student": {"name": 1}, "objective": {"name": 2}}}',
     ):
         (tmp_path / "run.json").write_text(content)
-        with pytest.raises(InputError, match=r"run\.json: is damaged"):
+        with pytest.raises(InputError, match=r"run\.json is damaged"):
             read_run_folder(tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_a_damaged_run_is_one_sentence(
         table = table[key]
     table[where[-1]] = value
     (folder / "run.json").write_text(json.dumps(facts))
-    with pytest.raises(InputError, match=r"run\.json: is damaged"):
+    with pytest.raises(InputError, match=r"run\.json is damaged"):
         read_run_folder(folder)
 
 

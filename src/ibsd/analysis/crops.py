@@ -46,7 +46,7 @@ def cut_crops(
     indices = torch.arange(len(stack)) if images is None else torch.tensor(list(images))
     chosen: list[int] = indices.tolist()
     if small := [stack.sizes[k] for k in chosen if min(stack.sizes[k]) < size_px]:
-        raise InputError(f"{len(small)} images are smaller than a crop of {size_px} px")
+        raise InputError(f"{len(small)} images are smaller than {size_px} px: cut smaller crops")
     generator = torch.Generator().manual_seed(seed)
     image = indices.repeat(per_image)
     sizes = torch.tensor([stack.sizes[k] for k in chosen]).repeat(per_image, 1)

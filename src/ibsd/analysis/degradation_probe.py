@@ -1,13 +1,13 @@
-"""The degradation probe: can a classifier tell from a student's features by which camera (or
-degradation) a picture was made?
+"""The degradation probe: can a classifier guess the camera (or degradation) of an image from a
+student's features?
 
-With features that forgot the degradation, the guess stays at chance. For each node F0, F1, ...: the
-per-channel mean and standard deviation of each crop are standardised, and a linear classifier and a
-small MLP guess the class. Photographs are split into train, val and test, crops of one photograph
-always together. The strength of the L2 penalty is chosen on val, the classifier is fitted again on
-train and val with it, and its accuracy is read on test (docs/method.md 8). With few photographs
-one split says little, so every photograph is tested once in a round of folds, and rounds are
-repeated with other splits. The interval allows for their overlap.
+If the features forgot the degradation, the guess stays at chance. For each node F0, F1, ... a
+linear classifier and a small MLP guess the class from the standardised mean and deviation of each
+channel of a crop. Photographs are split into train, val and test, crops of one photograph together.
+Val chooses the strength of the L2 penalty, the classifier is fitted again on train and val, and
+test gives its accuracy (docs/method.md 8). One split of few photographs says little, so a round of
+folds tests each photograph once, and rounds repeat with other splits. The interval allows for their
+overlap.
 
     images, labels, groups = ...
     features = {"lr": pixel_statistics(images)} | node_statistics(student, images)
@@ -171,7 +171,9 @@ def deal(label: Tensor, group: Tensor, folds: int, seed: int) -> Tensor:
     for photograph in group.unique().tolist():
         signature[photograph] = tuple(sorted(label[group == photograph].unique().tolist()))
     if len(signature) < folds:
-        raise InputError(f"probe: {len(signature)} photographs are too few for {folds} folds")
+        raise InputError(
+            f"probe: {len(signature)} photographs are too few for {folds} folds: add some"
+        )
     photographs = list(signature)
     generator = torch.Generator().manual_seed(seed)
     order: list[int] = torch.randperm(len(photographs), generator=generator).tolist()

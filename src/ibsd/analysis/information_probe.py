@@ -263,7 +263,8 @@ def link_information(
     total = len(nodes[0])
     if total < negatives_batch or negatives_batch < 2:
         raise InputError(
-            f"information probe: {total} held-out patches are no batch of {negatives_batch}"
+            f"information probe: {total} held-out patches are no batch of {negatives_batch}; cut "
+            "more patches"
         )
     constant = [constant_laplace(node) for node in reference[:-1]]
     sums = torch.zeros(3, len(constant), dtype=torch.float64)

@@ -1,7 +1,7 @@
-"""Under a limit on memory (`ulimit -v`) the work is done in a child process.
+"""Under a limit on memory (`ulimit -v`) a child process does the work.
 
-Where an allocation fails, libraries in C (glib in libvips, OpenBLAS, OpenVINO) abort, exit or
-crash, which no Python in the same process can turn into a sentence: the parent can.
+If an allocation fails, C libraries (glib in libvips, OpenBLAS, OpenVINO) abort, exit or crash. The
+parent process then prints the sentence.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ def memory_is_limited() -> bool:
 
 
 def memory_is_used_up() -> bool:
-    """Whether this process has come close to its limit: then an error of any kind may be an
-    allocation that failed."""
+    """Whether this process is close to its limit. Any error may then be a failed allocation."""
     if not memory_is_limited():
         return False
     import resource
@@ -49,11 +48,11 @@ def memory_is_used_up() -> bool:
 
 
 def in_child(work: Callable[[], int]) -> int | None:
-    """Forks, and returns twice: in the child, which does the work, and in the parent once the child
-    has ended, the exit code; None if there is none.
+    """Forks. The child does the work. The parent waits for it. Both return the exit code; the
+    parent returns None if the child left none.
 
-    The child has a process group of its own, so that Ctrl-C reaches it once, by way of the parent;
-    it does not outlive the parent.
+    The child has a process group of its own, so that Ctrl-C reaches it once, through the parent. It
+    ends with the parent.
     """
     reading, writing = os.pipe()
     parent = os.getpid()

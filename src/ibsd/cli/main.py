@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + ended.signal
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever reads our output has read enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except SystemExit as left:  # so rich leaves when it meets a broken pipe
@@ -155,7 +155,7 @@ def settle_streams() -> None:
     """Makes stdout and stderr print any file name, and opens them if they are closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started this process
+        if stream is None:  # closed when this process started
             stream = open(os.devnull, "w")  # noqa: SIM115  (for as long as the process lives)
             setattr(sys, name, stream)
         if reconfigure := getattr(stream, "reconfigure", None):

@@ -1,5 +1,4 @@
-"""Leaving when asked: the first Ctrl-C or SIGTERM is noted for whoever works, the second ends at
-once."""
+"""The first Ctrl-C or SIGTERM asks the work to stop; the second one ends it at once."""
 
 from __future__ import annotations
 
@@ -9,8 +8,8 @@ from types import FrameType
 
 
 class Ended(BaseException):
-    """A signal that ends the program now. Like KeyboardInterrupt it is no Exception, so that nobody
-    takes it for an error."""
+    """A signal that ends the program now. Like KeyboardInterrupt it is no Exception, so that no
+    handler of errors catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -21,10 +20,9 @@ class StopRequests:
     """While entered, takes SIGINT and SIGTERM.
 
     Args:
-        at_once: whether already the first one raises `Ended`; else it is kept in `received`, and
-            only the second one raises.
-        patient: whether all further ones are passed over, because torchrun repeats what the
-            terminal has sent already.
+        at_once: whether the first one raises `Ended`; else `received` holds it, and the second one
+            raises.
+        patient: whether further ones are ignored, because torchrun repeats those of the terminal.
     """
 
     def __init__(self, at_once: bool = False, patient: bool = False) -> None:
@@ -50,9 +48,8 @@ class StopRequests:
         if self.at_once or self.received:
             raise Ended(number)
         self.received = number
-        os.write(
-            2, b"\nstopping after this step, then saving; once more to leave at once\n"
-        )  # print is not safe inside a handler
+        # print is not safe inside a handler
+        os.write(2, b"\nstopping after this step, then saving; once more to leave at once\n")
 
     def reason(self) -> str | None:
         """For `Callbacks.stop_requested`."""

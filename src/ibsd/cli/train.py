@@ -92,7 +92,7 @@ def run(
         )
         try:
             report = report_runs([folder], folder / "report.html", pictures=result.finished)
-        except InputError as error:  # a pair is gone meanwhile; the weights are there all the same
+        except InputError as error:  # a pair is gone meanwhile
             progress.log(name, f"the report has no images: {error}")
             report = report_runs([folder], folder / "report.html", pictures=False)
     if not result.finished and not stop.received:

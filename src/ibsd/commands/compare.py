@@ -61,7 +61,7 @@ def compare(
     """
     options = config.options
     if options.remarks and not Path(options.remarks).is_file():
-        raise InputError(f"{config.path}: compare.remarks, {options.remarks}, is no file")
+        raise InputError(f"{config.path}: compare.remarks, {options.remarks}, is no file: write it")
     comparison = Comparison(config)
     store = open_store(config)
     requests: dict[RunName, RunRequest] = {}

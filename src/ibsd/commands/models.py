@@ -37,12 +37,8 @@ def network_sizes() -> dict[str, dict[int, int]]:
     from ibsd.types import SCALES
 
     with torch.device("meta"):  # counted, not filled
-        return {
-            name: {
-                scale: sum(
-                    parameter.numel() for parameter in create_student(name, scale).parameters()
-                )
-                for scale in SCALES
-            }
-            for name in STUDENTS
-        }
+
+        def size(name: str, scale: int) -> int:
+            return sum(weight.numel() for weight in create_student(name, scale).parameters())
+
+        return {name: {scale: size(name, scale) for scale in SCALES} for name in STUDENTS}

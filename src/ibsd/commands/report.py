@@ -1,5 +1,4 @@
-"""`ibsd report`: one page about what other commands left in folders: runs, a comparison, scores, a
-matrix of degradations."""
+"""`ibsd report` without a terminal: one page about runs, a comparison, scores or a matrix."""
 
 from __future__ import annotations
 
@@ -52,8 +51,8 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
     for folder in inputs:
         if not any(folder in folders for folders in holding.values()):
             raise InputError(
-                f"{folder}: holds no {RUN_FILE}, {COMPARISON}, {SCORES} or {MATRIX}: "
-                "name folders that ibsd train, compare or evaluate wrote"
+                f"{folder} holds no {RUN_FILE}, {COMPARISON}, {SCORES} or {MATRIX}: "
+                "name folders of ibsd train, compare or evaluate"
             )
     matrices = [
         matrix
@@ -64,17 +63,10 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
     if comparisons := holding[COMPARISON]:
         if len(comparisons) > 1 or holding[RUN_FILE]:
             raise InputError(
-                f"{comparisons[0]}: is a comparison, which fills a page: "
-                "make one report for it and another for the rest"
+                f"{comparisons[0]} is a comparison, which fills a page: make another for the rest"
             )
-        write_whole(
-            target,
-            comparison_html(
-                read_stored(comparisons[0] / COMPARISON, results_from_table),
-                matrices=matrices,
-                scores=tables,
-            ),
-        )
+        results = read_stored(comparisons[0] / COMPARISON, results_from_table)
+        write_whole(target, comparison_html(results, matrices=matrices, scores=tables))
     elif holding[RUN_FILE]:
         report_runs(holding[RUN_FILE], target, [*tables, *map(matrix_table, matrices)], pictures)
     else:
@@ -82,15 +74,8 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
             html.section("Scores", *tables),
             html.section("Degradations", *map(matrix_table, matrices)),
         ]
-        write_whole(
-            target,
-            html.page(
-                "Scores",
-                "ibsd evaluate",
-                f"From {', '.join(folder.name for folder in inputs)}.",
-                sections,
-            ),
-        )
+        lead = f"From {', '.join(folder.name for folder in inputs)}."
+        write_whole(target, html.page("Scores", "ibsd evaluate", lead, sections))
 
 
 def report_runs(
@@ -111,8 +96,7 @@ def report_runs(
         scales = {run.config["student"]["scale"] for run in runs}
         if len(scales) > 1:
             raise InputError(
-                f"{folders[0]} and others have scales {', '.join(map(str, sorted(scales)))}: "
-                "make one report for each scale"
+                f"{folders[0]} and others have different scales: make one report for each scale"
             )
     students = {
         run.name: student
@@ -124,16 +108,15 @@ def report_runs(
     if students and pictures:
         pairs, about = pictures_of(runs[0])
         names = students if len(runs) > 1 else [runs[0].config["objective"]["name"]]
-        shown = scenes_section(
-            scenes(dict(zip(names, students.values(), strict=True)), pairs), about=about
-        )
+        methods = dict(zip(names, students.values(), strict=True))
+        shown = scenes_section(scenes(methods, pairs), about=about)
     write_whole(target, training_page(runs, shown, scores))
     return target
 
 
 def finished_student(folder: Path) -> Student | None:
-    """The network that came of the run: the running average at the last step, of an unfinished run
-    at its best; None where there is none yet."""
+    """The running average at the last step, of an unfinished run at its best; None if there is none
+    yet."""
     for name in (WEIGHT_FILES[AVERAGED], BEST_FILE):
         if (folder / name).is_file():
             return load_student(folder / name)
@@ -158,6 +141,5 @@ def read_stored(path: Path, parse: Callable[[Mapping[str, Any]], Content]) -> Co
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
-        raise InputError(
-            f"{path}: is damaged or of another version ({type(error).__name__}); make it again"
-        ) from None
+        reason = type(error).__name__
+        raise InputError(f"{path} is damaged or too old ({reason}): make it again") from None

@@ -1,4 +1,4 @@
-"""What a run writes down about itself, and how one that goes on is held against it."""
+"""`run.json`: what a run records of itself, and how a resumed run is compared with it."""
 
 from __future__ import annotations
 
@@ -21,92 +21,67 @@ from ibsd.system import write_whole
 from ibsd.types import InputError
 
 RUN_FILE = "run.json"
+FIXED = ("student.", "objective.", "data.batch_size", "data.patch_px", "run.seed")
+"""Settings that a resumed run must keep."""
 
 
 def refuse_or_compare(
     config: Config, folder: Path, resume: bool, log: Callable[[str], None]
 ) -> dict[str, Any] | None:
-    """What `run.json` says of the run to go on with; None for a new run. Refuses to overwrite a
-    run, or to go on with another one."""
+    """The record of the run to resume; None for a new run. InputError for a folder with a run, and
+    for a resume with another network, objective, batch or seed."""
     path = folder / RUN_FILE
     if not path.exists():
         return None
     if not resume:
-        raise InputError(
-            f"{folder}: holds a run already; add --resume to go on with it, "
-            "or set run.folder to another folder"
-        )
+        raise InputError(f"{folder}: holds a run already; add --resume, or set another run.folder")
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         before = flat(record["config"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{path}: is damaged; remove this run or set run.folder to another folder"
-        ) from None
+        raise InputError(f"{path} is damaged: remove the run, or set another run.folder") from None
     now = flat(as_table(config))
-    before = {
-        key: value for key, value in flat(as_table(Config())).items() if key in now
-    } | before  # options that came later had their default
+    # Options that came later had their default.
+    defaults = {key: value for key, value in flat(as_table(Config())).items() if key in now}
+    before = defaults | before
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if fixed := [
-        key
-        for key in changed
-        if key.startswith(
-            ("student.", "objective.", "data.batch_size", "data.patch_px", "run.seed")
-        )
-    ]:
+    if fixed := [key for key in changed if key.startswith(FIXED)]:
         raise InputError(
-            f"{folder}: cannot go on with another {fixed[0]} ({before.get(fixed[0])!r} before, "
-            f"{now.get(fixed[0])!r} now); restore it or start in another run.folder"
+            f"{folder}: cannot resume with another {fixed[0]} ({before.get(fixed[0])!r} before, "
+            f"{now.get(fixed[0])!r} now); restore it, or set another run.folder"
         )
     if changed:
-        log(
-            "resuming with changed settings: "
-            + ", ".join(f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed)
-        )
+        changes = (f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in changed)
+        log(f"resuming with changed settings: {', '.join(changes)}")
     return record
 
 
 def sessions_before(
     going_on: Mapping[str, Any], now: Mapping[str, Any], log: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """With what the run was made so far, where that was something else; `log` hears what has
-    changed and what follows."""
+    """Data, versions and processes of the run's earlier sessions, if they differ. `log` hears of
+    each difference."""
     keys = ("data", "versions", "numerics", "processes")
     earlier = {key: going_on[key] for key in keys if key in going_on}
     if earlier.get("data") != now["data"]:
-        log(
-            "the training or validation pairs have changed since this run was started: "
-            "it goes on, but no longer on one data set"
-        )
+        log("the training or validation pairs have changed since this run was started")
     if changed := changed_numerics(earlier.get("numerics", now["numerics"]), now["numerics"]):
-        log(
-            f"the arithmetic has changed since this run was started ({', '.join(changed)}): "
-            "it goes on, but may no longer end where one version would have"
-        )
+        log(f"the arithmetic has changed since this run was started: {', '.join(changed)}")
     before = earlier.get("versions", {})
-    if changed := [
-        key
-        for key in ("torch", "python", "machine", "bound")
-        if before.get(key) != now["versions"].get(key)
-    ]:
+    present = now["versions"]
+    names = ("torch", "python", "machine", "bound")
+    if changed := [key for key in names if before.get(key) != present.get(key)]:
         differences = ", ".join(
-            f"{key} {before.get(key)}, now {now['versions'].get(key)}" for key in changed
+            f"{key} {before.get(key)}, now {present.get(key)}" for key in changed
         )
-        log(
-            f"this run was started with {differences}: it goes on, equal within rounding and not "
-            "bit for bit"
-        )
+        log(f"this run was started with {differences}: results are equal within rounding")
     sessions = list(going_on.get("before", []))
-    return (
-        sessions
-        if earlier == {key: now[key] for key in keys if key in earlier}
-        else [*sessions, earlier]
-    )
+    same = earlier == {key: now[key] for key in keys if key in earlier}
+    return sessions if same else [*sessions, earlier]
 
 
 def versions() -> dict[str, str]:
-    """What a result depends on besides its config."""
+    """Versions and machine, on which a result depends besides its config."""
     made_with = {
         "ibsd": ibsd.__version__,
         "torch": torch.__version__,
@@ -115,18 +90,11 @@ def versions() -> dict[str, str]:
     }
     made_with["bound"] = bound_form(choose_device("auto"))
     with suppress(OSError, subprocess.CalledProcessError):
-        command = [
-            "git",
-            "-C",
-            str(Path(__file__).parent),
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=12",
-        ]
-        made_with["commit"] = subprocess.run(
-            command, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+        made_with["commit"] = done.stdout.strip()
     return made_with
 
 
@@ -152,9 +120,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables with dotted keys."""
-    flattened = {}
+    flattened: dict[str, Any] = {}
     for key, value in table.items():
-        flattened |= (
-            flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
+        nested = isinstance(value, dict)
+        flattened |= flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
     return flattened

@@ -79,7 +79,7 @@ def train_together(
     folder = Path(config.run.folder)
     device = local_device(choose_device(config.run.device, "run.device"), processes)
     earlier = refuse_or_compare(config, folder, resume, callbacks.log)
-    # A run that goes on keeps its number, because another one rounds differently.
+    # A resumed run keeps its number, because another one rounds differently.
     threads = config.run.threads or (earlier or {}).get("threads") or small_kernel_threads()
     torch.set_num_threads(threads)
     student = build_student(config).to(device)
@@ -96,15 +96,14 @@ def train_together(
     }
     if earlier is not None:
         record["before"] = sessions_before(earlier, record, callbacks.log)
-    processes.check_agreement(
-        {
-            "settings": json.dumps(record["config"]),
-            "pairs": json.dumps(fingerprints),
-            "versions of the code": f"{json.dumps(NUMERICS)} {torch.__version__}",
-            "initial weights": weights_hash(student.state_dict()),
-            "checkpoints": str(newest_step(folder) if earlier is not None else 0),
-        }
-    )
+    shared = {
+        "settings": json.dumps(record["config"]),
+        "pairs": json.dumps(fingerprints),
+        "versions of the code": f"{json.dumps(NUMERICS)} {torch.__version__}",
+        "initial weights": weights_hash(student.state_dict()),
+        "checkpoints": str(newest_step(folder) if earlier is not None else 0),
+    }
+    processes.check_agreement(shared)
     make_folder(folder)
     if sets.val and processes.is_main:
         make_folder(folder / "validation")
@@ -133,13 +132,13 @@ def train_together(
     ).result
     if processes.is_main:
         write_json(folder / RUN_FILE, record | {"result": vars(result)})
-    processes.barrier()  # lest one that has nothing to write is missed by those that do
+    processes.barrier()  # none leaves while another still writes
     return result
 
 
 @contextmanager
 def repeatable(wanted: bool) -> Generator[None]:
-    """Within, if wanted, torch uses algorithms only that give the same bits again, on CUDA too."""
+    """Within, if wanted, torch gives the same bits twice, on CUDA too."""
     before = torch.are_deterministic_algorithms_enabled()
     if wanted:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
@@ -162,8 +161,8 @@ def validation(
     """Mean `basicsr-y` scores over the pairs, and in the folder `pictures` a sheet of the first
     ones: LR, SR, HR.
 
-    Several processes take some pairs each and share the scores, whose sum runs in the order of the
-    pairs: it is that of one process to the bit.
+    Several processes take some pairs each. They add the scores in the order of the pairs, so that
+    the sum is that of one process, bit for bit.
     """
     device = next(student.parameters()).device
     scores = {name: torch.zeros(len(pairs), dtype=torch.float64) for name in PROTOCOLS["basicsr-y"]}
@@ -174,8 +173,7 @@ def validation(
         sr = student(lr).float()
         if sr.shape != hr.shape:
             raise InputError(
-                f"{pair.lr} or {pair.hr} has another size than when this run was started: "
-                "restore them, and go on with --resume"
+                f"{pair.lr} or {pair.hr} changed size during the run: restore it, and use --resume"
             )
         for name, value in score(sr, hr, student.spec.scale, lpips=False)["basicsr-y"].items():
             scores[name][number] = value
@@ -183,9 +181,8 @@ def validation(
             rows.append([to_array(lr), to_array(sr), to_array(hr)])
     if pictures and processes.is_main and rows:
         pictures.mkdir(parents=True, exist_ok=True)
-        write_rgb(
-            pictures / f"step-{step:08d}.png", contact_sheet(rows, ("LR", f"step {step}", "HR"))
-        )
+        sheet = contact_sheet(rows, ("LR", f"step {step}", "HR"))
+        write_rgb(pictures / f"step-{step:08d}.png", sheet)
     return {
         name: sum(processes.all_reduce_sum(values).tolist()) / len(pairs)
         for name, values in scores.items()

@@ -233,7 +233,7 @@ class CompareConfig:
         if arm in seen or (like and like not in self.arms):
             raise InputError(
                 f"{self.path}: arms.{(*seen, arm)[0]}.like leads to {like!r}, which is no arm or "
-                "leads back"
+                "leads back: name another"
             )
         inherited = self.arm_overrides(like, (*seen, arm)) if like else {}
         own = self.overrides["arms", arm]

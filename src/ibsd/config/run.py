@@ -137,7 +137,7 @@ class RunConfig:
     """`auto`, `cpu`, `cuda` or `cuda:0`."""
     threads: int = 0
     """Threads of the CPU. 0 takes OMP_NUM_THREADS, else half the cores, 1 to 4. `run.json` records
-    the number, and a run that goes on keeps it, as another one rounds differently."""
+    the number, and a resumed run keeps it, because another one rounds differently."""
     deterministic: bool = False
     """Use only algorithms that give the same bits again, on CUDA too. Slower there, and an error
     where torch has no such algorithm."""

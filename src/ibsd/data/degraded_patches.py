@@ -54,13 +54,9 @@ class PhotographPatches(DrawnPatches):
         part: tuple[int, int] = (0, 1),
     ) -> None:
         lr_sizes = [(height // scale, width // scale) for height, width in hr.sizes]
-        assert hr.sizes == [(scale * height, scale * width) for height, width in lr_sizes], (
-            "photograph_stack comes first"
-        )
         with_margin = replace(options, patch_px=options.patch_px + 2 * MARGIN_PX)
-        super().__init__(lr_sizes, hr.device, scale, with_margin, seed, marks, part)
+        super().__init__(hr, lr_sizes, scale, with_margin, seed, marks, part)
         self.lr_images = None
-        self.hr = hr
         self.presets = [find_preset(name) for name in degradations]
         self.shares = torch.tensor(list(degradations.values()), dtype=torch.float64)
         self.softness = softness
@@ -83,9 +79,7 @@ class PhotographPatches(DrawnPatches):
         """The patches at `origin`, a whole batch."""
         chance = self.new_generator("cpu", 0)
         generator = self.new_generator(self.device, 1)
-        origin = Origin(*(x.to(self.device, non_blocking=True) for x in origin))
-        hr = self.hr.crop(origin, self.patch_px * self.scale, self.scale)
-        hr = softened(hr, self.softness, generator)
+        hr = softened(self.hr_at(origin), self.softness, generator)
         views = [self.degraded(hr, chance, generator)]
         for _ in range(1, self.views):
             # Images of one degradation stand together: another order gives each its own again.

@@ -190,7 +190,9 @@ def find_city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> 
     if not train + test:
         return None
     if scale not in CITY100_SCALES:
-        raise InputError(f"{folder} is City100, which serves scale 2 and 3, not {scale}")
+        raise InputError(
+            f"{folder} is City100, which serves scale 2 and 3, not {scale}: set student.scale"
+        )
     cameras = " and ".join(root.name.removeprefix("City100_") for root in roots)
     return Layout(f"City100 ({cameras})", PairSets(tuple(train), (), tuple(test)), True)
 

@@ -25,8 +25,8 @@ Size = tuple[int, int]
 
 _LISTED = 20
 # One suffix at the end of a stem: _LR, -HR, .LR4, _LRx4, _LR_x4, _LRBI_x4, or x4, _x4, -x4, .x4.
-# LR and HR want a separator before them, lest "Zephr" lose its end; x4 does not, because Set5 and
-# DIV2K write "babyx4" and "0801x4". Digits from 1, because DRealSR calls its HR images "_x1".
+# LR and HR need a separator, as in no "Zephr". x4 needs none: Set5 and DIV2K write "babyx4" and
+# "0801x4". Digits from 1, because DRealSR calls its HR images "_x1".
 _SUFFIX = re.compile(
     r"(?:[ _.-](?:LR(?:BI)?|HR)(?:x?[1-9]|[ _.-]x[1-9])?|[ _.-]?x[1-9])$", re.IGNORECASE
 )

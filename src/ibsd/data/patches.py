@@ -63,7 +63,8 @@ class DrawnPatches(PatchSource):
     uniformly within each.
 
     Args:
-        lr_sizes: (height, width) of the LR images.
+        hr: stack of the HR images, on the device of the batches.
+        lr_sizes: (height, width) of the LR images, `scale` times smaller than HR's.
         scale: 2, 3 or 4.
         options: number of patches a batch, their size, and augmentation.
         seed: of this source's own generator. Nothing else draws from it, so objectives cannot
@@ -77,14 +78,17 @@ class DrawnPatches(PatchSource):
 
     def __init__(
         self,
+        hr: ImageStack,
         lr_sizes: Sequence[Size],
-        device: torch.device,
         scale: Scale,
         options: PatchOptions,
         seed: int,
-        marks: Sequence[int] = (),
-        part: tuple[int, int] = (0, 1),
+        marks: Sequence[int],
+        part: tuple[int, int],
     ) -> None:
+        assert hr.sizes == [(scale * height, scale * width) for height, width in lr_sizes], (
+            "check_pairs or photograph_stack comes first"
+        )
         number, parts = part
         if small := [size for size in lr_sizes if min(size) < options.patch_px]:
             raise InputError(
@@ -96,7 +100,8 @@ class DrawnPatches(PatchSource):
                 f"data.batch_size is {options.batch_size}; for {parts} processes it must be a "
                 f"multiple of {parts}"
             )
-        self.device = device
+        self.hr = hr
+        self.device = hr.device
         self.scale = scale
         self.patch_px = options.patch_px
         self.batch_size = options.batch_size
@@ -117,7 +122,11 @@ class DrawnPatches(PatchSource):
 
     @abstractmethod
     def cut(self, origin: Origin) -> Batch:
-        """The patches at `origin`."""
+        """The patches at `origin`, which is on the device."""
+
+    def hr_at(self, origin: Origin) -> Tensor:
+        """The HR patches, [N, 3, size, size] in [0, 1]."""
+        return self.hr.crop(origin, self.patch_px * self.scale, self.scale)
 
     def draw(self) -> Origin:
         """Origins of the next batch."""
@@ -141,7 +150,7 @@ class DrawnPatches(PatchSource):
         self.num_batches += 1
         if self.num_batches in self.marks:
             self.marked[self.num_batches] = self.digest
-        return self.cut_part(origin)
+        return self.cut_part(Origin(*(x.to(self.device, non_blocking=True) for x in origin)))
 
     def cut_part(self, origin: Origin) -> Batch:
         """This process's part of the batch at `origin`."""
@@ -190,17 +199,12 @@ class PairPatches(DrawnPatches):
         marks: Sequence[int] = (),
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        super().__init__(lr.sizes, lr.device, scale, options, seed, marks, part)
-        assert hr.sizes == [(scale * height, scale * width) for height, width in lr.sizes], (
-            "check_pairs comes first"
-        )
+        super().__init__(hr, lr.sizes, scale, options, seed, marks, part)
         self.lr = self.lr_images = lr
-        self.hr = hr
 
     def cut(self, origin: Origin) -> Batch:
-        origin = Origin(*(x.to(self.device, non_blocking=True) for x in origin))
         lr = self.lr.crop(origin, self.patch_px)
-        hr = self.hr.crop(origin, self.patch_px * self.scale, self.scale)
+        hr = self.hr_at(origin)
         if self.views == 1:
             return Batch(lr, hr, origin)
         # The generator depends on the batch alone, so that a resumed run draws the same views.

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from ibsd.distillation.objective import Objective, held_fixed
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError, Scale
+from ibsd.types import Batch, InputError, Scale, require
 
 
 class Head(nn.Module):
@@ -82,22 +82,13 @@ class BYOT(Objective):
         head_learning_rate: float = 1e-3,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            student,
-            {
-                "l1": 1.0,
-                "heads_hr": lambda_heads * (1 - alpha),
-                "heads_sr": lambda_heads * alpha,
-                "hint": lambda_hint,
-            },
-        )
-        if not (lambda_heads >= 0 and lambda_hint >= 0 and head_learning_rate >= 0):
-            raise InputError(
-                f"byot: lambda_heads {lambda_heads}, lambda_hint {lambda_hint} and "
-                f"head_learning_rate {head_learning_rate} must be at least 0"
-            )
-        if not 0 <= alpha <= 1:
-            raise InputError(f"byot: alpha is {alpha}; it must lie in 0 to 1")
+        heads = {"heads_hr": lambda_heads * (1 - alpha), "heads_sr": lambda_heads * alpha}
+        super().__init__(student, {"l1": 1.0, **heads, "hint": lambda_hint})
+        require("byot: lambda_heads", lambda_heads, lambda_heads >= 0, "at least 0")
+        require("byot: lambda_hint", lambda_hint, lambda_hint >= 0, "at least 0")
+        rate = head_learning_rate
+        require("byot: head_learning_rate", rate, rate >= 0, "at least 0")
+        require("byot: alpha", alpha, 0 <= alpha <= 1, "0 to 1")
         spec = student.spec
         device = next(student.parameters()).device
         with torch.random.fork_rng(devices=[]):
@@ -135,10 +126,7 @@ class BYOT(Objective):
             # Nodes may be padded at the bottom right.
             image = image.float()[..., : sr.shape[-2], : sr.shape[-1]]
             if image.shape != sr.shape:
-                raise InputError(
-                    f"byot: nodes of {list(node.shape)} give no image of {list(sr.shape)}; "
-                    "take nodes of LR's size"
-                )
+                raise InputError(f"byot: nodes of {list(node.shape)} must have LR's size")
             parts = {
                 "heads_hr": (image - hr).abs().mean(),
                 "heads_sr": (image - sr).abs().mean(),
@@ -157,10 +145,8 @@ class BYOT(Objective):
         return {}
 
     def state(self) -> dict[str, Any]:
-        return {
-            "heads": self.heads.state_dict(),
-            "head_optimizer": self.head_optimizer.state_dict(),
-        }
+        optimizer = self.head_optimizer.state_dict()
+        return {"heads": self.heads.state_dict(), "head_optimizer": optimizer}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.heads.load_state_dict(state["heads"])

@@ -48,9 +48,8 @@ def gradient_weighted_loss(sr: Tensor, target: Tensor, factor: float = 4.0) -> T
     that is constant over the image costs d inside, and more within a pixel of the border.
     """
     (across, down), (target_across, target_down) = sobel(sr, "constant"), sobel(target, "constant")
-    weights = (1 + factor * (across - target_across).abs()) * (
-        1 + factor * (down - target_down).abs()
-    )
+    weights = 1 + factor * (across - target_across).abs()
+    weights = weights * (1 + factor * (down - target_down).abs())
     return (weights * (sr - target).abs()).mean()
 
 
@@ -62,14 +61,12 @@ def region_masks(hr: Tensor) -> Tensor:
     The Harris response det(M) - 0.04 trace(M)^2, M summed over 3x3 pixels (borders mirrored), is
     compared with its maximum over the image. H and W are at least 2.
     """
-    grey = (hr.float() * hr.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)).sum(
-        dim=1, keepdim=True
-    )
+    luma = hr.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)
+    grey = (hr.float() * luma).sum(dim=1, keepdim=True)
     across, down = sobel(grey, "reflect")
     products = torch.cat((across * across, down * down, across * down), dim=1)
-    xx, yy, xy = (9 * F.avg_pool2d(F.pad(products, (1, 1, 1, 1), mode="reflect"), 3, 1)).unbind(
-        dim=1
-    )
+    sums = 9 * F.avg_pool2d(F.pad(products, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    xx, yy, xy = sums.unbind(dim=1)
     response = xx * yy - xy * xy - HARRIS_K * (xx + yy).square()
     largest = response.amax(dim=(1, 2), keepdim=True)
     corner = response > CORNER * largest
@@ -94,13 +91,9 @@ class ComponentLoss(Objective):
         self, student: Student, flat: float = 1.0, edge: float = 2.0, corner: float = 5.0
     ) -> None:
         if not isinstance(student, CDC):
-            raise InputError(
-                f"objective cdc: {student.spec.name} has no components to divide; "
-                "set student.name to cdc"
-            )
-        super().__init__(
-            student, {"gradient_weighted": 1.0, "flat": flat, "edge": edge, "corner": corner}
-        )
+            raise InputError(f"objective cdc needs student.name cdc, not {student.spec.name}")
+        weights = {"gradient_weighted": 1.0, "flat": flat, "edge": edge, "corner": corner}
+        super().__init__(student, weights)
         self.network = student
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
@@ -108,9 +101,8 @@ class ComponentLoss(Objective):
         masks = region_masks(batch.hr)
         terms = {"gradient_weighted": gradient_weighted_loss(sr.float(), batch.hr)}
         for k, name in enumerate(COMPONENTS):
-            terms[name] = gradient_weighted_loss(
-                masks[:, k] * images[:, k].float(), masks[:, k] * batch.hr
-            )
+            mask = masks[:, k]
+            terms[name] = gradient_weighted_loss(mask * images[:, k].float(), mask * batch.hr)
         return terms, ()
 
     @torch.no_grad()
@@ -123,7 +115,6 @@ class ComponentLoss(Objective):
         for k, name in enumerate(COMPONENTS):
             share = masks[:, k].mean()
             diagnostics[f"region/{name}"] = float(share)
-            diagnostics[f"map/{name}"] = (
-                float((maps[:, k] * masks[:, k]).mean() / share) if share > 0 else 0.0
-            )
+            mean = (maps[:, k] * masks[:, k]).mean() / share if share > 0 else 0.0
+            diagnostics[f"map/{name}"] = float(mean)
         return diagnostics

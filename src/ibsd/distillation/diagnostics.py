@@ -32,9 +32,8 @@ def gradient_diagnostics(
     for name, gradient in gradients.items():
         diagnostics[f"gradient_share/{name}"] = float(gradient.norm() / reference.norm())
         if weights[name] != 0:
-            diagnostics[f"gradient_cosine/{name}"] = float(
-                torch.cosine_similarity(gradient, reference, dim=0)
-            )
+            cosine = torch.cosine_similarity(gradient, reference, dim=0)
+            diagnostics[f"gradient_cosine/{name}"] = float(cosine)
     return diagnostics
 
 
@@ -46,12 +45,8 @@ def node_scales(nodes: Sequence[Tensor]) -> dict[str, float]:
 def flipped_share(sr: Tensor, hr: Tensor, target: Tensor, levels: int = 4) -> float:
     """Share of detail coefficients whose gradient has another sign towards the soft target than
     towards HR. 0 means that the soft target has no effect. All are [N, 3, H, W]."""
-    flips = [
-        (to_target.sign() != to_hr.sign()).float().flatten()
-        for to_target, to_hr in zip(
-            details(sr - target, levels), details(sr - hr, levels), strict=True
-        )
-    ]
+    pairs = zip(details(sr - target, levels), details(sr - hr, levels), strict=True)
+    flips = [(to_target.sign() != to_hr.sign()).float().flatten() for to_target, to_hr in pairs]
     return float(torch.cat(flips).mean())
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.objective import Objective
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError, LossReport, Origin
+from ibsd.types import Batch, LossReport, Origin, require
 
 
 class DLB(Objective):
@@ -42,29 +42,22 @@ class DLB(Objective):
 
     def __init__(self, student: Student, *, alpha: float = 1.0) -> None:
         super().__init__(student, {"l1": 1.0, "last": alpha})
-        if not alpha >= 0:
-            raise InputError(f"dlb: alpha is {alpha}; it must be at least 0")
+        require("dlb: alpha", alpha, alpha >= 0, "at least 0")
         self.kept: tuple[Batch, Tensor] | None = None
         """First half of the last batch, and the student's output for it."""
         self.seen: tuple[Batch, Tensor] | None = None
         """The same of the present batch."""
 
     def prepare(self, source: PatchSource) -> None:
-        if source.batch_size % 2:
-            raise InputError(
-                f"dlb: data.batch_size is {source.batch_size}; "
-                "half of each batch repeats the last one, so it must be even"
-            )
+        even = source.batch_size % 2 == 0
+        require("dlb: data.batch_size", source.batch_size, even, "even")
 
     def loss(self, batch: Batch) -> LossReport:
         self.check_begun()
         whole = self.rearranged(batch)
         sr = self.student(whole.lr).float()
         self.seen = first_half(whole), sr[: len(sr) // 2].detach()
-        terms = self.compared(whole, sr)
-        return LossReport(
-            self.weighted_total(terms), {name: term.detach() for name, term in terms.items()}
-        )
+        return self.report(self.compared(whole, sr), ())
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         whole = self.rearranged(batch)

@@ -20,7 +20,7 @@ from ibsd.data.image_stack import augment
 from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.students.ema import WeightAverage
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError
+from ibsd.types import Batch, require
 
 
 class EMATeacher(Objective):
@@ -56,16 +56,13 @@ class EMATeacher(Objective):
         seed: int = 0,
     ) -> None:
         super().__init__(student, {"l1": 1.0, "teacher": 0.0})
-        if not (lambda_teacher >= 0 and warm_up >= 0 and ramp >= 0):
-            raise InputError(
-                f"ema-teacher: lambda_teacher {lambda_teacher}, warm_up {warm_up} and "
-                f"ramp {ramp} must be at least 0"
-            )
-        if not 0 <= decay < 1:
-            raise InputError(f"ema-teacher: decay is {decay}; it must be 0 or more and below 1")
+        require("ema-teacher: lambda_teacher", lambda_teacher, lambda_teacher >= 0, "at least 0")
+        require("ema-teacher: warm_up", warm_up, warm_up >= 0, "at least 0")
+        require("ema-teacher: ramp", ramp, ramp >= 0, "at least 0")
+        require("ema-teacher: decay", decay, 0 <= decay < 1, "0 or more and below 1")
         self.lambda_teacher = lambda_teacher
         self.warm_up = warm_up
-        self.ramp = ramp
+        self.ramp_steps = ramp
         self.turned = turned
         self.teacher = WeightAverage(student, decay)
         self.generator = torch.Generator().manual_seed(seed)
@@ -73,7 +70,9 @@ class EMATeacher(Objective):
 
     def begin_step(self, step: int, num_steps: int) -> None:
         super().begin_step(step, num_steps)
-        self.weights["teacher"] = self.lambda_teacher * ramp_factor(step, self.warm_up, self.ramp)
+        self.weights["teacher"] = self.lambda_teacher * ramp_factor(
+            step, self.warm_up, self.ramp_steps
+        )
         if self.turned:
             self.orientation = int(torch.randint(1, 8, (), generator=self.generator))
 

@@ -10,12 +10,10 @@ loss are those of `ibsd.py`. All gradients reach the student only, and no auxili
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ibsd.data.patches import PatchSource
 from ibsd.distillation.diagnostics import flipped_share, node_scales
 from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.distillation.soft_target import PastSource, SoftTarget
@@ -54,22 +52,18 @@ class FeatureNorm(Objective):
         super().__init__(student, {"l1": 1.0, "norm": lambda_norm, "wavelet": lambda_hf})
         if not (lambda_norm >= 0 and lambda_hf >= 0):
             raise InputError(
-                f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; "
-                "neither may be negative"
+                f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; both must "
+                "be at least 0"
             )
         self.lambda_norm = lambda_norm
         self.warm_up = warm_up
-        self.ramp = ramp
+        self.ramp_steps = ramp
         self.levels = levels
-        self.soft_target = SoftTarget(student, soft_target, final_share, period)
-
-    def prepare(self, source: PatchSource) -> None:
-        self.soft_target.prepare(source)
+        self.soft_target = self.past = SoftTarget(student, soft_target, final_share, period)
 
     def begin_step(self, step: int, num_steps: int) -> None:
         super().begin_step(step, num_steps)
-        self.soft_target.begin_step(step, num_steps)
-        self.weights["norm"] = self.lambda_norm * ramp_factor(step, self.warm_up, self.ramp)
+        self.weights["norm"] = self.lambda_norm * ramp_factor(step, self.warm_up, self.ramp_steps)
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr, nodes = self.student.trace(batch.lr)
@@ -80,10 +74,6 @@ class FeatureNorm(Objective):
         if self.weights["wavelet"] != 0:
             terms["wavelet"] = wavelet_loss(sr, self.soft_target(batch), self.levels)
         return terms, ()
-
-    def end_step(self) -> None:
-        super().end_step()
-        self.soft_target.end_step()
 
     def diagnostics(self, batch: Batch) -> dict[str, float]:
         diagnostics = super().diagnostics(batch)
@@ -97,12 +87,6 @@ class FeatureNorm(Objective):
                 )
         return diagnostics
 
-    def state(self) -> dict[str, Any]:
-        return {"soft_target": self.soft_target.state()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self.soft_target.load_state(state["soft_target"])
-
 
 def feature_norm(nodes: Sequence[Tensor]) -> Tensor:
     """Mean over nodes of the mean square per element, a scalar in fp32 (or fp64), with gradients to
@@ -110,6 +94,5 @@ def feature_norm(nodes: Sequence[Tensor]) -> Tensor:
 
     Check by hand: nodes of all ones and all threes give 5.
     """
-    return torch.stack(
-        [node.to(torch.promote_types(node.dtype, torch.float32)).square().mean() for node in nodes]
-    ).mean()
+    exact = [node.to(torch.promote_types(node.dtype, torch.float32)) for node in nodes]
+    return torch.stack([node.square().mean() for node in exact]).mean()

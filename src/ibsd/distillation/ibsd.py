@@ -25,7 +25,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ibsd.data.patches import PatchSource
 from ibsd.distillation.diagnostics import flipped_share, information_alarms, node_scales
 from ibsd.distillation.gradient_share import GradientShare
 from ibsd.distillation.ibsd_options import IBSDOptions
@@ -75,9 +74,8 @@ class IBSD(Objective):
                 f"ibsd: links is {list(self.penalised)}; "
                 f"{student.spec.name} has links 1 to {len(every_link)}"
             )
-        self.soft_target = SoftTarget(
-            student, options.soft_target, options.final_share, options.period
-        )
+        past = (options.soft_target, options.final_share, options.period)
+        self.soft_target = self.past = SoftTarget(student, *past)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             self.chain = build_chain(student, options).to(next(student.parameters()).device)
@@ -201,18 +199,10 @@ class IBSD(Objective):
     def defer(self) -> None:
         use_fused(self.estimator_optimizer, True)
 
-    def prepare(self, source: PatchSource) -> None:
-        self.soft_target.prepare(source)
-
     def begin_step(self, step: int, num_steps: int) -> None:
         super().begin_step(step, num_steps)
-        self.soft_target.begin_step(step, num_steps)
         self.ramp = ramp_factor(step, self.options.warm_up, self.options.ramp)
         self.apply_share()
-
-    def end_step(self) -> None:
-        super().end_step()
-        self.soft_target.end_step()
 
     def diagnostics(self, batch: Batch) -> dict[str, float]:
         diagnostics = super().diagnostics(batch)
@@ -242,10 +232,9 @@ class IBSD(Objective):
         )
 
     def state(self) -> dict[str, Any]:
-        return {
+        return super().state() | {
             "estimators": self.chain.state_dict(),
             "estimator_optimizer": self.estimator_optimizer.state_dict(),
-            "soft_target": self.soft_target.state(),
             "share": self.share.state(),
             "first_figures": self.first_diagnostics,  # the key that every checkpoint has
         }
@@ -254,7 +243,7 @@ class IBSD(Objective):
         self.chain.load_state_dict(state["estimators"])
         fused = self.estimator_optimizer.param_groups[0]["fused"]
         self.estimator_optimizer.load_state_dict(with_fused(state["estimator_optimizer"], fused))
-        self.soft_target.load_state(state["soft_target"])
+        super().load_state(state)
         if "share" in state:  # older checkpoints have none
             self.share.load_state(state["share"])
         self.first_diagnostics = state["first_figures"]

@@ -95,12 +95,8 @@ class IBSDOptions:
         require("ibsd: nodes", self.nodes, self.nodes in ("chain", "cut"), "'chain' or 'cut'")
         fits = 0 <= self.share <= 10 and (self.share == 0 or self.lambda_mi > 0)
         require("ibsd: share", self.share, fits, "0 to 10, and lambda_mi above 0 to begin with")
-        require(
-            "ibsd: given",
-            self.given,
-            self.given == "nothing" or (self.nodes == "chain" and not self.shuffled),
-            "'nothing' where nodes is 'cut' or shuffled is set",
-        )
+        fits = self.given == "nothing" or (self.nodes == "chain" and not self.shuffled)
+        require("ibsd: given", self.given, fits, "'nothing' if nodes is 'cut' or shuffled is set")
         check_reduction(self.reduction)
         known = self.given in ("nothing", "hr", "degradation")
         require("ibsd: given", self.given, known, "'nothing', 'hr' or 'degradation'")

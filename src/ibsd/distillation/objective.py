@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.diagnostics import gradient_diagnostics
 from ibsd.distillation.gradient_share import GradientShare
+from ibsd.distillation.soft_target import SoftTarget
 from ibsd.distributed import ALONE, Processes
 from ibsd.students.student import Student
 from ibsd.types import Batch, InputError, LossReport
@@ -66,6 +67,10 @@ class Objective(ABC):
     ramp: float = 1.0
     """Factor of that weight in this update."""
 
+    past: SoftTarget | None = None
+    """The soft target of an objective that has one. The base keeps it: `prepare`, `begin_step`,
+    `end_step`, `state` and `load_state`."""
+
     accepted: Tensor | None = None
     """Where deferred: whether this step counts, a bool on the device. Otherwise None, and
     `auxiliary_step` is called for accepted steps only."""
@@ -81,24 +86,25 @@ class Objective(ABC):
         """Called before training if the host is not to wait for the device (`Trainer`,
         `deferred`)."""
         if not self.deferrable:
-            raise InputError(
-                f"{type(self).__name__} cannot be deferred; "
-                "leave the trainer's `deferred` at its default"
-            )
+            raise InputError(f"{type(self).__name__} cannot be deferred; leave `deferred` out")
 
     def prepare(self, source: PatchSource) -> None:
         """Called once before training, with the training patches."""
+        if self.past is not None:
+            self.past.prepare(source)
 
     def begin_step(self, step: int, num_steps: int) -> None:
         """Called before update `step` of `num_steps`, counted from 0. InputError if the loss of
         another update was taken and that update not ended."""
         if self.loss_taken and self.current_step not in (None, step):
             raise InputError(
-                f"update {self.current_step} was begun and not ended: call end_step() after each "
-                "update, or let ibsd.distillation.Loop keep the order"
+                f"update {self.current_step} was not ended: call end_step() after each update, or "
+                "use ibsd.distillation.Loop"
             )
         self.current_step = step
         self.loss_taken = False
+        if self.past is not None:
+            self.past.begin_step(step, num_steps)
 
     @abstractmethod
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
@@ -122,9 +128,8 @@ class Objective(ABC):
         """InputError if `loss` depends on the step and no step was begun."""
         if self.scheduled and self.current_step is None:
             raise InputError(
-                "loss() was called before begin_step(), so that there is no warm-up, no ramp and "
-                "no past: call begin_step(step, num_steps) first and end_step() last, "
-                "or let ibsd.distillation.Loop keep the order"
+                "loss() was called before begin_step(): call begin_step(step, num_steps) first and "
+                "end_step() last, or use ibsd.distillation.Loop"
             )
         self.loss_taken = True
 
@@ -151,13 +156,13 @@ class Objective(ABC):
     def end_step(self) -> None:
         """Called after the student's update."""
         self.current_step = None
+        if self.past is not None:
+            self.past.end_step()
 
     def diagnostics(self, batch: Batch) -> dict[str, float]:
         """Measurements of the run's health on one batch, by name. Runs the student anew and several
         backward passes, changes nothing, and is called rarely. See `gradient_diagnostics`."""
-        parameters = [
-            parameter for parameter in self.student.parameters() if parameter.requires_grad
-        ]
+        parameters = [weight for weight in self.student.parameters() if weight.requires_grad]
         terms, _ = self.terms(batch)
         return gradient_diagnostics(terms, self.weights, parameters)
 
@@ -168,10 +173,12 @@ class Objective(ABC):
     def state(self) -> dict[str, Any]:
         """The auxiliary parts, for exact resumes: nested dicts and lists of tensors and plain
         values. The student is not among them."""
-        return {}
+        return {} if self.past is None else {"soft_target": self.past.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores what `state` gave."""
+        if self.past is not None:
+            self.past.load_state(state["soft_target"])
 
 
 def ramp_factor(step: int, warm_up: int, ramp: int) -> float:

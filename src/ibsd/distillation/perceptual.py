@@ -45,8 +45,8 @@ class Perceptual(Objective):
     ) -> None:
         if min(lambda_lpips, lambda_grid) < 0 or num_patches < 1:
             raise InputError(
-                f"perceptual: lambda_lpips = {lambda_lpips}, lambda_grid = {lambda_grid} and "
-                f"num_patches = {num_patches}; 0, 0 and 1 are the least"
+                f"perceptual: lambda_lpips is {lambda_lpips}, lambda_grid {lambda_grid} and "
+                f"num_patches {num_patches}; they must be at least 0, 0 and 1"
             )
         super().__init__(student, {"l1": 1.0, "lpips": lambda_lpips, "grid": lambda_grid})
         self.num_patches = num_patches
@@ -60,11 +60,8 @@ class Perceptual(Objective):
         first = self.processes.rank * len(sr_part)
         lpips = self.lpips(at_every_phase(sr_part, first), at_every_phase(hr_part, first)).mean()
         error = sr - batch.hr
-        return {
-            "l1": error.abs().mean(),
-            "lpips": lpips,
-            "grid": grid(error, self.student.spec.scale),
-        }, ()
+        own_grid = grid(error, self.student.spec.scale)
+        return {"l1": error.abs().mean(), "lpips": lpips, "grid": own_grid}, ()
 
 
 def at_every_phase(images: Tensor, first: int = 0) -> Tensor:
@@ -80,17 +77,12 @@ def at_every_phase(images: Tensor, first: int = 0) -> Tensor:
     rows, columns = (
         max(size - PERIOD_PX + 1, min(size, MINIMUM_SIZE_PX)) for size in (height, width)
     )
-    corners = (
-        divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX)
-        for number in range(first, first + len(images))
-    )
-    places = [(min(top, height - rows), min(left, width - columns)) for top, left in corners]
-    return torch.stack(
-        [
-            image[:, top : top + rows, left : left + columns]
-            for image, (top, left) in zip(images, places, strict=True)
-        ]
-    )
+    parts: list[Tensor] = []
+    for number, image in enumerate(images, start=first):
+        top, left = divmod((PERIOD_PX + 1) * number % PERIOD_PX**2, PERIOD_PX)
+        top, left = min(top, height - rows), min(left, width - columns)
+        parts.append(image[:, top : top + rows, left : left + columns])
+    return torch.stack(parts)
 
 
 def grid(error: Tensor, period: int) -> Tensor:

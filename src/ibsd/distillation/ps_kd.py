@@ -10,12 +10,9 @@ HR and the prediction an image. IBSD uses the same soft target, in detail bands 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from ibsd.data.patches import PatchSource
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.students.student import Student
@@ -49,24 +46,13 @@ class PSKD(Objective):
         soft_target: PastSource = "bank",
     ) -> None:
         super().__init__(student, {"soft": 1.0, "l1": 0.0})
-        self.soft_target = SoftTarget(student, soft_target, final_share, period)
-
-    def prepare(self, source: PatchSource) -> None:
-        self.soft_target.prepare(source)
-
-    def begin_step(self, step: int, num_steps: int) -> None:
-        super().begin_step(step, num_steps)
-        self.soft_target.begin_step(step, num_steps)
+        self.soft_target = self.past = SoftTarget(student, soft_target, final_share, period)
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr = self.student(batch.lr).float()
         soft = (sr - self.soft_target(batch)).abs().mean()
         l1 = (sr.detach() - batch.hr).abs().mean()  # only measured: its weight is 0
         return {"soft": soft, "l1": l1}, ()
-
-    def end_step(self) -> None:
-        super().end_step()
-        self.soft_target.end_step()
 
     @torch.no_grad()
     def diagnostics(self, batch: Batch) -> dict[str, float]:
@@ -79,9 +65,3 @@ class PSKD(Objective):
             "soft_target/share": self.soft_target.share,
             "soft_target/flipped": float(flipped.float().mean()),
         }
-
-    def state(self) -> dict[str, Any]:
-        return {"soft_target": self.soft_target.state()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self.soft_target.load_state(state["soft_target"])

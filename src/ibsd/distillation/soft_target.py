@@ -20,7 +20,7 @@ from ibsd.data.image_stack import ImageStack, free_memory_bytes
 from ibsd.data.patches import PatchSource
 from ibsd.students.ema import WeightAverage, frozen_copy
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError
+from ibsd.types import Batch, InputError, require
 
 PastSource = Literal["snapshot", "ema", "bank", "start"]
 """What gives SR_past. `snapshot`: a frozen copy of the student runs on every batch. `ema`: a
@@ -52,14 +52,10 @@ class SoftTarget:
         period: int,
         decay: float = 0.999,
     ) -> None:
-        if source not in get_args(PastSource):
-            raise InputError(
-                f"soft target: source is {source!r}; it must be one of snapshot, ema, bank, start"
-            )
-        if not 0 <= final_share <= 1:
-            raise InputError(f"soft target: final_share is {final_share}; it must lie in 0 to 1")
-        if period < 1:
-            raise InputError(f"soft target: period is {period}; it must be at least 1 step")
+        sources = get_args(PastSource)
+        require("soft target: source", source, source in sources, f"one of {', '.join(sources)}")
+        require("soft target: final_share", final_share, 0 <= final_share <= 1, "0 to 1")
+        require("soft target: period", period, period >= 1, "at least 1")
         self.student = student
         self.source = source
         self.final_share = final_share
@@ -76,8 +72,8 @@ class SoftTarget:
         """The bank takes whole LR images from `patches`. InputError if it has none."""
         if self.source == "bank" and patches.lr_images is None:
             raise InputError(
-                "soft target: a bank needs whole LR images, and photographs are degraded anew for "
-                "every patch; set objective.options.soft_target to 'snapshot'"
+                "soft target: a bank needs whole LR images, and photographs have none; set "
+                "objective.options.soft_target to 'snapshot'"
             )
         self.images = patches.lr_images
 

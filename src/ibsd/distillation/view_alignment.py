@@ -17,7 +17,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ibsd.data.patches import PatchSource
 from ibsd.distillation.gradient_share import GradientShare
 from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.distillation.soft_target import PastSource, SoftTarget
@@ -64,17 +63,14 @@ class ViewAlignment(Objective):
         super().__init__(student, {"l1": 1.0, "views": lambda_views, "wavelet": lambda_hf})
         require("view-alignment: lambda_views", lambda_views, lambda_views >= 0, "at least 0")
         require("view-alignment: lambda_hf", lambda_hf, lambda_hf >= 0, "at least 0")
-        require(
-            "view-alignment: measure",
-            measure,
-            measure in ("bound", "statistics"),
-            "bound or statistics",
-        )
+        fits = measure in ("bound", "statistics")
+        require("view-alignment: measure", measure, fits, "bound or statistics")
         self.measure = measure
         self.warm_up = warm_up
         self.ramp_steps = ramp
         self.share = GradientShare("views", share if lambda_views > 0 else 0.0, lambda_views)
         self.soft_target = SoftTarget(student, soft_target, final_share, period)
+        self.past = self.soft_target if lambda_hf > 0 else None
         channels = cut_channels(student)
         device = next(student.parameters()).device
         self.log_spread = nn.Parameter(torch.zeros(channels, device=device))
@@ -84,14 +80,8 @@ class ViewAlignment(Objective):
         self.frequencies = (frequencies / channels**0.5).to(device)
         self.phases = (2 * torch.pi * torch.rand(FREQUENCIES, generator=generator)).to(device)
 
-    def prepare(self, source: PatchSource) -> None:
-        if self.weights["wavelet"] != 0:
-            self.soft_target.prepare(source)
-
     def begin_step(self, step: int, num_steps: int) -> None:
         super().begin_step(step, num_steps)
-        if self.weights["wavelet"] != 0:
-            self.soft_target.begin_step(step, num_steps)
         self.ramp = ramp_factor(step, self.warm_up, self.ramp_steps)
         self.apply_share()
 
@@ -121,25 +111,19 @@ class ViewAlignment(Objective):
         self.spread_optimizer.step()
         return {"nll": nll.detach()}
 
-    def end_step(self) -> None:
-        super().end_step()
-        if self.weights["wavelet"] != 0:
-            self.soft_target.end_step()
-
     def state(self) -> dict[str, Any]:
-        return {
+        return super().state() | {
             "share": self.share.state(),
             "log_spread": self.log_spread.detach(),
             "spread_optimizer": self.spread_optimizer.state_dict(),
-            "soft_target": self.soft_target.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
         self.share.load_state(state["share"])
         with torch.no_grad():
             self.log_spread.copy_(state["log_spread"])
         self.spread_optimizer.load_state_dict(state["spread_optimizer"])
-        self.soft_target.load_state(state["soft_target"])
 
 
 @torch.no_grad()

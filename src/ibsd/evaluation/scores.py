@@ -71,11 +71,8 @@ class ScoreTable:
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
         """(protocol, metric) of every figure, in the protocols' order."""
-        return tuple(
-            (protocol, metric)
-            for protocol, metrics in self.rows[0].scores.items()
-            for metric in metrics
-        )
+        protocols = self.rows[0].scores.items()
+        return tuple((protocol, metric) for protocol, metrics in protocols for metric in metrics)
 
     @property
     def means(self) -> dict[str, Scores]:
@@ -91,11 +88,9 @@ class ScoreTable:
             rows = [row for row in self.rows if row.method == method]
             for protocol, metric in self.columns:
                 weights = [row.patches if protocol == "realsr-testm" else 1 for row in rows]
-                weighted = (
-                    weight * row.scores[protocol][metric]
-                    for weight, row in zip(weights, rows, strict=True)
-                )
-                means[method][protocol][metric] = sum(weighted) / sum(weights)
+                values = (row.scores[protocol][metric] for row in rows)
+                total = sum(weight * value for weight, value in zip(weights, values, strict=True))
+                means[method][protocol][metric] = total / sum(weights)
         return means
 
     @property
@@ -105,25 +100,6 @@ class ScoreTable:
             method: sum(row.seconds for row in self.rows if row.method == method)
             for method in self.methods
         }
-
-    def summary(self) -> tuple[list[str], list[list[str]]]:
-        """Header and cells for printing: a line per method with its means (PSNR with 2 decimals,
-        others with 4) and seconds an image."""
-        means = self.means
-        seconds = self.seconds
-        header = [
-            "method",
-            *(f"{protocol}.{metric}" for protocol, metric in self.columns),
-            "s/image",
-        ]
-        lines: list[list[str]] = []
-        for method in self.methods:
-            figures = (
-                f"{means[method][protocol][metric]:.{2 if metric.startswith('psnr') else 4}f}"
-                for protocol, metric in self.columns
-            )
-            lines.append([method, *figures, f"{seconds[method] / self.num_images:.3f}"])
-        return header, lines
 
     def to_json(self) -> str:
         """`{"scale", "images", "means": {method: {protocol: {metric}}}, "seconds": {method},
@@ -147,23 +123,11 @@ class ScoreTable:
         seconds. The means are in `to_json`."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(
-            [
-                "image",
-                "method",
-                *(f"{protocol}.{metric}" for protocol, metric in self.columns),
-                "seconds",
-            ]
-        )
+        names = (f"{protocol}.{metric}" for protocol, metric in self.columns)
+        writer.writerow(["image", "method", *names, "seconds"])
         for row in self.rows:
-            writer.writerow(
-                [
-                    row.image,
-                    row.method,
-                    *(row.scores[protocol][metric] for protocol, metric in self.columns),
-                    f"{row.seconds:.6f}",
-                ]
-            )
+            scores = (row.scores[protocol][metric] for protocol, metric in self.columns)
+            writer.writerow([row.image, row.method, *scores, f"{row.seconds:.6f}"])
         return text.getvalue()
 
 
@@ -190,11 +154,9 @@ def evaluate(
     LR, and methods whose output has another size than HR.
     """
     if not pairs:
-        raise InputError(
-            "there are no pairs to evaluate on: name a folder that holds LR and HR pictures"
-        )
+        raise InputError("there are no pairs to score: name a folder of LR and HR images")
     if BICUBIC in methods:
-        raise InputError(f'"{BICUBIC}" always stands in the table: give the method another name')
+        raise InputError(f'a method is named "{BICUBIC}": give it another name')
     device = torch.device(device)
     with_bicubic: dict[str, Method] = {BICUBIC: partial(bicubic, scale=scale), **methods}
     rows: list[ScoreRow] = []

@@ -38,7 +38,7 @@ class ParityError(Exception):
 
 @dataclass(frozen=True)
 class _Model:
-    """A model that is to be written."""
+    """A model to write."""
 
     student: Student
     descriptor: NetworkDescriptor

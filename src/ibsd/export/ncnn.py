@@ -55,7 +55,9 @@ def write_ncnn(graph: InferenceGraph, descriptor: NetworkDescriptor, path: Path)
     unknown = sorted({kind for kind in (line.split()[0] for line in lines[2:]) if "." in kind})
     if unknown:
         layers = ", ".join(unknown)
-        raise InputError(f"ncnn has no layer {layers}, which {descriptor.name} needs")
+        raise InputError(
+            f"ncnn has no layer {layers}, which {descriptor.name} needs: export another format"
+        )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.with_name("traced.ncnn.bin").replace(path.with_suffix(".bin"))
 

@@ -1,8 +1,8 @@
 """Information that a later node holds about an earlier one *beyond what the HR image explains*.
 
-The bound of `club.py` penalises everything that F_k keeps of F_{k-1}, the picture's content
-included, which L1 needs. What the method wants forgotten is what merely betrays the degradation;
-given the HR image, that (and noise) is all that is left to know. So, per link,
+The bound of `club.py` penalises all that F_k keeps of F_{k-1}. That includes the image's content,
+which L1 needs. The method wants the network to forget the degradation only. Given the HR image,
+only that and noise are left to know. So, per link,
 
     I_V(F_k -> F_{k-1} | HR) = E[ log q(F_{k-1} | F_k, HR) ] - E[ log q(F_{k-1} | HR) ]
 

@@ -1,9 +1,9 @@
 """Information that a feature map holds about how its picture was degraded.
 
-`conditional.py` measures what HR does not explain of a *feature*. Here the question is turned
-round: the degradation itself is measured, from the pair, and the features are asked for it. A
-patch's signature is what sets LR apart from HR shrunk by averaging: how much of the fine structure
-is left, at two sizes, and the shift of each colour. Per node F_k,
+`conditional.py` measures the part of a *feature* that HR does not explain. Here the degradation is
+measured from the pair, and the estimator predicts it from the features. A patch's signature is the
+difference between LR and HR shrunk by averaging: how much fine structure is left, at two sizes, and
+the shift of each colour. Per node F_k,
 
     I_V(F_k -> t) = E[ log q(t | statistics of F_k) ] - E[ log q(t) ],   t = signature(LR, HR)
 

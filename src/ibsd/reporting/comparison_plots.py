@@ -135,15 +135,11 @@ def course_panels(results: Results) -> list[Panel]:
     for setting in results.design.settings:
         histories = [history for history in results.histories if history.setting == setting]
         for name in shown_diagnostics(histories):
-            curves = [
-                Series(
-                    history.arm,
-                    list(zip(history.steps, history.diagnostics[name], strict=True)),
-                    colours[history.arm],
-                )
-                for history in histories
-                if name in history.diagnostics
-            ]
+            curves: list[Series] = []
+            for history in histories:
+                if name in history.diagnostics:
+                    points = list(zip(history.steps, history.diagnostics[name], strict=True))
+                    curves.append(Series(history.arm, points, colours[history.arm]))
             panels.append(Panel(f"{name} ({setting})", curves, "step", ""))
     return panels
 

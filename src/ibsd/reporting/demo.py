@@ -22,39 +22,27 @@ NO_CONCLUSION = "one seed: no conclusion"
 SHOWN_SCORES = (("basicsr-y", "psnr_y"), ("basicsr-y", "ssim_y"), ("ibsd-cdc", "lpips"))
 """(protocol, metric) in the page's table; scores.json has all of them."""
 
-CHARTS = (
-    (
-        "val/psnr_y",
-        "PSNR-Y on validation",
-        "On two photographs kept for watching; more is better.",
-        "dB",
-    ),
-    ("term/l1", "L1", "Mean absolute difference to the original, on training patches.", ""),
-    (
-        "term/bound",
+CHARTS = {
+    "val/psnr_y": ("PSNR-Y on validation", "On two photographs of val; more is better.", "dB"),
+    "term/l1": ("L1", "Mean absolute difference to HR, on training patches.", ""),
+    "term/bound": (
         "Bound",
-        "What each layer tells of the one before. IBSD holds it back. It grows all the same while "
-        "the layers learn.",
+        "What each layer tells of the one before. IBSD lowers it; it grows while layers learn.",
         "nats per element",
     ),
-    (
-        "term/wavelet",
-        "Wavelet loss",
-        "Fine detail, against a blend of the original and the network's own past.",
-        "",
-    ),
-)
-"""Name in the log, title, caption, unit."""
+    "term/wavelet": ("Wavelet loss", "Fine detail, against a blend of HR and the past.", ""),
+}
+"""{name in the log: (title, caption, unit)}"""
 
 SCORES_NOTE = (
-    f"{NO_CONCLUSION.capitalize()}. Whether IBSD beats plain training takes several seeds, longer "
-    "runs and pairs from real cameras. Small differences between the last two columns come and go "
-    "with the seed."
+    f"{NO_CONCLUSION.capitalize()}. A comparison with plain training needs several seeds, longer "
+    "runs and pairs from real cameras. Small differences between the last two columns change with "
+    "the seed."
 )
 SCORES_ABOUT = (
     "Means over {images} photographs that neither training saw, with the difference to bicubic in "
-    "brackets. PSNR measures nearness to the original, SSIM likeness of structures. LPIPS measures "
-    "how different they look to a network that was taught by people."
+    "brackets. PSNR measures nearness to the original, SSIM likeness of structures, LPIPS how "
+    "different they look to a network that learned from people."
 )
 
 
@@ -129,10 +117,8 @@ def score_rows(table: ScoreTable) -> list[list[str]]:
         if (protocol, metric) not in table.columns:
             continue
         first, *others = (table.means[method][protocol][metric] for method in table.methods)
-        differences = (
-            f"{score_text(metric, score)} ({difference_text(metric, score - first)})"
-            for score in others
-        )
+        gains = ((score, difference_text(metric, score - first)) for score in others)
+        differences = (f"{score_text(metric, score)} ({gain})" for score, gain in gains)
         rows.append([metric_title(metric), score_text(metric, first), *differences])
     return rows
 
@@ -142,11 +128,8 @@ def learning_curves(logs: Mapping[str, LogRows]) -> list[str]:
     neutral one."""
     colours = looks(logs, neutral=next(iter(logs), ""))
     figures: list[str] = []
-    for name, title, caption, unit in CHARTS:
-        curves = [
-            curve(rows, name, method, colours[method])
-            for method, rows in logs.items()
-            if any(name in row for row in rows)
-        ]
+    for name, (title, caption, unit) in CHARTS.items():
+        logged = {method: rows for method, rows in logs.items() if any(name in row for row in rows)}
+        curves = [curve(rows, name, method, colours[method]) for method, rows in logged.items()]
         figures.append(chart(Panel(title, curves, "steps", unit), caption))
     return figures

@@ -42,7 +42,7 @@ def doctor_page(name: str, checkup: Checkup, version: str) -> str:
     problems = (
         html.table(PAIR_COLUMNS, map(pair_row, bad))
         if bad
-        else html.paragraph("Nothing speaks against training on these pairs.")
+        else html.paragraph("No problem in these pairs.")
     )
     sections = [
         html.definitions(folder_summary(checkup)),

@@ -60,17 +60,14 @@ def node_table(lines: list[ProbeLine]) -> Table:
     """One row per arm: the accuracy from every node by either classifier, averaged over the
     seeds."""
     accuracies = {(line.arm, line.node, line.classifier): line.accuracy for line in lines}
-    nodes = sorted(
-        {(line.node, line.classifier) for line in lines if ALL not in (line.node, line.classifier)},
-        key=lambda key: (key[1], key[0]),
-    )
-    rows = [
-        [
-            arm,
-            *(f"{accuracies[arm, *key]:.3f}" if (arm, *key) in accuracies else "" for key in nodes),
-        ]
-        for arm in dict.fromkeys(line.arm for line in lines)
-    ]
+    keys = {(line.node, line.classifier) for line in lines}
+    nodes = sorted((key for key in keys if ALL not in key), key=lambda key: (key[1], key[0]))
+
+    def cell(arm: str, key: tuple[str, str]) -> str:
+        return f"{accuracies[arm, *key]:.3f}" if (arm, *key) in accuracies else ""
+
+    arms = dict.fromkeys(line.arm for line in lines)
+    rows = [[arm, *(cell(arm, key) for key in nodes)] for arm in arms]
     return Table(["arm", *(f"{node} {classifier}" for node, classifier in nodes)], rows)
 
 
@@ -84,12 +81,8 @@ def probe_verdict(results: Results, line: ProbeLine) -> str:
         return "higher" if line.t_interval[0] > 0 else "no fall shown"
     tests = results.design.settings[line.setting].whole_tests()
     unseen = [test for test, role in tests.items() if role == "unseen"]
-    compared = [
-        row
-        for test in unseen
-        for row in primary_differences(results, line.setting, test)
-        if row.arm == line.arm
-    ]
+    rows = [row for test in unseen for row in primary_differences(results, line.setting, test)]
+    compared = [row for row in rows if row.arm == line.arm]
     if len(compared) < len(unseen):
         return "lower, but PSNR is not compared"
     worst = min(compared, key=lambda row: row.mean)
@@ -107,28 +100,18 @@ def decomposition_blocks(results: Results) -> list[Block]:
             blocks.append(Text(f"`{setting}`:"))
             blocks.append(estimators_table(lines))
             blocks.append(parts_table(lines))
-            reasons = [
-                f"{line.arm}, seed {seed}: {reason}."
-                for line in lines
-                for seed, reason in line.why.items()
-            ]
-            blocks.append(Bullets(reasons))
+            reasons = ((line.arm, seed, why) for line in lines for seed, why in line.why.items())
+            blocks.append(Bullets([f"{arm}, seed {seed}: {why}." for arm, seed, why in reasons]))
     return [Text(DECOMPOSITION), *blocks] if blocks else []
 
 
 def estimators_table(lines: list[DecompositionLine]) -> Table:
     """One row per arm: what fresh estimators and the run's own see."""
-    rows = [
-        [
-            line.arm,
-            line.against,
-            str(line.num_seeds),
-            _pair(line.gain),
-            _pair(line.fresh),
-            "" if line.own is None else _pair(line.own),
-        ]
-        for line in lines
-    ]
+    rows: list[list[str]] = []
+    for line in lines:
+        own = "" if line.own is None else _pair(line.own)
+        figures = (_pair(line.gain), _pair(line.fresh), own)
+        rows.append([line.arm, line.against, str(line.num_seeds), *figures])
     return Table(["arm", "reference", "seeds", "gain", "fresh bound", "own bound"], rows)
 
 

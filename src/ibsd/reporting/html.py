@@ -133,10 +133,8 @@ def table(
     lines = list(rows)
     if not lines:
         return ""
-    kinds = [
-        "words" if words else _kind([line[column] for line in lines])
-        for column in range(len(header))
-    ]
+    columns = range(len(header))
+    kinds = ["words" if words else _kind([line[k] for line in lines]) for k in columns]
     if strong_column is not None:
         kinds[strong_column] = "strong"
 

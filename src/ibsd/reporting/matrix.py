@@ -43,25 +43,19 @@ class Matrix:
 
     def strength(self, value: float) -> float:
         """How far from 0 among all cells, -1 (loss) to 1 (gain)."""
-        largest = max(
-            (abs(cell) for row in self.cells for cell in row if cell is not None), default=0.0
-        )
+        known = (abs(cell) for row in self.cells for cell in row if cell is not None)
+        largest = max(known, default=0.0)
         return (-value if self.lower_is_better else value) / largest if largest else 0.0
 
 
 def matrix_table(matrix: Matrix) -> str:
     """The matrix as an HTML table: readable aloud, coloured behind the figures."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in matrix.columns)
-    lines = [
-        *(
-            _table_row(name, map(partial(_level, matrix), row))
-            for name, row in matrix.levels.items()
-        ),
-        *(
-            _table_row(name, map(partial(_cell, matrix), row))
-            for name, row in zip(matrix.rows, matrix.cells, strict=True)
-        ),
-    ]
+    level = partial(_level, matrix)
+    cell = partial(_cell, matrix)
+    rows = zip(matrix.rows, matrix.cells, strict=True)
+    lines = [_table_row(name, map(level, row)) for name, row in matrix.levels.items()]
+    lines += [_table_row(name, map(cell, row)) for name, row in rows]
     return (
         f'{html.SCROLL}<table class="matrix"><caption>{escape(matrix.title)}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
@@ -133,11 +127,8 @@ def camera_matrix(results: Results) -> Matrix:
     """Gain over bicubic of every arm, a row each, on every set of pictures, by what was trained on:
     the primary figure, averaged weights."""
     design = results.design
-    places = [
-        (setting, test)
-        for setting, content in design.settings.items()
-        for test in content.whole_tests()
-    ]
+    settings = design.settings.items()
+    places = [(setting, test) for setting, content in settings for test in content.whole_tests()]
     gains = paired_gains(results, BICUBIC)
     bicubic = primary_levels(results, BICUBIC)
     rows = [arm for arm in design.arms if any((place, arm) in gains for place in places)]

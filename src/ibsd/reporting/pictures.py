@@ -56,14 +56,10 @@ def contact_sheet(rows: Sequence[Sequence[Pixels]], labels: Sequence[str]) -> Pi
     height = LABEL_PX + sum(row[-1].height + GAP_PX for row in cells) - GAP_PX
     sheet = Image.new("RGB", (cell_width * len(labels) - GAP_PX, height), PAPER)
     draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(FONT_PX)
     for column, label in enumerate(labels):
-        draw.text(
-            (column * cell_width + 2, LABEL_PX // 2),
-            label,
-            fill=INK,
-            anchor="lm",
-            font=ImageFont.load_default(FONT_PX),
-        )
+        place = (column * cell_width + 2, LABEL_PX // 2)
+        draw.text(place, label, fill=INK, anchor="lm", font=font)
     top = LABEL_PX
     for row in cells:
         for column, cell in enumerate(row):
@@ -72,15 +68,9 @@ def contact_sheet(rows: Sequence[Sequence[Pixels]], labels: Sequence[str]) -> Pi
     return np.asarray(sheet)
 
 
-def before_after(
-    before: Pixels,
-    after: Pixels,
-    labels: tuple[str, str],
-    num_parts: int = 3,
-    enlarge: int = 2,
-) -> Pixels:
-    """The left half of one image beside the right half of the other; below, the parts where they
-    differ most, side by side and enlarged.
+def before_after(before: Pixels, after: Pixels, labels: tuple[str, str]) -> Pixels:
+    """The left half of one image beside the right half of the other; below, the three parts where
+    they differ most, side by side and enlarged twice.
 
     Args:
         before, after: uint8 [H, W, 3] of one size.
@@ -89,14 +79,14 @@ def before_after(
     """
     assert before.shape == after.shape, f"{before.shape} {after.shape}"
     height, width = before.shape[:2]
-    part_width = ((width - (num_parts - 1) * GAP_PX) // num_parts) // (2 * enlarge)
-    boxes = telling_boxes([before, after], part_width * 3 // 2, part_width, num_parts)
+    part_width = ((width - 2 * GAP_PX) // 3) // 4
+    boxes = telling_boxes([before, after], part_width * 3 // 2, part_width, 3)
     half = width // 2
     halves = Image.fromarray(np.concatenate((before[:, :half], after[:, half:]), axis=1))
     ImageDraw.Draw(halves).line((half, 0, half, height), fill="white", width=3)
     tag(halves, labels[0], (14, height - 14), "lb")
     tag(halves, labels[1], (width - 14, height - 14), "rb")
-    cells = [side_by_side(box.of(before), box.of(after), enlarge) for box in boxes]
+    cells = [side_by_side(box.of(before), box.of(after), 2) for box in boxes]
     if not cells:
         return np.asarray(halves)
     sheet = Image.new("RGB", (width, height + GAP_PX + cells[0].height), PAPER)
@@ -118,12 +108,8 @@ def telling_boxes(
     """
     difference = difference_map(images)
     sums = np.pad(difference.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    windows = (
-        sums[height:, width:]
-        - sums[:-height, width:]
-        - sums[height:, :-width]
-        + sums[:-height, :-width]
-    )
+    below = sums[height:, width:] - sums[:-height, width:]
+    windows = below - sums[height:, :-width] + sums[:-height, :-width]
     windows = windows[::grid, ::grid].copy()
     boxes: list[Box] = []
     while windows.size and len(boxes) < count and windows.max() > -1:
@@ -162,21 +148,16 @@ def tag(picture: Image.Image, text: str, corner: tuple[int, int], anchor: str) -
     font = ImageFont.load_default(FONT_PX)
     x = corner[0] + (12 if anchor[0] == "l" else -12)
     left, top, right, bottom = draw.textbbox((x, corner[1] - 9), text, font=font, anchor=anchor)
-    draw.rounded_rectangle(
-        (left - 12, top - 8, right + 12, bottom + 8),
-        radius=(bottom - top) // 2 + 8,
-        fill=(15, 17, 20, 170),
-    )
+    ground = (left - 12, top - 8, right + 12, bottom + 8)
+    draw.rounded_rectangle(ground, radius=(bottom - top) // 2 + 8, fill=(15, 17, 20, 170))
     draw.text((x, corner[1] - 9), text, fill="white", font=font, anchor=anchor)
 
 
 def at_size(image: Pixels, width: int, height: int) -> Image.Image:
     picture = Image.fromarray(image)
-    return (
-        picture
-        if picture.size == (width, height)
-        else picture.resize((width, height), Image.Resampling.NEAREST)
-    )
+    if picture.size == (width, height):
+        return picture
+    return picture.resize((width, height), Image.Resampling.NEAREST)
 
 
 @dataclass(frozen=True)
@@ -224,26 +205,22 @@ def telling_parts(
     return [(scene, box) for _, scene, box in candidates[:count]]
 
 
-def scenes_section(
-    scenes: Sequence[Scene], title: str = "Before and after", about: str = "", count: int = 4
-) -> str:
-    """A slider of the scene with the most telling part, then parts of all scenes in all versions;
-    "" without scenes."""
-    parts = telling_parts(scenes, count)
+def scenes_section(scenes: Sequence[Scene], about: str = "") -> str:
+    """A slider of the scene with the most telling part, then four parts of all scenes in all
+    versions; "" without scenes."""
+    parts = telling_parts(scenes, 4)
     if not parts:
         return ""
     scene = parts[0][0]
     names = list(scene.versions)
     methods = " and ".join(names[1:] if len(names) > 2 else names)
     choice = f"The program chose the scenes and parts where {methods} differ most."
+    closer = [enlarged_parts(scene, box, named=len(scenes) > 1) for scene, box in parts]
     return html.section(
-        title,
+        "Before and after",
         scene_slider(scene),
-        html.part(
-            "Look closer",
-            *(enlarged_parts(scene, box, named=len(scenes) > 1) for scene, box in parts),
-        ),
-        about=" ".join(filter(None, (about, choice))),
+        html.part("Look closer", *closer),
+        about=f"{about} {choice}".strip(),
     )
 
 
@@ -253,13 +230,9 @@ def scene_slider(scene: Scene, caption: str = "") -> str:
     enlarged = scene.lr.repeat(scene.scale, 0).repeat(scene.scale, 1)
     if not caption:
         scores = ", ".join(f"{name} {scene.psnr[name]:.2f} dB" for name in names)
-        caption = (
-            f"{scene.name}. Pull the line, or use the arrow keys. PSNR-Y against the original: "
-            f"{scores}."
-        )
-    return html.slider(
-        {LR: enlarged, **scene.versions, ORIGINAL: scene.original}, caption, names[0], names[-1]
-    )
+        caption = f"{scene.name}. Pull the line, or use the arrow keys. PSNR-Y: {scores}."
+    images = {LR: enlarged, **scene.versions, ORIGINAL: scene.original}
+    return html.slider(images, caption, names[0], names[-1])
 
 
 def enlarged_parts(scene: Scene, box: Box, named: bool = False) -> str:

@@ -69,11 +69,8 @@ class Series:
     look: Look | None = None
 
     def finite(self) -> list[tuple[float, float]]:
-        return [
-            (x, y)
-            for x, y in self.points
-            if y is not None and math.isfinite(x) and math.isfinite(y)
-        ]
+        known = [(x, y) for x, y in self.points if y is not None]
+        return [(x, y) for x, y in known if math.isfinite(x) and math.isfinite(y)]
 
 
 @dataclass(frozen=True)
@@ -166,9 +163,10 @@ def svg_line(x: tuple[float, float], y: tuple[float, float], kind: str, dash: st
     return f'<line class="{kind}" {ends}{dashed}/>'
 
 
-def panels_drawing(panels: Iterable[Panel], columns: int = 3) -> Drawing | None:
-    """The panels in rows of `columns`, each with its own axes and legend. A panel without a finite
+def panels_drawing(panels: Iterable[Panel]) -> Drawing | None:
+    """The panels in rows of three, each with its own axes and legend. A panel without a finite
     point is left out; None if all are."""
+    columns = 3
     shown = [panel for panel in panels if _curves(panel.series)]
     if not shown:
         return None
@@ -230,10 +228,8 @@ def _curves(series: Sequence[Series]) -> list[Curve]:
 def _panel(panel: Panel) -> str:
     """A panel of a file: title, plot, and the legend below it."""
     curves = _curves(panel.series)
-    parts = [
-        svg_text(LEFT_PX, 18, panel.title, kind="strong"),
-        _axes(panel, curves, TOP_PX, panel.up),
-    ]
+    title = svg_text(LEFT_PX, 18, panel.title, kind="strong")
+    parts = [title, _axes(panel, curves, TOP_PX, panel.up)]
     wide = PANEL_PX - LEFT_PX - RIGHT_PX
     for index, (name, _, shown) in enumerate(curves):
         x = LEFT_PX + (index % 2) * (wide // 2)
@@ -251,9 +247,8 @@ def _axes(panel: Panel, curves: Sequence[Curve], top: float, up: str) -> str:
     x_ticks = list(range(len(panel.names))) if panel.names else ticks(min(xs), max(xs), 4)
     y_ticks = ticks(min(ys), max(ys))
     x_range = (x_ticks[0], x_ticks[-1]) if panel.names else (min(xs), max(xs))
-    frame = Frame(
-        LEFT_PX, top, PANEL_PX - LEFT_PX - RIGHT_PX, PLOT_PX, x_range, (y_ticks[0], y_ticks[-1])
-    )
+    width = PANEL_PX - LEFT_PX - RIGHT_PX
+    frame = Frame(LEFT_PX, top, width, PLOT_PX, x_range, (y_ticks[0], y_ticks[-1]))
     parts: list[str] = []
     for tick in y_ticks:
         y = frame.y(tick)
@@ -292,16 +287,15 @@ def _curve(frame: Frame, curve: Curve) -> str:
 def information_plane(
     rows: Sequence[Mapping[str, float | None]], colour: Look | None = None
 ) -> list[Series]:
-    """The information plane: one path per link, in order of steps, of (log-likelihood, bound), both
-    in nats per element.
+    """The information plane: a path per link, by steps, of (log-likelihood, bound) in nats per
+    element.
 
-    A healthy penalty lowers the bound and takes little of the likelihood. A path that falls to the
-    left lost both. Estimators that lag and a student that hides look alike there: fresh estimators
-    tell them apart (`ibsd.analysis.information_probe`).
+    A healthy penalty lowers the bound and keeps the likelihood. A path that falls to the left lost
+    both. Estimators that lag and a student that hides look alike: fresh estimators tell them apart
+    (`ibsd.analysis.information_probe`).
 
     Args:
-        rows: lines of a run's log. Lines without `bound/linkK` and `nll/linkK` are passed over, and
-            so are values that were not finite (None).
+        rows: lines of a run's log. Lines without finite `bound/linkK` and `nll/linkK` are left out.
         colour: of all paths, which then differ by their dashes.
 
     Example: [{"step": 500, "bound/link1": 4.0, "nll/link1": -2.0}] gives
@@ -311,12 +305,10 @@ def information_plane(
     paths: list[Series] = []
     for index, link in enumerate(sorted({int(match[1]) for match in matches if match})):
         pairs = [(row.get(f"nll/link{link}"), row.get(f"bound/link{link}")) for row in rows]
-        points = tuple(
-            (-nll, bound) for nll, bound in pairs if nll is not None and bound is not None
-        )
+        known = [(-nll, bound) for nll, bound in pairs if nll is not None and bound is not None]
         own = Look(colour.colour, index % len(DASHES)) if colour else None
-        if points:
-            paths.append(Series(f"link {link}", points, own))
+        if known:
+            paths.append(Series(f"link {link}", tuple(known), own))
     return paths
 
 
@@ -335,9 +327,9 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def inner_ticks(low: float, high: float, about: int = 6) -> list[float]:
-    """Round numbers within [low, high], 0 among them where it lies there."""
-    step = _round_step((high - low) / about)
+def inner_ticks(low: float, high: float) -> list[float]:
+    """About six round numbers within [low, high], 0 among them where it lies there."""
+    step = _round_step((high - low) / 6)
     first = math.ceil(low / step)
     last = math.floor(high / step)
     return [round(number * step, 12) for number in range(first, last + 1)]

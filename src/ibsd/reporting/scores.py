@@ -15,8 +15,8 @@ from ibsd.reporting.format import difference_text, is_better, metric_title, scor
 
 ABOUT_SCORES = (
     "Means over {images} images. Differences are on the same images, with the interval of a "
-    f"bootstrap over them ({CONFIDENCE:.0%}). It says how far other images might move them. It "
-    "does not say how far another seed would: ibsd compare trains several."
+    f"bootstrap over them ({CONFIDENCE:.0%}): other images might move them so far. Another seed "
+    "may move them further: ibsd compare trains several."
 )
 WEIGHTED_PROTOCOL = "realsr-testm"
 """Its means weigh each image by its patches."""
@@ -33,9 +33,8 @@ def score_table(table: Mapping[str, Any]) -> str:
         for protocol, metrics in row["scores"].items():
             for metric, value in metrics.items():
                 per_image.setdefault((row["method"], protocol, metric), []).append(float(value))
-    patches = np.array(
-        [row["patches"] for row in table["rows"] if row["method"] == BICUBIC], dtype=float
-    )
+    of_bicubic = [row for row in table["rows"] if row["method"] == BICUBIC]
+    patches = np.array([row["patches"] for row in of_bicubic], dtype=float)
     lines: list[list[str]] = []
     for protocol, metrics in table["means"][BICUBIC].items():
         weights = patches if protocol == WEIGHTED_PROTOCOL else np.ones_like(patches)
@@ -61,8 +60,8 @@ def _difference(
     mean = float(differences @ weights / weights.sum())
     low, high = bootstrap_interval(differences[None], weights)
     # No verdict: these are single networks, and another seed may turn the sign round.
-    verdict = (
-        "" if low <= 0 <= high else ", ahead here" if is_better(metric, mean) else ", behind here"
-    )
+    verdict = ""
+    if not low <= 0 <= high:
+        verdict = ", ahead here" if is_better(metric, mean) else ", behind here"
     texts = [difference_text(metric, value) for value in (mean, low, high)]
     return f"{texts[0]} ({texts[1]} to {texts[2]}{verdict})"

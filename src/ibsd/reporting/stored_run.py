@@ -60,17 +60,13 @@ def read_run_folder(folder: Path) -> StoredRun:
         record = json.loads(path.read_text(encoding="utf-8"))
         check_record(record)
     except FileNotFoundError:
-        raise InputError(
-            f"{folder}: holds no run.json, so no run; name the folder that ibsd train wrote"
-        ) from None
+        raise InputError(f"{folder} holds no run.json: name a folder of ibsd train") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: is damaged; name another run, or make this one again") from None
+        raise InputError(f"{path} is damaged: name another run, or make this one again") from None
     try:
         rows = [checked_row(row) for row in read_json_lines(log)] if log.is_file() else []
     except (OSError, UnicodeDecodeError):
-        raise InputError(
-            f"{log}: is damaged; remove it, and the report does without curves"
-        ) from None
+        raise InputError(f"{log} is damaged: remove it, for a report without curves") from None
     sentences: list[str] = []
     if messages.is_file():
         sentences = messages.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -91,11 +87,8 @@ def check_record(record: Any) -> None:
     for section in ("student", "objective"):
         if not isinstance(config[section]["name"], str):
             raise TypeError(section)
-    counts = [
-        config["student"]["scale"],
-        config["training"]["num_steps"],
-        record.get("processes", 1),
-    ]
+    counts = [config["student"]["scale"], config["training"]["num_steps"]]
+    counts.append(record.get("processes", 1))
     if result:
         counts += [result["step"], result.get("skipped", 0)]
         seconds = result.get("seconds", 0.0)
@@ -115,9 +108,8 @@ def checked_row(row: Any) -> dict[str, float | None]:
     line = cast("dict[str, Any]", row)
     if type(line.get("step")) is not int:
         return {}
-    return {
-        name: value for name, value in line.items() if value is None or type(value) in (int, float)
-    }
+    kinds = (int, float, type(None))
+    return {name: value for name, value in line.items() if type(value) in kinds}
 
 
 def with_distinct_names(runs: Sequence[StoredRun]) -> list[StoredRun]:

@@ -26,8 +26,8 @@ PLANE_OF_A_RUN = (
     "that falls to the left lost both; estimators that lag and students that hide look like this."
 )
 ONE_SEED = (
-    "One seed each: no conclusion. Differences this small come and go with the seed; ibsd compare "
-    "says how far."
+    "One seed each: no conclusion. Small differences change with the seed; ibsd compare measures "
+    "by how much."
 )
 
 
@@ -105,8 +105,8 @@ SUBJECTS = (
     Subject(
         "Soft target",
         prefix="soft_target/",
-        caption="The share of the student's past in it, and of the coefficients whose gradient it "
-        "turns round.",
+        caption="The share of the student's past in it, and of coefficients whose gradient it "
+        "reverses.",
     ),
     Subject("Learning rate", ("learning_rate",)),
 )
@@ -139,6 +139,7 @@ def training_page(runs: Sequence[StoredRun], scenes: str = "", scores: Sequence[
     lead = (
         f"{' and '.join(networks)}, trained with {', '.join(objectives)}: {' and '.join(progress)}."
     )
+    costs = _beside([dict([*training_cost(run), *run.inference_cost]) for run in runs], runs)
     sections = [
         _beside([dict(run_summary(run)) for run in runs], runs),
         html.paragraph(ONE_SEED, "note") if many else "",
@@ -148,19 +149,8 @@ def training_page(runs: Sequence[StoredRun], scenes: str = "", scores: Sequence[
         html.section("Messages of the runs" if many else "Messages of the run", *_messages(runs)),
         html.section("Curves", html.figure_grid(charts(runs))),
         html.section("Information plane", html.figure_grid(planes(runs)), about=PLANE_OF_A_RUN),
-        html.section(
-            "Validation pictures",
-            *(
-                html.folded(f"{run.name} at {run.progress}", _sheet(run))
-                for run in runs
-                if run.pictures
-            ),
-        ),
-        html.section(
-            "Cost",
-            _beside([dict([*training_cost(run), *run.inference_cost]) for run in runs], runs),
-            about="Upscaling costs the same whatever the objective.",
-        ),
+        html.section("Validation pictures", *_sheets(runs)),
+        html.section("Cost", costs, about="Upscaling costs the same whatever the objective."),
         html.section("Settings", _settings(runs), about="A resumed run shows the latest ones."),
     ]
     return html.page(
@@ -178,11 +168,14 @@ def _messages(runs: Sequence[StoredRun]) -> Iterator[str]:
             yield html.paragraph(f"{run.name}: {sentence}" if len(runs) > 1 else sentence, "alarm")
 
 
-def _sheet(run: StoredRun) -> str:
-    """The latest validation pictures."""
-    path = run.pictures[-1]
-    step = f"{int(path.stem.removeprefix('step-')):,}"
-    return html.figure(narrowed(read_rgb(path)), f"Step {step}: LR, result and original.")
+def _sheets(runs: Sequence[StoredRun]) -> Iterator[str]:
+    """The latest validation pictures of each run."""
+    for run in runs:
+        if run.pictures:
+            path = run.pictures[-1]
+            step = f"{int(path.stem.removeprefix('step-')):,}"
+            sheet = html.figure(narrowed(read_rgb(path)), f"Step {step}: LR, result and original.")
+            yield html.folded(f"{run.name} at {run.progress}", sheet)
 
 
 def run_summary(run: StoredRun) -> list[tuple[str, str]]:
@@ -207,7 +200,7 @@ def run_summary(run: StoredRun) -> list[tuple[str, str]]:
 
 
 def training_cost(run: StoredRun) -> list[tuple[str, str]]:
-    """Time, threads and processes of the training, as far as the run knows them."""
+    """Time, threads and processes of the training, where the run recorded them."""
     items: list[tuple[str, str]] = []
     if seconds := run.result.get("seconds"):
         items.append(("training, last session", f"{seconds / 60:.1f} min"))
@@ -304,18 +297,12 @@ def _parts_chart(subject: Subject, run: StoredRun, rest: dict[str, None], many_r
 
 def planes(runs: Sequence[StoredRun]) -> list[str]:
     """An information plane for every run whose log has bounds and likelihoods."""
-    title = "Bound against log-likelihood"
-    return [
-        chart(
-            Panel(
-                f"{title} ({run.name})" if len(runs) > 1 else title,
-                information_plane(run.rows),
-                "log-likelihood",
-                "nats per element",
-            )
-        )
-        for run in runs
-    ]
+    drawn: list[str] = []
+    for run in runs:
+        title = "Bound against log-likelihood" + (f" ({run.name})" if len(runs) > 1 else "")
+        paths = information_plane(run.rows)
+        drawn.append(chart(Panel(title, paths, "log-likelihood", "nats per element")))
+    return drawn
 
 
 def curve(rows: LogRows, name: str, label: str = "", own: Look | None = None) -> Series:

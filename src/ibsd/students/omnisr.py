@@ -25,6 +25,12 @@ Partition = Literal["window", "grid"]
 the image apart; channels are compared over the 8x8 of a window, or over all pixels that have the
 same place in their windows."""
 
+ORDERS: dict[Partition, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "window": ((0, 1, 3, 2, 4, 5), (0, 1, 3, 2, 4, 5)),
+    "grid": ((0, 2, 4, 1, 3, 5), (0, 3, 1, 4, 2, 5)),
+}
+"""Axes that bring what belongs together side by side, and those that bring it back."""
+
 # Feature maps are [N, H, W, C] within a block: pointwise convolutions are then matrix products
 # without copies, and windows are long runs.
 
@@ -104,14 +110,10 @@ class PixelAttention(nn.Module):
         count, height, width, channels = x.shape
         rows = height // WINDOW
         columns = width // WINDOW
-        if self.partition == "window":
-            split = (count, rows, WINDOW, columns, WINDOW, channels)
-            order = (0, 1, 3, 2, 4, 5)
-            back = (0, 1, 3, 2, 4, 5)
-        else:
+        order, back = ORDERS[self.partition]
+        split = (count, rows, WINDOW, columns, WINDOW, channels)
+        if self.partition == "grid":
             split = (count, WINDOW, rows, WINDOW, columns, channels)
-            order = (0, 2, 4, 1, 3, 5)
-            back = (0, 3, 1, 4, 2, 5)
         windows = x.view(split).permute(order).reshape(count * rows * columns, WINDOW**2, channels)
         qkv = self.to_qkv(windows).unflatten(-1, (3, HEADS, channels // HEADS))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
@@ -142,16 +144,11 @@ class ChannelAttention(nn.Module):
         count, height, width, channels = x.shape
         rows = height // WINDOW
         columns = width // WINDOW
-        if self.partition == "window":
-            order = (0, 1, 3, 2, 4, 5)
-            back = (0, 1, 3, 2, 4, 5)
-            groups = (rows, columns)
-            pixels = (WINDOW, WINDOW)
-        else:
-            order = (0, 2, 4, 1, 3, 5)
-            back = (0, 3, 1, 4, 2, 5)
-            groups = (WINDOW, WINDOW)
-            pixels = (rows, columns)
+        order, back = ORDERS[self.partition]
+        groups = (rows, columns)
+        pixels = (WINDOW, WINDOW)
+        if self.partition == "grid":
+            groups, pixels = pixels, groups
         qkv = self.qkv_dwconv(self.qkv(x))
         qkv = qkv.view(count, rows, WINDOW, columns, WINDOW, 3 * channels).permute(order)
         qkv = qkv.reshape(count * groups[0] * groups[1], pixels[0] * pixels[1], 3 * channels)

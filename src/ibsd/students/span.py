@@ -28,9 +28,9 @@ class MergeableConv(nn.Module):
     """A 3x3 convolution `eval_conv`, or with `branches` the sum of a 1x1 convolution and a chain of
     1x1, 3x3 and 1x1 ones.
 
-    The branches are linear, so forward merges them into one kernel, through which their gradients
-    flow, and convolves once. `eval_conv` is then their copy for whoever reads the file: it is
-    brought up to date whenever the state dict is taken, and has no gradient.
+    The branches are linear, so forward merges them into one kernel, with gradients, and convolves
+    once. `eval_conv` is then a copy of that kernel for readers of the file. It is updated whenever
+    the state dict is taken, and has no gradient.
     """
 
     def __init__(self, inputs: int, outputs: int, branches: bool) -> None:

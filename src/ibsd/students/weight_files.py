@@ -1,8 +1,8 @@
-"""Weight files are checked before they are read: what a file claims to hold must fit its size.
+"""Weight files are checked before they are read: the sizes that a file states must fit the file.
 
-Both kinds of file begin by stating sizes, and readers allocate what is stated. A safetensors header
-is JSON with shapes and byte ranges. A `.pth` is a zip archive, or a pickle stream before torch 1.6.
-Nothing here executes or unpickles; opcodes are only read.
+Readers allocate what a file states. A safetensors header is JSON with shapes and byte ranges. A
+`.pth` is a zip archive, or a pickle stream before torch 1.6. Nothing here executes or unpickles;
+opcodes are only read.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def check_safetensors(path: Path) -> None:
 
 
 def check_archive(path: Path) -> None:
-    """Nothing in the archive is compressed, so that it unpacks to what it is."""
+    """Nothing in the archive is compressed, so that it cannot unpack to more."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()

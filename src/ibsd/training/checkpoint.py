@@ -109,10 +109,9 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
 
 
 def load_newest(folder: Path, log: Callable[[str], None]) -> tuple[int, dict[str, Any]] | None:
-    """The newest checkpoint that is intact, or None if there is none at all. `log` is told which
-    ones are damaged.
+    """The newest intact checkpoint, or None without any. `log` hears which ones are damaged.
 
-    Errors: InputError if all of them are.
+    Errors: InputError if all are damaged.
     """
     checkpoints = list_checkpoints(folder)
     for path in reversed(checkpoints):

@@ -23,8 +23,7 @@ easy first batch would be skipped."""
 
 
 class Guard:
-    """Judges steps one after the other: `judge` by the loss, `conclude` when the gradient is known
-    too.
+    """Judges each step: `judge` by the loss, then `conclude` with the gradient known.
 
     Args:
         device: where losses come from.

@@ -34,7 +34,7 @@ class JsonLines:
         self.path = path
         make_folder(path.parent)
         if path.is_dir():
-            raise InputError(f"{path} is a folder where the log is to be written: move it away")
+            raise InputError(f"{path} is a folder where the log belongs: move it away")
         lines = read_json_lines(path) if resumed_step and path.is_file() else []
         kept = [line for line in lines if line["step"] <= resumed_step]
         self.last_step: int = max((line["step"] for line in kept), default=0)

@@ -3,8 +3,8 @@ alone.
 
 One update is `begin_step`, loss, backward, guard, the student's optimiser, the running average, the
 auxiliary step, `end_step`. After it, in this order where due: log, diagnostics, validation,
-checkpoint. A checkpoint therefore holds all that came before it. On the CPU a run that is resumed
-from one goes on bit for bit as if it had never stopped.
+checkpoint. A checkpoint therefore holds all that came before it. On the CPU a resumed run equals an
+uninterrupted one, bit for bit.
 """
 
 from __future__ import annotations

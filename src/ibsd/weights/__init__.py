@@ -28,7 +28,7 @@ def named_or_file(weights: str | Path) -> Path:
 
 def no_such_file(path: Path) -> InputError:
     """The error for a weight file that does not exist."""
-    return InputError(f"{path}: no such weight file; ibsd brings {', '.join(SHIPPED)}")
+    return InputError(f"{path}: no such weight file; check the name, or take {', '.join(SHIPPED)}")
 
 
 def weights_file(name: str) -> Path:
