@@ -144,5 +144,5 @@ def test_figures_tell_the_regions_and_what_the_maps_claim_of_them():
 
 
 def test_any_other_network_is_refused():
-    with pytest.raises(InputError, match="imdn has no components"):
+    with pytest.raises(InputError, match="needs student.name cdc, not imdn"):
         ComponentLoss(tiny.student())

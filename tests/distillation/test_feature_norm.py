@@ -118,5 +118,5 @@ def test_registered_with_its_options_and_refuses_negative_weights() -> None:
         "period": 3,
     }
     for options in ({"lambda_norm": -1.0}, {"lambda_hf": float("nan")}):
-        with pytest.raises(InputError, match="neither may be negative"):
+        with pytest.raises(InputError, match="both must be at least 0"):
             FeatureNorm(tiny.student(), **options)

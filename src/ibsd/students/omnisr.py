@@ -25,7 +25,7 @@ Partition = Literal["window", "grid"]
 the image apart; channels are compared over the 8x8 of a window, or over all pixels that have the
 same place in their windows."""
 
-ORDERS: dict[Partition, tuple[tuple[int, ...], tuple[int, ...]]] = {
+ORDERS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "window": ((0, 1, 3, 2, 4, 5), (0, 1, 3, 2, 4, 5)),
     "grid": ((0, 2, 4, 1, 3, 5), (0, 3, 1, 4, 2, 5)),
 }
