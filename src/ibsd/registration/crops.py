@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibsd.images import to_eight_bits
-from ibsd.registration.light import Image, blurred, sampled
+from ibsd.registration.light import Image, Plane, blurred, sampled
 from ibsd.registration.masks import Reason
 from ibsd.registration.scene import Registered
 
@@ -41,29 +41,28 @@ def choose_crops(registered: Registered, lr: Image, side: int, most: int = 0) ->
     reasons = registered.reasons.repeat(step, 0).repeat(step, 1)
     height = min(bottom - top, reasons.shape[0])
     width = min(right - left, reasons.shape[1])
+    grey = lr[top:bottom, left:right].mean(2, dtype=np.float32) * (255 / np.iinfo(lr.dtype).max)
     best = Crops([], {})
     for number in range(_OFFSETS**2):
         down, across = divmod(number, _OFFSETS)
         free = height % side, width % side
         start = down * free[0] // (_OFFSETS - 1), across * free[1] // (_OFFSETS - 1)
-        crops = _on_grid(reasons[:height, :width], lr[top:, left:], side, start)
+        crops = _on_grid(reasons[:height, :width], grey, side, start)
         if len(crops.places) > len(best.places) or not number:
             best = crops
     places = [Place(place.top + top, place.left + left) for place in best.places]
     return Crops(spread(places, most) if most else places, best.dropped)
 
 
-def _on_grid(reasons: NDArray[np.uint8], lr: Image, side: int, start: tuple[int, int]) -> Crops:
+def _on_grid(reasons: NDArray[np.uint8], grey: Plane, side: int, start: tuple[int, int]) -> Crops:
     crops = Crops([], {})
     for top in range(start[0], reasons.shape[0] - side + 1, side):
         for left in range(start[1], reasons.shape[1] - side + 1, side):
             part = reasons[top : top + side, left : left + side]
-            pixels = lr[top : top + side, left : left + side]
-            contrast = float(pixels.mean(2).std()) * 255 / np.iinfo(lr.dtype).max
             if (part != Reason.GOOD).mean() > MOST_BAD:
                 kinds = np.bincount(part.ravel(), minlength=len(Reason))[1:]
                 why = Reason(int(kinds.argmax()) + 1).words
-            elif contrast < LEAST_CONTRAST:
+            elif grey[top : top + side, left : left + side].std() < LEAST_CONTRAST:
                 why = "flat"
             else:
                 crops.places.append(Place(top, left))

@@ -91,6 +91,7 @@ class Pyramid:
         self.lr_light: dict[int, Plane] = {}
         self.hr_light: dict[int, Plane] = {}
         self.hr_luma: dict[int, Plane] = {}
+        self.hr_smooth: tuple[tuple[int, float], Plane] | None = None
         self.ratio = mapping.ratio(grid_of(mapping.box))
         self.camera_px = CAMERA_PX
 
@@ -121,7 +122,11 @@ class Pyramid:
         shrink = self.shrink(step)
         if shrink not in self.hr_luma:
             self.hr_luma[shrink] = luma(hr)
-        moved = sampled(blurred(self.hr_luma[shrink], self.blur_px(step) * ratio), places)
+        # A hundredth of a pixel of blur moves nothing, and blurs of a whole photograph take time.
+        key = (shrink, round(self.blur_px(step) * ratio, 2))
+        if self.hr_smooth is None or self.hr_smooth[0] != key:
+            self.hr_smooth = (key, blurred(self.hr_luma[shrink], key[1]))
+        moved = sampled(self.hr_smooth[1], places)
         usable = inside(places, hr.shape, _BORDER_PX * ratio)
         usable &= ~dilated((lr.max(2) > _SATURATED) | (moved > _SATURATED), 2)
         return View(root(blurred(luma(lr), SMOOTHING_PX)), root(moved), usable)
