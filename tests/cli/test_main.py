@@ -84,6 +84,7 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise error
 
+    Path("a.png").touch()  # inputs are found before the network is opened
     monkeypatch.setattr("ibsd.inference.torch_backend.load_student", fail)
 
 
