@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import resource
 import shutil
@@ -157,3 +158,14 @@ def test_bash_completes(typed: str, offered: str, ibsd: Call) -> None:
 def test_version(ibsd: Call) -> None:
     assert main.__module__ == "ibsd.cli.main"
     assert ibsd("--version").out.strip()
+
+
+def test_a_sentence_that_cannot_be_written_keeps_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert main(["upscale", "gone.png", "-o", "out"]) == 2

@@ -177,7 +177,8 @@ def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
 
 def complain(sentence: str) -> int:
     sentence = sentence.removeprefix("ibsd: ")  # the objective of that name begins so too
-    print(f"ibsd: {sentence}", file=sys.stderr)
+    with suppress(OSError):  # stderr may be a file on a full disk, or a pipe that nobody reads
+        print(f"ibsd: {sentence}", file=sys.stderr)
     return 2
 
 
