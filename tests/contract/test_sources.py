@@ -27,6 +27,7 @@ PAPERS: dict[str, str] = {
     "Foi et al., IEEE TIP 2008": "",
     "Ganin et al., JMLR 2016": "1505.07818",
     "Gortler et al., SIGGRAPH 1996": "",
+    "Huang et al., CVPR 2015": "",
     "Hui et al., ACM MM 2019": "1909.11856",
     "Kim et al., ICCV 2021": "2006.12000",
     "Kong et al., CVPR 2022": "2112.12089",
