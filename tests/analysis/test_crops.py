@@ -16,7 +16,7 @@ def test_crops_take_turns() -> None:
     assert crops.image.tolist() == [0, 1, 2] * 4
     torch.testing.assert_close(crops.lr[1], stack.image(1)[0], atol=0, rtol=0)
     assert cut_crops(stack, 2, 8, seed=0, images=[2, 0]).image.tolist() == [2, 0, 2, 0]
-    with pytest.raises(InputError, match="smaller than a crop"):
+    with pytest.raises(InputError, match="smaller than 9 px"):
         cut_crops(stack, 1, 9, seed=0)
 
 
