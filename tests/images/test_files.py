@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ibsd.images import PhotographHeader, files, open_photograph, write_photograph
+from ibsd.images import (
+    PhotographHeader,
+    files,
+    open_photograph,
+    to_eight_bits,
+    write_photograph,
+)
 from ibsd.types import InputError
 from ibsd.upscaling import upscale_files
 from images.oracles import camera_notes, noise, odd_profile, smooth, write_png
@@ -100,3 +106,10 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError, match="No space left"):
         write(tmp_path / "a.png", noise(2, 2))
     assert not list(tmp_path.iterdir())
+
+
+def test_sixteen_bits_are_rounded_to_eight_and_eight_stay() -> None:
+    deep = np.array([0, 128, 129, 33_000, 65_535], np.uint16)
+    assert to_eight_bits(deep).tolist() == [0, 0, 1, 128, 255]
+    levels = np.array([0, 3, 255], np.uint8)
+    assert to_eight_bits(levels).tolist() == [0, 3, 255]

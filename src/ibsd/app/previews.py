@@ -74,8 +74,7 @@ class Preview:
 
 def displayed(rows: np.ndarray, header: PhotographHeader) -> np.ndarray:
     """[n, width, channels] -> uint8 [n, width, 1 or 3]. Transparent pixels show a light grey."""
-    if header.bits > 8:
-        rows = to_eight_bits(rows)
+    rows = to_eight_bits(rows)
     if not header.alpha:
         return rows
     opacity = rows[..., -1:].astype(np.float32) / 255

@@ -84,8 +84,11 @@ def make_one(
         store = open_store(comparison.config)
         if store.find(request) is not None:
             return "made"
-        own_log: Log = lambda sentence: log(f"{name_of(name)}: {sentence}")  # noqa: E731
-        record = make_record(comparison, name, request.identity, folder, own_log, stop_requested)
+
+        def log_run(sentence: str) -> None:
+            log(f"{name_of(name)}: {sentence}")
+
+        record = make_record(comparison, name, request.identity, folder, log_run, stop_requested)
         if record is None:
             return "stopped"
         store.add(record)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ibsd.distillation.wavelet import haar
-from ibsd.metrics.fidelity import cut_border, luma
+from ibsd.metrics import basicsr_luma
 
 BANDS = "haar-y"
 """Stands where a protocol's name stands among the scores."""
@@ -24,10 +24,7 @@ def band_psnr(sr: Tensor, hr: Tensor, scale: int) -> dict[str, float]:
 
     Source: docs/method.md 4, for the transform.
     """
-    y_sr, y_hr = (
-        cut_border(luma((image.clamp(0, 1) * 255).round() / 255), scale) for image in (sr, hr)
-    )
-    rest = y_sr - y_hr
+    rest = basicsr_luma(sr, scale) - basicsr_luma(hr, scale)
     num_pixels = rest.numel()
     bands: dict[str, Tensor] = {}
     for level in range(1, LEVELS + 1):

@@ -32,7 +32,7 @@ def harms(design: Design, records: Mapping[RunName, RunRecord]) -> list[Harm]:
     figure of the averaged weights."""
     metric = design.primary
     sign = -1 if metric.rpartition(".")[2] in LOWER_IS_BETTER else 1
-    found: list[Harm] = []
+    rows: list[Harm] = []
     for setting, content in design.settings.items():
         for test in content.whole_tests():
             for arm in design.arms:
@@ -47,8 +47,8 @@ def harms(design: Design, records: Mapping[RunName, RunRecord]) -> list[Harm]:
                 if gains:
                     worst = tuple(map(worst_tenth, gains))
                     below = float(np.mean([np.mean(one < 0) for one in gains]))
-                    found.append(Harm(setting, test, arm, float(np.mean(worst)), worst, below))
-    return found
+                    rows.append(Harm(setting, test, arm, float(np.mean(worst)), worst, below))
+    return rows
 
 
 def with_bicubic(records: Mapping[RunName, RunRecord]) -> dict[RunName, RunRecord]:

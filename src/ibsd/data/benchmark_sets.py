@@ -53,15 +53,15 @@ def find_benchmark(
     Errors: InputError where the scale is missing, where several sets are there, and as
     `find_pairs`.
     """
-    found = {k: sets for k in SCALES if (sets := _sets(folder, k))}
-    if not found:
+    by_scale = {k: sets for k in SCALES if (sets := _sets(folder, k))}
+    if not by_scale:
         return None
-    if scale not in found:
+    if scale not in by_scale:
         raise InputError(
-            f"{folder} holds LR at scale {' and '.join(map(str, found))}, not {scale}: "
+            f"{folder} holds LR at scale {' and '.join(map(str, by_scale))}, not {scale}: "
             "take a network of that scale, or add its LR"
         )
-    sets = found[scale]
+    sets = by_scale[scale]
     if len(sets) > 1:
         first = next(iter(sets.values()))
         raise InputError(

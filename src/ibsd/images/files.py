@@ -136,12 +136,12 @@ def _write_without_vips(
             f"{path} can only be written through libvips 8.18 or newer: {_INSTALL}, "
             "or choose another format."
         )
-    pixels = np.concatenate(list(strips))
-    if pixels.dtype == np.uint16:
-        pixels = to_eight_bits(pixels)
+    pixels = to_eight_bits(np.concatenate(list(strips)))
     write_with_pillow(path, InMemory(replace(header, bits=8), pixels), quality)
 
 
 def to_eight_bits(pixels: np.ndarray) -> np.ndarray:
-    """uint16 -> uint8, rounded."""
+    """uint16 -> uint8, rounded. uint8 stays as it is."""
+    if pixels.dtype == np.uint8:
+        return pixels
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

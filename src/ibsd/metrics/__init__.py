@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from ibsd.metrics.fidelity import luma, psnr, ssim
 from ibsd.metrics.perceptual import Lpips, lpips
-from ibsd.metrics.protocols import PROTOCOLS, realsr_patches, score, score_each
+from ibsd.metrics.protocols import PROTOCOLS, basicsr_luma, realsr_patches, score, score_each
 
 __all__ = [
     "PROTOCOLS",
     "Lpips",
+    "basicsr_luma",
     "lpips",
     "luma",
     "psnr",

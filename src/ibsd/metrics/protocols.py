@@ -55,8 +55,14 @@ def basicsr_y(sr: Tensor, hr: Tensor, scale: int = 4) -> dict[str, Tensor]:
     RGB clamped and rounded to 8 bits (half to even), Y of BT.601 from those and *not* rounded
     again, `scale` px cut on each side, range 255, SSIM over the windows inside what is left.
     """
-    y_sr, y_hr = (cut_border(luma(_eight_bits(image) / 255), scale) for image in (sr, hr))
+    y_sr, y_hr = (basicsr_luma(image.double(), scale) for image in (sr, hr))
     return {"psnr_y": psnr(y_sr, y_hr, 255), "ssim_y": ssim(y_sr, y_hr, 255)}
+
+
+def basicsr_luma(image: Tensor, border: int) -> Tensor:
+    """Y as `basicsr_y` takes it: RGB [N, 3, H, W] in [0, 1], rounded to 8 bits in its own
+    precision -> [N, 1, H - 2 border, W - 2 border] float64."""
+    return cut_border(luma(_eight_bits(image) / 255), border)
 
 
 def realsr_testm(sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
@@ -131,13 +137,13 @@ def score(
 
 
 def _eight_bits(image: Tensor) -> Tensor:
-    return (image.double().clamp(0, 1) * 255).round()
+    return (image.clamp(0, 1) * 255).round()
 
 
 def _matlab_luma(image: Tensor) -> Tensor:
     # In thousandths, all integers below 2^53: a half is met exactly, and MATLAB rounds it up where
     # torch.round would go to even.
-    red, green, blue = _eight_bits(image).unbind(1)
+    red, green, blue = _eight_bits(image.double()).unbind(1)
     return torch.floor((65481 * red + 128553 * green + 24966 * blue) / 255000 + 16.5).unsqueeze(1)
 
 

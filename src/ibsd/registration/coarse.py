@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ibsd.images import to_eight_bits
 from ibsd.registration.light import Image
 
 LONGEST_SIDES_PX = (1400, 2800)
@@ -40,7 +41,8 @@ def coarse_match(lr: Image, hr: Image) -> CoarseMatch:
     match = _match_at(lr, hr, first)
     if match.num_matches >= 3 * MIN_MATCHES or first >= max(*lr.shape, *hr.shape):
         return match
-    return max(match, _match_at(lr, hr, second), key=lambda each: each.num_matches)
+    closer = _match_at(lr, hr, second)
+    return closer if closer.num_matches > match.num_matches else match
 
 
 def _match_at(lr: Image, hr: Image, side: int) -> CoarseMatch:
@@ -59,8 +61,8 @@ def _match_at(lr: Image, hr: Image, side: int) -> CoarseMatch:
     good = [best for best, second in neighbours if best.distance < _RATIO * second.distance]
     if len(good) < MIN_MATCHES:
         return nothing
-    source = np.array([lr_points[each.queryIdx] for each in good]) * lr_factor
-    target = np.array([hr_points[each.trainIdx] for each in good]) * hr_factor
+    source = np.array([lr_points[match.queryIdx] for match in good]) * lr_factor
+    target = np.array([hr_points[match.trainIdx] for match in good]) * hr_factor
     tolerance = _TOLERANCE_PX * max(hr_factor)
     find: Any = cv2.findHomography  # its stub does not know that it may find none
     matrix, agree = find(
@@ -77,11 +79,10 @@ def _grey(image: Image, side: int) -> tuple[NDArray[np.uint8], NDArray[np.float6
     """uint8 [h, w] of at most `side` pixels, and by how much it was shrunk in x and y."""
     import cv2
 
-    levels = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
     height, width = image.shape[:2]
     shrink = max(1.0, max(height, width) / side)
     size = (round(width / shrink), round(height / shrink))
-    grey = cv2.cvtColor(np.ascontiguousarray(levels), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(np.ascontiguousarray(to_eight_bits(image)), cv2.COLOR_RGB2GRAY)
     if shrink > 1:
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     return np.asarray(grey, np.uint8), np.array([width / size[0], height / size[1]])

@@ -90,9 +90,7 @@ def cut(
     """(place, LR uint8 [side, side, 3], HR uint8 [s * side, s * side, 3]) one after the other."""
     source = smoothed_for_scale(registered, hr)
     for place in places:
-        pixels = lr[place.top : place.top + side, place.left : place.left + side]
-        if pixels.dtype != np.uint8:
-            pixels = to_eight_bits(pixels)
+        pixels = to_eight_bits(lr[place.top : place.top + side, place.left : place.left + side])
         moved = resampled(registered, source, place, side * registered.scale, registered.scale)
         yield place, np.ascontiguousarray(pixels, np.uint8), moved
 

@@ -76,10 +76,9 @@ def shrunk(image: Image, factor: int) -> NDArray[np.uint8]:
     """uint8 of [H // factor, W // factor, 3], as `shrunk_light` but of sRGB: to look at."""
     import cv2
 
-    levels = image if image.dtype == np.uint8 else to_eight_bits(image)
     height, width = (side // factor for side in image.shape[:2])
-    part = np.ascontiguousarray(levels[: height * factor, : width * factor])
-    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    part = to_eight_bits(image[: height * factor, : width * factor])
+    small = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
 
 

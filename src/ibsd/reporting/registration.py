@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ibsd.images import to_eight_bits
 from ibsd.registration.crops import Crops
 from ibsd.registration.light import Image
 from ibsd.registration.masks import Reason
@@ -156,9 +157,9 @@ def _shown(image: Image) -> Pixels:
     height, width = image.shape[:2]
     factor = min(WIDTH_PX / width, 4.0)
     size = (round(width * factor), round(height * factor))
-    levels = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+    levels = np.ascontiguousarray(to_eight_bits(image))
     kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(np.ascontiguousarray(levels), size, interpolation=kind), np.uint8)
+    return np.asarray(cv2.resize(levels, size, interpolation=kind), np.uint8)
 
 
 def _rest_picture(rest: NDArray[np.float32]) -> Pixels:
