@@ -26,6 +26,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "training")]
 
 import test_resume  # noqa: E402
 import torch  # noqa: E402
+import torch._dynamo  # noqa: E402  (the first optimiser imports it: not in every child)
 
 from ibsd.distillation import soft_target  # noqa: E402
 from ibsd.students import imdn  # noqa: E402

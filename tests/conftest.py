@@ -7,6 +7,8 @@ import os
 import hypothesis
 import torch
 
+import processes
+
 torch.set_num_threads(1)
 hypothesis.settings.register_profile(
     "ibsd", deadline=None, derandomize=True, database=None, max_examples=40
@@ -19,3 +21,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault(
         "TRITON_INTERPRET", "1"
     )  # before anything imports triton: its own library is defined by it too
+
+
+def pytest_sessionfinish() -> None:
+    processes.stop_server()

@@ -22,29 +22,18 @@ from ibsd.data.options import PatchOptions
 from ibsd.data.patches import PairPatches
 from ibsd.distillation import IBSD, Objective
 from ibsd.distillation.registry import OBJECTIVES, declared_options
-from ibsd.distributed import ALONE, Processes
+from ibsd.distributed import ALONE, Processes, process_group
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.students import create_student
 from ibsd.training import Trainer, TrainingOptions
 from ibsd.types import InputError
+from processes import Command
 
 BATCH = 4
 STEPS = 5
 BEGIN = 3
 """Step whose gradients are compared: past warm-up and first period, so that every term is there."""
 
-CHILD = """
-import sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-import test_distributed as here
-from ibsd.distributed import process_group
-with process_group() as processes:
-    found = {name: here.gradients(name, processes) for name in here.CASES}
-    torch.save(found, Path(sys.argv[1]) / f"{processes.rank}.pt")
-    processes.barrier()
-"""
 CASES = [
     *(name for name in OBJECTIVES if name != "dlb"),
     "gathered",
@@ -122,15 +111,22 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | more
 
 
-def torchrun(*arguments: object, processes: int = 2) -> list[str]:
-    """The command line; a free port is found by torchrun itself."""
+def side_by_side(
+    *arguments: object, program: str = "ibsd", folder: Path | str = "."
+) -> list[Command]:
+    """Two processes of one run, started as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-        *map(str, arguments),
+        Command(
+            *arguments,
+            program=program,
+            folder=folder,
+            environment={**group, "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
     ]
 
 
@@ -138,13 +134,9 @@ def torchrun(*arguments: object, processes: int = 2) -> list[str]:
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, torch.Tensor]]]:
     """{case: gradients of each of two processes}, all cases in two processes."""
     folder = tmp_path_factory.mktemp("together")
-    script = folder / "child.py"
-    script.write_text(CHILD)
-    done = subprocess.run(
-        torchrun(script, folder), env=environment(), capture_output=True, text=True, timeout=120
-    )
+    said = [process.communicate() for process in side_by_side(folder, program=__name__)]
     assert len(list(folder.glob("*.pt"))) == 2, (
-        done.stderr
+        said
     )  # and not its exit code: gloo sometimes aborts when all is done
     ranks = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
     return {name: [rank[name] for rank in ranks] for name in CASES}
@@ -263,37 +255,32 @@ def test_a_run_of_two_is_killed_and_goes_on_and_nothing_is_lost(config: Path, tm
     bit as one that was not."""
     steps = ["training.num_steps=60", "training.validate_every=30", "training.checkpoint_every=10"]
 
-    def train(folder: str, *arguments: str) -> subprocess.Popen[str]:
-        command = torchrun(
-            "-m", "ibsd", "train", config, f"run.folder={tmp_path}/{folder}", *steps, *arguments
-        )
-        return subprocess.Popen(
-            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def train(folder: str, *arguments: str) -> list[Command]:
+        return side_by_side("train", config, f"run.folder={tmp_path}/{folder}", *steps, *arguments)
 
-    _, err = train("whole").communicate(timeout=120)
+    said = [process.communicate() for process in train("whole")]
     assert json.loads((tmp_path / "whole" / "run.json").read_text())["result"]["finished"], (
-        err
+        said
     )  # and not the exit code: gloo may abort at the end
 
-    process = train("run")
+    left, killed = train("run")
     deadline = time.monotonic() + 90
     while (
         not list((tmp_path / "run" / "checkpoints").glob("step-*")) and time.monotonic() < deadline
     ):
-        time.sleep(0.05)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[-1]), signal.SIGKILL)
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
     started = time.monotonic()
-    _, err = process.communicate(timeout=60)
+    _, err = left.communicate(60)
     assert time.monotonic() - started < 30
-    assert process.returncode != 0
+    assert left.returncode == 2
     assert "another process of this run has ended" in err, err[-3000:]
     assert not (tmp_path / "run" / "last.safetensors").exists()
 
-    _, err = train("run", "--resume").communicate(timeout=120)
+    said = [process.communicate() for process in train("run", "--resume")]
     ours, theirs = tmp_path / "run", tmp_path / "whole"
-    assert json.loads((ours / "run.json").read_text())["result"]["finished"], err
+    assert json.loads((ours / "run.json").read_text())["result"]["finished"], said
     for name in ("last", "last-raw", "best"):
         assert tensors(ours / f"{name}.safetensors") == tensors(theirs / f"{name}.safetensors"), (
             name
@@ -339,3 +326,10 @@ def test_the_slurm_file_on_two_simulated_nodes(config: Path, tmp_path: Path):
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["result"]["finished"], done.stderr[-3000:]
     assert facts["processes"] == 2
+
+
+if __name__ == "__main__":  # one of the processes of `together`
+    with process_group() as processes:
+        found = {name: gradients(name, processes) for name in CASES}
+        torch.save(found, Path(sys.argv[1]) / f"{processes.rank}.pt")
+        processes.barrier()

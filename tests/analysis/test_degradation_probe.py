@@ -36,6 +36,7 @@ def noise(num_features: int = 6, seed: int = 0) -> Tensor:
     )
 
 
+@pytest.mark.slow
 def test_finds_a_planted_class_and_sits_at_chance_on_noise() -> None:
     labels, groups = labelled()
     planted = noise()
@@ -52,6 +53,7 @@ def test_finds_a_planted_class_and_sits_at_chance_on_noise() -> None:
     assert result.accuracy["ring"]["linear"].mean < 0.7
 
 
+@pytest.mark.slow
 def test_a_class_known_per_photograph_only_is_not_learnt_from_its_other_crops() -> None:
     labels, groups = labelled()
     signature = torch.randn(NUM_GROUPS, 12, generator=torch.Generator().manual_seed(3))[
@@ -73,6 +75,7 @@ def test_groups_never_straddle_and_every_part_is_tested_once_with_its_share_of_c
     assert ((part == 1).sum(dim=0) == 1).all()
 
 
+@pytest.mark.slow
 def test_same_seed_same_result_and_units_do_not_matter() -> None:
     labels, groups = labelled()
     x = noise(4, seed=2).double() + labels.unsqueeze(1)

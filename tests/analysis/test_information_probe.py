@@ -161,6 +161,7 @@ def test_decomposition_calls_moving_out_of_sight_hiding() -> None:
     assert not decomposition.counts
 
 
+@pytest.mark.slow
 def test_decomposition_calls_noise_forgetting() -> None:
     weaker = three_sets(correlation=0.3)
     followed = fit_fresh(weaker[0], weaker[1], options=FIT).chain
@@ -176,6 +177,7 @@ def test_decomposition_calls_noise_forgetting() -> None:
     )
 
 
+@pytest.mark.slow
 def test_parts_sum_to_the_drop_and_no_drop_has_no_shares() -> None:
     same = decompose(plain_reading(), plain_reading())
     assert same.total.bound.drop == same.total.gain.hiding == 0
@@ -214,6 +216,7 @@ def test_fit_is_deterministic_and_leaves_the_global_generator() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_resolution_bounds_what_can_be_won() -> None:
     """A later node that gives the earlier one away exactly: b is the resolution at best, of the
     node's own deviation."""
@@ -228,6 +231,7 @@ def test_a_resolution_bounds_what_can_be_won() -> None:
         assert most - 0.5 < link_information(fit.chain, nodes, nodes, 8).gain[0] <= most + 1e-3
 
 
+@pytest.mark.slow
 def test_reads_a_run_with_its_own_estimators_and_view() -> None:
     sizes = [(10, 12)] * 10
     patches = cut_crop_sets(tiny.stack(sizes), size_px=8, per_image=4)

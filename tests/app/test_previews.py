@@ -12,6 +12,7 @@ from ibsd.app.previews import OVERVIEW_PX, TILE_PX, UNDER_TRANSPARENCY, Preview,
 from ibsd.images import PhotographHeader
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "grey"),
     [(1, 1, False), (512, 513, False), (600, 3211, False), (700, 40, True)],

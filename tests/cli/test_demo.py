@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
 
+import processes
 from ibsd.commands.demo import MARKER, OWN, DemoResult, claim, credit, run_demo
 
 from .conftest import Call
+
+
+def forked(method: str) -> BaseContext:
+    processes.start_server()
+    return processes.CONTEXT
 
 
 def test_an_earlier_demo_goes_and_what_lies_beside_it_stays(tmp_path: Path) -> None:
@@ -33,6 +40,8 @@ def test_the_photograph_has_its_credit() -> None:
 
 @pytest.mark.slow
 def test_demo(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Workers that need not load torch: tests/comparison/test_pool.py has those that must.
+    monkeypatch.setattr("ibsd.comparison.pool.multiprocessing.get_context", forked)
     made: list[DemoResult] = []
     monkeypatch.setattr(
         "ibsd.commands.demo.run_demo", lambda *given: made.append(run_demo(*given)) or made[0]

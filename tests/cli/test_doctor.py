@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from ibsd.images.rgb import read_rgb, write_rgb
 
 from .conftest import Call, assert_one_sentence
 
 
+@pytest.mark.slow
 def test_examine_then_train(ibsd: Call, config: Path, pairs: Path, tmp_path: Path) -> None:
     shutil.copytree(pairs, tmp_path / "mine")
     (tmp_path / "mine" / "train_LR" / "b.png").write_bytes(b"broken")

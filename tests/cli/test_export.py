@@ -39,6 +39,7 @@ def test_export_says_what_it_wrote_and_how_near_it_is(
     assert_one_sentence(ibsd("export", "none.safetensors", "--format", "onnx"), "none.safetensors")
 
 
+@pytest.mark.slow
 def test_shipped_weights_go_by_name_and_nothing_is_written_beside_them(
     ibsd: Call, tmp_path: Path
 ) -> None:

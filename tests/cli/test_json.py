@@ -27,6 +27,7 @@ def test_what_json_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"1": None, "b": ["a/b", [None, 2.5]]}
 
 
+@pytest.mark.slow
 def test_models(ibsd: Call) -> None:
     found = json.loads(ibsd("models", "--json").out)
     assert [each["name"] for each in found["weights"]] == list(SHIPPED)
@@ -62,6 +63,7 @@ def test_export_and_data(ibsd: Call, weights: Path) -> None:
     assert found["sheet"] == "photo-preview.png" and "camera" in found["rows"]
 
 
+@pytest.mark.slow
 def test_nothing_moves_where_nobody_looks(ibsd: Call, config: Path, weights: Path) -> None:
     """Not on a terminal, there are lines and no bars: no colours, no way back."""
     write_rgb("a.png", np.zeros((9, 5, 3), np.uint8))

@@ -74,6 +74,7 @@ def test_no_command_is_help(ibsd: Call) -> None:
     assert "ibsd demo" in said.out
 
 
+@pytest.mark.slow
 def test_models_lists_the_published_sizes(ibsd: Call) -> None:
     said = ibsd("models")
     assert said.code == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.weights import SHIPPED
@@ -11,6 +13,7 @@ from ibsd.weights import SHIPPED
 from .conftest import Call, assert_one_sentence
 
 
+@pytest.mark.slow
 def test_models_lists_weights_and_networks(ibsd: Call) -> None:
     said = ibsd("models")
     assert said.code == 0

@@ -14,6 +14,7 @@ from reporting.pages import assert_stands_alone
 from .conftest import Call, assert_one_sentence
 
 
+@pytest.mark.slow
 def test_from_trainings_to_one_page(ibsd: Call, config: Path, pairs: Path) -> None:
     for objective in ("plain", "ibsd"):
         options = ["objective.name=plain", "objective.options={}"] if objective == "plain" else []

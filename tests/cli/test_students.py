@@ -11,6 +11,7 @@ from ibsd.students import STUDENTS
 from .conftest import Call, assert_one_sentence
 
 
+@pytest.mark.slow
 def test_every_network_is_listed_with_its_costs(ibsd: Call) -> None:
     said = ibsd("students", "--no-measure")
     assert said.code == 0

@@ -15,6 +15,7 @@ import pytest
 
 from cli.conftest import Call, assert_one_sentence
 from ibsd.images.rgb import read_rgb, write_rgb
+from processes import Command
 
 pytest.importorskip("pyvips")
 
@@ -28,25 +29,13 @@ def test_a_signal_leaves_no_half_file_and_the_run_can_go_on(
 ) -> None:
     (tmp_path / "in").mkdir()
     write_rgb(tmp_path / "in" / "a.png", np.zeros((8, 8, 3), np.uint8))
-    write_rgb(tmp_path / "in" / "b.png", np.zeros((6000, 4000, 3), np.uint8))
+    write_rgb(tmp_path / "in" / "b.png", np.zeros((3000, 3000, 3), np.uint8))
     out = tmp_path / "out"
-    command = [
-        sys.executable,
-        "-m",
-        "ibsd",
-        "upscale",
-        tmp_path / "in",
-        "-o",
-        out,
-        "--weights",
-        weights,
-    ]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    process = Command("upscale", tmp_path / "in", "-o", out, "--weights", weights)
     deadline = time.monotonic() + 120
     while not list(out.glob(".b.png.*")) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.05)
-    time.sleep(0.5)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number

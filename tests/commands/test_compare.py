@@ -7,8 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +20,9 @@ from ibsd.commands.plan import Comparison
 from ibsd.comparison.store import FILE, Store
 from ibsd.config.comparison import load_compare_config
 from ibsd.types import InputError
+from processes import Command
 
-LONGER = ["base.training.num_steps=30"]
+LONGER = ["base.training.num_steps=18"]
 """So that a kill meets training, and not only the start of a process."""
 
 
@@ -57,6 +56,7 @@ def figures(folder: Path) -> dict[str, Any]:
     return {"runs": runs} | {name: results[name] for name in kept}
 
 
+@pytest.mark.slow
 def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
     names = [f"one/{arm}/{seed}" for arm in ("ibsd", "plain") for seed in (0, 1)]
     assert list(reference["runs"]) == names
@@ -70,24 +70,18 @@ def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_killed_twice_with_all_its_processes_gives_the_same_figures(
-    place: Path, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    place: Path, reference: dict[str, Any]
 ) -> None:
     """`kill -9` of the whole process group, when a random number of checkpoints and runs are on the
     disk."""
-    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
-    moments = [random.randint(1, 12), random.randint(13, 30)]
-    command = [sys.executable, "-m", "ibsd", "compare", "compare.toml", *LONGER, "--jobs", "2"]
+    moments = [random.randint(1, 8), random.randint(9, 20)]
     for moment in moments:
-        process = subprocess.Popen(
-            command, env=environment(), stderr=subprocess.PIPE, start_new_session=True
-        )
+        process = Command("compare", "compare.toml", *LONGER, "--jobs", "2")
         while process.poll() is None and written(place) < moment:
             time.sleep(0.01)
-        assert process.poll() is None, process.communicate()[
-            1
-        ].decode()  # or it was done too soon to be killed
+        assert process.poll() is None, process.said()  # or it was done too soon to be killed
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait(10)
     run_compare("compare.toml", LONGER)
     assert figures(place) == reference, f"killed at {moments}"
 
@@ -101,13 +95,7 @@ def written(place: Path) -> int:
     return sum(newest) // 2 + len(Store(place / "results").records)
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {
-        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
-        "OMP_NUM_THREADS": "1",
-    }
-
-
+@pytest.mark.slow
 def test_committed_runs_are_found_and_not_made_again(
     place: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -123,6 +111,7 @@ def test_committed_runs_are_found_and_not_made_again(
     assert results.missing == ("one/plain/1", "one/ibsd/0", "one/ibsd/1")
 
 
+@pytest.mark.slow
 def test_a_new_test_set_is_scored_without_training_again(place: Path) -> None:
     run_compare("compare.toml", only=["*/plain/0"])
     overrides = ['settings.one.tests.seen={select = "a*", role = "seen"}']
@@ -136,6 +125,7 @@ def test_a_new_test_set_is_scored_without_training_again(place: Path) -> None:
     assert cost["timed_steps"] == 6
 
 
+@pytest.mark.slow
 def test_a_table_alone_needs_no_pictures_and_makes_no_run(place: Path) -> None:
     run_compare("compare.toml", only=["*/plain/0"])
     before = figures(place)
@@ -175,6 +165,7 @@ def test_what_is_wrong_is_said_before_any_run(
     assert not Path("results").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("place")
 def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "compare.toml", "--only", "*/plain/0", "--only", "*/ibsd/0"]) == 0
@@ -203,6 +194,7 @@ def test_the_command_says_what_is_wrong(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("place")
 def test_the_key_follows_what_moves_figures_and_nothing_else() -> None:
     def keys(*overrides: str) -> tuple[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from ibsd.commands.pictures import centre, pictures_of, spread
 from ibsd.data.pairs import Pair
 from ibsd.data.samples import UPSCALING_SAMPLE, write_sample_pairs
@@ -12,6 +14,7 @@ from ibsd.reporting.stored_run import StoredRun
 from reporting.pages import noise
 
 
+@pytest.mark.slow
 def test_pictures_come_from_val_and_from_the_package_where_it_is_gone(tmp_path: Path) -> None:
     pairs = write_sample_pairs(tmp_path / "pairs", 4)
     gone = {

@@ -36,6 +36,7 @@ def in_run_json(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], 
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -92,6 +93,7 @@ def test_a_resume_that_meets_something_else_says_so(
     assert stored["data"] == facts["data"]
 
 
+@pytest.mark.slow
 def test_deterministic_gives_the_same_bits_twice(ibsd: Call, config: Path, tmp_path: Path) -> None:  # noqa: F811
     """On this machine's CPU; of CUDA it says to torch and cuBLAS what they ask for, and they do the
     rest."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 from ibsd.commands.comparison_run import now_and_then
 from ibsd.comparison.design import RunName
 from ibsd.comparison.pool import (
-    Emit,
     Event,
     Outcome,
     TimeLeft,
@@ -23,7 +20,6 @@ from ibsd.comparison.pool import (
     one_by_one,
     start_worker,
 )
-from ibsd.types import InputError
 
 NAMES = [RunName("north", "plain", seed) for seed in range(4)]
 
@@ -89,30 +85,13 @@ def test_a_request_to_stop_ends_workers() -> None:
     assert set(outcomes.values()) == {"stopped"}
 
 
-def task(emit: Emit, ending: str) -> Outcome:
-    """What a real worker of the next test does."""
-    emit("log", "started")
-    if ending == "wrong":
-        raise InputError("no such file")
-    if ending == "memory":
-        raise MemoryError
-    if ending == "broken":
-        raise KeyError("a defect")
-    if ending == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if ending == "interrupted":  # Ctrl-C reaches the whole process group
-        os.kill(os.getpid(), signal.SIGINT)
-    emit("result", list(range(50_000)))  # more than a pipe holds
-    return "made"
-
-
 def test_workers_send_events_and_end_with_an_outcome() -> None:
     endings = ("made", "wrong", "memory", "broken", "killed", "interrupted")
     events: dict[str, list[Event]] = {ending: [] for ending in endings}
     outcomes = in_processes(
         endings,
         2,
-        lambda ending: start_worker(__name__, "task", ending),
+        lambda ending: start_worker("comparison.endings", "task", ending),
         lambda: None,
         lambda ending, event: events[ending].append(event),
     )

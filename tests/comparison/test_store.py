@@ -89,6 +89,7 @@ def add_some(folder: Path, arm: str) -> None:
         Store(folder).add(record(arm, seed))
 
 
+@pytest.mark.slow
 def test_processes_that_write_at_once_lose_no_row(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=add_some, args=(tmp_path, arm)) for arm in ("a", "b", "c")]

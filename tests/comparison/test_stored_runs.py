@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(path.parent for path in (ROOT / "benchmarks").glob(f"*/{FILE}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_stored_run_is_one_that_its_config_asks_for(folder: Path) -> None:
     """Renaming an option, or changing what a default means, would lose runs that cost hours."""

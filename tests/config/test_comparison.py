@@ -141,6 +141,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_compare_config(tmp_path / "none.toml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

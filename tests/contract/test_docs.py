@@ -26,6 +26,7 @@ from ibsd.config.run import Config
 from ibsd.data.samples import SPLITS, sample, sample_pair
 from ibsd.export.weights import save_student
 from ibsd.images.rgb import write_rgb
+from ibsd.weights import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 EVERY = sorted(
@@ -258,7 +259,36 @@ def run_ibsd(words: list[str]) -> None:
         words.append("--no-measure")
     if "--jobs" in words:
         words[words.index("--jobs") + 1] = "1"
-    assert main(words) == 0, f"ibsd {shlex.join(words)}"
+    if command == "export":
+        export(words)
+    else:
+        assert main(words) == 0, f"ibsd {shlex.join(words)}"
+
+
+EXPORTED: dict[tuple[str, ...], dict[str, bytes]] = {}
+"""Files, by ending, that the first export with some options made."""
+
+
+def export(words: list[str]) -> None:
+    """A network of one shape is exported to each format once, which takes seconds; where pages do
+    so again, they get the files of the first."""
+    weights = Path(words[1])
+    options = (str(weights.is_file()), *words[2:])
+    if options not in EXPORTED:
+        before = set(Path().rglob("*"))
+        assert main(words) == 0, f"ibsd {shlex.join(words)}"
+        made = set(Path().rglob("*")) - before
+        EXPORTED[options] = {
+            path.name.removeprefix(weights.stem): path.read_bytes()
+            for path in made
+            if path.is_file()
+        }
+        assert EXPORTED[options]
+    else:
+        understood(words)
+        assert weights.is_file() or weights.name in SHIPPED
+        for ending, content in EXPORTED[options].items():
+            weights.with_name(weights.stem + ending).write_bytes(content)
 
 
 def understood(words: list[str]) -> None:

@@ -123,6 +123,7 @@ FOLDERS = {part(name) for name in MODULES}
 BOTTOM = {"images", "system", "types", "weights"}
 
 
+@pytest.mark.slow
 def test_inference_reaches_nothing_of_training():
     forbidden = {"distillation", "information", "training", "comparison", "evaluation"}
     assert forbidden <= FOLDERS
@@ -155,6 +156,7 @@ def test_the_training_core_needs_four_packages():
         assert packages <= ALLOWED_IN_CORE | extra, name
 
 
+@pytest.mark.slow
 def test_the_triton_kernel_is_imported_only_where_it_runs():
     assert TRITON_KERNEL in MODULES
     for name in MODULES:

@@ -10,6 +10,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pictures.py"
 
 
+@pytest.mark.slow
 def test_they_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", [str(SCRIPT), "--check"])
     with pytest.raises(SystemExit) as ended:

@@ -7,41 +7,16 @@ import pytest
 import torch
 
 import tiny
+from distillation.short_run import NUM_STEPS, is_plain
 from ibsd.data.image_stack import augment
 from ibsd.distillation.ema_teacher import EMATeacher, turned_back
-from ibsd.distillation.plain import Plain
-from ibsd.training.options import TrainingOptions
-from ibsd.training.trainer import Trainer
 from ibsd.types import InputError
 
 
-def trained(objective: EMATeacher | Plain) -> dict[str, torch.Tensor]:
-    Trainer(
-        objective,
-        tiny.source(),
-        TrainingOptions(
-            num_steps=12,
-            learning_rate=1e-3,
-            diagnostics_every=0,
-            checkpoint_every=0,
-            validate_every=0,
-        ),
-    ).run()
-    return objective.student.state_dict()
-
-
 def test_without_weight_it_is_plain_bit_for_bit() -> None:
-    plain = trained(Plain(tiny.student()))
-    none, waiting = (
-        trained(EMATeacher(tiny.student(), lambda_teacher=0.0)),
-        trained(EMATeacher(tiny.student(), warm_up=12)),
-    )
-    assert all(
-        torch.equal(plain[name], none[name]) and torch.equal(plain[name], waiting[name])
-        for name in plain
-    )
-    taught = trained(EMATeacher(tiny.student(), warm_up=2, ramp=2))
-    assert not all(torch.equal(plain[name], taught[name]) for name in plain)
+    assert is_plain(EMATeacher(tiny.student(), lambda_teacher=0.0))
+    assert is_plain(EMATeacher(tiny.student(), warm_up=NUM_STEPS))
+    assert not is_plain(EMATeacher(tiny.student(), warm_up=2, ramp=2))
 
 
 def test_teacher_is_the_running_average_and_gets_no_gradient() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ def made(name: str, **options: object) -> Objective:
 
 
 def trainer(
-    objective: Objective, folder: Path | None = None, num_steps: int = 9, **changes: Any
+    objective: Objective, folder: Path | None = None, num_steps: int = 6, **changes: Any
 ) -> Trainer:
     # LPIPS looks at no HR patch below 31 pixels.
     source = (
@@ -66,44 +67,57 @@ def trainer(
     return Trainer(objective, source, options, checkpoints=folder)
 
 
+class Whole(NamedTuple):
+    """A run in one piece, which tests share and do not change."""
+
+    trainer: Trainer
+    generator: tuple[torch.Tensor, torch.Tensor]
+    """State of the global generator before and after."""
+
+
+@cache
+def whole(name: str) -> Whole:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    run = trainer(made(name))
+    run.run()
+    return Whole(run, (before, torch.get_rng_state()))
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_path: Path) -> None:
-    whole = trainer(made(name))
-    whole.run()
+    expected = whole(name).trainer
     first = trainer(made(name), tmp_path)
-    first.stop_requested = lambda: "stopped" if first.step == 5 else None
+    first.stop_requested = lambda: "stopped" if first.step == 4 else None
     first.run()
     second = trainer(made(name), tmp_path)
-    assert second.resume() and second.step == 5
+    assert second.resume() and second.step == 4
     second.run()
-    for expected, found in (
-        (whole.student, second.student),
-        (whole.average.student, second.average.student),
+    for ours, theirs in (
+        (second.student, expected.student),
+        (second.average.student, expected.average.student),
     ):
-        for key, value in expected.state_dict().items():
-            assert torch.equal(value, found.state_dict()[key]), key
-    assert whole.latest == second.latest
+        for key, value in theirs.state_dict().items():
+            assert torch.equal(value, ours.state_dict()[key]), key
+    assert second.latest == expected.latest
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_its_diagnostics_are_finite_and_change_nothing(name: str) -> None:
-    runs = []
-    for every in (0, 1):
-        run = trainer(made(name), num_steps=6, diagnostics_every=every)
-        written: list[dict[str, float]] = []
-        run.track = lambda figures, written=written: written.append(figures)
-        run.run()
-        runs.append(run.student.state_dict())
-        assert all(
-            torch.isfinite(torch.tensor(list(figures.values()))).all() for figures in written
-        )
-    assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
+    """At every step, against a run that has them at the fourth alone."""
+    run = trainer(made(name), diagnostics_every=1)
+    written: list[dict[str, float]] = []
+    run.track = written.append
+    run.run()
+    assert written
+    assert all(torch.isfinite(torch.tensor(list(figures.values()))).all() for figures in written)
+    expected = whole(name).trainer.student.state_dict()
+    assert all(torch.equal(expected[key], value) for key, value in run.student.state_dict().items())
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_what_ships_is_the_plain_network(name: str, tmp_path: Path) -> None:
-    run = trainer(made(name), num_steps=4)
-    run.run()
+    run = whole(name).trainer
     assert layout_hash(run.student.state_dict()) == layout_hash(student_for(name).state_dict())
     with safe_open(
         save_student(run.average.student, tmp_path / "student.safetensors"), framework="pt"
@@ -113,17 +127,15 @@ def test_what_ships_is_the_plain_network(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_making_and_training_it_leaves_the_global_generator_alone(name: str) -> None:
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    trainer(made(name), num_steps=3).run()
-    assert torch.equal(torch.get_rng_state(), before)
+    before, after = whole(name).generator
+    assert torch.equal(before, after)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_bf16_trains_and_losses_are_fp32(name: str) -> None:
-    run = trainer(made(name), num_steps=5, precision="bf16")
+    run = trainer(made(name), num_steps=4, precision="bf16")
     assert run.run().finished and run.guard.skipped == 0
-    run.objective.begin_step(5, 6)
+    run.objective.begin_step(4, 5)
     assert all(
         value.dtype == torch.float32
         for value in run.objective.loss(run.source.next_batch()).terms.values()

@@ -4,6 +4,7 @@ belong."""
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def trained(make, precision: str) -> tuple[Trainer, Objective]:
         objective,
         tiny.source(),
         TrainingOptions(
-            num_steps=12,
+            num_steps=8,
             learning_rate=1e-3,
             precision=precision,
             clip_norm=1.0,
@@ -81,6 +82,11 @@ def trained(make, precision: str) -> tuple[Trainer, Objective]:
     )
     assert trainer.run().skipped == 0
     return trainer, objective
+
+
+@cache
+def plainly_trained(precision: str) -> Trainer:
+    return trained(Plain, precision)[0]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -96,7 +102,7 @@ def trained(make, precision: str) -> tuple[Trainer, Objective]:
     ],
 )
 def test_bit_identical_to_plain_with_both_weights_zero(precision: str, options: dict):
-    plain, _ = trained(Plain, precision)
+    plain = plainly_trained(precision)
     options = {
         "lambda_mi": 0,
         "lambda_hf": 0,
@@ -113,7 +119,7 @@ def test_bit_identical_to_plain_with_both_weights_zero(precision: str, options: 
 
 
 def test_with_weights_it_is_not_plain():
-    plain, _ = trained(Plain, "fp32")
+    plain = plainly_trained("fp32")
     for options in ({"lambda_mi": 1e-2, "lambda_hf": 0}, {"lambda_mi": 0, "lambda_hf": 0.02}):
         ours, _ = trained(
             lambda student, options=options: IBSD(student, warm_up=0, ramp=0, **options), "fp32"

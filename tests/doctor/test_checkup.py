@@ -87,6 +87,7 @@ def checkup(ill: Path) -> Checkup:
     return check_folder(ill)
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_nothing_is_wrong(sound: Path):
     found = check_folder(sound)
     assert (found.scale, found.scales, found.layout) == (3, (3,), "published layout")
@@ -99,6 +100,7 @@ def test_nothing_is_found_where_nothing_is_wrong(sound: Path):
     )
 
 
+@pytest.mark.slow
 def test_every_planted_mistake_is_found_and_nothing_else(checkup: Checkup):
     found = {
         health.pair.name: [finding.kind for finding in health.findings]
@@ -135,6 +137,7 @@ def test_the_planted_shift_is_measured_and_its_ceiling_is_what_it_costs(
     )
 
 
+@pytest.mark.slow
 def test_a_shift_that_all_share_costs_nothing(sound: Path, tmp_path: Path):
     shutil.copytree(sound, tmp_path / "pairs")
     for side in ("LR", "HR"):

@@ -58,6 +58,7 @@ def test_a_network_with_gates_by_hand(scale: int):
     assert cost.parameters == sum(i * o * k * k + o for i, o, k in convolutions + gates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["imdn", "omnisr", "esrt"])
 def test_attention_is_counted_and_grows_with_the_picture(name: str):
     small, large = count_cost(name, 2, (32, 32)), count_cost(name, 2, (64, 64))

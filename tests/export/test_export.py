@@ -24,6 +24,7 @@ def test_weights_alone_load_elsewhere(exported: Callable[[str], Path], folder: P
     laws.certificate_says_what_was_run(model, folder / "tiny.safetensors")
 
 
+@pytest.mark.slow
 def test_a_network_that_pads_nothing_itself_is_certified_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@ judged when they end."""
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import shutil
@@ -21,6 +22,7 @@ import tiny
 from comparison.two_cameras import TOML, write_crops
 from ibsd.export.weights import save_student
 from ibsd.images.rgb import read_rgb, write_rgb
+from processes import Command
 
 SOURCE = Path(__file__).parents[2] / "src"
 MOST_SECONDS = 240
@@ -102,10 +104,12 @@ class CannotMountError(Exception):
 
 class Place:
     """A folder with pairs, photographs, weights and configs, in which commands run; `ended` keeps
-    what they came to."""
+    what they came to. `forked` saves the seconds in which each loads torch; their memory is then
+    not known."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forked: bool = False) -> None:
         self.folder = folder
+        self.forked = forked
         self.out = folder / "out"
         self.ended: list[Ended] = []
         self.out.mkdir(parents=True)
@@ -130,6 +134,8 @@ class Place:
         self, *arguments: object, memory_mib: int = 0, without: Sequence[str] = ()
     ) -> Running:
         """`ibsd arguments...` here, in a process group of its own."""
+        if self.forked and not memory_mib and not without:
+            return Forked(self, tuple(map(str, arguments)))
         command = (
             [sys.executable, "-c", WITHOUT, ",".join(without)]
             if without
@@ -212,14 +218,14 @@ class Running:
     def until(self, seen: Callable[[], object], seconds: float = 90) -> Running:
         """Waits until something is there, or the process has ended."""
         deadline = time.monotonic() + seconds
-        while (
-            not seen()
-            and time.monotonic() < deadline
-            and os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        ):
+        while not seen() and time.monotonic() < deadline and not self.has_ended():
             time.sleep(0.01)
         assert seen(), (self.arguments, self.said(1)[-3000:])
         return self
+
+    def has_ended(self) -> bool:
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, options) is not None
 
     def said(self, number: int) -> str:
         self.files[number].seek(0)
@@ -252,6 +258,31 @@ class Running:
         )
         for file in self.files:
             file.close()
+        self.place.ended.append(ended)
+        return ended
+
+
+class Forked(Running):
+    """The same, forked from a process that has loaded torch."""
+
+    def __init__(self, place: Place, arguments: tuple[str, ...]) -> None:
+        self.place, self.arguments = place, arguments
+        self.started = time.monotonic()
+        self.process = Command(*arguments, folder=place.folder)
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def said(self, number: int) -> str:
+        return self.process.said()[number]
+
+    def wait(self, number: signal.Signals | None = None, seconds: float = MOST_SECONDS) -> Ended:
+        if number is not None:
+            self.process.send_signal(number)
+        asked = self.started if number is None else time.monotonic()
+        code = self.process.wait(seconds)
+        taken = time.monotonic() - asked
+        ended = Ended(self.arguments, code, *self.process.said(), taken, math.nan)
         self.place.ended.append(ended)
         return ended
 

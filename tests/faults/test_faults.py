@@ -14,6 +14,6 @@ from faults.place import CannotMountError, Place
 @pytest.mark.parametrize("name", QUICK)
 def test_a_fault_has_a_clear_end_and_nothing_is_lost(name: str, tmp_path: Path) -> None:
     try:
-        CASES[name](Place(tmp_path / "place"))
+        CASES[name](Place(tmp_path / "place", forked=True))
     except CannotMountError as error:
         pytest.skip(f"no file system can be mounted: {error}")

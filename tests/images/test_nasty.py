@@ -49,6 +49,7 @@ def test_there_are_forty() -> None:
     assert 10 < sum(file.sentence is None for file in NASTY) < 30
 
 
+@pytest.mark.slow
 def test_each_is_a_sentence_or_right(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

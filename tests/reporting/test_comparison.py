@@ -46,6 +46,7 @@ def test_results_of_another_kind_are_refused() -> None:
         results_from_table(table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["compare-methods"])
 def test_committed_comparisons_have_a_page(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)

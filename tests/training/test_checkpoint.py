@@ -88,6 +88,7 @@ STATES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(content=st.dictionaries(st.text(max_size=3), STATES, max_size=3))
 def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any]):

@@ -71,6 +71,7 @@ def made(
     return trainer, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_deferred_steps_equal_waiting_ones_within_rounding(name: str):
     (waiting, said), (deferred, said_deferred) = made(name, False), made(name, True)
@@ -95,6 +96,7 @@ def test_deferred_steps_equal_waiting_ones_within_rounding(name: str):
             torch.testing.assert_close(x, y, rtol=1e-3, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [NAN, HUGE], ids=["not finite", "too large"])
 def test_a_refused_step_changes_nothing(bad: set[int]):
     trainer, _ = made("bank", True)
@@ -129,6 +131,7 @@ class Asked(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_nothing_asks_for_a_value(name: str):
     counts = {}
@@ -144,6 +147,7 @@ def test_nothing_asks_for_a_value(name: str):
     assert counts[False] >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bank", "ema, pooled"])
 def test_resumed_equals_uninterrupted(tmp_path: Path, name: str):
     whole, _ = made(name, True, checkpoints=tmp_path / "whole")
@@ -169,6 +173,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, name: str):
     )
 
 
+@pytest.mark.slow
 def test_what_a_waiting_run_saved_goes_on_deferred(tmp_path: Path):
     """As from a CPU to a GPU."""
     first, _ = made("bank", False, checkpoints=tmp_path)

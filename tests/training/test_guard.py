@@ -59,6 +59,7 @@ def at(steps: Iterable[int], value: float) -> Callable[[int], float]:
     return lambda step: value if step in steps else 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e3, 30.0])
 def test_bad_steps_are_skipped_counted_and_said(value: float):
     result, trainer, said, weights = run(at({14, 15, 18}, value))
@@ -109,6 +110,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_though_the_loss_is():
     assert all(bool(parameter.isfinite().all()) for parameter in trainer.student.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [math.nan, 1e6])
 def test_too_many_in_a_row_stop_the_run_and_the_good_checkpoint_stays(tmp_path: Path, value: float):
     result, _, _, weights = run(
@@ -125,6 +127,7 @@ def test_too_many_in_a_row_stop_the_run_and_the_good_checkpoint_stays(tmp_path: 
     assert torch.equal(state["student"]["c.0.weight"], weights[11])
 
 
+@pytest.mark.slow
 def test_checkpoints_during_a_streak_do_not_push_the_good_ones_out(tmp_path: Path):
     run(
         at(range(7, 99), math.nan),
@@ -144,6 +147,7 @@ def test_a_streak_at_the_very_end_is_not_called_finished():
     assert "in a row" in result.reason
 
 
+@pytest.mark.slow
 def test_an_easy_first_batch_does_not_end_the_run():
     result, _, _, _ = run(at({0}, 1e-3), num_steps=60, max_consecutive_skips=20)
     assert result.finished, result.reason

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,6 +19,7 @@ from ibsd.students import Student
 from ibsd.training import Trainer, TrainingOptions, TrainingResult
 from ibsd.training.tracking import JsonLines
 from ibsd.types import InputError
+from processes import Command
 
 NUM_STEPS = 13
 TRAINING = TrainingOptions(
@@ -138,6 +137,7 @@ def uninterrupted(
 Whole = Callable[[str], tuple[Trainer, TrainingResult, bytes]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_resumed_equals_uninterrupted(tmp_path: Path, uninterrupted: Whole, name: str):
     whole, result, log = uninterrupted(name)
@@ -158,6 +158,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, uninterrupted: Whole, name
     assert result.best_step in (4, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{"precision": "bf16"}, {"channels_last": True}, {"weight_decay": 0.01}], ids=str
 )
@@ -178,6 +179,7 @@ def test_the_uninterrupted_runs_do_differ_from_each_other(uninterrupted: Whole):
         assert not any(torch.equal(ours, other) for other in finals[:k])
 
 
+@pytest.mark.slow
 def test_from_an_earlier_checkpoint_the_lost_steps_come_again_the_same(
     tmp_path: Path, uninterrupted: Whole
 ):
@@ -228,8 +230,7 @@ def test_a_checkpoint_of_another_run_is_the_users_mistake(
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-import torch
-torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[2])
 import test_resume
 from ibsd.training import checkpoint
 write = checkpoint._write
@@ -246,11 +247,10 @@ test_resume.run(Path(sys.argv[1]), test_resume.OBJECTIVES["bank"])
 def test_a_process_killed_while_saving_resumes_as_if_nothing_had_happened(
     tmp_path: Path, uninterrupted: Whole
 ):
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    child = Command(tmp_path, Path(__file__).parent, program=script)
+    child.communicate()
     assert child.returncode == -9
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert "step-00000006" in left

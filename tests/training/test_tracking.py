@@ -60,6 +60,7 @@ def test_starting_anew_starts_an_empty_log(tmp_path: Path):
     assert (tmp_path / "log.jsonl").read_text() == ""
 
 
+@pytest.mark.slow
 def test_logged_terms_are_means_over_their_window(tmp_path: Path):
     every, windows = ([JsonLines(tmp_path / name)] for name in ("every.jsonl", "windows.jsonl"))
     for trackers, log_every in ((every, 1), (windows, 4)):

@@ -57,6 +57,7 @@ def upscaled(channels: int, bits: int, tile: int | str, scale: int = 2) -> np.nd
     return np.concatenate(list(upscaled_strips(photograph(channels, bits), network(scale), tile)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "bits"), [(1, 8), (2, 16), (3, 8), (3, 16), (4, 8), (4, 16)])
 def test_tiles_equal_the_whole(channels: int, bits: int) -> None:
     """Opacity included: what lies hidden is filled the same way in every tile."""

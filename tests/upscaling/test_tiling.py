@@ -63,6 +63,7 @@ def test_tiles_equal_the_whole_from_the_receptive_field_on(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(STUDENTS))
 def test_every_network_says_how_far_it_sees(name: str) -> None:
     """So tiles equal the whole for those of the registry that do not pool over their input; random

@@ -22,6 +22,7 @@ from ibsd.types import InputError
 from ibsd.weights import SHIPPED, default_weights, named_or_file, weights_file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_beat_bicubic_under_every_preset(name: str) -> None:
     student = load_student(name)
