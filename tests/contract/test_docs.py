@@ -308,6 +308,7 @@ def test_commands_and_options_within_sentences_exist(capsys: pytest.CaptureFixtu
     for command in (command.__name__ for command in USAGE):
         main([command, "--help"])
         options[command] = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    tried = 0
     for page in EVERY:
         for command, rest in re.findall(
             r"`ibsd ([a-z]+)\b([^`]*)`", page.read_text(encoding="utf-8")
@@ -316,15 +317,20 @@ def test_commands_and_options_within_sentences_exist(capsys: pytest.CaptureFixtu
             assert set(re.findall(r"(?<!\S)--[\w-]+", rest)) <= options[command], (
                 f"{page.name}: ibsd {command}{rest}"
             )
+            tried += 1
+    assert tried
 
 
 def test_examples_in_configs_are_understood() -> None:
+    tried = 0
     for path in (ROOT / "configs").glob("*.toml"):
         text = re.sub(r"\\\n# *", "", path.read_text(encoding="utf-8"))
         examples = re.findall(r"^# (?:\$ )?ibsd (.*?)(?:  .*)?$", text, re.MULTILINE)
         for example in examples:
             understood(shlex.split(example.rstrip(":;.")))
             assert (ROOT / shlex.split(example)[1]).is_file(), f"{path.name}: {example}"
+            tried += 1
+    assert tried
 
 
 # -- links
@@ -346,7 +352,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(
         r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )
-    for target in re.findall(r"\]\(<?([^)>\s]+)>?\)", text):
+    targets = re.findall(r"\]\(<?([^)>\s]+)>?\)", text)
+    assert targets or "](" not in text
+    for target in targets:
         if re.match(r"https?://", target):
             assert re.match(r"https?://[\w.-]+\.\w{2,}(/\S*)?$", target), target
             continue

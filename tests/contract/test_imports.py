@@ -98,8 +98,10 @@ def part(name: str) -> str:
 
 
 def modules(*parts: str) -> list[str]:
-    """Names of the modules in these folders."""
-    return [name for name in MODULES if part(name) in parts]
+    """Names of the modules in these folders, each of which holds some."""
+    names = [name for name in MODULES if part(name) in parts]
+    assert set(map(part, names)) == set(parts)
+    return names
 
 
 def reaching(names: list[str], forbidden: set[str]) -> dict[str, set[str]]:

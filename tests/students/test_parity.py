@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import parity
-from ibsd.students import STUDENTS, create_student
+from ibsd.students import create_student
 
-PUBLISHED = [name for name in ("imdn", "rfdn", "omnisr", "cdc") if name in STUDENTS]
+PUBLISHED = ("imdn", "rfdn", "omnisr", pytest.param("cdc", marks=pytest.mark.slow))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import inspect
 import math
 import tomllib
@@ -109,12 +110,18 @@ def annotation(target: Callable[..., Any], argument: str, name: str) -> Any:
     annotated = target if dataclasses.is_dataclass(target) else getattr(target, "__init__", target)
     owner = f"{target.__module__}.{getattr(target, '__qualname__', target)}"
     try:
-        return typing.get_type_hints(annotated)[argument]
+        return type_hints(annotated)[argument]
     except (KeyError, NameError) as error:
         raise InputError(
             f"{name} cannot be checked: argument {argument!r} of {owner} has no usable "
             f"annotation ({error}); annotate it, for example as {argument}: float"
         ) from None
+
+
+@functools.cache
+def type_hints(annotated: Callable[..., Any]) -> dict[str, Any]:
+    """Resolved once: a comparison looks at them thousands of times."""
+    return typing.get_type_hints(annotated)
 
 
 def checked_value(hint: Any, value: Any, name: str) -> Any:
