@@ -133,7 +133,7 @@ def quick_first(case: tuple[str, str]) -> Any:
     return pytest.param(*case, marks=() if quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("student", "variant"), map(quick_first, cases()))
+@pytest.mark.parametrize(("student", "variant"), [*map(quick_first, cases())])
 def test_the_first_losses_are_the_committed_ones(
     committed: dict[str, Any], student: str, variant: str
 ) -> None:
