@@ -10,6 +10,7 @@ from ibsd.analysis.crops import cut_crop_sets, cut_crops, split_images
 from ibsd.types import InputError
 
 
+@pytest.mark.slow
 def test_crops_take_turns() -> None:
     stack = tiny.stack([(9, 12), (8, 8), (20, 10)])
     crops = cut_crops(stack, per_image=4, size_px=8, seed=0)

@@ -92,6 +92,7 @@ def test_same_seed_same_result_and_units_do_not_matter() -> None:
     assert other_units.accuracy["x"]["linear"].folds == first.accuracy["x"]["linear"].folds
 
 
+@pytest.mark.slow
 def test_linear_problems_solved_together_are_the_ones_solved_alone_and_stationary() -> None:
     labels, _ = labelled()
     values = standardised(

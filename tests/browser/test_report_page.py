@@ -18,6 +18,9 @@ from ibsd.reporting.comparison import comparison_html
 from ibsd.reporting.pictures import Scene, scenes_section
 from ibsd.reporting.plots import Panel, Series, chart
 
+pytestmark = pytest.mark.slow
+
+
 OpenTab = Callable[..., Watched]
 A4 = {"width": 718, "height": 1000}
 """Within its margins."""

@@ -80,6 +80,7 @@ def test_lr_and_hr_stay_registered_in_random_batches(files: tuple[int, list[Pair
     assert sorted(set(batch.origin.augmentation.tolist())) == list(range(8))
 
 
+@pytest.mark.slow
 @given(
     sizes=st.lists(st.tuples(st.integers(8, 20), st.integers(8, 20)), min_size=1, max_size=4),
     seed=st.integers(0, 2**31),

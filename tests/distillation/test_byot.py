@@ -14,6 +14,7 @@ from ibsd.distillation.byot import BYOT
 from ibsd.types import Batch, InputError
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_plain_bit_for_bit() -> None:
     assert is_plain(BYOT(tiny.student(), lambda_heads=0.0, lambda_hint=0.0))
     assert not is_plain(BYOT(tiny.student(), lambda_heads=0.0))
@@ -61,6 +62,7 @@ def test_gradients_are_those_of_one_backward_pass_and_stay_apart() -> None:
         assert not torch.equal(parameter, old)
 
 
+@pytest.mark.slow
 def test_heads_stand_on_all_nodes_but_the_deepest_and_learn() -> None:
     objective = BYOT(tiny.student(), head_learning_rate=1e-2)
     assert len(objective.heads) == 3

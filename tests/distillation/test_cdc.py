@@ -96,6 +96,7 @@ def objective(**weights: float) -> ComponentLoss:
     return ComponentLoss(CDC(2, width=4, num_hourglasses=4), **weights)
 
 
+@pytest.mark.slow
 def test_it_trains_and_reaches_every_parameter():
     training, batch = objective(), tiny.source(patch_px=8).next_batch()
     optimiser = torch.optim.Adam(training.student.parameters(), 1e-3)

@@ -13,6 +13,7 @@ from ibsd.distillation.ema_teacher import EMATeacher, turned_back
 from ibsd.types import InputError
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_plain_bit_for_bit() -> None:
     assert is_plain(EMATeacher(tiny.student(), lambda_teacher=0.0))
     assert is_plain(EMATeacher(tiny.student(), warm_up=NUM_STEPS))

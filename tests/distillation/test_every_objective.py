@@ -26,6 +26,9 @@ from ibsd.training.trainer import Trainer
 SHORT = {"warm_up": 1, "ramp": 2, "period": 3}
 """Schedules, where an objective has them, so short that all its terms have weight within a few
 steps."""
+QUICK = ("plain", "ibsd", "regularised")
+"""What `make check` tries."""
+NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in OBJECTIVES]
 
 
 def student_for(name: str) -> Student:
@@ -84,7 +87,7 @@ def whole(name: str) -> Whole:
     return Whole(run, (before, torch.get_rng_state()))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_path: Path) -> None:
     expected = whole(name).trainer
     first = trainer(made(name), tmp_path)
@@ -102,7 +105,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_pa
     assert second.latest == expected.latest
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", NAMES)
 def test_its_diagnostics_are_finite_and_change_nothing(name: str) -> None:
     """At every step, against a run that has them at the fourth alone."""
     run = trainer(made(name), diagnostics_every=1)
@@ -115,7 +118,7 @@ def test_its_diagnostics_are_finite_and_change_nothing(name: str) -> None:
     assert all(torch.equal(expected[key], value) for key, value in run.student.state_dict().items())
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_ships_is_the_plain_network(name: str, tmp_path: Path) -> None:
     run = whole(name).trainer
     assert layout_hash(run.student.state_dict()) == layout_hash(student_for(name).state_dict())
@@ -125,13 +128,13 @@ def test_what_ships_is_the_plain_network(name: str, tmp_path: Path) -> None:
         assert set(file.keys()) == set(student_for(name).state_dict())
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", NAMES)
 def test_making_and_training_it_leaves_the_global_generator_alone(name: str) -> None:
     before, after = whole(name).generator
     assert torch.equal(before, after)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", NAMES)
 def test_bf16_trains_and_losses_are_fp32(name: str) -> None:
     run = trainer(made(name), num_steps=4, precision="bf16")
     assert run.run().finished and run.guard.skipped == 0

@@ -19,6 +19,7 @@ def test_without_weight_it_is_plain_bit_for_bit() -> None:
     assert not is_plain(FeatureNorm(tiny.student(), warm_up=0, ramp=0))
 
 
+@pytest.mark.slow
 def test_weight_shrinks_the_features() -> None:
     lr = tiny.source().next_batch().lr
     size = {}

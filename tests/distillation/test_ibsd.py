@@ -118,6 +118,7 @@ def test_bit_identical_to_plain_with_both_weights_zero(precision: str, options: 
     assert moved == (options.get("inner_steps") != 0)  # the estimators did learn, watching
 
 
+@pytest.mark.slow
 def test_with_weights_it_is_not_plain():
     plain = plainly_trained("fp32")
     for options in ({"lambda_mi": 1e-2, "lambda_hf": 0}, {"lambda_mi": 0, "lambda_hf": 0.02}):

@@ -11,6 +11,7 @@ from ibsd.distillation.ps_kd import PSKD
 from ibsd.types import InputError
 
 
+@pytest.mark.slow
 def test_without_a_past_it_is_plain_bit_for_bit() -> None:
     assert is_plain(PSKD(tiny.student(), final_share=0.0, period=2))
     assert is_plain(PSKD(tiny.student(), period=50))

@@ -37,6 +37,7 @@ def test_without_weights_it_is_plain() -> None:
     assert torch.equal(*totals)
 
 
+@pytest.mark.slow
 def test_dropped_channels_do_not_reach_sr_and_the_mean_is_kept() -> None:
     batch = source().next_batch()
     objective = Regularised(student(), dropout=0.5)

@@ -99,6 +99,7 @@ def test_options_off_leave_every_bit_and_on_reach_the_chain() -> None:
     assert normalised.nodes[2].std() == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -121,6 +121,7 @@ def test_every_planted_mistake_is_found_and_nothing_else(checkup: Checkup):
     assert checkup.counts()["no partner"] == 1
 
 
+@pytest.mark.slow
 def test_the_planted_shift_is_measured_and_its_ceiling_is_what_it_costs(
     checkup: Checkup, sound: Path
 ):

@@ -25,6 +25,7 @@ NARROW: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain_contrast", [False, True])
 def test_a_graph_made_for_runtimes_is_the_same(plain_contrast: bool) -> None:
     """Convolutions apart where the student splits, and attention without a variance."""

@@ -58,6 +58,7 @@ def test_flat_patches_and_single_pixels_are_finite_in_value_and_gradient() -> No
     assert node.grad.isfinite().all()
 
 
+@pytest.mark.slow
 def test_information_starts_at_0_and_statistics_that_hold_the_signature_are_found_out() -> None:
     """t is spread as Laplace(0, 0.2); a node whose mean is t with error Laplace(0, 0.02) holds
     log(0.2 / 0.02) = 2.303 nats of it."""

@@ -102,6 +102,7 @@ def fused_pairwise_gain(*inputs: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, 
 needs_triton = pytest.mark.skipif(not form.has_triton(), reason="triton is not installed")
 
 
+@pytest.mark.slow
 @needs_triton
 @given(**shapes, dtype=st.sampled_from([torch.float32, torch.bfloat16]))
 @settings(max_examples=12, deadline=None)
@@ -234,6 +235,7 @@ def foreign_library(folder: Path, library: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("way", ["loose folder", "foreign folder", "loose file", "other bytes"])
 def test_a_library_that_another_may_have_written_is_not_loaded(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from ibsd.data.samples import sample
 from ibsd.registration.coarse import coarse_match
 
 from .planted_scenes import still
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_scene_is_found() -> None:

@@ -11,6 +11,9 @@ from ibsd.registration.light import shrunk_light
 
 from .planted_scenes import registered_still
 
+pytestmark = pytest.mark.slow
+
+
 BOX = (0.0, 0.0, 100.0, 80.0)
 
 

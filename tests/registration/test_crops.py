@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from ibsd.doctor.alignment import measure_misalignment
 from ibsd.registration.crops import Place, choose_crops, cut, spread
 from ibsd.registration.masks import Reason
 
 from .planted_scenes import moving, registered_moving, registered_still, still
+
+pytestmark = pytest.mark.slow
 
 
 def test_lr_is_kept_and_the_doctor_finds_hr_aligned() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from ibsd.registration.fine import inside
 from ibsd.registration.scene import corners
 
 from .planted_scenes import corner_error, registered_moving, registered_still, still
+
+pytestmark = pytest.mark.slow
 
 
 def test_corners_to_a_tenth_of_a_pixel() -> None:

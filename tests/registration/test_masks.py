@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ibsd.registration.light import blurred
 from ibsd.registration.masks import Reason
 from ibsd.registration.planted import plant
 from ibsd.registration.scene import register_pair
 
 from .planted_scenes import moving, part_of, registered_moving, registered_still, still
+
+pytestmark = pytest.mark.slow
 
 
 def test_moved_objects() -> None:

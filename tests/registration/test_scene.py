@@ -19,6 +19,8 @@ from ibsd.registration.scene import (
 
 from .planted_scenes import registered_still, still
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_scale_is_measured() -> None:
     registered = registered_still()

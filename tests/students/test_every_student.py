@@ -33,8 +33,20 @@ IDLE: dict[str, tuple[str, ...]] = {
 }
 """Parameters that are in the published files and never run."""
 
-NAMES = list(STUDENTS)
-CHOICES = [(name, choice) for name, choices in SMALL.items() for choice in range(len(choices))]
+QUICK = ("imdn", "rfdn", "span")
+"""What `make check` tries."""
+
+
+def marks(name: str) -> tuple[pytest.MarkDecorator, ...]:
+    return () if name in QUICK else (pytest.mark.slow,)
+
+
+NAMES = [pytest.param(name, marks=marks(name)) for name in STUDENTS]
+CHOICES = [
+    pytest.param(name, choice, marks=marks(name))
+    for name, choices in SMALL.items()
+    for choice in range(len(choices))
+]
 
 
 def picture(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -48,6 +48,7 @@ def test_every_network_of_a_paper_is_counted():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "counts"), EXACT)
 def test_counts(name: str, options: dict[str, Any], counts: tuple[int, ...]):
     assert tuple(parameters(name, scale, options) for scale in (2, 3, 4)) == counts

@@ -150,6 +150,7 @@ def trained(folder: Path | None, stop: int = 9) -> Trainer:
     return trainer
 
 
+@pytest.mark.slow
 def test_ibsd_trains_it_and_a_resumed_run_is_exact(tmp_path: Path) -> None:
     whole = trained(None)
     trained(tmp_path, stop=5)

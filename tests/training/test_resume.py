@@ -172,6 +172,7 @@ def test_also_with_other_settings(tmp_path: Path, options: dict[str, Any]):
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_uninterrupted_runs_do_differ_from_each_other(uninterrupted: Whole):
     """Else the equalities above would say nothing of the objectives."""
     finals = [uninterrupted(name)[0].student.c[0].weight.detach() for name in OBJECTIVES]
