@@ -128,8 +128,8 @@ def committed() -> dict[str, Any]:
 
 
 def quick_first(case: tuple[str, str]) -> Any:
-    """`make check` has every objective on the first student and IBSD on every student."""
-    quick = case[0] == next(iter(STUDENTS)) or case[1] == "ibsd"
+    """`make check` has every objective on the first student, and IBSD on two more."""
+    quick = case[0] == next(iter(STUDENTS)) or case in (("rfdn", "ibsd"), ("span", "ibsd"))
     return pytest.param(*case, marks=() if quick else pytest.mark.slow)
 
 
