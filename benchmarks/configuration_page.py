@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ibsd.config.comparison import CompareOptions
 from ibsd.config.run import DataConfig, ObjectiveConfig, RunConfig, StudentConfig
 from ibsd.distillation.ibsd_options import IBSDOptions
 from ibsd.training import Schedule, TrainingOptions
@@ -25,6 +26,7 @@ SECTIONS: dict[str, Any] = {
     "training": TrainingOptions(),
     "training.schedule": Schedule(),
     "run": RunConfig(),
+    "compare": CompareOptions(folder=""),
 }
 HEAD = """<!-- Generated from the dataclasses by `python benchmarks/configuration_page.py`; do \
 not edit. -->
@@ -34,8 +36,12 @@ not edit. -->
 `ibsd train run.toml section.key=value` replaces a key of the file. Sizes ending in `_px` are \
 pixels of LR, and those
 ending in `_mib` are MiB. A step is one update of the student. `[objective.options]` below is \
-that of `ibsd`. A run
-folder also gets `tensorboard/` with the same figures as `log.jsonl`: `tensorboard --logdir runs`.
+that of `ibsd`.
+`specialise` has `warm_up` 100, `ramp` 250 and `period` 250, needs `student.weights`, and takes \
+`start_share` 0.5
+where that is 0. `[compare]` is for `ibsd compare`. A run folder also gets `tensorboard/` with the \
+same figures as
+`log.jsonl`: `tensorboard --logdir runs`.
 """
 
 

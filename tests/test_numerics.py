@@ -34,7 +34,7 @@ SHORT = {"warm_up": 1, "ramp": 2, "period": 2}
 """Schedules so short that every term has weight within five steps."""
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in OBJECTIVES},
+    **{name: (name, {}) for name in OBJECTIVES if name != "specialise"},  # IBSD of other lengths
     "ibsd published": ("ibsd", {"reduction": "published", "pool": 0, "soft_target": "snapshot"}),
     "ibsd hr": ("ibsd", {"given": "hr", "normalise": True, "negatives": "others"}),
     "ibsd views": (

@@ -94,6 +94,11 @@ def build_objective(config: Config, student: Student) -> Objective:
             "objective.options.soft_target is 'bank', which needs whole LR images, and "
             "photographs have none; set it to 'snapshot'"
         )
+    if OBJECTIVES[name].start_share and not config.student.weights:
+        raise InputError(
+            f"objective.name is {name!r}, which keeps what the weights before training can do: "
+            "set student.weights, for example to imdn-x4"
+        )
     return OBJECTIVES[name](student, **options)
 
 

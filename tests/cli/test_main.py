@@ -50,7 +50,7 @@ def test_each_command_shows_an_example(command: str, ibsd: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["paint"], ["'paint'", "choose one of", "demo, train, evaluate"]),
+        (["paint"], ["'paint'", "choose one of", "demo, train, specialise"]),
         (["trian"], ["'trian'", "did you mean train?"]),
         (["--completion", "tcsh"], ["tcsh", "fish"]),
         (["train"], ["CONFIG", "ibsd train --help"]),

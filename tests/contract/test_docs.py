@@ -53,7 +53,7 @@ TOOLS = ("ibsd", "make", "pip", "python", "torchrun")
 LAYOUT = re.compile(r"_LR|_HR|\bHR\b|FOLDER/")
 """Marks a line of a folder's layout, which is no command."""
 
-PARSED = ("demo", "serve", "efficiency", "register")
+PARSED = ("demo", "serve", "efficiency", "register", "specialise")
 """Commands that run in tests of their own, and take too long to run again: here only what they are
 given is understood."""
 SMALL = [

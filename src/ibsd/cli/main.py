@@ -34,6 +34,7 @@ from ibsd.cli.register import register
 from ibsd.cli.report import report
 from ibsd.cli.serve import serve
 from ibsd.cli.signals import Ended, StopRequests
+from ibsd.cli.specialise import specialise
 from ibsd.cli.students import students
 from ibsd.cli.train import train
 from ibsd.cli.upscale import upscale
@@ -54,6 +55,7 @@ app = App(
 USAGE = {
     demo: "ibsd demo [OPTIONS]",
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
+    specialise: "ibsd specialise PAIRS -o FOLDER [SECTION.KEY=VALUE ...] [OPTIONS]",
     evaluate: "ibsd evaluate WEIGHTS... PAIRS [OPTIONS]",
     compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
     report: "ibsd report FOLDER... [OPTIONS]",

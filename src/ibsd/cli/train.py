@@ -60,21 +60,42 @@ def run(
     path: Path, overrides: tuple[str, ...], resume: bool, as_json: bool, processes: Processes
 ) -> int:
     """What the command does in this process. Returns the exit code."""
-    from ibsd.cli.progress import TrainingProgress
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import print_json, print_line
-    from ibsd.commands.report import report_runs
     from ibsd.commands.train import train as train_run
     from ibsd.config.run import load_config
     from ibsd.training.execution import Callbacks
 
     config = load_config(path, overrides)
-    folder = Path(config.run.folder)
-    name = folder.name
     if not processes.is_main:
         with StopRequests(patient=True) as stop:
             result = train_run(config, resume, Callbacks(stop_requested=stop.reason), processes)
         return 0 if result.finished else 128 + stop.received
+    result, report, code = followed(config, resume, processes)
+    command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])
+    if as_json:
+        places = {"folder": config.run.folder, "weights": weights(config), "report": report}
+        print_json(vars(result) | places)
+    else:
+        print_line("\n".join(summary(config, result, report, command)))
+    return code
+
+
+def followed(
+    config: Config, resume: bool, processes: Processes
+) -> tuple[TrainingResult, Path, int]:
+    """Trains in sight of the user, who may stop it, and writes the run's report.
+
+    Returns: the result, the report, and the exit code: 128 + n after signal n.
+    """
+    from ibsd.cli.progress import TrainingProgress
+    from ibsd.cli.signals import StopRequests
+    from ibsd.commands.report import report_runs
+    from ibsd.commands.train import train as train_run
+    from ibsd.training.execution import Callbacks
+
+    folder = Path(config.run.folder)
+    name = folder.name
     with (
         StopRequests(patient=processes.world_size > 1) as stop,
         TrainingProgress({name: config.training.num_steps}) as progress,
@@ -97,13 +118,7 @@ def run(
             report = report_runs([folder], folder / "report.html", pictures=False)
     if not result.finished and not stop.received:
         raise InputError(f"{folder}: stopped at step {result.step}: {result.reason}")
-    command = shlex.join(["ibsd", "train", str(path), *overrides, "--resume"])
-    if as_json:
-        places = {"folder": config.run.folder, "weights": weights(config), "report": report}
-        print_json(vars(result) | places)
-    else:
-        print_line("\n".join(summary(config, result, report, command)))
-    return 0 if result.finished else 128 + stop.received
+    return result, report, 0 if result.finished else 128 + stop.received
 
 
 def weights(config: Config) -> dict[str, str]:
@@ -111,7 +126,7 @@ def weights(config: Config) -> dict[str, str]:
     folder = Path(config.run.folder)
     return {
         name: str(folder / f"{name}.safetensors")
-        for name in ("last", "best", "last-raw")
+        for name in ("last-mean", "last", "best", "last-raw")
         if (folder / f"{name}.safetensors").is_file()
     }
 
@@ -134,14 +149,14 @@ def summary(config: Config, result: TrainingResult, report: Path, resume_command
         lines.append(f"best on val: {result.best_score:.2f} dB PSNR-Y at step {result.best_step:,}")
     if result.skipped:
         lines.append(f"{counted(result.skipped, 'step')} skipped for a wild loss or gradient")
-    written = weights(config) if result.finished else {}
-    lines += [f"weights: {file}" for file in list(written.values())[:2]]
+    written = list(weights(config).values()) if result.finished else []
+    lines += [f"weights: {file}" for file in written[:2]]
     lines.append(f"report:  {report}")
     if not result.finished:
         return [*lines, f"go on with: {resume_command}"]
     lines.append("next:")
     if config.data.pairs:
-        lines.append(f"  {shlex.join(['ibsd', 'evaluate', written['last'], config.data.pairs])}")
+        lines.append(f"  {shlex.join(['ibsd', 'evaluate', written[0], config.data.pairs])}")
     upscale = ["ibsd", "upscale", "photo.jpg", "-o", "photo-large.png"]
-    lines.append(f"  {shlex.join([*upscale, '--weights', written['last']])}")
+    lines.append(f"  {shlex.join([*upscale, '--weights', written[0]])}")
     return lines

@@ -21,7 +21,7 @@ from ibsd.reporting.stored_run import read_run_folder, with_distinct_names
 from ibsd.reporting.training import training_page
 from ibsd.students import Student, load_student
 from ibsd.system import write_whole
-from ibsd.training.result import AVERAGED, BEST_FILE, WEIGHT_FILES
+from ibsd.training.result import AVERAGED, BEST_FILE, MEAN, WEIGHT_FILES
 from ibsd.types import InputError
 
 Content = TypeVar("Content")
@@ -115,9 +115,9 @@ def report_runs(
 
 
 def finished_student(folder: Path) -> Student | None:
-    """The running average at the last step, of an unfinished run at its best; None if there is none
-    yet."""
-    for name in (WEIGHT_FILES[AVERAGED], BEST_FILE):
+    """The weights to use: the mean with the start where the run made one, else the running average
+    at the last step, of an unfinished run at its best; None if there is none yet."""
+    for name in (WEIGHT_FILES[MEAN], WEIGHT_FILES[AVERAGED], BEST_FILE):
         if (folder / name).is_file():
             return load_student(folder / name)
     return None

@@ -57,11 +57,12 @@ class IBSD(Objective):
     deferrable = True
     joint = True
     scheduled = True
+    declared: type[IBSDOptions] = IBSDOptions
 
     def __init__(
         self, student: Student, options: IBSDOptions | None = None, **changes: Any
     ) -> None:
-        self.options = options = dataclasses.replace(options or IBSDOptions(), **changes)
+        self.options = options = dataclasses.replace(options or self.declared(), **changes)
         weights = {"l1": 1.0, "bound": options.lambda_mi, "wavelet": options.lambda_hf}
         super().__init__(student, weights)
         num_nodes = 2 if options.nodes == "cut" else student.spec.num_nodes

@@ -61,6 +61,10 @@ class Objective(ABC):
     then equal those of one process on the whole batch, for every term but a bound.
     `auxiliary_step` averages the gradients of its own parts by `processes`."""
 
+    start_share: float = 0.0
+    """Share of the weights before training in the mean that a run leaves
+    (`TrainingOptions.start_share`), where its options ask for none."""
+
     processes: Processes = ALONE
     """Set by the trainer."""
 

@@ -7,12 +7,12 @@ from pkgutil import resolve_name
 from typing import Any
 
 from ibsd.distillation.ibsd import IBSD
-from ibsd.distillation.ibsd_options import IBSDOptions
 from ibsd.distillation.objective import Objective
 
 HOMES = {
     "plain": "plain:Plain",
     "ibsd": "ibsd:IBSD",
+    "specialise": "specialise:Specialise",
     "feature-norm": "feature_norm:FeatureNorm",
     "byot": "byot:BYOT",
     "ps-kd": "ps_kd:PSKD",
@@ -31,4 +31,4 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 def declared_options(objective: type[Objective]) -> Callable[..., Any]:
     """What declares the options of an objective: its dataclass, or else its constructor."""
-    return IBSDOptions if issubclass(objective, IBSD) else objective
+    return objective.declared if issubclass(objective, IBSD) else objective

@@ -1,11 +1,12 @@
-"""One run in a folder, started or resumed. `ibsd train`, `compare` and `demo` all make it here."""
+"""One run in a folder, started or resumed. `ibsd train`, `specialise`, `compare` and `demo` make
+it here."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ibsd.data.patches import PatchSource
@@ -103,6 +104,7 @@ def execute(
             of_step = {"step": str(step), "weights": AVERAGED}
             save_student(averaged, folder / BEST_FILE, metadata | of_step)
 
+    options = replace(options, start_share=options.start_share or objective.start_share)
     start = frozen_copy(objective.student) if options.start_share > 0 else None
     trainer = Trainer(
         objective,
