@@ -14,11 +14,14 @@ import pytest
 import torch
 
 from ibsd.system import (
+    cache_folder,
     exhausted,
     is_disk_full,
     is_out_of_memory,
+    is_private,
     largest_resident_bytes,
     make_folder,
+    require_utf8,
     resident_bytes,
     write_whole,
 )
@@ -141,3 +144,34 @@ def test_a_folder_is_made_and_tried(tmp_path):
     for place in (tmp_path / "file", tmp_path / "file" / "sub"):
         with pytest.raises(InputError, match="file.* cannot be written to"):
             make_folder(place)
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    with pytest.raises(InputError, match=r"File name too long\): shorten it"):
+        write_whole(tmp_path / ("a" * 300), "x")
+    require_utf8(tmp_path / "é")
+    with pytest.raises(InputError, match="not UTF-8: rename it"):
+        require_utf8(tmp_path / os.fsdecode(b"\xff"))
+
+
+# -- the cache
+
+
+def test_a_cache_is_private_if_nobody_else_can_put_another_in_its_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
+    folder = cache_folder()
+    assert is_private(folder)
+    folder.parent.chmod(0o777)
+    assert not is_private(folder)
+    folder.parent.chmod(0o1777)  # as /tmp is
+    assert is_private(folder)
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(OSError, match="home"):
+        cache_folder()

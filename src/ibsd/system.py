@@ -125,13 +125,24 @@ def write_whole(
         os.replace(partial, path)
     except OSError as error:
         reason = error.strerror or str(error).strip().rstrip(".") or type(error).__name__
+        too_long = error.errno == errno.ENAMETOOLONG
+        advice = "free some space, choose another place, or allow writing there"
         raise InputError(
-            f"{path} cannot be written ({reason}): "
-            "free some space, choose another place, or allow writing there"
+            f"{path} cannot be written ({reason}): {'shorten it' if too_long else advice}"
         ) from error
     finally:
         with suppress(OSError):  # the folder cannot be written to: the error above says so
             partial.unlink(missing_ok=True)
+
+
+def require_utf8(path: Path) -> None:
+    """InputError for a name that is not UTF-8: safetensors and ONNX Runtime take no other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path}: weights and models cannot lie there, because the name is not UTF-8: rename it"
+        ) from None
 
 
 def refuse_existing(paths: Iterable[Path], force: bool) -> None:
@@ -164,15 +175,23 @@ def make_folder(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder of ibsd in the user's cache, made if need be; see `is_private`."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ibsd"
+    """The folder of ibsd in the user's cache, made if need be; see `is_private`. OSError where
+    there can be none."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ibsd"
+    except RuntimeError as error:  # a user without a home
+        raise OSError(str(error)) from None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def is_private(folder: Path) -> bool:
-    """Whether the folder is the user's, and nobody else may write there."""
-    return is_own(os.lstat(folder))
+    """Whether the folder is the user's, and nobody else may write there, or put another folder in
+    its place."""
+    return is_own(os.lstat(folder)) and not any(
+        status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+        for status in map(os.stat, folder.absolute().parents)
+    )
 
 
 def is_own(status: os.stat_result) -> bool:

@@ -389,6 +389,26 @@ def test_pairs_whose_names_are_not_utf8(
     assert said.code == 0, said.err
 
 
+def test_brackets_and_commands_to_the_terminal_in_names(
+    ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    folder = copy_of(pairs, tmp_path)
+    for side in ("LR", "HR"):
+        (folder / f"test_{side}" / "d.png").rename(folder / f"test_{side}" / "[b]\x1b[2J.png")
+    shutil.copy(weights, tmp_path / "[red].safetensors")
+    said = ibsd("evaluate", "[red].safetensors", folder, "--no-lpips")
+    assert said.code == 0, said.err
+    assert "[b]\\x1b[2J" in said.out
+    assert "[red]" in said.out
+    assert "\x1b" not in said.out + ibsd("evaluate", "\x1b[2J", folder).err
+
+
+def test_weights_are_trained_only_where_they_can_be_read(ibsd: Call, config: Path) -> None:
+    folder = os.fsdecode(b"\xff")
+    assert_one_sentence(ibsd("train", config, f"run.folder={folder}"), "not UTF-8: rename it")
+    assert not Path(folder).exists()
+
+
 @pytest.mark.parametrize("name", ["", ".", "/"])
 @pytest.mark.parametrize("command", ["upscale", "evaluate", "export", "efficiency"])
 def test_a_folder_for_weights(
@@ -398,7 +418,7 @@ def test_a_folder_for_weights(
     arguments = {
         "upscale": ("a.png", "-o", "out", "--weights", name),
         "evaluate": (name, pairs, "-o", "out"),
-        "export": (name, "--format", "onnx", "-o", "out.onnx"),
+        "export": (name, "--format", "onnx"),
         "efficiency": (name,),
     }
     said = ibsd(command, *arguments[command])

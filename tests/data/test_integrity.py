@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import shutil
@@ -196,3 +197,9 @@ def test_a_file_that_cannot_be_decoded_has_no_fingerprint(tmp_path: Path) -> Non
     for read in (lambda: fingerprint([pair], digests), lambda: check_disjoint(PairSets((pair,)))):
         with pytest.raises(InputError, match=r"a\.png.*not an image"):
             read()
+
+
+def test_a_name_that_is_not_utf8_has_a_fingerprint(tmp_path: Path) -> None:
+    pair = write_pair(tmp_path, os.fsdecode(b"\xff.png"))
+    other = write_pair(tmp_path, os.fsdecode(b"\xfe.png"))
+    assert fingerprint([pair]) != fingerprint([other])

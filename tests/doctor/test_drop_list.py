@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,11 @@ def test_a_list_of_another_folder_is_refused(tmp_path: Path):
         read_drop_list(tmp_path / "drop.txt", tmp_path)
     (tmp_path / "drop.txt").write_text("# nothing\n")
     assert read_drop_list(tmp_path / "drop.txt", tmp_path) == frozenset()
+
+
+@pytest.mark.parametrize("name", [b"a\nb.png", b"#.png", b'"a".png', b" a.png", b"\xff.png"])
+def test_any_name_is_read_back(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.touch()
+    (tmp_path / "drop.txt").write_text(drop_list({path: "flat"}, tmp_path))
+    assert read_drop_list(tmp_path / "drop.txt", tmp_path) == {path}

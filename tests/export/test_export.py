@@ -70,3 +70,13 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(InputError, match=missing):
         export_student(weights, "onnx", tmp_path / "b.onnx")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.safetensors"]
+
+
+def test_weights_that_give_no_numbers_are_not_a_defect(tmp_path: Path) -> None:
+    student = tiny.student()
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.fill_(1e30)
+    save_student(student, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="not a number somewhere: its weights are damaged"):
+        export_student(tmp_path / "a.safetensors", "safetensors")

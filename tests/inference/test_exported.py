@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -121,4 +122,11 @@ def test_a_certificate_of_another_form_certifies_nothing(tmp_path: Path, precisi
     files = json.dumps({"a.onnx": sha256_of(model)})
     text = f'{{"files": {files}, "precisions": {precisions}}}'
     certificate_path(model).write_text(text)
+    assert certified_precisions(model) == set()
+
+
+def test_a_pipe_in_the_place_of_a_certificate_is_not_waited_for(tmp_path: Path) -> None:
+    model = tmp_path / "a.onnx"
+    model.write_bytes(b"model")
+    os.mkfifo(certificate_path(model))
     assert certified_precisions(model) == set()

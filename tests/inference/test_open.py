@@ -21,6 +21,8 @@ def test_wrong_words_are_refused(weights: Path, tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=words):
             open_network(weights, **options)
+    with pytest.raises(InputError, match="--device is 'mps'; it must be auto, cpu, cuda or cuda:0"):
+        open_network(tmp_path / "a.onnx", device="mps")
     with pytest.raises(InputError, match="no such weight file"):
         open_network(tmp_path / "none.safetensors")
 

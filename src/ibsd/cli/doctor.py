@@ -98,8 +98,8 @@ def show_doctor(checkup: Checkup, targets: list[Path]) -> None:
     for name, value in folder_summary(checkup):
         print_line(f"{name}: {value}")
     if bad := worst_first(checkup):
-        rows = ([cell.replace("[", "\\[") for cell in pair_row(x)] for x in bad[:MOST_ROWS])
         console.print()
+        rows = map(pair_row, bad[:MOST_ROWS])
         console.print(text_table(PAIR_COLUMNS, rows, left=("set", "problem")))
         if len(bad) > MOST_ROWS:
             print_line(f"and {counted(len(bad) - MOST_ROWS, 'more pair')}")

@@ -16,6 +16,7 @@ from ibsd.types import InputError, counted
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from ibsd.evaluation.scores import ScoreTable
 
@@ -126,7 +127,7 @@ def matrix_means(means_of: Mapping[str, Means], students: list[str], title: str)
     """PSNR-Y (basicsr) of each family, a row each."""
     from ibsd.cli.terminal import text_table
 
-    rows: list[list[str]] = []
+    rows: list[list[str | Text]] = []
     for family, means in means_of.items():
         scores = [means[method]["basicsr-y"]["psnr_y"] for method in ("bicubic", *students)]
         rows.append([family, *compared("psnr_y", scores)])
@@ -135,18 +136,20 @@ def matrix_means(means_of: Mapping[str, Means], students: list[str], title: str)
 
 def means_table(table: ScoreTable) -> Table:
     """Means over the images: a row per metric, a column per method."""
+    from rich.text import Text
+
     from ibsd.cli.terminal import text_table
 
     means = table.means
-    rows: list[list[str]] = []
+    rows: list[list[str | Text]] = []
     shown = ""
     for protocol, metric in table.columns:
         scores = [means[method][protocol][metric] for method in table.methods]
-        title = "" if protocol == shown else f"[dim]{protocol}[/]"
+        title = "" if protocol == shown else Text(protocol, "dim")
         rows.append([title, metric_title(metric), *compared(metric, scores)])
         shown = protocol
     seconds = (f"{table.seconds[method] / table.num_images:.2f}" for method in table.methods)
-    rows.append([f"[dim]{cell}[/]" for cell in ("", "seconds an image", *seconds)])
+    rows.append([Text(cell, "dim") for cell in ("", "seconds an image", *seconds)])
     images = counted(table.num_images, "image")
     title = f"means over {images} at x{table.scale}, and difference to bicubic"
     return text_table(("protocol", "metric", *table.methods), rows, title, left=("metric",))
@@ -164,15 +167,17 @@ def image_table(table: ScoreTable) -> Table:
     return text_table(("image", *table.methods), rows.values(), title)
 
 
-def compared(metric: str, scores: list[float]) -> list[str]:
+def compared(metric: str, scores: list[float]) -> list[str | Text]:
     """The first score, then the others with their differences to it: green for better, red for
     worse."""
+    from rich.text import Text
+
     first, *others = scores
-    cells = [score_text(metric, first)]
+    cells: list[str | Text] = [score_text(metric, first)]
     for score in others:
         difference = difference_text(metric, score - first)
+        colour = ""
         if float(difference):
             colour = "green" if is_better(metric, score - first) else "red"
-            difference = f"[{colour}]{difference}[/]"
-        cells.append(f"{score_text(metric, score)} {difference}")
+        cells.append(Text.assemble(f"{score_text(metric, score)} ", (difference, colour)))
     return cells

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
-from cyclopts import App, CycloptsError, UnknownCommandError
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
 
 import ibsd
 from ibsd.cli.compare import compare
@@ -36,6 +36,7 @@ from ibsd.cli.serve import serve
 from ibsd.cli.signals import Ended, StopRequests
 from ibsd.cli.specialise import specialise
 from ibsd.cli.students import students
+from ibsd.cli.terminal import printable
 from ibsd.cli.train import train
 from ibsd.cli.upscale import upscale
 from ibsd.system import NO_MEMORY, exhausted
@@ -50,6 +51,7 @@ app = App(
     ),
     version=ibsd.__version__,
     help_format="plaintext",
+    default_parameter=Parameter(json_list=False, json_dict=False),  # a name may begin with [ or {
     suppress_keyboard_interrupt=False,
 )
 USAGE = {
@@ -180,7 +182,7 @@ def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
 def complain(sentence: str) -> int:
     sentence = sentence.removeprefix("ibsd: ")  # the objective of that name begins so too
     with suppress(OSError):  # stderr may be a file on a full disk, or a pipe that nobody reads
-        print(f"ibsd: {sentence}", file=sys.stderr)
+        print(printable(f"ibsd: {sentence}"), file=sys.stderr)
     return 2
 
 

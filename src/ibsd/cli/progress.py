@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ibsd.cli.terminal import status_console
+from ibsd.cli.terminal import printable, status_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ class TrainingProgress:
 
     def remark(self, sentence: str) -> None:
         """A line beside the bars."""
-        self.console.print(sentence, markup=False)
+        self.console.print(printable(sentence), markup=False)
 
     def log(self, name: str, sentence: str) -> None:
         """A remark of a run."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH = 200
 """Columns without a terminal: enough that no table is cut."""
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
 
 
 def output_console() -> Console:
@@ -39,12 +42,18 @@ def _console(stderr: bool) -> Console:
 
 def print_line(text: str) -> None:
     """A line of the result. Square brackets are no markup in it."""
-    output_console().print(text, markup=False)
+    output_console().print(printable(text), markup=False)
 
 
 def log(sentence: str) -> None:
     """A remark on stderr."""
-    status_console().print(sentence, markup=False)
+    status_console().print(printable(sentence), markup=False)
+
+
+def printable(text: str) -> str:
+    """The text with its control characters spelled out: names of files may hold commands to a
+    terminal. Line breaks stay."""
+    return text.translate(_CONTROLS)
 
 
 @contextmanager
@@ -65,14 +74,18 @@ def text_table(
     left: Collection[str] = (),
 ) -> Table:
     """A table without lines. The first column and those named in `left` are aligned to the left.
-    Strings may hold rich's markup."""
+    Square brackets in strings are no markup."""
     from rich.table import Table
+    from rich.text import Text
+
+    def plain(cell: str | Text) -> Text:
+        return Text(printable(cell)) if isinstance(cell, str) else cell
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column, text in enumerate(header):
-        table.add_column(text, justify="left" if column == 0 or text in left else "right")
+        table.add_column(plain(text), justify="left" if column == 0 or text in left else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     return table
 
 

@@ -97,7 +97,9 @@ def upscale(
             "weights have a scale of their own, so leave out --scale"
         )
     tile_px = tile_size(tile)
-    from ibsd.cli.terminal import output_console, print_json, status_console
+    from rich.text import Text
+
+    from ibsd.cli.terminal import print_json, print_line, printable, status_console
     from ibsd.commands.fast_weights import fast_weights
     from ibsd.inference.open import open_network
     from ibsd.upscaling import check_quality, file_jobs, summary_of_files, upscale_jobs
@@ -109,7 +111,7 @@ def upscale(
     )
 
     def log(sentence: str) -> None:
-        console.print(sentence, markup=False)
+        console.print(printable(sentence), markup=False)
 
     options: dict[str, Any] = {
         "backend": backend,
@@ -118,7 +120,7 @@ def upscale(
         "log": log,
     }
     noun = "photograph" if len(jobs) == 1 else "photographs"
-    with console.status(f"opening {weights.stem} for {len(jobs)} {noun}"):
+    with console.status(Text(f"opening {weights.stem} for {len(jobs)} {noun}")):
         network = open_network(fast_weights(weights, **options), **options)
     with ExitStack() as stack:
         from rich.progress import Progress
@@ -131,9 +133,9 @@ def upscale(
         def on_file(result: FileResult, done: int, total: int) -> None:
             bars.update(files, completed=done, total=total)
             if result.error is None and not result.skipped and not json:
-                console.print(f"{result.source} -> {result.target}", markup=False)
+                log(f"{result.source} -> {result.target}")
             if result.note:
-                console.print(result.note, markup=False)
+                log(result.note)
 
         def on_tile(done: int, total: int) -> None:
             bars.update(tiles, completed=done, total=total)
@@ -151,13 +153,13 @@ def upscale(
     if json:
         print_json({"files": [vars(result) for result in results], "passed_over": passed_over})
     for path in () if json else passed_over:
-        console.print(f"passed over, not named as an image: {path}", markup=False)
+        log(f"passed over, not named as an image: {path}")
     failed = any(result.error for result in results)
     if failed:
-        print(f"ibsd: {summary_of_files(results)}", file=sys.stderr)
+        print(printable(f"ibsd: {summary_of_files(results)}"), file=sys.stderr)
         return 2
     if not json:
-        output_console().print(summary_of_files(results), markup=False)
+        print_line(summary_of_files(results))
     return 0
 
 

@@ -38,7 +38,7 @@ def refuse_or_compare(
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         before = flat(record["config"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path} is damaged: remove the run, or set another run.folder") from None
     now = flat(as_table(config))
     # Options that came later had their default.

@@ -31,7 +31,7 @@ from ibsd.metrics import score
 from ibsd.metrics.protocols import PROTOCOLS
 from ibsd.reporting.pictures import contact_sheet
 from ibsd.students import Student
-from ibsd.system import make_folder
+from ibsd.system import make_folder, require_utf8
 from ibsd.training.execution import Callbacks, execute, newest_step
 from ibsd.training.result import TrainingResult
 from ibsd.types import NUMERICS, InputError
@@ -77,6 +77,7 @@ def train_together(
 ) -> TrainingResult:
     """`train`, once the machine is set up."""
     folder = Path(config.run.folder)
+    require_utf8(folder)
     device = local_device(choose_device(config.run.device, "run.device"), processes)
     earlier = refuse_or_compare(config, folder, resume, callbacks.log)
     # A resumed run keeps its number, because another one rounds differently.

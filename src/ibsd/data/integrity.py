@@ -7,6 +7,7 @@ read nothing. Digests are plain values that other processes can take.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -149,7 +150,7 @@ def fingerprint(pairs: Sequence[Pair], digests: Digests | None = None) -> str:
     for pair in pairs:
         lr = _pixels(pair.lr, digests)
         hr = _pixels(pair.hr, digests)
-        whole.update(f"{pair.name}\0{lr}\0{hr}\n".encode())
+        whole.update(os.fsencode(f"{pair.name}\0{lr}\0{hr}\n"))
     return whole.hexdigest()
 
 

@@ -1,13 +1,16 @@
 """The list of files to leave out of training: written by `ibsd doctor`, edited by hand, and named
 by the config key `data.drop`.
 
-One path a line, relative to the folder of pairs or absolute. Lines that begin with # are remarks.
+One path a line, relative to the folder of pairs or absolute. Lines that begin with # are remarks. A
+name that a line cannot hold, such as one with a line break, is a JSON string.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ibsd.types import InputError
@@ -28,8 +31,20 @@ def drop_list(reasons: Mapping[Path, str], folder: Path | None) -> str:
         file = file.absolute()
         if root is not None and file.is_relative_to(root):
             file = file.relative_to(root)
-        lines.append(file.as_posix())
+        lines.append(_line(file.as_posix()))
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str) -> str:
+    plain = name.isprintable() and name == name.strip() and name[:1] not in ("#", '"')
+    return name if plain else json.dumps(name)
+
+
+def _name(line: str) -> str:
+    with suppress(ValueError):  # written by hand
+        if line.startswith('"'):
+            return str(json.loads(line))
+    return line
 
 
 def read_drop_list(
@@ -47,7 +62,7 @@ def read_drop_list(
             f"{path}: cannot be read as a list of files to leave out ({error}); "
             "give the drop.txt of ibsd doctor"
         ) from None
-    names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    names = [_name(line) for line in map(str.strip, lines) if line and not line.startswith("#")]
     try:
         files = frozenset(Path(folder, name).absolute() for name in names)
         there = any(os.path.exists(file) for file in files)

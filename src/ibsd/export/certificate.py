@@ -73,7 +73,7 @@ def check_parity(
     """Compares an exported model with the student in fp32 at every size, (height, width) of LR.
 
     The student gets the input as the model pads it. That matters to esrt only, which pads nothing
-    itself.
+    itself. InputError if the student gives NaN or infinity.
     """
     descriptor = network.descriptor
     checks: list[ParityCheck] = []
@@ -81,6 +81,11 @@ def check_parity(
         lr = sample_crop(height, width)
         with torch.inference_mode():
             padded = student(torch.as_tensor(descriptor.pad(lr))).numpy()
+        if not np.isfinite(padded).all():
+            raise InputError(
+                "the student's result is not a number somewhere: its weights are damaged or its "
+                "training diverged, export others"
+            )
         expected = padded[..., : height * descriptor.scale, : width * descriptor.scale]
         try:
             sr = network(lr)

@@ -26,7 +26,7 @@ from ibsd.export.weights import save_student
 from ibsd.inference.exported import certificate_path, exported_name, metadata_block, sha256_of
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.students import Student, load_student
-from ibsd.system import make_folder, refuse_existing, write_whole
+from ibsd.system import make_folder, refuse_existing, require_utf8, write_whole
 from ibsd.types import InputError
 from ibsd.weights import named_or_file
 
@@ -83,9 +83,11 @@ def export_student(
         raise InputError(f"format is {format!r}: choose {', '.join(_FORMATS)}")
     if int8 and format not in ("onnx", "openvino"):
         raise InputError(f"{format} is not exported in int8: choose onnx or openvino")
-    target = Path(output) if output is not None else exported_name(Path(weights), format, int8)
+    named = Path(weights)
     weights = named_or_file(weights)
     student = load_student(weights)
+    target = Path(output) if output is not None else exported_name(named, format, int8)
+    require_utf8(target)
     _check_target(target, weights, format, force)
     _check_packages(format, int8)
     descriptor = exported_descriptor(student)

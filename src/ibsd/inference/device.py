@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ibsd.types import InputError
+from ibsd.types import InputError, require
 
 if TYPE_CHECKING:
     import torch
@@ -23,18 +24,14 @@ def choose_device(name: str, key: str = "--device") -> torch.device:
 
     Errors: InputError for another name, or a device that is not there.
     """
+    require_device(name, key)
     import torch
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0") from None
+    device = torch.device(name)
     if device.type == "cpu":
         return torch.device("cpu")
-    if device.type != "cuda":
-        raise InputError(f"{key} is {name!r}; it must be auto, cpu, cuda or cuda:0")
     if not torch.cuda.is_available():
         raise InputError(f"{key} is {name!r}, and torch finds no CUDA device here; use cpu or auto")
     if (device.index or 0) >= torch.cuda.device_count():
@@ -43,6 +40,12 @@ def choose_device(name: str, key: str = "--device") -> torch.device:
             "counted from 0; choose one of them"
         )
     return device
+
+
+def require_device(name: str, key: str = "--device") -> None:
+    """InputError for a name that `choose_device` does not know. Imports no torch."""
+    known = re.fullmatch(r"auto|(cpu|cuda)(:(0|[1-9]\d?))?", name) is not None
+    require(key, name, known, "auto, cpu, cuda or cuda:0")
 
 
 def has_cuda() -> bool:

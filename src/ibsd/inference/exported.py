@@ -102,6 +102,8 @@ def certificate_path(path: Path) -> Path:
 def read_certificate(path: Path) -> dict[str, Any] | None:
     """The certificate beside an exported file; None if it is missing or belongs to another
     file."""
+    if not certificate_path(path).is_file():  # a named pipe would be read without end
+        return None
     try:
         certificate = json.loads(certificate_path(path).read_text(encoding="utf-8"))
         return certificate if certificate["files"][path.name] == sha256_of(path) else None

@@ -12,6 +12,7 @@ import numpy as np
 from ibsd.inference.device import thread_limit
 from ibsd.inference.exported import METADATA_KEY, not_runnable, read_metadata
 from ibsd.inference.network import Network
+from ibsd.system import require_utf8
 from ibsd.types import InputError
 
 onnxruntime: Any = importlib.import_module("onnxruntime")
@@ -20,6 +21,7 @@ onnxruntime: Any = importlib.import_module("onnxruntime")
 def open_onnx(path: Path, precision: str = "auto") -> Network:
     """The model in a file. Errors: InputError if the file is no such model, or has another
     precision."""
+    require_utf8(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_limit()
     options.log_severity_level = 3
@@ -43,7 +45,8 @@ def open_onnx(path: Path, precision: str = "auto") -> Network:
 
     def run(lr: np.ndarray) -> np.ndarray:
         try:
-            return np.asarray(session.run(None, {name: np.ascontiguousarray(lr)})[0])
+            sr = session.run(None, {name: np.ascontiguousarray(lr)})[0]
+            return np.asarray(sr, np.float32)
         except Exception as error:  # as above
             raise not_runnable(path, error) from error
 

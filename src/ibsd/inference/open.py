@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from ibsd.inference.device import has_cuda
+from ibsd.inference.device import has_cuda, require_device
 from ibsd.inference.exported import (
     BACKEND_OF_SUFFIX,
     certified_model,
@@ -56,6 +56,7 @@ def open_network(
     Errors: InputError for an unknown name, a file that holds no network, a runtime that is not
     installed, or a precision or device that the machine does not have.
     """
+    require_device(device)
     weights = named_or_file(weights)
     if weights.is_dir():
         raise InputError(f"{weights} is a folder where a weight file is expected: name the file")

@@ -106,7 +106,10 @@ def _compiled(path: Path, core: Any, model: Any, hint: str) -> Runner:
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     if thread_limit():
         settings["INFERENCE_NUM_THREADS"] = str(thread_limit())
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    try:
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        raise not_runnable(path, error) from error
 
     def run(lr: np.ndarray) -> np.ndarray:
         try:

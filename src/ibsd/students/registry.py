@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ibsd.students.student import Student
 from ibsd.students.weight_files import check_weight_file, refused
+from ibsd.system import require_utf8
 from ibsd.types import InputError, Scale
 from ibsd.weights import named_or_file, no_such_file
 
@@ -120,6 +121,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise no_such_file(path)
     try:
+        require_utf8(path)
         check_weight_file(path)
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:

@@ -120,7 +120,7 @@ def _built(compiler: str, folder: Path, prefix: str) -> ctypes.CDLL:
 def _loaded(path: Path) -> ctypes.CDLL:
     """The library, if the file is the user's own and its bytes are those that were built. OSError
     otherwise: a damaged library may load and crash the process when it is called."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not is_own(os.fstat(descriptor)) or not path.stem.endswith(_digest(file.read())):
             raise OSError(f"{path} is not the library that was built")
