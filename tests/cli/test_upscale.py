@@ -40,6 +40,7 @@ def test_a_signal_leaves_no_half_file_and_the_run_can_go_on(
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Traceback" not in said
+    assert "stopped, 1 of 2 done: the same command with --skip-existing goes on" in said
     assert [path.name for path in out.iterdir()] == ["a.png"]
 
 
@@ -103,6 +104,24 @@ def test_names_are_checked_before_the_network_is_opened(
     (tmp_path / "in" / "notes.txt").write_text("notes")
     said = ibsd("upscale", "in", "-o", "out", "--weights", weights)
     assert "passed over, not named as an image: in/notes.txt" in said.err
+
+
+def test_the_size_that_is_asked_for(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    write_rgb(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
+    for option, value, shape in (
+        ("--scale", 3, (60, 90, 3)),
+        ("--width", 45, (30, 45, 3)),
+        ("--max-side", 60, (40, 60, 3)),
+    ):
+        said = ibsd(
+            "upscale", "a.png", "-o", "b.png", "--weights", weights, option, value, "--force"
+        )
+        assert said.code == 0, said.err
+        assert read_rgb("b.png").shape == shape
+    both = ("--scale", 2, "--height", 9)
+    assert_one_sentence(
+        ibsd("upscale", "a.png", "-o", "c.png", *both), "--scale, --height each say"
+    )
 
 
 def test_bits_that_are_lost_are_named(ibsd: Call, weights: Path, tmp_path: Path) -> None:

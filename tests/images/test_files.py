@@ -49,6 +49,9 @@ def test_eight_bits_arrive_with_profile_and_notes(
         assert image.info["icc_profile"] == odd_profile()
 
 
+LOSSLESS = {"webp": {"lossless": True}}
+
+
 @pytest.mark.usefixtures("no_vips")
 def test_what_needs_the_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_png(tmp_path / "deep.png", noise(4, 4, 3, 16))
@@ -73,6 +76,25 @@ def test_what_is_broken_does_not_name_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an image") as caught:
         open_photograph(tmp_path / "a.png")
     assert "pip" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
+@pytest.mark.parametrize("library", ["libvips", "Pillow"])
+def test_the_first_frame_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, library: str
+) -> None:
+    if library == "Pillow":
+        monkeypatch.setattr("ibsd.images.files.has_vips", lambda: False)
+    else:
+        pytest.importorskip("pyvips")
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
+    path = tmp_path / f"a.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], **LOSSLESS.get(suffix, {}))
+    with pytest.raises(InputError, match="--first-frame"):
+        open_photograph(path)
+    first = open_photograph(path, first_frame=True)
+    assert (first.header.height, first.header.width) == (4, 6)
+    assert np.array_equal(first.read(4)[..., :3], np.array(frames[0]))
 
 
 def test_an_old_libvips_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:

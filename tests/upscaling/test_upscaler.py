@@ -13,6 +13,7 @@ from torch import nn
 
 import tiny
 from ibsd.images.rgb import to_array, to_tensor, write_rgb
+from ibsd.students import load_student
 from ibsd.types import InputError
 from ibsd.upscaling import upscale
 from upscaling.fakes import Convolutions, Nearest
@@ -173,6 +174,14 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
 def test_wrong_tiles_are_refused(tile: object) -> None:
     with pytest.raises(InputError, match="tile is"):
         upscale(noise(4, 4, 3), Nearest(2), tile)  # pyright: ignore
+
+
+def test_shipped_weights_by_name_and_none_for_one_tile() -> None:
+    picture = noise(9, 8, 3)
+    expected = upscale(picture, load_student("imdn-small-x4"), "none")
+    assert np.abs(upscale(picture, "imdn-small-x4", "none").astype(int) - expected).max() <= 2
+    with pytest.raises(InputError, match="no such weight file"):
+        upscale(picture, "imdn-x5")
 
 
 def test_a_diverged_student_is_named() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ibsd.cli.signals import Ended
 from ibsd.types import InputError
 from ibsd.weights import default_weights
 
@@ -21,13 +22,18 @@ def upscale(
     *inputs: Path,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     weights: Annotated[Path | None, Parameter(alias="-w")] = None,
-    scale: Annotated[int | None, Parameter(alias="-s")] = None,
+    scale: Annotated[float | None, Parameter(alias="-s")] = None,
+    width: int | None = None,
+    height: int | None = None,
+    max_side: int | None = None,
+    megapixels: float | None = None,
     tile: str = "auto",
     force: Annotated[bool, Parameter(negative="")] = False,
     skip_existing: Annotated[bool, Parameter(negative="")] = False,
     suffix: str = "",
     format: str | None = None,
     quality: int = 95,
+    first_frame: Annotated[bool, Parameter(negative="")] = False,
     backend: str = "auto",
     precision: str = "auto",
     device: str = "auto",
@@ -41,7 +47,9 @@ def upscale(
 
     $ ibsd upscale holiday/ -o large/ --weights last.safetensors --suffix _x4
 
-    Colour profile, EXIF data, DPI, 16 bits and transparency are kept.
+    $ ibsd upscale holiday/ -o print/ --max-side 6000
+
+    Colour profile, EXIF, XMP, DPI, 16 bits and transparency are kept.
 
     Nothing is overwritten without --force, an input never.
 
@@ -56,7 +64,16 @@ def upscale(
         ibsd export (.xml, .onnx), which needs no torch. By default the weights for photographs that
         ibsd brings.
     scale:
-        4 or 2: which of the weights that ibsd brings. 4 unless given.
+        Times the photograph's sides, such as 1.5, 3 or 8. By default that of the weights. What is
+        more than the weights give is made by them twice or three times, and then made smaller.
+    width:
+        Width of the result in pixels, instead of --scale; the proportions stay.
+    height:
+        Height of the result in pixels.
+    max_side:
+        Longer side of the result in pixels.
+    megapixels:
+        Pixels of the result in millions.
     tile:
         Memory against speed: auto, none, or the side of a tile in pixels.
     force:
@@ -69,6 +86,8 @@ def upscale(
         png, jpg, webp, tiff, avif or bmp; by default each file's own.
     quality:
         1 to 100, for jpg, webp and avif.
+    first_frame:
+        Take the first picture of an animation or of several pages, which is left out otherwise.
     backend:
         auto, torch, compiled, openvino or onnx. auto is what the file is for. For a weight file it
         is torch on CUDA, else the first of openvino and onnx that is installed, with a model that
@@ -89,13 +108,11 @@ def upscale(
         raise InputError(
             "it is not said where the results go: add -o FOLDER, or -o FILE for a single image"
         )
+    from ibsd.upscaling.size import Size  # which loads numpy
+
+    size = Size(scale, width, height, max_side, megapixels)
     if weights is None:
-        weights = default_weights(4 if scale is None else scale)
-    elif scale is not None:
-        raise InputError(
-            "--weights and --scale are both given: "
-            "weights have a scale of their own, so leave out --scale"
-        )
+        weights = default_weights(2 if scale is not None and scale <= 2 else 4)
     tile_px = tile_size(tile)
     from rich.text import Text
 
@@ -122,16 +139,19 @@ def upscale(
     noun = "photograph" if len(jobs) == 1 else "photographs"
     with console.status(Text(f"opening {weights.stem} for {len(jobs)} {noun}")):
         network = open_network(fast_weights(weights, **options), **options)
+    num_done = 0
     with ExitStack() as stack:
         from rich.progress import Progress
 
         bars = Progress(console=console, transient=True, disable=not console.is_terminal)
         stack.enter_context(bars)
-        files = bars.add_task("files")
+        files = bars.add_task("files", total=len(jobs))
         tiles = bars.add_task("this one")
 
         def on_file(result: FileResult, done: int, total: int) -> None:
-            bars.update(files, completed=done, total=total)
+            nonlocal num_done
+            num_done = done
+            bars.update(files, completed=done)
             if result.error is None and not result.skipped and not json:
                 log(f"{result.source} -> {result.target}")
             if result.note:
@@ -140,16 +160,23 @@ def upscale(
         def on_tile(done: int, total: int) -> None:
             bars.update(tiles, completed=done, total=total)
 
-        results = upscale_jobs(
-            jobs,
-            network,
-            tile=tile_px,
-            force=force,
-            skip_existing=skip_existing,
-            quality=quality,
-            on_file=on_file,
-            on_tile=on_tile,
-        )
+        try:
+            results = upscale_jobs(
+                jobs,
+                network,
+                tile=tile_px,
+                size=size,
+                force=force,
+                skip_existing=skip_existing,
+                quality=quality,
+                first_frame=first_frame,
+                on_file=on_file,
+                on_tile=on_tile,
+            )
+        except (Ended, KeyboardInterrupt):
+            advice = ": the same command with --skip-existing goes on" if len(jobs) > 1 else ""
+            console.print(f"stopped, {num_done} of {len(jobs)} done{advice}", markup=False)
+            raise
     if json:
         print_json({"files": [vars(result) for result in results], "passed_over": passed_over})
     for path in () if json else passed_over:
@@ -165,8 +192,8 @@ def upscale(
 
 def tile_size(tile: str) -> TileSize:
     """What `upscale_jobs` takes for what was typed."""
-    if tile in ("auto", "none", "whole"):
-        return "auto" if tile == "auto" else "whole"
+    if tile == "auto" or tile == "none" or tile == "whole":
+        return tile
     if not tile.isdecimal():
         raise InputError(f"--tile is {tile!r}: choose auto, none, or the side of a tile in pixels")
     return int(tile)

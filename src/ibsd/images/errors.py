@@ -28,7 +28,7 @@ def several_pictures(path: str | os.PathLike[str], count: int) -> InputError:
     """For an animation, or a file of several pages."""
     return InputError(
         f"{path} holds {count} pictures (an animation or several pages): "
-        "save the one you want as a file of its own."
+        "save the one you want as a file of its own, or take the first with --first-frame."
     )
 
 

@@ -48,8 +48,9 @@ def has_vips() -> bool:
     return True
 
 
-def open_photograph(path: str | os.PathLike[str]) -> Photograph:
-    """The photograph in a file. With libvips only its header is read yet.
+def open_photograph(path: str | os.PathLike[str], *, first_frame: bool = False) -> Photograph:
+    """The photograph in a file. With libvips only its header is read yet. `first_frame` takes the
+    first picture of an animation or of several pages.
 
     InputError, here or from `read`, if the file is missing, unreadable, empty, no image, damaged,
     cut short, animated, a decompression bomb, or has a kind of pixels that photographs do not have.
@@ -60,22 +61,22 @@ def open_photograph(path: str | os.PathLike[str]) -> Photograph:
             f"{path} is no file but a pipe or a device, which may never end: take it out."
         )
     if not has_vips():
-        return _open_without_vips(path)
-    image_format = detect_format(path)
+        return _open_without_vips(path, first_frame)
+    image_format = detect_format(path, may_move=first_frame)
     if image_format is BMP:
-        return read_with_pillow(path)
+        return read_with_pillow(path, first_frame)
     from ibsd.images.vips_reader import VipsPhotograph
 
-    return VipsPhotograph(path, image_format)
+    return VipsPhotograph(path, image_format, first_frame)
 
 
-def _open_without_vips(path: Path) -> InMemory:
+def _open_without_vips(path: Path, first_frame: bool) -> InMemory:
     if path.suffix.lower() in AVIF.suffixes + HEIF.suffixes:
         raise InputError(
             f"{path} can only be read through libvips 8.18 or newer: {_INSTALL}, or convert it."
         )
     try:
-        return read_with_pillow(path)
+        return read_with_pillow(path, first_frame)
     except (TooDeepError, TooLargeError) as error:
         problem = str(error).rpartition(":")[0]
         raise InputError(f"{problem}: {_INSTALL}, and it can be done.") from None
@@ -86,6 +87,7 @@ def write_photograph(
     header: PhotographHeader,
     strips: Iterable[np.ndarray],
     *,
+    rows: PhotographHeader | None = None,
     quality: int = 95,
     force: bool = False,
 ) -> None:
@@ -94,9 +96,10 @@ def write_photograph(
 
     Args:
         path: the file to write; its folder must exist.
-        header: of the photograph in `strips`.
+        header: of the photograph that is written.
         strips: rows [n, width, channels] of `header.dtype` from the top down. They are taken when
             the encoder needs them.
+        rows: header of the photograph in `strips`, if that is larger; libvips makes it smaller.
         quality: 1 to 100 for JPEG (colours not subsampled), WebP and AVIF; the other formats are
             lossless.
         force: replace an existing file.
@@ -109,16 +112,26 @@ def write_photograph(
     image_format = format_to_write(path)
     if not force and os.path.lexists(path):
         raise InputError(f"{path} exists already: choose another name, or force to replace it.")
+    is_smaller = rows is not None and (rows.height, rows.width) != (header.height, header.width)
     if image_format is BMP or not has_vips():
+        if is_smaller:
+            advice = "choose another format" if has_vips() else _INSTALL
+            raise InputError(
+                f"{path} would be of another size than the network gives, "
+                f"which only libvips can write, and not as BMP: {advice}."
+            )
         _write_without_vips(path, header, strips, quality)
         return
     from ibsd.images.vips_writer import write_with_vips
 
     if loses_profile(image_format, header):
         header = replace(header, icc=None)
+    rows = rows or header
     write_whole(
         path,
-        lambda file: write_with_vips(Path(file.name), path, image_format, header, strips, quality),
+        lambda file: write_with_vips(
+            Path(file.name), path, image_format, header, strips, quality, rows
+        ),
     )
 
 

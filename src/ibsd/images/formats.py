@@ -141,10 +141,10 @@ def loses_profile(image_format: ImageFormat, header: PhotographHeader) -> bool:
     return header.grey and header.icc is not None and not image_format.holds_grey_profile
 
 
-def detect_format(path: str | os.PathLike[str]) -> ImageFormat:
+def detect_format(path: str | os.PathLike[str], may_move: bool = False) -> ImageFormat:
     """The format of a file by its first bytes, whatever its name; HEIF stands for AVIF too.
 
-    InputError if it cannot be read, is no image or is an animation.
+    InputError if it cannot be read, is no image or is an animation, unless it `may_move`.
     """
     try:
         with open(path, "rb") as file:
@@ -162,8 +162,11 @@ def detect_format(path: str | os.PathLike[str]) -> ImageFormat:
             f"{path} is not an image that can be read (JPEG, PNG, WebP, TIFF, AVIF, HEIC, BMP), "
             "or is damaged: replace it or take it out."
         )
-    if animated:
-        raise InputError(f"{path} is an animation: save the picture you want as a file of its own.")
+    if animated and not may_move:
+        raise InputError(
+            f"{path} is an animation: "
+            "save the picture you want as a file of its own, or take the first with --first-frame."
+        )
     return image_format
 
 

@@ -27,6 +27,10 @@ class PhotographHeader:
     """Colour profile, byte for byte as in the file."""
     exif: bytes | None = None
     """Portable EXIF block: without orientation, thumbnail and tags that describe the file read."""
+    xmp: bytes | None = None
+    """XMP packet, as it holds for an upright photograph of any size (`portable_xmp`)."""
+    iptc: bytes | None = None
+    """IPTC block of a JPEG, byte for byte."""
     dpi: tuple[float, float] | None = None
     """Dots per inch across and down; None if the file does not say."""
 
@@ -41,9 +45,11 @@ class PhotographHeader:
         return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
 
     def upscaled(self, scale: Scale) -> PhotographHeader:
-        """The header of the upscaled photograph. EXIF states the new size, if it stated one."""
-        height = self.height * scale
-        width = self.width * scale
+        """The header of the upscaled photograph, as `resized`."""
+        return self.resized(self.height * scale, self.width * scale)
+
+    def resized(self, height: int, width: int) -> PhotographHeader:
+        """The header at another size. EXIF states the new size, if it stated one."""
         exif = self.exif and with_size(self.exif, width, height)
         return replace(self, height=height, width=width, exif=exif)
 

@@ -53,13 +53,14 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return (width, height) if sideways else (height, width)
 
 
-def read_with_pillow(path: str | os.PathLike[str]) -> InMemory:
-    """The upright photograph in a file, with alpha, colour profile and EXIF.
+def read_with_pillow(path: str | os.PathLike[str], first_frame: bool = False) -> InMemory:
+    """The upright photograph in a file, with alpha, colour profile and EXIF. `first_frame` takes
+    the first of several.
 
     InputError if the file is missing, unreadable, no image, cut short, animated, of more than 8
     bits a channel, or larger than Pillow's limit of 89 million pixels.
     """
-    with _opened(path) as image:
+    with _opened(path, first_frame) as image:
         return photograph_from_pillow(image, str(path))
 
 
@@ -109,7 +110,7 @@ def _upright_photograph(image: Image.Image) -> InMemory:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Generator[Image.Image]:
+def _opened(path: str | os.PathLike[str], first_frame: bool = False) -> Generator[Image.Image]:
     """The image of a file with its header read. The file is closed after."""
     try:
         # Not by Pillow: it maps an uncompressed TIFF that it opened itself into memory, and turns
@@ -118,10 +119,10 @@ def _opened(path: str | os.PathLike[str]) -> Generator[Image.Image]:
     except OSError as error:
         raise unreadable(path, error) from error
     with file:
-        yield _read_header(file, path)
+        yield _read_header(file, path, first_frame)
 
 
-def _read_header(file: IO[bytes], path: str | os.PathLike[str]) -> Image.Image:
+def _read_header(file: IO[bytes], path: str | os.PathLike[str], first_frame: bool) -> Image.Image:
     with quiet_warnings(Image.DecompressionBombWarning):
         try:
             Image.init()
@@ -137,7 +138,7 @@ def _read_header(file: IO[bytes], path: str | os.PathLike[str]) -> Image.Image:
             ) from error
         except Exception as error:  # as in photograph_from_pillow
             raise damaged(path, reason_of(error)) from error
-    if num_frames > 1:
+    if num_frames > 1 and not first_frame:
         raise several_pictures(path, num_frames)
     return image
 

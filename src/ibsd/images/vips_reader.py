@@ -18,8 +18,9 @@ import numpy as np
 
 from ibsd.images.errors import damaged, several_pictures
 from ibsd.images.exif import dpi_of, portable_block, portable_tiff
-from ibsd.images.formats import TIFF, FormatName, ImageFormat
+from ibsd.images.formats import JPEG, TIFF, FormatName, ImageFormat
 from ibsd.images.photograph import PhotographHeader
+from ibsd.images.xmp import portable_xmp
 from ibsd.system import is_out_of_memory
 from ibsd.types import InputError
 
@@ -45,17 +46,19 @@ _NO_DECODER = ("Unsupported codec", "No decoding plugin", "Support for this comp
 class VipsPhotograph:
     """A `Photograph` in a file of the given format, as `detect_format` returns it.
 
+    `first_frame` takes the first of several pictures.
+
     InputError if the file is damaged, holds several pictures, is a decompression bomb, or has a
     kind of pixels that photographs do not have.
     """
 
-    def __init__(self, path: Path, image_format: ImageFormat) -> None:
+    def __init__(self, path: Path, image_format: ImageFormat, first_frame: bool = False) -> None:
         self.path = path
         self.next_row = 0
         with _vips_errors(path):
             image = _load(path, image_format, "sequential")
         num_pages: int = _field(image, "n-pages", 1)
-        if num_pages > 1:
+        if num_pages > 1 and not first_frame:
             raise several_pictures(path, num_pages)
         _refuse_bomb(path, image.width, image.height)
         with _vips_errors(path):
@@ -79,6 +82,8 @@ class VipsPhotograph:
                 bits=8 if image.format == "uchar" else 16,
                 icc=_profile(image, grey),
                 exif=exif,
+                xmp=portable_xmp(_field(image, "xmp-data", b"")) or None,
+                iptc=_field(image, "iptc-data", None) if image_format is JPEG else None,
                 dpi=dpi,
             )
             self.region = _region(image)

@@ -49,8 +49,10 @@ def write_with_vips(
     header: PhotographHeader,
     strips: Iterable[np.ndarray],
     quality: int,
+    rows: PhotographHeader | None = None,
 ) -> None:
-    """Write `partial`, an existing empty file, as JPEG, PNG, WebP, TIFF or AVIF.
+    """Write `partial`, an existing empty file, as JPEG, PNG, WebP, TIFF or AVIF. `rows` is the
+    header of `strips`; if it is larger than `header`, they are made smaller.
 
     InputError, which names `path`, if it cannot be encoded. Whatever `strips` raises is raised
     after the encoder has ended.
@@ -65,7 +67,7 @@ def write_with_vips(
         streamed_exif = with_srgb(exif)
     encoder = _Encoder(partial, path, image_format, header, quality)
     try:
-        for piece in png_stream(header, strips, streamed_exif):
+        for piece in png_stream(rows or header, strips, streamed_exif):
             encoder.feed(piece)
         encoder.finish()
     except BaseException:
@@ -172,18 +174,41 @@ class _Encoder:
         image: Any = pyvips.Image.pngload_source(
             source, access="sequential", fail_on="error", unlimited=True
         )
+        if (image.height, image.width) != (header.height, header.width):
+            image = _resized(image, header)
         across, down = header.dpi or (UNKNOWN_DPI, UNKNOWN_DPI)
         image = image.copy(xres=across / 25.4, yres=down / 25.4)
         image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
         if header.icc:
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", header.icc)
+        if header.xmp:
+            image.set_type(pyvips.GValue.blob_type, "xmp-data", header.xmp)
+        if header.iptc and self.image_format is JPEG:
+            image.set_type(pyvips.GValue.blob_type, "iptc-data", header.iptc)
         # libvips invents EXIF where there is none.
         keeps_exif = header.exif is not None or (
             header.dpi is not None and self.image_format in _DPI_IN_EXIF
         )
         save = getattr(image, _SAVERS[self.image_format.name])
         options = _options(self.image_format, header, self.quality)
-        save(os.fsencode(self.partial), keep="exif:icc" if keeps_exif else "icc", **options)
+        save(
+            os.fsencode(self.partial),
+            keep=f"{'exif:' if keeps_exif else ''}icc:xmp:iptc",
+            **options,
+        )
+
+
+def _resized(image: Any, header: PhotographHeader) -> Any:
+    """At the header's size, row by row. Colours are weighted by their opacity."""
+    kind = image.format
+    factors = (header.width / image.width, header.height / image.height)
+    if header.alpha:
+        image = image.premultiply()
+    image = image.resize(factors[0], vscale=factors[1], kernel="lanczos3")
+    if header.alpha:
+        image = image.unpremultiply().rint().cast(kind)
+    assert (image.height, image.width) == (header.height, header.width)
+    return image
 
 
 def _system_error(reason: str) -> OSError:

@@ -2,6 +2,7 @@
 
 - `upscaler.py`: one picture in memory. `folders.py`: files and folders of any size.
 - `file_jobs.py`: which files become which.
+- `size.py`: the size of a result. `passes.py`: several passes through the network.
 - `strips.py`: a photograph row of tiles by row of tiles. `window.py`: the rows that it holds.
 - `tiling.py`: which tiles, and how their results are put together. `alpha.py`: transparency.
 
@@ -17,6 +18,7 @@ from ibsd.upscaling.folders import (
     upscale_files,
     upscale_jobs,
 )
+from ibsd.upscaling.size import Size
 from ibsd.upscaling.strips import upscaled_strips
 from ibsd.upscaling.tiling import tiled
 from ibsd.upscaling.upscaler import upscale
@@ -26,6 +28,7 @@ __all__ = [
     "FileJobs",
     "FileResult",
     "Network",
+    "Size",
     "check_quality",
     "file_jobs",
     "summary_of_files",

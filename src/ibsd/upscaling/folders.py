@@ -13,7 +13,9 @@ from ibsd.inference.network import Network, TensorFunction, as_network
 from ibsd.system import is_disk_full, is_out_of_memory, make_folder
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.file_jobs import FileJob, file_jobs
-from ibsd.upscaling.strips import TileSize, tiles_for, upscaled_strips
+from ibsd.upscaling.passes import enlarged
+from ibsd.upscaling.size import NETWORK_SIZE, Size
+from ibsd.upscaling.strips import TileSize, tiles_for
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ def upscale_files(
     *,
     tile: TileSize = "auto",
     scale: Scale | None = None,
+    size: Size = NETWORK_SIZE,
     force: bool = False,
     skip_existing: bool = False,
     suffix: str = "",
     format: str | None = None,
     quality: int = 95,
+    first_frame: bool = False,
     on_file: Callable[[FileResult, int, int], None] | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> list[FileResult]:
@@ -55,6 +59,8 @@ def upscale_files(
         student: as in `upscale`.
         tile: as in `upscale`.
         scale: as in `upscale`.
+        size: of each result; the network's scale if it asks for nothing. Another size needs
+            libvips.
         force: replace existing files. An input file is never replaced.
         skip_existing: pass over files whose result exists, so that a stopped run of a large folder
             can go on.
@@ -62,6 +68,8 @@ def upscale_files(
         format: png, jpg, webp, tiff, avif or bmp. By default each file keeps its format, and HEIC,
             which has no free encoder, becomes jpg.
         quality: 1 to 100, for jpg, webp and avif.
+        first_frame: take the first picture of an animation or of several pages. Otherwise such a
+            file is left out.
         on_file: called as on_file(result, done, all) after each file.
         on_tile: called as on_tile(done, all) after each tile of the current file.
 
@@ -88,9 +96,11 @@ def upscale_files(
         student,
         tile=tile,
         scale=scale,
+        size=size,
         force=force,
         skip_existing=skip_existing,
         quality=quality,
+        first_frame=first_frame,
         on_file=on_file,
         on_tile=on_tile,
     )
@@ -102,9 +112,11 @@ def upscale_jobs(
     *,
     tile: TileSize = "auto",
     scale: Scale | None = None,
+    size: Size = NETWORK_SIZE,
     force: bool = False,
     skip_existing: bool = False,
     quality: int = 95,
+    first_frame: bool = False,
     on_file: Callable[[FileResult, int, int], None] | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> list[FileResult]:
@@ -121,7 +133,9 @@ def upscale_jobs(
                 result = FileResult(job.source, job.target, skipped=True)
             else:
                 try:
-                    result = _upscale_file(job, network, tile, quality, force, on_tile)
+                    result = _upscale_file(
+                        job, network, tile, size, quality, force, first_frame, on_tile
+                    )
                 except InputError as disk_full:
                     raise InputError(_progress_at(disk_full, results, len(jobs))) from disk_full
             results.append(result)
@@ -153,18 +167,22 @@ def _upscale_file(
     job: FileJob,
     network: Network,
     tile: TileSize,
+    size: Size,
     quality: int,
     force: bool,
+    first_frame: bool,
     on_tile: Callable[[int, int], None] | None,
 ) -> FileResult:
     """InputError only if the disk is full, because then no later file can be written either."""
     source, target = job
     try:
-        photograph = open_photograph(source)
-        header = photograph.header.upscaled(network.scale)
+        photograph = open_photograph(source, first_frame=first_frame)
+        original = photograph.header
+        count, height, width = size.passes(original.height, original.width, network.scale)
+        header = original.resized(height, width)
         note = check_writable(target, header)
-        strips = upscaled_strips(photograph, network, tile, on_tile)
-        write_photograph(target, header, strips, quality=quality, force=force)
+        made, strips = enlarged(photograph, network, count, tile, on_tile)
+        write_photograph(target, header, strips, rows=made, quality=quality, force=force)
     except InputError as error:
         if is_disk_full(error):
             raise

@@ -15,9 +15,9 @@ from ibsd.upscaling.alpha import bicubic_plane
 from ibsd.upscaling.tiling import Mosaic, crop, run_tile, spans
 from ibsd.upscaling.window import Window
 
-TileSize = int | Literal["auto", "whole"]
+TileSize = int | Literal["auto", "none", "whole"]
 """Side of a tile in LR pixels. "auto" is the network's own, the same on every machine, so results
-do not depend on memory. "whole" means one tile."""
+do not depend on memory. "none" and "whole" mean one tile."""
 
 UNKNOWN_REACH_PX = 32
 """Overlap for networks that do not say how far they see."""
@@ -61,14 +61,14 @@ def tiles_for(tile: TileSize, network: Network) -> Tiles:
 def _tile_and_overlap(tile: TileSize, reach: int | None, own_tile_px: int) -> tuple[int, int]:
     if reach is not None:
         reach = max(reach, OPACITY_REACH_PX)
-    if tile == "whole":
+    if tile in ("none", "whole"):
         return 2**31, OPACITY_REACH_PX
     if tile == "auto":
         overlap = UNKNOWN_REACH_PX if reach is None else reach
         return max(own_tile_px, SMALLEST_TILE_PX + 2 * overlap), overlap
     if type(tile) is not int or tile < SMALLEST_TILE_PX:
         raise InputError(
-            f'tile is {tile!r}: choose "auto", "whole" or a number of pixels '
+            f'tile is {tile!r}: choose "auto", "none" or a number of pixels '
             f"from {SMALLEST_TILE_PX}."
         )
     if reach is None:

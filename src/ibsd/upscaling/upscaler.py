@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -19,6 +20,7 @@ from ibsd.images import (
     read_with_pillow,
 )
 from ibsd.inference.network import Network, TensorFunction, as_network
+from ibsd.inference.open import open_network
 from ibsd.types import InputError, Scale
 from ibsd.upscaling.strips import TileSize, upscaled_strips
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 @overload
 def upscale(
     image: np.ndarray,
-    student: TensorFunction | Network,
+    student: TensorFunction | Network | str | os.PathLike[str],
     tile: TileSize = "auto",
     *,
     scale: Scale | None = None,
@@ -37,14 +39,14 @@ def upscale(
 @overload
 def upscale(
     image: Image.Image | str | os.PathLike[str],
-    student: TensorFunction | Network,
+    student: TensorFunction | Network | str | os.PathLike[str],
     tile: TileSize = "auto",
     *,
     scale: Scale | None = None,
 ) -> Image.Image: ...
 def upscale(
     image: np.ndarray | Image.Image | str | os.PathLike[str],
-    student: TensorFunction | Network,
+    student: TensorFunction | Network | str | os.PathLike[str],
     tile: TileSize = "auto",
     *,
     scale: Scale | None = None,
@@ -56,9 +58,11 @@ def upscale(
             alpha (not premultiplied); a Pillow image; or the path of an image file.
         student: a network from `create_student` or `load_student`, or any callable [1, 3, H, W] ->
             [1, 3, sH, sW] in [0, 1]. It runs in eval mode without gradients, on the device of its
-            parameters, and is left in the mode it was in. Or a `Network`.
+            parameters, and is left in the mode it was in. Or a `Network`, the name of shipped
+            weights, such as "imdn-x4", or the path of a weight file or an exported model. Names and
+            paths are opened anew by each call.
         tile: side of a tile in LR pixels, "auto" (the network's own, 256 for a torch student) or
-            "whole".
+            "none".
         scale: needed only if the student does not say it.
 
     Returns:
@@ -71,6 +75,8 @@ def upscale(
         InputError: an array of another shape or type, a file that cannot be read, more than 8 bits
             a channel in a file, a tile that is too small, a scale that does not fit the student.
     """
+    if isinstance(student, (str, os.PathLike)):
+        student = open_network(Path(student))
     if isinstance(image, np.ndarray):
         result = _upscaled(_from_array(image), student, tile, scale)
         return result[..., 0] if image.ndim == 2 else result
