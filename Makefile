@@ -48,10 +48,19 @@ clean:
 	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 
-.venv/.core: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+# Without an NVIDIA driver torch's CPU wheel is enough, a tenth of the size. Elsewhere, or where its
+# index cannot be reached, pip takes what it finds.
+CPU_WHEELS ?= https://download.pytorch.org/whl/cpu
+.venv/.torch: .venv/bin/python constraints.txt
+	@command -v nvidia-smi >/dev/null || $(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --retries 0 --constraint constraints.txt \
+	  --extra-index-url $(CPU_WHEELS) torch >/dev/null 2>&1 || true
 	@touch $@
 
-.venv/.dev: .venv/bin/python pyproject.toml constraints.txt
+.venv/.core: .venv/.torch pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[train]"
+	@touch $@
+
+.venv/.dev: .venv/.torch pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@ .venv/.core

@@ -158,3 +158,35 @@ def test_upscaling_files_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     assert not set(done.stdout.split()) & {"torch", "scipy", "skimage", "matplotlib", "pandas"}
     assert read_rgb(tmp_path / "b.png").shape == (16, 16, 3)
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["tensorboardX"] = None
+from ibsd.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_shipped_weights_need_no_torch_and_training_names_its_extra(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "run.toml").write_text("")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+        return subprocess.run(
+            command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    done = run("upscale", "a.png", "-o", "b.png", "--weights", "imdn-small-x4")
+    assert done.returncode == 0, done.stderr
+    assert read_rgb(tmp_path / "b.png").shape == (32, 32, 3)
+    for arguments in (
+        ("train", "run.toml"),
+        ("upscale", "a.png", "-o", "c.png", "--backend", "torch"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert "torch is not installed" in done.stderr
+        assert "pip install 'ibsd[train]'" in done.stderr

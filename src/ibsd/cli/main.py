@@ -54,6 +54,8 @@ app = App(
     default_parameter=Parameter(json_list=False, json_dict=False),  # a name may begin with [ or {
     suppress_keyboard_interrupt=False,
 )
+TRAINING_PACKAGES = ("torch", "tensorboardX")
+"""Of the extra `train`. Upscaling needs none of them."""
 USAGE = {
     demo: "ibsd demo [OPTIONS]",
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
@@ -150,7 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(f"the name {str(error.object)[:60]!a} is not UTF-8: rename it")
         missing = error.name or "ibsd" if isinstance(error, ModuleNotFoundError) else "ibsd"
         if not missing.startswith("ibsd"):
-            return complain(f"{missing} is not installed: pip install ibsd brings it")
+            named = "'ibsd[train]'" if missing in TRAINING_PACKAGES else "ibsd"
+            return complain(f"{missing} is not installed: pip install {named} brings it")
         sentence = exhausted(error) or (NO_MEMORY if memory_is_used_up() else None)
         return complain(sentence) if sentence else apologise(given)
 

@@ -84,6 +84,11 @@ def _check_precision(backend: str, precision: str) -> None:
 
 def _opened(file: Path, backend: str, precision: str, device: str) -> Network:
     if backend not in RUNTIMES:
+        if importlib.util.find_spec("torch") is None:
+            raise InputError(
+                f"torch is not installed, and {file} needs it here: pip install 'ibsd[train]', or "
+                "name shipped weights or a model of ibsd export"
+            )
         from ibsd.inference.torch_backend import open_torch
 
         return open_torch(file, backend == "compiled", precision, device)
