@@ -3,6 +3,7 @@ behind."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -91,13 +93,13 @@ def test_a_photograph_comes_back_larger_with_all_that_belongs_to_it(page: Page) 
     assert (job["size"], job["scale"], job["result"]["name"]) == (
         [90, 60],
         3,
-        "Ferien, Tag 1_x3.jpg",
+        "Ferien, Tag 1_tiny-x3.jpg",
     ), job
     assert job["tiles"] == [1, 1]
     status, headers, body = page.server.request("GET", f"/jobs/{key}/result")
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     assert "attachment" in headers["content-disposition"]
-    assert "Ferien%2C%20Tag%201_x3.jpg" in headers["content-disposition"]
+    assert "Ferien%2C%20Tag%201_tiny-x3.jpg" in headers["content-disposition"]
     with Image.open(BytesIO(body)) as result:
         assert result.size == (270, 180)
         assert result.info["icc_profile"] == srgb_profile()
@@ -108,8 +110,17 @@ def test_a_photograph_comes_back_larger_with_all_that_belongs_to_it(page: Page) 
             _, headers, body = page.server.request("GET", f"/jobs/{key}/{side}/{name}")
             assert headers["content-type"] == "image/jpeg"
             assert Image.open(BytesIO(body)).size == size
+    status, _, body = page.server.request("POST", f"/jobs/{key}/again?weights=0&format=png")
+    assert status == 201
+    other = page.reach(json.loads(body)["key"], "done", "failed")
+    assert (other["size"], other["scale"], other["state"]) == ([90, 60], 2, "done"), other
+    status, headers, body = page.server.request("GET", f"/results?session={page.session}")
+    assert (status, headers["content-type"]) == (200, "application/zip")
+    with zipfile.ZipFile(BytesIO(body)) as archive:
+        assert {job["result"]["name"], other["result"]["name"]} <= set(archive.namelist())
     assert page.server.request("DELETE", f"/jobs/{key}")[0] == 200
     assert page.server.request("GET", f"/jobs/{key}/result")[0] == 404
+    assert page.server.request("POST", f"/jobs/{key}/again?weights=0")[0] == 404
 
 
 def test_formats_and_what_they_lose(page: Page) -> None:

@@ -107,7 +107,7 @@ def test_from_upload_to_download(watched: Watched, server: Served, tmp_path: Pat
 
     with tab.expect_download() as download:
         tab.click(".download")
-    assert download.value.suggested_filename == "Sommer_x3.jpg"
+    assert download.value.suggested_filename == "Sommer_tiny-x3.jpg"
     download.value.save_as(tmp_path / "result.jpg")
     with Image.open(tmp_path / "result.jpg") as result:
         result.load()
@@ -156,7 +156,7 @@ def test_ten_in_a_row(watched: Watched) -> None:
     names = watched.tab.eval_on_selector_all(
         ".job .download", "links => links.map((link) => link.download)"
     )
-    assert sorted(names) == [f"{number}_x3.png" for number in range(10)]
+    assert sorted(names) == [f"{number}_tiny-x3.png" for number in range(10)]
     watched.tab.reload()
     watched.tab.wait_for_function("() => document.querySelectorAll('.job.done').length === 10")
     assert watched.complaints == []

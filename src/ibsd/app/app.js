@@ -10,6 +10,7 @@ const cards = new Map(); // key of a job, or of an upload that has none yet -> i
 
 // -- what the server says ------------------------------------------------------------------------------------------------------------
 
+$("all").firstElementChild.href = "/results?session=" + session;
 const stream = new EventSource("/events?session=" + session);
 stream.onmessage = ({ data }) => {
   const state = JSON.parse(data);
@@ -18,6 +19,7 @@ stream.onmessage = ({ data }) => {
   $("limits").textContent = `JPEG, PNG, WebP, TIFF, AVIF, BMP; up to ${megabytes(limits.upload_bytes)} and ${limits.pixels / 1e6} megapixels`;
   offer(state.weights);
   for (const job of state.jobs) show(job);
+  $("all").hidden = state.jobs.filter((job) => job.state === "done").length < 2;
   const there = new Set(state.jobs.map((job) => job.key));
   for (const [key, card] of cards) if (!card.sending && card.job && !there.has(key)) drop(key);
 };
@@ -67,7 +69,7 @@ function cardFor(key, name) {
   const part = (kind) => element.querySelector("." + kind);
   const card = { key, element, part, said: "" };
   part("name").textContent = part("name").title = name;
-  for (const kind of ["cancel", "remove", "download", "open"]) part(kind).setAttribute("aria-label", `${part(kind).textContent} ${name}`);
+  for (const kind of ["cancel", "remove", "download", "again", "open"]) part(kind).setAttribute("aria-label", `${part(kind).textContent} ${name}`);
   part("cancel").onclick = () => (card.sending ? card.sending.abort() : ask("POST", `/jobs/${card.key}/cancel`));
   part("remove").onclick = () => {
     const next = element.nextElementSibling ?? element.previousElementSibling;
@@ -75,6 +77,7 @@ function cardFor(key, name) {
     drop(card.key);
     (next?.querySelector("button:not([hidden]), a:not([hidden])") ?? $("files")).focus();
   };
+  part("again").onclick = () => ask("POST", `/jobs/${card.key}/again?${new URLSearchParams({ weights: $("weights").value, format: $("format").value })}`);
   part("open").onclick = () => toggleViewer(card);
   cards.set(key, card);
   $("jobs").append(element);
@@ -96,7 +99,7 @@ function render(card, kind, text, progress, announced = "") {
   bar.setAttribute("aria-label", `Progress of ${card.part("name").textContent}`);
   card.part("cancel").hidden = progress === undefined;
   card.part("remove").hidden = progress !== undefined;
-  card.part("download").hidden = card.part("open").hidden = kind !== "done";
+  card.part("download").hidden = card.part("again").hidden = card.part("open").hidden = kind !== "done";
   if (kind !== card.said) {
     if (announced) $("news").textContent = announced;
     card.said = kind;
@@ -110,17 +113,25 @@ function show(job) {
   const looked = job.size && !["failed", "cancelled"].includes(job.state);
   if (looked && image.hidden) Object.assign(image, { src: `/jobs/${job.key}/before/overview`, hidden: false });
   const [width, height] = job.size ?? [0, 0];
-  const grows = job.size ? `${width} × ${height} → ${width * job.scale} × ${height * job.scale}` : "";
+  const grows = job.size ? `${width} × ${height} → ${width * job.scale} × ${height * job.scale}, ${job.weights}` : job.weights;
   const [done, all] = job.tiles;
   if (job.state === "reading") render(card, "reading", "being read", null);
   if (job.state === "waiting") render(card, "waiting", `${grows}, waiting${job.ahead ? `, ${job.ahead} before it` : ""}`, 0);
-  if (job.state === "working") render(card, "working", all ? `${grows}, tile ${done} of ${all}` : `${grows}, loading the network`, all ? done / all : null);
+  if (job.state === "working") render(card, "working", all ? `${grows}, tile ${done} of ${all}${timeLeft(card, done, all)}` : `${grows}, loading the network`, all ? done / all : null);
   if (job.state === "cancelled") render(card, "cancelled", "cancelled", undefined, `${job.name} was cancelled`);
   if (job.state === "failed") render(card, "failed", sentence(job.error), undefined, `${job.name}: ${job.error}`);
   if (job.state === "done") {
     render(card, "done", `${grows}, ${megabytes(job.result.bytes)}${job.result.note ? `. ${sentence(job.result.note)}` : ""}`, undefined, `${job.name} is done`);
     Object.assign(card.part("download"), { href: `/jobs/${job.key}/result`, download: job.result.name });
   }
+}
+
+function timeLeft(card, done, all) {
+  const now = performance.now();
+  if (!card.first || done < card.first.done) card.first = { done, now }; // the first tile waits for the network
+  if (done === card.first.done) return "";
+  const seconds = ((now - card.first.now) / (done - card.first.done)) * (all - done) / 1000;
+  return seconds < 90 ? `, about ${Math.ceil(seconds)} s left` : `, about ${Math.round(seconds / 60)} min left`;
 }
 
 function sentence(text) {

@@ -57,7 +57,10 @@ class Job:
     @property
     def result_name(self) -> str:
         """The name under which the browser saves the result."""
-        return f"{Path(self.name).stem}_x{self.weights.scale}{self.suffix}"
+        weights = Path(self.weights.name).name
+        scale = f"x{self.weights.scale}"
+        made_with = weights if weights.endswith(scale) else f"{weights}_{scale}"
+        return f"{Path(self.name).stem}_{made_with}{self.suffix}"
 
     def as_json(self, num_ahead: int) -> dict[str, Any]:
         """For the page. `num_ahead` photographs are before it in the queue."""
@@ -191,7 +194,6 @@ class JobQueue:
             self._set_state(job, "cancelled")
             raise
         finally:
-            job.source.unlink(missing_ok=True)
             if job.state != "done":
                 job.stored_bytes = 0
                 shutil.rmtree(job.folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ibsd.app.archive import zip_stream
 from ibsd.app.jobs import FullError, Job, JobQueue, Session
 from ibsd.app.limits import ServerLimits
 from ibsd.app.offered_weights import OfferedWeights
@@ -71,7 +73,9 @@ def create_application(
             Route("/jobs", upload, methods=["POST"]),
             Route("/jobs/{key}", remove, methods=["DELETE"]),
             Route("/jobs/{key}/cancel", cancel, methods=["POST"]),
+            Route("/jobs/{key}/again", again, methods=["POST"]),
             Route("/jobs/{key}/result", result),
+            Route("/results", results),
             Route("/jobs/{key}/{side:str}/{name:str}", preview),
         ],
         lifespan=lifespan,
@@ -185,9 +189,7 @@ async def upload(request: Request) -> Response:
     if session is None:
         raise HTTPException(409, "this page is no longer known here: reload it")
     check_media_type(request)
-    offered: OfferedWeights | None = request.app.state.weights.get(query.get("weights", ""))
-    if offered is None or offered.scale is None:
-        raise HTTPException(400, "these weights are not offered here: choose some from the list")
+    offered = _offered(request)
     name = plain_name(query.get("name", ""))
     suffix = result_suffix(name, query.get("format", ""))
     try:
@@ -197,6 +199,31 @@ async def upload(request: Request) -> Response:
     except FullError as error:
         raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
     return JSONResponse({"key": job.key}, 201)
+
+
+def _offered(request: Request) -> OfferedWeights:
+    """The weights that a request asks for. HTTPException if there are none."""
+    weights: Mapping[str, OfferedWeights] = request.app.state.weights
+    offered = weights.get(request.query_params.get("weights", ""))
+    if offered is None or offered.scale is None:
+        raise HTTPException(400, "these weights are not offered here: choose some from the list")
+    return offered
+
+
+async def again(request: Request) -> Response:
+    """POST /jobs/{key}/again?weights=&format=: a photograph that is done, with other weights."""
+    session, job = _find_job(request)
+    _check_done(job)
+    offered = _offered(request)
+    suffix = result_suffix(job.name, request.query_params.get("format", ""))
+    jobs = _jobs(request)
+    try:
+        with jobs.upload(session) as folder:
+            os.link(job.source, folder / "input")
+            other = jobs.add(session, folder, job.name, offered, suffix)
+    except FullError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
+    return JSONResponse({"key": other.key}, 201)
 
 
 async def remove(request: Request) -> Response:
@@ -216,9 +243,26 @@ async def cancel(request: Request) -> Response:
 async def result(request: Request) -> Response:
     """GET /jobs/{key}/result: the upscaled photograph."""
     _, job = _find_job(request)
+    _check_done(job)
+    return FileResponse(job.target, media_type=MEDIA_TYPES[job.suffix], filename=job.result_name)
+
+
+async def results(request: Request) -> Response:
+    """GET /results?session=: all results of one page as a zip archive."""
+    session = _jobs(request).sessions.get(request.query_params.get("session", ""))
+    done = [job for job in session.jobs.values() if job.state == "done"] if session else []
+    if not done:
+        raise HTTPException(404, "nothing is done here yet: wait for it")
+    return StreamingResponse(
+        zip_stream([(job.result_name, job.target) for job in done]),
+        media_type="application/zip",
+        headers={"Content-Disposition": 'attachment; filename="photographs.zip"'},
+    )
+
+
+def _check_done(job: Job) -> None:
     if job.state != "done":
         raise HTTPException(409, "this photograph is not done: wait for it")
-    return FileResponse(job.target, media_type=MEDIA_TYPES[job.suffix], filename=job.result_name)
 
 
 async def preview(request: Request) -> Response:

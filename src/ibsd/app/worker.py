@@ -90,11 +90,10 @@ def upscale(request: Message, reply: Reply) -> Message:
         target, header, previewed(upscaled_strips(photograph, student, on_tile=on_tile))
     )
     preview.close()
-    files = [file for file in target.parent.rglob("*") if file != source]
     return {
         "note": note,
         "bytes": target.stat().st_size,
-        "stored": sum(file.stat().st_size for file in files),
+        "stored": sum(file.stat().st_size for file in target.parent.rglob("*")),
         "width": header.width,
         "height": header.height,
     }

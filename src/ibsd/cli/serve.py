@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json as json_format
+import os
+import sys
+import threading
+import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +30,7 @@ def serve(
     max_seconds: float = 3600,
     lost_seconds: float = 20,
     silence_seconds: float = 20,
+    browser: bool = True,
     json: Annotated[bool, Flag] = False,
 ) -> None:
     """Open a page on which photographs are dropped and come back larger.
@@ -66,6 +71,8 @@ def serve(
         How long a page may be away until its photographs are removed.
     silence_seconds:
         Longest pause within an upload.
+    browser:
+        Whether the page opens by itself, where a person has started this and there is a screen.
     json:
         Print the address as JSON once the page answers.
     """
@@ -99,6 +106,8 @@ def serve(
     )
 
     def ready(address: str) -> None:
+        if browser and not json and sys.stdout.isatty() and has_screen():
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         print(
             json_format.dumps({"url": address})
             if json
@@ -107,3 +116,11 @@ def serve(
         )
 
     answer(find_offered_weights(weights or []), limits, host, port, name or (), ready)
+
+
+def has_screen() -> bool:
+    """Whether a browser of this machine can show a page. Without a screen, Linux would start one in
+    the terminal."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
