@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+import ibsd
 import tiny
 from export import laws
 from ibsd.export import ParityError, export_student, save_student
+from ibsd.inference.open import open_network
 from ibsd.students import Student, create_student, load_student
 from ibsd.types import InputError
 
@@ -80,3 +84,29 @@ def test_weights_that_give_no_numbers_are_not_a_defect(tmp_path: Path) -> None:
     save_student(student, tmp_path / "a.safetensors")
     with pytest.raises(InputError, match="not a number somewhere: its weights are damaged"):
         export_student(tmp_path / "a.safetensors", "safetensors")
+
+
+@pytest.mark.slow
+def test_a_tapped_network_is_exported_as_it_stands(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    layers = {
+        "head": nn.Conv2d(3, 8, 3, padding=1),
+        "body": nn.Conv2d(8, 8, 3, padding=1),
+        "norm": nn.BatchNorm2d(8),
+        "tail": nn.Conv2d(8, 12, 3, padding=1),
+        "up": nn.PixelShuffle(2),
+    }
+    network = nn.Sequential(OrderedDict(layers)).train()
+    student = ibsd.tap(network, ["head", "body"])
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(InputError, match="give output"):
+        export_student(student, "onnx")
+    with pytest.raises(InputError, match="save_student"):
+        export_student(student, "safetensors", tmp_path / "a.safetensors")
+    path, checks = export_student(student, "onnx", tmp_path / "a.onnx")
+    assert min(check.psnr_db for check in checks["fp32"]) > 100
+    assert open_network(path).scale == 2
+    assert network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

@@ -3,7 +3,9 @@ passed."""
 
 from __future__ import annotations
 
+import copy
 import errno
+import hashlib
 import importlib.util
 import json
 import os
@@ -48,17 +50,18 @@ class _Model:
 
 
 def export_student(
-    weights: str | Path,
+    weights: str | Path | Student,
     format: str,
     output: str | Path | None = None,
     *,
     int8: bool = False,
     force: bool = False,
 ) -> tuple[Path, dict[str, list[ParityCheck]]]:
-    """Writes the network in a weight file as a model, with a parity certificate beside it.
+    """Writes a network as a model, with a parity certificate beside it.
 
     Args:
-        weights: safetensors, a published .pth, or shipped weights by name.
+        weights: safetensors, a published .pth, shipped weights by name, or a student, such as
+            `ibsd.tap` makes of any network. A student needs an `output`.
         format: "onnx", "openvino", "ncnn" or "safetensors" (the weights alone, in fp32 under their
             published keys).
         output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors).
@@ -83,16 +86,25 @@ def export_student(
         raise InputError(f"format is {format!r}: choose {', '.join(_FORMATS)}")
     if int8 and format not in ("onnx", "openvino"):
         raise InputError(f"{format} is not exported in int8: choose onnx or openvino")
-    named = Path(weights)
-    weights = named_or_file(weights)
-    student = load_student(weights)
-    target = Path(output) if output is not None else exported_name(named, format, int8)
+    if isinstance(weights, Student):
+        if output is None:
+            raise InputError("a student has no file beside which its model could lie: give output")
+        if format == "safetensors":
+            raise InputError("weights of a student are written by ibsd.export.save_student")
+        target, file = Path(output), None
+        student = copy.deepcopy(weights).cpu().eval()
+        digest = _digest(student)
+    else:
+        file = named_or_file(weights)
+        student = load_student(file)
+        digest = sha256_of(file)
+        target = Path(output) if output is not None else exported_name(Path(weights), format, int8)
     require_utf8(target)
-    _check_target(target, weights, format, force)
+    _check_target(target, file, format, force)
     _check_packages(format, int8)
     descriptor = exported_descriptor(student)
     precision = "int8" if int8 else "fp32"
-    block = metadata_block(descriptor, sha256_of(weights), precision)
+    block = metadata_block(descriptor, digest, precision)
     make_folder(target.parent)
     with tempfile.TemporaryDirectory(prefix=".ibsd-export-", dir=target.parent) as folder:
         _check_space(student, Path(folder))
@@ -198,16 +210,24 @@ _FORMATS = {
 }
 
 
+def _digest(student: Student) -> str:
+    """What stands for the hash of a weight file."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(student.state_dict().items()):
+        digest.update(key.encode() + tensor.double().numpy().tobytes())
+    return digest.hexdigest()
+
+
 # -- what is checked before anything is written
 
 
-def _check_target(target: Path, weights: Path, format: str, force: bool) -> None:
+def _check_target(target: Path, weights: Path | None, format: str, force: bool) -> None:
     endings = _FORMATS[format].endings
     if target.suffix != endings[0]:
         raise InputError(f"{target} must be {target.with_suffix(endings[0]).name} for {format}")
     outputs = [*(target.with_suffix(ending) for ending in endings), certificate_path(target)]
     for path in outputs:
-        if path.exists() and path.samefile(weights):
+        if weights and path.exists() and path.samefile(weights):
             raise InputError(f"{path} is the weight file itself: choose another output")
     refuse_existing(outputs, force)
 
