@@ -168,6 +168,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_shipped_weights_need_no_torch_and_training_names_its_extra(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
@@ -182,11 +183,13 @@ def test_shipped_weights_need_no_torch_and_training_names_its_extra(tmp_path: Pa
     done = run("upscale", "a.png", "-o", "b.png", "--weights", "imdn-small-x4")
     assert done.returncode == 0, done.stderr
     assert read_rgb(tmp_path / "b.png").shape == (32, 32, 3)
-    for arguments in (
-        ("train", "run.toml"),
-        ("upscale", "a.png", "-o", "c.png", "--backend", "torch"),
+    assert "imdn-small-x4" in run("models").stdout
+    for extra, *arguments in (
+        ("train", "train", "run.toml"),
+        ("train", "upscale", "a.png", "-o", "c.png", "--backend", "torch"),
+        ("export", "export", "imdn-small-x4", "--format", "onnx"),
     ):
         done = run(*arguments)
         assert done.returncode == 2, done.stderr
         assert "torch is not installed" in done.stderr
-        assert "pip install 'ibsd[train]'" in done.stderr
+        assert f"pip install 'ibsd[{extra}]'" in done.stderr

@@ -55,7 +55,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 TRAINING_PACKAGES = ("torch", "tensorboardX")
-"""Of the extra `train`. Upscaling needs none of them."""
+"""Of the extra `train`, and torch of `export` too. Upscaling needs none of them."""
 USAGE = {
     demo: "ibsd demo [OPTIONS]",
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
@@ -152,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(f"the name {str(error.object)[:60]!a} is not UTF-8: rename it")
         missing = error.name or "ibsd" if isinstance(error, ModuleNotFoundError) else "ibsd"
         if not missing.startswith("ibsd"):
-            named = "'ibsd[train]'" if missing in TRAINING_PACKAGES else "ibsd"
+            named = "ibsd"
+            if missing in TRAINING_PACKAGES:
+                named = "'ibsd[export]'" if given[:1] == ["export"] else "'ibsd[train]'"
             return complain(f"{missing} is not installed: pip install {named} brings it")
         sentence = exhausted(error) or (NO_MEMORY if memory_is_used_up() else None)
         return complain(sentence) if sentence else apologise(given)

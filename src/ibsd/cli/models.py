@@ -53,6 +53,9 @@ def show_models(weights: list[dict[str, Any]], networks: dict[str, dict[int, int
     console.print(text_table(header, rows, left=("aim",)))
     print_line(f"\nModel cards: {FOLDER}")
     print_line(f"Use: ibsd upscale photo.jpg -o large.png --weights {weights[0]['name']}\n")
+    if not networks:
+        print_line("Networks to train: pip install 'ibsd[train]' first.")
+        return
     scales = next(iter(networks.values()))
     header = ("network", *(f"parameters at x{scale}" for scale in scales))
     sizes = ([name, *(f"{size:,}" for size in row.values())] for name, row in networks.items())
