@@ -47,7 +47,7 @@ def upscale(
 
     $ ibsd upscale holiday/ -o large/ --weights last.safetensors --suffix _x4
 
-    $ ibsd upscale holiday/ -o print/ --max-side 6000
+    $ ibsd upscale photo.jpg -o web.jpg --max-side 1600
 
     Colour profile, EXIF, XMP, DPI, 16 bits and transparency are kept.
 
