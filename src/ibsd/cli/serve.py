@@ -6,7 +6,6 @@ import json as json_format
 import os
 import sys
 import threading
-import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -107,6 +106,8 @@ def serve(
 
     def ready(address: str) -> None:
         if browser and not json and sys.stdout.isatty() and has_screen():
+            import webbrowser
+
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         print(
             json_format.dumps({"url": address})
