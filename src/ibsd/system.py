@@ -159,6 +159,10 @@ def make_folder(folder: Path) -> None:
 
     Errors: InputError if the folder cannot be made or written to.
     """
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise InputError(
+            f"{folder} cannot be written to, it is no folder: move it away, or choose another place"
+        )
     probe = folder / f".{secrets.token_hex(8)}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)

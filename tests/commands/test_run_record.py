@@ -112,3 +112,39 @@ def test_deterministic_gives_the_same_bits_twice(ibsd: Call, config: Path, tmp_p
         assert [each[8 + int.from_bytes(each[:8], "little") :] for each in (one,)] == [
             two[8 + int.from_bytes(two[:8], "little") :]
         ]
+
+
+def test_the_files_of_a_run_without_its_record_are_kept(
+    ibsd: Call,  # noqa: F811
+    config: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "runs" / "tiny"
+    for name in ("checkpoints/step-00000002", "log.jsonl", "last.safetensors"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        for options in ((), ("--resume",)):
+            said = ibsd("train", config, "run.folder=runs/tiny", *options)
+            assert said.code == 2
+            assert f"holds {name.partition('/')[0]} and no run.json" in said.err
+        assert path.read_text() == "mine"
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "7", "{}", '{"config": [1]}'])
+def test_a_damaged_record_is_one_sentence(
+    ibsd: Call,  # noqa: F811
+    config: Path,  # noqa: F811
+    content: str,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(content)
+    said = ibsd("train", config, "run.folder=runs/tiny", "--resume")
+    assert said.code == 2
+    assert "run.json is damaged" in said.err
+    (folder / "best.safetensors").mkdir()
+    said = ibsd("train", config, "run.folder=runs/tiny", "--resume")
+    assert "best.safetensors is a folder where a file belongs" in said.err

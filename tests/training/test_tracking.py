@@ -126,3 +126,8 @@ def test_a_gap_in_the_log_is_said(tmp_path: Path, last: int, said: str | None) -
         tracker.close()
     assert len(messages) == (said is not None)
     assert said is None or f"a gap from step {said}" in messages[0]
+
+
+def test_a_folder_beside_the_log_is_not_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "log.partial").mkdir()
+    JsonLines(tmp_path / "log.jsonl").close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Callable, Mapping
@@ -18,9 +19,13 @@ from ibsd.config.run import Config, as_table
 from ibsd.inference.device import choose_device
 from ibsd.information import bound_form
 from ibsd.system import write_whole
+from ibsd.training.execution import CHECKPOINTS, LOG, MESSAGES
+from ibsd.training.result import BEST_FILE, WEIGHT_FILES
 from ibsd.types import InputError
 
 RUN_FILE = "run.json"
+FILES = (LOG, MESSAGES, BEST_FILE, *WEIGHT_FILES.values())
+"""Of a run, besides its record."""
 FIXED = ("student.", "objective.", "data.batch_size", "data.patch_px", "run.seed")
 """Settings that a resumed run must keep."""
 
@@ -31,7 +36,16 @@ def refuse_or_compare(
     """The record of the run to resume; None for a new run. InputError for a folder with a run, and
     for a resume with another network, objective, batch or seed."""
     path = folder / RUN_FILE
+    for name in FILES:
+        if (folder / name).is_dir():
+            raise InputError(f"{folder / name} is a folder where a file belongs: move it away")
     if not path.exists():
+        there = [name for name in (CHECKPOINTS, *FILES) if os.path.lexists(folder / name)]
+        if there:
+            raise InputError(
+                f"{folder} holds {there[0]} and no {RUN_FILE}, so it is not known of which run: "
+                "restore it, or set another run.folder"
+            )
         return None
     if not resume:
         raise InputError(f"{folder}: holds a run already; add --resume, or set another run.folder")

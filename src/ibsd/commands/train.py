@@ -97,6 +97,8 @@ def train_together(
     }
     if earlier is not None:
         record["before"] = sessions_before(earlier, record, callbacks.log)
+        if not newest_step(folder):
+            callbacks.log(f"{folder} holds no checkpoint: the run begins at its first step")
     shared = {
         "settings": json.dumps(record["config"]),
         "pairs": json.dumps(fingerprints),

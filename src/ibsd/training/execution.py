@@ -93,8 +93,8 @@ def execute(
         validate, primary: as for `Trainer`.
         metadata: for the weight files.
     """
-    make_folder(folder)
     checkpoints = folder / CHECKPOINTS
+    make_folder(checkpoints)
     anew = not (resume and list_checkpoints(checkpoints))
     log = kept_log(callbacks.log, folder / MESSAGES, anew) if processes.is_main else callbacks.log
     metadata = dict(metadata or {})

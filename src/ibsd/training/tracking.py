@@ -6,12 +6,11 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ibsd.system import make_folder
+from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
 
 
@@ -39,9 +38,7 @@ class JsonLines:
         kept = [line for line in lines if line["step"] <= resumed_step]
         self.last_step: int = max((line["step"] for line in kept), default=0)
         """Of the lines that were kept; 0 if there are none."""
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(partial, path)
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self.file = open(path, "a")  # noqa: SIM115  (closed by close)
 
     def write(self, step: int, values: dict[str, float]) -> None:
