@@ -114,6 +114,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(
     Path("mine").mkdir()
     Path("mine/report.html").write_text("mine")
     assert_one_sentence(ibsd(*start, weights), "mine/report.html exists already")
+    assert_one_sentence(ibsd(*start, weights, "--resume"), "mine/report.html exists already")
     assert Path("mine/report.html").read_text() == "mine"
 
 

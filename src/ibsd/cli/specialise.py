@@ -74,6 +74,9 @@ def specialise(
     config = specialise_config(str(pairs), weights, output, steps or NUM_STEPS, overrides)
     claim(output, config, resume, force)
     result, _, code = followed(config, resume, ALONE)
+    if not result.finished and json:
+        print_json(vars(result))
+        return code
     if not result.finished:
         command = ["ibsd", "specialise", str(pairs), *overrides, "-o", str(output)]
         command += ["--weights", weights] if weights != DEFAULT_WEIGHTS else []

@@ -101,16 +101,15 @@ def specialise_config(
 def claim(folder: Path, config: Config, resume: bool, force: bool) -> None:
     """InputError where `folder` holds an earlier result that is neither to be continued nor to be
     replaced. With `force` its run is removed, once the new one's pairs are known to be good."""
-    if resume:
-        return
     run = folder / RUN
-    if run.exists() and not force:
+    if run.exists() and not (resume or force):
         raise InputError(
             f"{folder} holds a run already: add --resume to continue it, --force to replace it, or "
             "choose another --output"
         )
-    refuse_existing((folder / name for name in (WEIGHTS, SCORES, REPORT)), force)
-    if (run / RUN_FILE).is_file():
+    own = force or run.exists()
+    refuse_existing((folder / name for name in (WEIGHTS, SCORES, REPORT)), own)
+    if not resume and (run / RUN_FILE).is_file():
         checked_pairs(config)
         shutil.rmtree(run)
 

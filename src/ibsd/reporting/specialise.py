@@ -99,7 +99,7 @@ def specialise_page(
         html.part(titled(title, table), score_table(json.loads(table.to_json())))
         for title, table in tables.items()
     )
-    alarms = (html.paragraph(sentence, "alarm") for sentence in losses(tables))
+    alarms = (html.paragraph(f"Note: {sentence}.", "alarm") for sentence in losses(tables))
     sections = [
         html.section("What they gain and lose", *gains, *alarms, about=ABOUT),
         pictures,
