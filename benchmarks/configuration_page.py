@@ -46,14 +46,13 @@ same figures as
 
 
 def meanings(section: Any) -> dict[str, str]:
-    """{key: the docstring below it, or below the key before it where it has none}."""
+    """{key: the docstring below it}. Only a section within a section may have none."""
     texts: dict[str, str] = {}
     for cls in reversed(type(section).__mro__[:-1]):
         body = ast.parse(inspect.getsource(cls)).body[0].body  # type: ignore[attr-defined]
         for node, after in zip(body, [*body[1:], None], strict=True):
-            if isinstance(node, ast.AnnAssign):
-                is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-                text = str(after.value.value) if is_text else "See the keys beside it."  # type: ignore
+            if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr):
+                text = str(after.value.value)  # type: ignore
                 texts[node.target.id] = re.sub(r"\s+", " ", text).replace("|", "\\|")  # type: ignore
     return texts
 

@@ -75,8 +75,11 @@ class CompareOptions:
     work: str = "runs/compare"
     """Takes checkpoints, logs and weights; may be shared by several comparisons."""
     title: str = "Comparison"
+    """Of the page."""
     seeds: tuple[int, ...] = (0, 1, 2)
+    """Every arm is run once with each. A seed sets the order of the data."""
     baseline: str = "plain"
+    """The arm that all others are compared with."""
     primary: str = "basicsr-y.psnr_y"
     """The figure that a claim is made of, as protocol.metric, of the averaged weights at the last
     step."""
@@ -90,6 +93,7 @@ class CompareOptions:
     these sets, which count alike however many images they have. A claim needs the same sign on
     each."""
     lpips: bool = False
+    """Whether LPIPS is computed, the slowest metric."""
     page: str = ""
     """Markdown page to write, with its plot beside it; default results.md in the folder."""
     remarks: str = ""

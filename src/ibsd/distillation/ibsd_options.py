@@ -67,6 +67,7 @@ class IBSDOptions:
     everything equals one process. Otherwise each sees its own part, and the bound has fewer
     negatives (docs/cluster.md)."""
     reduction: Reduction = "mean"
+    """`mean`: nats per element. `published`: sums, as in the published code."""
     links: tuple[int, ...] | None = None
     """Numbers, from 1, of the links whose bound is minimised; None for all. The other links are
     only measured."""
@@ -76,6 +77,7 @@ class IBSDOptions:
     pool: int = 4
     """The chain sees means over blocks of this many pixels a side; 0 for the pixels themselves."""
     given: Given = "nothing"
+    """What the information is conditioned on: `nothing`, `hr` or `degradation`."""
     levels: int = 4
     """Of the wavelet transform."""
     seed: int = 0
