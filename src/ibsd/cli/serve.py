@@ -19,7 +19,7 @@ Flag = Parameter(negative="")
 
 def serve(
     *,
-    weights: Annotated[list[Path] | None, Parameter(alias="-w")] = None,
+    weights: Annotated[list[Path] | None, Parameter(alias="-w", negative="")] = None,
     port: int = 8000,
     host: str = "127.0.0.1",
     name: Annotated[list[str] | None, Flag] = None,
@@ -42,38 +42,38 @@ def serve(
 
     $ ibsd serve --weights last.safetensors --port 0
 
-    The page is for this machine alone; nothing that is dropped on it leaves it, and nothing is left
-    of it when the page or the server is closed. Ctrl-C ends the server.
+    Only this machine can open the page. Photographs stay on this machine, and they are deleted when
+    the page or the server is closed. Ctrl-C ends the server.
 
     Parameters
     ----------
     weights:
-        Weight files, exported models, folders of them, and names from ibsd models; may be given
-        several times. By default those that ibsd brings.
+        A weight file, an exported model, a folder of them, or a name from ibsd models. It may be
+        given several times. By default all weights that come with ibsd.
     port:
-        Where to listen; 0 takes a free port.
+        Port of the page. 0 takes a free one.
     host:
-        The address to listen on. Any other than 127.0.0.1 lets other machines in, without a
+        Address of the page. With any other than 127.0.0.1 other machines can open it, without a
         password.
     name:
-        A name under which other machines reach this one, if it is no number; may be given several
-        times.
+        A name under which other machines reach this one, such as studio.local. It may be given
+        several times.
     max_upload_mb:
         Largest file, in megabytes.
     max_megapixels:
-        Largest photograph that goes in.
+        Largest photograph, in megapixels.
     max_photographs:
-        Most photographs on all pages together.
+        How many photographs all open pages may hold together.
     max_seconds:
-        Longest time at work on one photograph.
+        Longest time for one photograph, in seconds.
     lost_seconds:
-        How long a page may be away until its photographs are removed.
+        Seconds after which the photographs of a closed page are deleted.
     silence_seconds:
-        Longest pause within an upload.
+        Longest pause in an upload, in seconds.
     browser:
-        Whether the page opens by itself, where a person has started this and there is a screen.
+        Open the page in a browser, if ibsd was started in a terminal and there is a screen.
     json:
-        Print the address as JSON once the page answers.
+        Print the address as JSON when the page can be opened.
     """
     if missing := next(
         (package for package in ("starlette", "uvicorn") if find_spec(package) is None), None

@@ -49,54 +49,55 @@ def upscale(
 
     $ ibsd upscale photo.jpg -o web.jpg --max-side 1600
 
-    Colour profile, EXIF, XMP, DPI, 16 bits and transparency are kept.
+    The result keeps colour profile, EXIF, XMP, DPI, 16 bits and transparency.
 
-    Nothing is overwritten without --force, an input never.
+    Existing files stay as they are unless --force is given. Inputs are never overwritten.
 
     Parameters
     ----------
     inputs:
-        Image files and folders; folders with all their subfolders.
+        Image files, and folders with all their subfolders.
     output:
-        Folder for the results; for a single image it may be a file name.
+        Folder for the results. For a single image it may be a file.
     weights:
-        Weight file (.safetensors, or a published .pth), a name from ibsd models, or a model from
-        ibsd export (.xml, .onnx), which needs no torch. By default the weights for photographs that
-        ibsd brings.
+        A name from ibsd models, a weight file (.safetensors or a published .pth), or a model of
+        ibsd export (.xml, .onnx). By default imdn-x4, or imdn-x2 if --scale is at most 2.
     scale:
-        Times the photograph's sides, such as 1.5, 3 or 8. By default that of the weights. What is
-        more than the weights give is made by them twice or three times, and then made smaller.
+        How many times wider and higher the result is, such as 1.5, 3 or 8. By default the scale of
+        the weights. The network runs up to three times, and the result is then shrunk to the size.
     width:
-        Width of the result in pixels, instead of --scale; the proportions stay.
+        Width of the result in pixels, instead of --scale. The proportions stay.
     height:
-        Height of the result in pixels.
+        Height of the result in pixels, instead of --scale.
     max_side:
-        Longer side of the result in pixels.
+        Longer side of the result in pixels, instead of --scale.
     megapixels:
-        Pixels of the result in millions.
+        Millions of pixels in the result, instead of --scale.
     tile:
-        Memory against speed: auto, none, or the side of a tile in pixels.
+        Tiles in which the photograph is computed: auto, the side of a tile in pixels, or none for
+        the whole photograph at once. Larger tiles need more memory.
     force:
-        Replace results that exist.
+        Overwrite results that exist.
     skip_existing:
-        Pass over photographs whose result exists.
+        Leave out photographs whose result exists.
     suffix:
-        Put behind each name: _x4 makes photo_x4.jpg of photo.jpg.
+        Text to add to each name. _x4 makes photo_x4.jpg of photo.jpg.
     format:
-        png, jpg, webp, tiff, avif or bmp; by default each file's own.
+        png, jpg, webp, tiff, avif or bmp. By default each file keeps its own.
     quality:
-        1 to 100, for jpg, webp and avif.
+        Quality of jpg, webp and avif, from 1 to 100.
     first_frame:
-        Take the first picture of an animation or of several pages, which is left out otherwise.
+        Upscale the first picture of animations and of files with several pages. Otherwise they are
+        left out.
     backend:
-        auto, torch, compiled, openvino or onnx. auto is what the file is for. For a weight file it
-        is torch on CUDA, else the first of openvino and onnx that is installed, with a model that
-        is made once, else torch.
+        What runs the network: auto, torch, compiled, openvino or onnx. auto runs an exported model
+        with its own runtime. It runs a weight file with torch on CUDA. Without CUDA it takes
+        openvino or onnx, whichever is installed, and makes a model once; else it takes torch.
     precision:
-        auto, fp32, bf16, fp16 (CUDA) or int8 (from a model exported with --int8). auto is the
-        fastest that was checked against fp32.
+        auto, fp32, bf16, fp16 (CUDA) or int8 (a model exported with --int8). auto takes the fastest
+        precision that was checked against fp32.
     device:
-        auto, cpu, cuda or cuda:0, for torch.
+        Where torch runs: auto, cpu, cuda or cuda:0.
     json:
         Print what became of each file as JSON.
     """
