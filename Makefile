@@ -48,13 +48,13 @@ clean:
 	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 
-# Without an NVIDIA driver torch's CPU wheel is enough, a tenth of the size. Elsewhere, or where its
-# index cannot be reached, pip takes what it finds.
+# Without an NVIDIA driver torch's CPU wheel is enough, a tenth of the size. Where its index cannot
+# be reached, pip takes the wheel that it finds.
 CPU_WHEELS ?= https://download.pytorch.org/whl/cpu
 .venv/.torch: .venv/bin/python constraints.txt
 	@command -v nvidia-smi >/dev/null || $(BIN)/python -c 'import torch' 2>/dev/null || \
-	  $(BIN)/pip install --quiet --disable-pip-version-check --retries 0 --constraint constraints.txt \
-	  --extra-index-url $(CPU_WHEELS) torch >/dev/null 2>&1 || true
+	  $(BIN)/pip install --quiet --disable-pip-version-check --retries 0 --timeout 10 --no-deps \
+	  --constraint constraints.txt --index-url $(CPU_WHEELS) torch >/dev/null 2>&1 || true
 	@touch $@
 
 .venv/.core: .venv/.torch pyproject.toml constraints.txt
