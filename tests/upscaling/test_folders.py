@@ -216,7 +216,7 @@ def test_outputs_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.M
     picture(tmp_path / "a.png")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "out" / "a.png").mkdir(parents=True)
-    refused(tmp_path, [tmp_path / "a.png"], tmp_path / "file", "File exists")
+    refused(tmp_path, [tmp_path / "a.png"], tmp_path / "file", "no folder")
     refused(tmp_path, [tmp_path / "a.png"], tmp_path / "file" / "sub", "cannot be written to")
     refused(tmp_path, [tmp_path / "a.png"], tmp_path / "file" / "b.png", "cannot be written to")
     refused(tmp_path, [tmp_path / "a.png"], tmp_path / "out", "is a folder", force=True)
