@@ -5,6 +5,7 @@
   (the extra `upscale`), or through Pillow.
 - `formats.py`: the table of formats. `photograph.py`: header and rows of a photograph.
 - `pillow_reader.py`, `pillow_writer.py`, `vips_reader.py`, `vips_writer.py`: the two libraries.
+  `heic.py`: pixels that libvips's wheel cannot decode.
 - `exif.py`, `tiff_exif.py`: metadata of the camera. `xmp.py`: metadata of programs.
 
 Nothing here imports torch before a tensor is asked for.

@@ -6,6 +6,7 @@ handles 8 bits a channel in memory.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from ibsd.images.formats import (
     format_to_write,
     loses_profile,
 )
+from ibsd.images.heic import HeicPhotograph
 from ibsd.images.photograph import InMemory, Photograph, PhotographHeader
 from ibsd.images.pillow_reader import TooDeepError, TooLargeError, read_with_pillow
 from ibsd.images.pillow_writer import write_with_pillow
@@ -67,7 +69,10 @@ def open_photograph(path: str | os.PathLike[str], *, first_frame: bool = False) 
         return read_with_pillow(path, first_frame)
     from ibsd.images.vips_reader import VipsPhotograph
 
-    return VipsPhotograph(path, image_format, first_frame)
+    photograph = VipsPhotograph(path, image_format, first_frame)
+    if photograph.is_heic and importlib.util.find_spec("pi_heif"):
+        return HeicPhotograph(path, photograph.header)
+    return photograph
 
 
 def _open_without_vips(path: Path, first_frame: bool) -> InMemory:

@@ -65,6 +65,7 @@ class VipsPhotograph:
             if _field(image, "orientation", 1) not in (1, 2):
                 image = _load(path, image_format, "random")
             exif = _exif(path, image_format, image)
+            self.is_heic = _field(image, "heif-compression", "") == "hevc"
             dpi = dpi_of(exif)
             states = "resolution-unit" in image.get_fields()
             if image_format.name == "PNG":  # libvips sets no unit, and 72 DPI where none is stated
@@ -197,6 +198,6 @@ def _vips_errors(path: Path) -> Generator[None]:
         if any(words in reason for words in _NO_DECODER):
             raise InputError(
                 f"{path} is HEIC, and this libvips has no decoder for it: "
-                "convert it to JPEG or AVIF, or install a libvips with one."
+                "pip install 'ibsd[heic]' brings one."
             ) from None
         raise damaged(path, reason) from error
