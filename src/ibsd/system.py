@@ -200,8 +200,8 @@ def is_private(folder: Path) -> bool:
 
 def is_own(status: os.stat_result) -> bool:
     """`is_private` by the status of a file or a folder."""
-    is_link = stat.S_ISLNK(status.st_mode)
-    return not is_link and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    is_known = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)  # no link, no pipe
+    return is_known and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 # -- warnings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,23 @@ def test_from_trainings_to_one_page(ibsd: Call, config: Path, pairs: Path) -> No
         "report": "plain/report.html"
     }
     assert "Before and after" not in Path("plain/report.html").read_text(encoding="utf-8")
+
+
+def test_scores_show_their_images_while_these_are_there(
+    ibsd: Call, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(pairs, tmp_path / "mine")
+    assert ibsd("evaluate", weights, folder, "--no-lpips", "-o", "scores").code == 0
+    assert ibsd("report", "scores").code == 0
+    text = Path("scores/report.html").read_text(encoding="utf-8")
+    assert_stands_alone(text)
+    assert "Some of the scored images" in text
+    assert "Look closer" in text
+    assert "of every image" in text
+    for options in (("--force", "--no-pictures"), ("--force",)):
+        assert ibsd("report", "scores", *options).code == 0
+        assert "<img" not in Path("scores/report.html").read_text(encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_comparison_and_a_matrix(ibsd: Call) -> None:

@@ -157,3 +157,9 @@ def test_hr_may_have_rows_and_columns_that_make_no_lr_pixel() -> None:
     assert size_ratio((64, 64), (256, 260)) == 0, "a whole LR pixel more"
     assert size_ratio((64, 64), (64, 64)) == 1
     assert size_ratio((64, 64), (32, 32)) == 0, "swapped"
+
+
+def test_no_name_that_matches_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="^none of the 40 images in .* has a partner") as caught:
+        matched(tmp_path, [f"l{i}.png" for i in range(20)], [f"h{i}.png" for i in range(20)])
+    assert "\n" not in str(caught.value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from ibsd.data.pairs import Pair
 from ibsd.doctor.alignment import Misalignment
 from ibsd.doctor.checkup import Checkup
@@ -53,3 +55,24 @@ def test_shifts_are_summed_up_where_they_were_measured() -> None:
     assert items["shift beyond it, LR px"] == "median 0.300, largest 0.400"
     assert "PSNR-Y ceiling" not in items
     assert list(dict(folder_summary(checkup(pair("one"))))) == ["layout", "scale", "pairs"]
+
+
+def test_suspect_pairs_are_shown(tmp_path: Path) -> None:
+    bad = pair("bad.png", Finding("shift", "lies 3 px down", True))
+    files = [tmp_path / "lr.png", tmp_path / "hr.png"]
+    for file, side in zip(files, (8, 24), strict=True):
+        Image.new("RGB", (side, side)).save(file)
+    bad.pair = Pair("bad.png", *files)
+    text = doctor_page("pairs", checkup(bad, pair("good", shift=0.2)), "1")
+    assert text.count("<img") == 2
+    assert 'alt="HR of bad.png"' in text
+    assert_stands_alone(text)
+    files[1].write_bytes(b"")
+    assert doctor_page("pairs", checkup(bad), "1").count("<img") == 1
+
+
+def test_a_pair_counts_once_and_one_problem_of_all_is_said_once() -> None:
+    pairs = [pair(f"{k}.png", *[Finding("damaged", f"{k}.png is cut", True)] * 2) for k in range(9)]
+    assert problem_counts(checkup(*pairs)) == ["damaged: 9 pairs"]
+    assert checkup(*pairs).one_reason == "0.png is cut"
+    assert not checkup(*pairs, pair("good", shift=0.2)).one_reason

@@ -97,7 +97,9 @@ def show_doctor(checkup: Checkup, targets: list[Path]) -> None:
     console = output_console()
     for name, value in folder_summary(checkup):
         print_line(f"{name}: {value}")
-    if bad := worst_first(checkup):
+    if reason := checkup.one_reason:
+        print_line(f"all {len(checkup.pairs)} pairs have one problem: {reason}")
+    elif bad := worst_first(checkup):
         console.print()
         rows = map(pair_row, bad[:MOST_ROWS])
         console.print(text_table(PAIR_COLUMNS, rows, left=("set", "problem")))

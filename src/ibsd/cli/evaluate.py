@@ -84,6 +84,7 @@ def evaluate(
         load_students,
         score_matrix,
         score_pairs,
+        scores_with_places,
         write_texts,
     )
 
@@ -112,9 +113,10 @@ def evaluate(
         pairs = find_split(folder, split, scale, log)
     with progress_bar("images") as on_image:
         table = score_pairs(students, pairs, scale, lpips, on_image, log)
-    write_texts(targets, [table.to_json(), table.to_csv()])
+    text = scores_with_places(table, files, pairs)
+    write_texts(targets, [text, table.to_csv()])
     if json:
-        print(table.to_json(), end="")
+        print(text, end="")
         return
     console.print(image_table(table))
     console.print()

@@ -29,8 +29,9 @@ def report(
 
     $ ibsd report comparison/ matrix/ -o report.html
 
-    Images before and after come from val, or from inside ibsd if the run had no val; never from
-    test. For a comparison's page with images, use ibsd compare --table.
+    Images of a run come from val, or from inside ibsd if it had no val; never from test. Images of
+    scores are those that were scored. For a comparison's page with images, see ibsd compare
+    --table.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def report(
     force:
         Replace a page that exists. The page of a run is always replaced.
     pictures:
-        Upscale images with the networks of the runs. That takes seconds.
+        Upscale images with the networks of runs or scores. That takes seconds.
     json:
         Print the path of the page as JSON.
     """

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError
+from ibsd.weights import named_or_file
 
 if TYPE_CHECKING:
     import torch
@@ -137,6 +138,23 @@ def score_matrix(
 
 def device_of(students: dict[str, Student]) -> torch.device:
     return next(next(iter(students.values())).parameters()).device
+
+
+def scores_with_places(table: ScoreTable, files: Sequence[Path], pairs: Sequence[Pair]) -> str:
+    """The text of `scores.json`: the table, and where weights and images lie, for the page."""
+    places: dict[str, Any] = {
+        "weights": dict(
+            zip(
+                method_names(files),
+                [str(named_or_file(file).absolute()) for file in files],
+                strict=True,
+            )
+        ),
+        "pairs": [
+            [pair.name, *(str(file.absolute()) for file in (pair.lr, pair.hr))] for pair in pairs
+        ],
+    }
+    return json.dumps(json.loads(table.to_json()) | places, indent=1) + "\n"
 
 
 def write_texts(targets: Sequence[Path], texts: Sequence[str]) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ibsd.commands.pictures import pictures_of, scenes
+from ibsd.commands.pictures import loaded, pictures_of, scenes, spread
 from ibsd.commands.run_record import RUN_FILE
 from ibsd.comparison.results import results_from_table
+from ibsd.data.pairs import Pair
 from ibsd.efficiency.count import count_cost
 from ibsd.reporting import html
 from ibsd.reporting.comparison import comparison_html
@@ -42,7 +43,7 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
     Args:
         inputs: run folders (`ibsd train`), one folder of a comparison (`ibsd compare`), folders of
             scores or of a matrix (`ibsd evaluate -o`).
-        pictures: whether runs upscale some, which takes seconds.
+        pictures: whether networks of runs or scores upscale some, which takes seconds.
 
     Errors: InputError for a folder that holds none of these, for several comparisons, and where the
     page cannot be written.
@@ -70,12 +71,33 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
     elif holding[RUN_FILE]:
         report_runs(holding[RUN_FILE], target, [*tables, *map(matrix_table, matrices)], pictures)
     else:
+        shown = [
+            read_stored(folder / SCORES, score_pictures) for folder in holding[SCORES] if pictures
+        ]
         sections = [
             html.section("Scores", *tables),
+            *shown,
             html.section("Degradations", *map(matrix_table, matrices)),
         ]
         lead = f"From {', '.join(folder.name for folder in inputs)}."
         write_whole(target, html.page("Scores", "ibsd evaluate", lead, sections))
+
+
+def score_pictures(table: Mapping[str, Any]) -> str:
+    """Some of the scored images by every method; "" where files have moved or changed since."""
+    try:
+        students = {name: load_student(path) for name, path in table["weights"].items()}
+        some = [Pair(name, Path(lr), Path(hr)) for name, lr, hr in spread(table["pairs"])]
+        pairs = [loaded(pair) for pair in some]
+    except (InputError, OSError, KeyError):
+        return ""
+    scale = table["scale"]
+    if any(student.spec.scale != scale for student in students.values()) or any(
+        (hr.shape[0], hr.shape[1]) != (scale * lr.shape[0], scale * lr.shape[1])
+        for _, lr, hr in pairs
+    ):
+        return ""
+    return scenes_section(scenes(students, pairs), about="Some of the scored images.")
 
 
 def report_runs(

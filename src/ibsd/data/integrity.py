@@ -78,9 +78,8 @@ def check_pairs(
     if bad := [pair for pair in pairs if problems[pair]]:
         many = f"{len(bad)} of {counted(len(pairs), 'pair')} cannot be used at scale {scale}"
         lines = [sentence for pair in bad for sentence in problems[pair]]
-        kinds = {_kind(pair, sentence) for pair in bad for sentence in problems[pair]}
-        if len(kinds) == 1 < len(lines):
-            raise InputError(f"{many}, all for one reason: {lines[0]}")
+        if reason := one_reason(problems):
+            raise InputError(f"{many}, all for one reason: {reason}")
         raise InputError(listed(f"{many}; repair or remove:", lines))
     sizes = [(digests[pair.lr].size, digests[pair.hr].size) for pair in pairs]
     if cropped := sum(fitted_size(lr, hr) != hr for lr, hr in sizes):
@@ -89,6 +88,14 @@ def check_pairs(
             f"{scale} times LR (modcrop)"
         )
     return digests
+
+
+def one_reason(problems: Mapping[Pair, Sequence[str]]) -> str:
+    """The first of several sentences about pairs that all say the same, apart from names and
+    numbers; "" where they differ."""
+    lines = [(pair, sentence) for pair, sentences in problems.items() for sentence in sentences]
+    kinds = {_kind(pair, sentence) for pair, sentence in lines}
+    return lines[0][1] if len(kinds) == 1 < len(lines) else ""
 
 
 def other_scale(pairs: Sequence[Pair], digests: Digests) -> int | None:

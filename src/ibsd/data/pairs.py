@@ -134,6 +134,12 @@ def matched_files(
         raise UnmatchedError(message, (file for files in unclear.values() for file in files))
     if alone:
         images = f"{counted(len(alone), 'image')} in {where}"
+        if not pairs and len(alone) > 2:
+            raise UnmatchedError(
+                f"none of the {images} has a partner of the same name, such as {alone[0]}: "
+                "rename them alike",
+                alone,
+            )
         sentence = f"{images} without a partner of the same name; rename, add or remove:"
         raise UnmatchedError(listed(sentence, [*map(str, alone)]), alone)
     return tuple(pairs[name] for name in sorted(pairs))

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
+from ibsd.data.integrity import one_reason
 from ibsd.data.layouts import Layout, find_data, holds_lr_and_hr
 from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_pairs, size_ratio
 from ibsd.doctor.alignment import Misalignment
@@ -58,10 +59,24 @@ class Checkup:
 
     def counts(self) -> dict[str, int]:
         """{kind of finding: pairs that have it}."""
-        kinds = [finding.kind for checkup in self.pairs for finding in checkup.findings]
+        kinds = [
+            kind
+            for checkup in self.pairs
+            for kind in {finding.kind: None for finding in checkup.findings}
+        ]
         return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)} | (
             {"no partner": len(self.alone)} if self.alone else {}
         )
+
+    @property
+    def one_reason(self) -> str:
+        """The first finding's sentence, where every pair has that problem and no other; else
+        ""."""
+        problems = {
+            checkup.pair: [finding.sentence for finding in checkup.findings]
+            for checkup in self.pairs
+        }
+        return one_reason(problems) if all(problems.values()) else ""
 
     def measured(self) -> list[Misalignment]:
         """Of the pairs that could be measured."""

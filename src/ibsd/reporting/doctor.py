@@ -7,11 +7,19 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+import numpy as np
+from PIL import Image
+
+from ibsd.data.integrity import read_file
 from ibsd.doctor.checkup import Checkup
 from ibsd.doctor.pair_checkup import PairCheckup
 from ibsd.reporting import html
+from ibsd.reporting.html import Pixels
 from ibsd.types import counted
 
+MOST_SUSPECTS = 12
+SUSPECT_PX = 320
+"""Width at which the images of a suspect pair are shown."""
 PAIR_COLUMNS = (
     "pair",
     "set",
@@ -52,9 +60,29 @@ def doctor_page(name: str, checkup: Checkup, version: str) -> str:
             problems,
             about=COLUMNS_ABOUT,
         ),
+        html.section("Suspect pairs", *map(suspect, worst_first(checkup)[:MOST_SUSPECTS])),
         html.section("Every pair", html.folded(counted(num_pairs, "pair"), every)),
     ]
     return html.page(name, "ibsd doctor", lead, sections, f"ibsd {version}")
+
+
+def suspect(health: PairCheckup) -> str:
+    """LR and HR of a pair side by side under its problems; "" where neither can be read."""
+    sides = (("LR", health.pair.lr), ("HR", health.pair.hr))
+    figures = [
+        html.figure(_small(pixels), side, f"{side} of {health.pair.name}")
+        for side, file in sides
+        if (pixels := read_file(file)[0]) is not None
+    ]
+    about = "; ".join(finding.sentence for finding in health.findings)
+    return html.part(health.pair.name, html.figure_grid(figures), about=about)
+
+
+def _small(pixels: Pixels) -> Pixels:
+    """At a width of `SUSPECT_PX`."""
+    height, width = pixels.shape[:2]
+    size = (SUSPECT_PX, max(1, round(height * SUSPECT_PX / width)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
 def folder_summary(checkup: Checkup) -> list[tuple[str, str]]:

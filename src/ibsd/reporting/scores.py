@@ -1,9 +1,9 @@
-"""Scores of `ibsd evaluate` as an HTML table: means, differences to the first network, and how far
-chance over the images moves them."""
+"""Scores of `ibsd evaluate` as HTML tables: means, differences to the first network, how far chance
+over the images moves them, and every image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ ABOUT_SCORES = (
     f"bootstrap over them ({CONFIDENCE:.0%}): other images might move them so far. Another seed "
     "may move them further: ibsd compare trains several."
 )
+PER_IMAGE = ("basicsr-y", "psnr_y")
+"""Protocol and metric that are shown for every image."""
 WEIGHTED_PROTOCOL = "realsr-testm"
 """Its means weigh each image by its patches."""
 
@@ -49,7 +51,23 @@ def score_table(table: Mapping[str, Any]) -> str:
             lines.append(line)
     header = ["", *methods, *(f"{method} less {first}" for method in others)]
     about = html.paragraph(ABOUT_SCORES.format(images=table["images"]), "about")
-    return about + html.table(header, lines)
+    return about + html.table(header, lines) + _image_table(methods, per_image, table["rows"])
+
+
+def _image_table(
+    methods: Sequence[str],
+    per_image: Mapping[tuple[str, str, str], Sequence[float]],
+    rows: Sequence[Mapping[str, Any]],
+) -> str:
+    """PSNR-Y of every image, folded away."""
+    columns = [per_image[method, *PER_IMAGE] for method in methods]
+    names = [row["image"] for row in rows if row["method"] == BICUBIC]
+    lines = [
+        [name, *(score_text(PER_IMAGE[1], score) for score in scores)]
+        for name, *scores in zip(names, *columns, strict=True)
+    ]
+    title = f"{metric_title(PER_IMAGE[1])} ({PER_IMAGE[0]}) of every image"
+    return html.folded(title, html.table(("image", *methods), lines))
 
 
 def _difference(
