@@ -1,5 +1,6 @@
 """Bad input at scale: `python benchmarks/fuzz.py --cases 10000 --output
-benchmarks/results/fuzz-....json`. Cases and laws: tests/fuzzing/cases.py."""
+benchmarks/results/fuzz-....json`. Cases and laws: tests/fuzzing/cases.py; with `--surroundings`
+tests/fuzzing/surroundings.py."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import torch
 
 from fuzzing.cases import MEMORY, SECONDS, Fuzzer, Outcome, Watch
+from fuzzing.surroundings import SurroundingsFuzzer
 
 
 def main() -> int:
@@ -26,13 +28,15 @@ def main() -> int:
         default=0,
         help="number of the first case; every number is the same case again",
     )
+    parser.add_argument("--surroundings", action="store_true", help="cases of surroundings.py")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("error")
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as folder:
-        fuzzer = Fuzzer(Path(folder).resolve(), Watch())
+        make = SurroundingsFuzzer if options.surroundings else Fuzzer
+        fuzzer = make(Path(folder).resolve(), Watch())
         for seed in range(options.first, options.first + options.cases):
             outcomes.append(fuzzer.run(seed))
             if outcomes[-1].broken:

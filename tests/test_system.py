@@ -165,6 +165,8 @@ def test_a_cache_is_private_if_nobody_else_can_put_another_in_its_place(monkeypa
     assert not is_private(folder)
     folder.parent.chmod(0o1777)  # as /tmp is
     assert is_private(folder)
+    os.mkfifo(folder / "pipe", 0o600)
+    assert not is_private(folder / "pipe")  # it would be read without end
 
 
 def test_a_user_without_a_home_has_no_cache(monkeypatch):

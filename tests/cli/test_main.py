@@ -15,6 +15,7 @@ import pytest
 
 from ibsd.cli.main import USAGE, main
 from ibsd.cli.signals import Ended, StopRequests
+from ibsd.cli.terminal import log
 
 from .conftest import Call, assert_one_sentence
 
@@ -170,3 +171,17 @@ def test_a_sentence_that_cannot_be_written_keeps_its_exit_code(
 
     monkeypatch.setattr(sys, "stderr", Full())
     assert main(["upscale", "gone.png", "-o", "out"]) == 2
+
+
+def test_nobody_reads_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich then looks for stdout's descriptor, which a notebook's does not have."""
+
+    def broken() -> None:
+        raise BrokenPipeError
+
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "flush", broken)
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr("ibsd.cli.main.app", lambda *_, **__: log("a remark"))
+    assert main(["models"]) == 141

@@ -147,4 +147,4 @@ def test_a_damaged_record_is_one_sentence(
     assert "run.json is damaged" in said.err
     (folder / "best.safetensors").mkdir()
     said = ibsd("train", config, "run.folder=runs/tiny", "--resume")
-    assert "best.safetensors is a folder where a file belongs" in said.err
+    assert "best.safetensors is no file" in said.err

@@ -1,4 +1,5 @@
-"""Some cases of `benchmarks/fuzz.py`, in a process of their own: see cases.py for the laws.
+"""Some cases of `benchmarks/fuzz.py`, in a process of their own: see cases.py and surroundings.py
+for the laws.
 
 The whole campaign runs by hand, `python benchmarks/fuzz.py --cases 10000`: docs/reliability.md has
 its figures.
@@ -33,3 +34,15 @@ def test_bad_input_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert sum(kind["cases"] for kind in result["kinds"].values()) == CASES
     assert all(kind["refused"] > 0 for kind in result["kinds"].values())  # the mutations do bite
     assert result["broken"] == []
+
+
+@pytest.mark.slow
+def test_names_metadata_streams_caches_and_damaged_runs(tmp_path: Path) -> None:
+    """Two of each kind."""
+    pytest.importorskip("onnxruntime")
+    options = ("--surroundings", "--cases", 10, "--output", tmp_path / "fuzz.json")
+    process = Command(*options, program=ROOT / "benchmarks" / "fuzz.py")
+    said = process.communicate(600)
+    assert process.returncode == 0, said
+    result = json.loads((tmp_path / "fuzz.json").read_text())
+    assert [kind["cases"] for kind in result["kinds"].values()] == [2] * 5

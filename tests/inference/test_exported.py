@@ -130,3 +130,5 @@ def test_a_pipe_in_the_place_of_a_certificate_is_not_waited_for(tmp_path: Path) 
     model.write_bytes(b"model")
     os.mkfifo(certificate_path(model))
     assert certified_precisions(model) == set()
+    with pytest.raises(InputError, match="it is no file"):
+        sha256_of(certificate_path(model))

@@ -88,3 +88,10 @@ def test_a_graph_that_is_not_what_its_metadata_say(tmp_path: Path, kind: str, ba
     else:
         with pytest.raises(InputError, match="export it again"):
             run()
+
+
+def test_metadata_that_are_not_utf8(tmp_path: Path) -> None:
+    path = lying_model(tmp_path / "a.onnx", "halves")
+    path.write_bytes(path.read_bytes().replace(b"double", b"\xff\xfeuble"))
+    with pytest.raises(InputError, match="does not say what network it holds"):
+        open_network(path, backend="onnx")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import inspect
+import io
 import os
 import shlex
 import signal
@@ -141,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except SystemExit as left:  # so rich leaves when it meets a broken pipe
+    except (SystemExit, io.UnsupportedOperation) as left:  # so rich leaves a broken pipe
         if isinstance(left.__context__, BrokenPipeError):
             return 128 + signal.SIGPIPE
         raise
@@ -192,11 +193,12 @@ def complain(sentence: str) -> int:
 
 
 def apologise(given: Sequence[str]) -> int:
-    traceback.print_exc()
     command = shlex.join(["ibsd", *given])
-    print(
-        f"\nibsd {ibsd.__version__}: this is a defect of ibsd, not of your input; "
-        f"please report it with the lines above and: {command}",
-        file=sys.stderr,
-    )
+    with suppress(OSError):  # as above
+        traceback.print_exc()
+        print(
+            f"\nibsd {ibsd.__version__}: this is a defect of ibsd, not of your input; "
+            f"please report it with the lines above and: {command}",
+            file=sys.stderr,
+        )
     return 1

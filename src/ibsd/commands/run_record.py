@@ -36,9 +36,9 @@ def refuse_or_compare(
     """The record of the run to resume; None for a new run. InputError for a folder with a run, and
     for a resume with another network, objective, batch or seed."""
     path = folder / RUN_FILE
-    for name in FILES:
-        if (folder / name).is_dir():
-            raise InputError(f"{folder / name} is a folder where a file belongs: move it away")
+    for place in (folder / name for name in (RUN_FILE, *FILES)):
+        if place.exists() and not place.is_file():
+            raise InputError(f"{place} is no file, and the run needs one there: move it away")
     if not path.exists():
         there = [name for name in (CHECKPOINTS, *FILES) if os.path.lexists(folder / name)]
         if there:

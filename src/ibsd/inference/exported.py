@@ -85,6 +85,8 @@ def not_runnable(path: Path, error: Exception) -> InputError:
 
 def sha256_of(path: Path) -> str:
     """Hash of a file's bytes. InputError if it cannot be read."""
+    if path.exists() and not path.is_file():  # a named pipe would be read without end
+        raise InputError(f"{path}: cannot be read, it is no file")
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

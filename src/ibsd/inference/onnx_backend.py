@@ -34,7 +34,10 @@ def open_onnx(path: Path, precision: str = "auto") -> Network:
         raise InputError(
             f"{path} cannot be read as an ONNX model ({reason}): export it again"
         ) from None
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError:
+        text = None
     descriptor, stored = read_metadata(text, path)
     if precision not in ("auto", stored):
         raise InputError(

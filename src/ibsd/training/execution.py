@@ -21,6 +21,7 @@ from ibsd.training.options import TrainingOptions
 from ibsd.training.result import AVERAGED, BEST_FILE, MEAN, RAW, START, WEIGHT_FILES, TrainingResult
 from ibsd.training.tracking import JsonLines, TensorBoard, Tracker
 from ibsd.training.trainer import Trainer
+from ibsd.types import InputError
 
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
@@ -169,8 +170,13 @@ def open_trackers(
     trackers: list[Tracker] = [lines]
     if tensorboard:
         # A training machine may hold nothing but torch, numpy, pillow and safetensors.
-        with suppress(ImportError):
+        try:
             trackers.append(TensorBoard(folder / "tensorboard", resumed_step))
+        except ImportError:
+            pass
+        except InputError:
+            lines.close()
+            raise
     return trackers
 
 
