@@ -64,6 +64,12 @@ PROMISES = (
         "fuzz",
     ),
     (
+        "Odd names, metadata that lie, closed streams, damaged runs: likewise. From a shared cache "
+        "nothing of another user is executed",
+        "fuzzing/test_fuzz.py",
+        "surroundings",
+    ),
+    (
         "Weight files that claim more than they hold are refused before anything is allocated",
         "students/test_weight_files.py",
         "",
@@ -100,9 +106,13 @@ def figures(test: str, name: str) -> str:
         )
     if name == "kills":
         return f"{result['killed']} kills, {result['survived']} survived, lost: {result['lost']}"
+    if mended := result.get("mended"):
+        after = f"{len(result['broken'])} after {len(mended)} were mended"
+    else:
+        after = str(len(result["broken"]))
     cases = sum(kind["cases"] for kind in result["kinds"].values())
     refused = sum(kind["refused"] for kind in result["kinds"].values())
-    return f"{cases:,} cases, {refused:,} refused with a sentence, broken: {len(result['broken'])}"
+    return f"{cases:,} cases, {refused:,} refused with a sentence, broken: {after}"
 
 
 def counted(test: str) -> str:
@@ -169,16 +179,18 @@ def page() -> str:
             + "\n"
         )
     if fuzz:
+        around = newest("surroundings") or {"kinds": {}}
         lines = [
             f"| {kind} | {each['cases']:,} | {each['done']:,} | {each['refused']:,} | "
             f"{each['slowest_seconds']} s |"
-            for kind, each in fuzz["kinds"].items()
+            for kind, each in (fuzz["kinds"] | around["kinds"]).items()
         ]
         header = (
             "| input | cases | accepted | refused | slowest, on a busy machine |\n"
             "|---|---|---|---|---|\n"
         )
-        parts.append("Bad input (`benchmarks/fuzz.py`):\n\n" + header + "\n".join(lines) + "\n")
+        title = "Bad input (`benchmarks/fuzz.py`; the last five with `--surroundings`, before mending):\n\n"
+        parts.append(title + header + "\n".join(lines) + "\n")
     resources = newest("resources")
     if resources:
         kinds: dict[str, list[dict]] = {}
