@@ -31,8 +31,6 @@ SHORT = {
     "IBSD - wavelet": ("ibsd-hf-1", "wavelet-to-hr-1"),
     "IBSD - soft target": ("ibsd-hf-1", "soft-target-only-1"),
     "IBSD 0.1 - plain": ("ibsd", "plain"),
-    "IBSD 0.1 - wavelet 0.1": ("ibsd", "wavelet-to-hr"),
-    "IBSD 0.1 - soft target 0.1": ("ibsd", "soft-target-only"),
     "IBSD 0.1 - frozen 0.1": ("ibsd", "frozen"),
     **AGAINST_PLAIN,
 }
@@ -65,6 +63,20 @@ DEGRADATIONS = {
 }
 SEEN = {name: DEGRADATIONS[name] for name in ("IBSD - plain", "wavelet - plain", "IBSD - wavelet")}
 
+OTHER_CAMERAS = {
+    "specialised - start": ("ibsd-mean", "start"),
+    "specialised - plain": ("ibsd-mean", "plain"),
+    "specialised - plain, mean": ("ibsd-mean", "plain-mean"),
+    "specialised - wavelet, mean": ("ibsd-mean", "wavelet-to-hr-mean"),
+    "start - plain": ("start", "plain"),
+    "plain, mean - plain": ("plain-mean", "plain"),
+    "IBSD - plain": ("ibsd", "plain"),
+    "wavelet - plain": ("wavelet-to-hr", "plain"),
+    "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
+}
+"""In the order of docs/protocol.md."""
+SAME_CAMERAS = dict(list(OTHER_CAMERAS.items())[:5])
+
 CAMERAS = (
     ("narrow, 1,500", "compare-cameras", SHORT),
     ("narrow, 4,000", "compare-cameras-long", LONG),
@@ -96,6 +108,8 @@ def all_places() -> list[ScoredOn]:
     ]
     name = "compare-degradations"
     return [
+        ScoredOn("RealSR to DRealSR", "generalise-realsr", "drealsr", "mean", OTHER_CAMERAS),
+        ScoredOn("RealSR to RealSR", "generalise-realsr", "from-realsr", "realsr", SAME_CAMERAS),
         *places,
         ScoredOn("ten degradations never seen", name, "families", "unseen", DEGRADATIONS),
         ScoredOn("four degradations seen", name, "families", "seen", SEEN),
