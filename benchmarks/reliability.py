@@ -189,7 +189,10 @@ def page() -> str:
             "| input | cases | accepted | refused | slowest, on a busy machine |\n"
             "|---|---|---|---|---|\n"
         )
-        title = "Bad input (`benchmarks/fuzz.py`; the last five with `--surroundings`, before mending):\n\n"
+        title = (
+            "Bad input (`benchmarks/fuzz.py`; the last five with `--surroundings`, "
+            "before mending):\n\n"
+        )
         parts.append(title + header + "\n".join(lines) + "\n")
     resources = newest("resources")
     if resources:
