@@ -97,6 +97,7 @@ def test_fresh_fit_reaches_the_closed_form() -> None:
     )
 
 
+@pytest.mark.slow
 def test_bound_with_all_negatives_is_the_stated_fraction_whatever_n() -> None:
     chain, (fit, _, held) = estimators_of_the_run(), three_sets()
     for batch in (2, 8, 32):

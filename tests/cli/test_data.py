@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import read_rgb, write_rgb
 
 from .conftest import Call, assert_one_sentence
 
 
+@pytest.mark.slow
 def test_a_sheet_of_every_preset(ibsd: Call, tmp_path: Path) -> None:
     write_rgb(tmp_path / "photo.png", sample_pair("chelsea", 4)[1])
     said = ibsd("data", "preview", tmp_path / "photo.png", "-o", tmp_path / "sheet.png")

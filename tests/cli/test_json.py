@@ -50,6 +50,7 @@ def test_upscale_says_what_became_of_each_file(ibsd: Call, weights: Path) -> Non
     assert "in/b.png" in bad["error"] and "1 of 2" in said.err
 
 
+@pytest.mark.slow
 def test_export_and_data(ibsd: Call, weights: Path) -> None:
     found = json.loads(
         ibsd("export", weights, "--format", "safetensors", "-o", "plain.safetensors", "--json").out

@@ -74,6 +74,7 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_a_wrong_order_is_said(tmp_path: Path) -> None:
     near, far = photographs(tmp_path, {"a": "stream", "b": "brushes"})
     (far / "a.png").rename(far / "y.png")

@@ -74,6 +74,7 @@ def fake(exitcode: int) -> Worker:
     return Worker(FakeProcess(exitcode))
 
 
+@pytest.mark.slow
 def test_exit_codes_tell_what_became_of_a_run() -> None:
     codes = {0: 0, 1: 2, 2: -9, 3: 3}
     outcomes = in_processes(NAMES, 2, lambda name: fake(codes[name.seed]), lambda: None)
@@ -85,6 +86,7 @@ def test_a_request_to_stop_ends_workers() -> None:
     assert set(outcomes.values()) == {"stopped"}
 
 
+@pytest.mark.slow
 def test_workers_send_events_and_end_with_an_outcome() -> None:
     endings = ("made", "wrong", "memory", "broken", "killed", "interrupted")
     events: dict[str, list[Event]] = {ending: [] for ending in endings}

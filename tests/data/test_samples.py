@@ -63,6 +63,7 @@ def test_a_pair_depends_on_name_seed_and_variant_alone() -> None:
         assert not np.array_equal(lr, samples.sample_pair("chelsea", 3, seed, variant)[0])
 
 
+@pytest.mark.slow
 def test_written_pairs_pass_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A few small pieces of photographs are enough.
     splits = {"train": ("table", "coffee"), "val": ("chelsea",), "test": ("astronaut",)}

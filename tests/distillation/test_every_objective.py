@@ -26,7 +26,7 @@ from ibsd.training.trainer import Trainer
 SHORT = {"warm_up": 1, "ramp": 2, "period": 3}
 """Schedules, where an objective has them, so short that all its terms have weight within a few
 steps."""
-QUICK = ("plain", "ibsd", "regularised")
+QUICK = ("plain", "ibsd")
 """What `make check` tries."""
 NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in OBJECTIVES]
 

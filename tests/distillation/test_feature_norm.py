@@ -14,6 +14,7 @@ from ibsd.distillation.registry import OBJECTIVES
 from ibsd.types import InputError
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_plain_bit_for_bit() -> None:
     assert is_plain(FeatureNorm(tiny.student(), lambda_norm=0.0))
     assert not is_plain(FeatureNorm(tiny.student(), warm_up=0, ramp=0))

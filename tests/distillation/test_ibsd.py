@@ -193,6 +193,7 @@ def test_estimators_gradient_is_clipped():
     assert float(norm) == pytest.approx(1e-3, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_estimators_learn():
     objective, batch = ready(estimator_learning_rate=1e-2)
     nodes = objective.loss(batch).nodes

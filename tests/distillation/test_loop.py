@@ -25,6 +25,7 @@ def loop(objective: Objective, num_steps: int = 12) -> Loop:
     return Loop(objective, optimizer, num_steps)
 
 
+@pytest.mark.slow
 def test_its_weights_are_the_trainers_bit_for_bit() -> None:
     theirs = IBSD(tiny.student(), soft_target="snapshot", **OPTIONS)
     options = TrainingOptions(num_steps=12, learning_rate=1e-3, schedule=Schedule("constant"))

@@ -153,6 +153,7 @@ def test_a_shift_that_all_share_costs_nothing(sound: Path, tmp_path: Path):
     assert all(health.ceiling is not None and health.ceiling > 35 for health in found.pairs)
 
 
+@pytest.mark.slow
 def test_what_is_left_without_the_dropped_files_is_sound(
     checkup: Checkup, ill: Path, tmp_path: Path
 ):

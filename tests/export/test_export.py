@@ -19,6 +19,7 @@ from ibsd.students import Student, create_student, load_student
 from ibsd.types import InputError
 
 
+@pytest.mark.slow
 def test_weights_alone_load_elsewhere(exported: Callable[[str], Path], folder: Path) -> None:
     model = exported("safetensors")
     again = load_student(model)

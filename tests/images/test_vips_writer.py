@@ -148,6 +148,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_writing_is_one_sentence(tmp_path: Path) -> None:
     names = [str(tmp_path / f"a.{suffix}") for suffix in ("png", "jpg", "tif")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -25,6 +25,7 @@ def test_a_model_of_someone_else_is_refused(tmp_path: Path) -> None:
         open_network(tmp_path / "b.xml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("certified_db", "precision"), [(0.0, "bf16"), (np.nan, "fp32")])
 def test_bf16_of_an_onnx_file_is_tried_on_this_machine(
     monkeypatch: pytest.MonkeyPatch, certified_db: float, precision: str

@@ -110,6 +110,7 @@ def test_fused(batch: int, positions: int, seed: int, ties: bool, dtype: torch.d
     assert_equals_the_definition(fused_pairwise_gain, link(batch, positions, seed, ties, dtype))
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize(
     ("batch", "most_rows", "positions"), [(33, 32, 20), (8, 4, 130), (9, 4, 130)]
@@ -121,6 +122,7 @@ def test_fused_takes_large_batches_in_turns(
     assert_equals_the_definition(fused_pairwise_gain, link(batch, positions, 0, ties=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pairwise_gain",
     [eager.pairwise_gain, pytest.param(compiled.pairwise_gain, marks=needs_compiler)],
@@ -209,6 +211,7 @@ def test_without_a_compiler_or_with_a_broken_one_the_eager_form_stands_in(afresh
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_compiles_once_and_a_damaged_library_is_no_crash(afresh, tmp_path):
     assert afresh() == ""

@@ -81,5 +81,5 @@ def test_order_is_the_last_resort(folders: tuple[Path, Path]) -> None:
     photograph(near / "n2.jpg")
     with pytest.raises(InputError, match="holds 3 photographs and .* 2"):
         match_files(*folders)
-    with pytest.raises(InputError, match="without a partner of the same name"):
+    with pytest.raises(InputError, match="has a partner of the same name"):
         match_files(*folders, "name")

@@ -100,6 +100,7 @@ def test_any_size_down_to_one_pixel_has_finite_gradients(
         assert idle or bool(parameter.grad.isfinite().all()), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_picture_in_a_batch_is_treated_as_if_alone(name: str):
     student, lr = small(name).double(), picture(3, 3, 9, 10).double()
@@ -209,6 +210,7 @@ def test_export_with_dynamic_size_equals_eager(name: str):
             torch.testing.assert_close(program(lr), student(lr), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize(("name", "choice"), CHOICES)
 def test_every_option_is_detected_from_bare_keys_and_by_this_network_alone(

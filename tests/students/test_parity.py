@@ -14,6 +14,7 @@ from ibsd.students import create_student
 PUBLISHED = ("imdn", "rfdn", "omnisr", pytest.param("cdc", marks=pytest.mark.slow))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_output_and_nodes_equal_the_published_network(name: str):
     reference = parity.REFERENCE[name]

@@ -54,6 +54,7 @@ def test_counts(name: str, options: dict[str, Any], counts: tuple[int, ...]):
     assert tuple(parameters(name, scale, options) for scale in (2, 3, 4)) == counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "thousands"), PAPERS)
 def test_the_papers_say_the_same(name: str, options: dict[str, Any], thousands: dict[int, int]):
     for scale, count in thousands.items():

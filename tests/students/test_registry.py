@@ -138,6 +138,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.safetensors", "b.pth", "c.pth"])
 @given(share=st.floats(0, 0.999))
 def test_truncated_anywhere_is_refused_by_name(

@@ -100,6 +100,7 @@ def test_sound_pth_files_are_read(tmp_path: Path, old: bool):
     )
 
 
+@pytest.mark.slow
 def test_an_archive_that_unpacks_to_more(tmp_path: Path):
     torch.save({"a": torch.zeros(10_000_000)}, file := io.BytesIO())
     with (

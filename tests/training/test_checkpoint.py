@@ -137,6 +137,7 @@ def test_large_tensors_are_split_and_joined(
         assert data <= 256, f"{part.name} holds {data} bytes of tensors"
 
 
+@pytest.mark.slow
 def test_no_part_reaches_16_mb(tmp_path: Path):
     path = save_checkpoint(
         tmp_path, 1, {"big": torch.ones(1, 10_000_000), "rest": torch.ones(1000)}, keep=1

@@ -81,6 +81,7 @@ def test_what_is_not_finite_is_skipped_from_the_first_step_on():
     assert all(bool(weight.isfinite().all()) for weight in weights)
 
 
+@pytest.mark.slow
 def test_a_step_below_the_threshold_is_taken():
     result, _, said, _ = run(at({14, 15, 18}, 4.0))
     assert result.skipped == 0
@@ -141,6 +142,7 @@ def test_checkpoints_during_a_streak_do_not_push_the_good_ones_out(tmp_path: Pat
     assert step == 7
 
 
+@pytest.mark.slow
 def test_a_streak_at_the_very_end_is_not_called_finished():
     result, _, _, _ = run(at(range(15, 20), math.nan), max_consecutive_skips=5)
     assert not result.finished
@@ -153,6 +155,7 @@ def test_an_easy_first_batch_does_not_end_the_run():
     assert result.finished, result.reason
 
 
+@pytest.mark.slow
 def test_a_bad_first_batch_does_not_blind_the_guard():
     result, trainer, _, _ = run(at({0}, math.nan))
     assert result.finished

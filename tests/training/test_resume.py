@@ -194,6 +194,7 @@ def test_from_an_earlier_checkpoint_the_lost_steps_come_again_the_same(
     assert (tmp_path / "log.jsonl").read_bytes() == log
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_nothing(tmp_path: Path):
     whole, _, _ = run(tmp_path, OBJECTIVES["plain"])
     log = (tmp_path / "log.jsonl").read_bytes()
@@ -203,6 +204,7 @@ def test_a_finished_run_resumes_to_nothing(tmp_path: Path):
     assert (tmp_path / "log.jsonl").read_bytes() == log
 
 
+@pytest.mark.slow
 def test_a_shorter_run_cannot_take_up_a_longer_one(tmp_path: Path):
     run(tmp_path, OBJECTIVES["plain"])
     with pytest.raises(InputError, match="num_steps"):

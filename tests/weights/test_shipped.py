@@ -51,6 +51,7 @@ def test_card_and_entry_are_of_this_file(name: str) -> None:
     ) or not name.endswith("x4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_model_computes_what_torch_computes(name: str, backend: str) -> None:
