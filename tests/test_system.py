@@ -30,6 +30,7 @@ from ibsd.types import InputError
 # -- memory
 
 
+@pytest.mark.slow
 def test_a_block_is_seen_while_it_is_held_and_remembered_after() -> None:
     held, size = resident_bytes(), 2**28
     with mmap.mmap(
@@ -42,6 +43,7 @@ def test_a_block_is_seen_while_it_is_held_and_remembered_after() -> None:
     assert largest_resident_bytes() - held > 0.9 * size  # the system's own count is a few pages off
 
 
+@pytest.mark.slow
 def test_a_child_does_not_count_what_its_parent_holds() -> None:
     block = torch.ones(2**26)  # 256 MiB, resident in this process when the child is started
     command = [

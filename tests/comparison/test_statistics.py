@@ -136,6 +136,7 @@ def test_wins_know_which_way_is_better() -> None:
     )
 
 
+@pytest.mark.slow
 def test_noise_floor_is_passed_by_chance_in_five_percent_of_cases() -> None:
     generator = np.random.default_rng(3)
     passed = 0

@@ -137,6 +137,7 @@ def test_the_bottom_layer_is_side_by_side(folder: str):
     assert reaching(modules(folder), FOLDERS - BOTTOM - {folder}) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "also"),
     [

@@ -89,6 +89,7 @@ def plainly_trained(precision: str) -> Trainer:
     return trained(Plain, precision)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     "options",

@@ -72,6 +72,7 @@ def test_large_batch_gives_the_number_of_the_method():
     assert float(club_upper_bound(*gaussian_link(0.6, 500, 60))) == pytest.approx(0.458, abs=0.015)
 
 
+@pytest.mark.slow
 @given(batch=st.integers(2, 7), seed=st.integers(0, 99))
 def test_others_is_all_times_n_over_n_minus_1(batch: int, seed: int):
     link = random_link((batch, 2, 3, 2), seed)

@@ -53,6 +53,7 @@ def test_small_steps() -> None:
     assert root(np.array([-0.1, 0.25], np.float32)) == pytest.approx([0, 0.5])
 
 
+@pytest.mark.slow
 def test_sixteen_bits_and_grey_are_read(tmp_path: Path) -> None:
     pixels = np.full((5, 7, 1), 40_000, np.uint16)
     header = PhotographHeader(5, 7, grey=True, bits=16)

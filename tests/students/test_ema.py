@@ -17,6 +17,7 @@ def set_all(student: torch.nn.Module, value: float) -> None:
             parameter.fill_(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(decay=st.floats(0, 0.9999), values=st.lists(st.floats(-4, 4), min_size=1, max_size=30))
 def test_decay_law(decay: float, values: list[float]):

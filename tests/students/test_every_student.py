@@ -127,6 +127,7 @@ def test_what_the_spec_says_of_its_reach(name: str):
     assert int(rows.max()) == 2 * radius + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_tiles_give_the_whole_exactly_where_the_advice_says_so(name: str):
     student = small(name).double()

@@ -75,6 +75,7 @@ def test_bad_steps_are_skipped_counted_and_said(value: float):
     assert trainer.average.updates == 17
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_is_skipped_from_the_first_step_on():
     result, _, _, weights = run(at({0, 1, 4}, math.nan))
     assert result.skipped == 3
@@ -163,6 +164,7 @@ def test_a_bad_first_batch_does_not_blind_the_guard():
     assert 0 < float(trainer.guard.mean) < 10
 
 
+@pytest.mark.slow
 def test_a_loss_below_zero_is_no_explosion():
     """The bound can be negative where estimators lag, and so can the total."""
     result, _, _, _ = run(lambda step: -1.0, learning_rate=1e-5)

@@ -176,6 +176,7 @@ def test_wrong_tiles_are_refused(tile: object) -> None:
         upscale(noise(4, 4, 3), Nearest(2), tile)  # pyright: ignore
 
 
+@pytest.mark.slow
 def test_shipped_weights_by_name_and_none_for_one_tile() -> None:
     picture = noise(9, 8, 3)
     expected = upscale(picture, load_student("imdn-small-x4"), "none")

@@ -65,6 +65,7 @@ def test_the_shipped_model_computes_what_torch_computes(name: str, backend: str)
     assert weights_file(name).with_suffix(".onnx").stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_auto_takes_the_shipped_model_and_needs_no_export() -> None:
     pytest.importorskip("openvino")
     assert open_network("imdn-small-x4", device="cpu").backend == "openvino"
