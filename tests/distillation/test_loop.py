@@ -42,6 +42,7 @@ def test_its_weights_are_the_trainers_bit_for_bit() -> None:
     assert not report.total.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/start-library.md"])
 def test_the_code_of_the_pages_is_ibsd(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Warm-up, ramp and a past happen in every loop that a page shows."""

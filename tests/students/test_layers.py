@@ -37,6 +37,7 @@ def test_blocks_are_counted_where_their_numbers_have_no_gap(keys: str, count: in
     assert count_blocks(dict.fromkeys(keys.split(), (1,)), r"b(\d+)\.w$", first=1) == count
 
 
+@pytest.mark.slow
 @given(
     height=st.integers(1, 9),
     width=st.integers(1, 9),
