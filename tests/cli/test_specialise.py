@@ -52,8 +52,8 @@ def test_the_mean_is_written_and_its_scores_are_those_of_evaluate(
     again = json.loads(ibsd("evaluate", written, pairs, "--no-lpips", "--json").out)
     for protocol, metrics in again["means"]["specialised"].items():
         assert table["means"]["specialised"][protocol] == pytest.approx(metrics, abs=1e-4)
-    found = table["means"]["specialised"]["basicsr-y"]["psnr_y"]
-    assert f"{found:.2f} (" in said.out
+    mean_psnr = table["means"]["specialised"]["basicsr-y"]["psnr_y"]
+    assert f"{mean_psnr:.2f} (" in said.out
     assert "the photographs inside ibsd, 1 image" in said.out
     assert Path("mine/report.html").read_text().count("<h2>") == 4
     # a second time

@@ -131,7 +131,6 @@ def write_photograph(
 
     if loses_profile(image_format, header):
         header = replace(header, icc=None)
-    rows = rows or header
     write_whole(
         path,
         lambda file: write_with_vips(

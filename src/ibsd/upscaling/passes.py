@@ -48,12 +48,12 @@ def enlarged(
     tile: TileSize = "auto",
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Enlarged:
-    """`upscaled_strips`, `count` times; 0 gives the photograph as it is. `on_tile` is told of the
+    """`upscaled_strips`, `count` times; 0 gives the photograph as it is. `on_tile` hears of the
     last pass, which takes nearly all the time."""
     for number in range(count):
         header = photograph.header.upscaled(network.scale)
-        told = on_tile if number == count - 1 else None
-        strips = upscaled_strips(photograph, network, tile, told)
+        listener = on_tile if number == count - 1 else None
+        strips = upscaled_strips(photograph, network, tile, listener)
         photograph = UpscaledPhotograph(header, strips)
     if isinstance(photograph, UpscaledPhotograph):
         return Enlarged(photograph.header, photograph.strips)
