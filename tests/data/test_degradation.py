@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ibsd.data.degradation import Preset, Stage, degrade, softened
 from ibsd.data.linear_light import to_linear, to_srgb
-from ibsd.data.presets import PRESETS
+from ibsd.data.presets import EVERYDAY, PRESETS, find_preset
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.types import InputError
@@ -27,18 +27,19 @@ def hr() -> Tensor:
     return torch.cat([whole[..., :128, :128], whole[..., -128:, -128:]])
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, *EVERYDAY])
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_preset_is_seeded_and_in_range(name: str, scale: int, hr: Tensor) -> None:
-    lr = degrade(hr, scale, PRESETS[name], seeded(1))
+    preset = find_preset(name)
+    lr = degrade(hr, scale, preset, seeded(1))
     assert lr.shape == (2, 3, 128 // scale, 128 // scale)
     assert 0 <= float(lr.min()) <= float(lr.max()) <= 1
     torch.testing.assert_close(
         lr * 255, (lr * 255).round(), atol=1e-3, rtol=0
     )  # 8 bits, as in a file
-    assert torch.equal(lr, degrade(hr, scale, PRESETS[name], seeded(1)))
+    assert torch.equal(lr, degrade(hr, scale, preset, seeded(1)))
     assert any(
-        not torch.equal(lr, degrade(hr, scale, PRESETS[name], seeded(seed))) for seed in range(2, 6)
+        not torch.equal(lr, degrade(hr, scale, preset, seeded(seed))) for seed in range(2, 6)
     )
 
 
@@ -82,6 +83,41 @@ def test_halo_overshoots_beside_an_edge() -> None:
     soft = degrade(edge, 4, Preset(Stage()), seeded())
     sharp = degrade(edge, 4, Preset(Stage(halo=1.0)), seeded())
     assert float(sharp.max() - soft.max()) > 0.02 and float(soft.min() - sharp.min()) > 0.02
+
+
+def test_an_early_halo_overshoots_by_as_much_as_shrinking_leaves() -> None:
+    """Of a line, since the rims of a wide halo would survive shrinking in any case."""
+    line = torch.full((16, 3, 64, 64), 0.3)
+    line[..., 32:36] = 0.6
+    plain, early, late = (
+        degrade(line, 4, Preset(replace(Stage(resamplers=("area",)), **halo)), seeded())
+        for halo in (dict[str, float](), {"early_halo": 1.0}, {"halo": 1.0})
+    )
+    assert float(early.max()) > float(plain.max()) + 0.01
+    assert float(plain.min()) - 0.02 > float(early.min()) > float(late.min())
+
+
+def test_grain_is_equal_in_light_and_dark_and_mostly_weak() -> None:
+    """A deviation of the square of a uniform draw has a mean square of a fifth."""
+    flat = torch.full((256, 3, 64, 64), 0.25)
+    flat[:, :, 32:] = 0.75
+    noise = degrade(flat, 4, Preset(Stage(grain=0.1)), seeded())
+    parts = noise[:, :, :6], noise[:, :, 10:]
+    for part in parts:
+        assert float(part.var(dim=(1, 2, 3)).mean()) == pytest.approx(0.1**2 / 5, rel=0.2)
+    assert float((parts[0].std(dim=(1, 2, 3)) < 0.05).float().mean()) > 0.6
+
+
+def test_noise_reduction_takes_weak_texture_and_keeps_edges() -> None:
+    """What is nearer to its surroundings than the threshold becomes them."""
+    image = torch.full((32, 3, 64, 64), 0.3)
+    image[..., 32:] = 0.7
+    image = image + 0.01 * (torch.arange(64) // 4 % 2 * 2 - 1)[:, None]
+    smeared = degrade(image, 4, Preset(Stage(resamplers=("area",), smear=0.06)), seeded())
+    texture = smeared[..., 2:6].diff(dim=-2).abs().mean(dim=(1, 2, 3)) / 0.02
+    assert float(texture.median()) < 0.2
+    step = smeared.diff(dim=-1)[..., 7]
+    assert float(step.min()) > 0.2
 
 
 def test_jpeg_in_tensors_serves_a_preset(hr: Tensor) -> None:

@@ -1,7 +1,7 @@
 """LR pictures made from HR, batched and seeded on the device: each image draws its own strengths.
 
-    first stage:    [blur, downscaling, noise] in linear light -> halo -> JPEG
-                    as light, sensor and camera do it
+    first stage:    early halo -> [blur, downscaling, noise] in linear light -> grain, smear, halo
+                    -> JPEG, as light, sensor and camera do it
     second stage:   blur, noise, halo, resizing down and up in random order -> JPEG
                     as a web site or a scan does, if the preset has one
 
@@ -30,6 +30,11 @@ Range: TypeAlias = tuple[float, float]
 
 Jpeg: TypeAlias = Literal["libjpeg", "smooth"]
 
+EARLY_HALO_RADIUS: Range = (0.2, 0.6)
+"""Of `Stage.early_halo`: standard deviation in LR pixels, so about 1 to 2 HR pixels at x4."""
+SMEAR_RADIUS: Range = (0.7, 1.5)
+"""Of `Stage.smear`: standard deviation of the surroundings, in LR pixels."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -52,6 +57,14 @@ class Stage:
     """Greatest amount of unsharp masking."""
     halo_radius: Range = (0.6, 1.5)
     """Standard deviation of the blur that unsharp masking subtracts, in LR pixels."""
+    early_halo: float = 0.0
+    """Greatest amount of unsharp masking before downscaling, as of a photograph that was shrunk
+    after its camera had sharpened it. First stage only, as `grain` and `smear`."""
+    grain: float = 0.0
+    """Greatest standard deviation of Gaussian noise in sRGB, white at 1; its root is uniform from
+    0, so that much of it is weak."""
+    smear: float = 0.0
+    """Greatest contrast to its surroundings that noise reduction takes away, white at 1."""
     jpeg: tuple[int, int] | None = None
     """Least and greatest quality of libjpeg; None for no JPEG and no rounding to 8 bits."""
     jpeg_share: float = 1.0
@@ -114,16 +127,20 @@ def degrade(
     draw = _Draw(len(hr), generator)
     first = preset.first
     second = preset.second
-    light = _blurred_and_shrunk(to_linear(hr.clamp(0, 1)), scale, first, draw, strength)
+    hr = hr.clamp(0, 1)
+    hr = _sharpened(hr, first.early_halo, EARLY_HALO_RADIUS, draw, strength, scale)
+    light = _blurred_and_shrunk(to_linear(hr), scale, first, draw, strength)
     light = _noisy(light.clamp(0, 1), first, draw, strength)
-    lr = _sharpened(to_srgb(light.clamp(0, 1)), first, draw, strength)
+    lr = _grained(to_srgb(light.clamp(0, 1)), first, draw, strength)
+    lr = _smeared(lr, first, draw, strength)
+    lr = _sharpened(lr, first.halo, first.halo_radius, draw, strength)
     lr = _compressed(lr, first, draw, strength, jpeg)
     if second is None:
         return lr
     steps: tuple[Callable[[Tensor], Tensor], ...] = (
         lambda x: to_srgb(_blurred_and_shrunk(to_linear(x), 1, second, draw, strength).clamp(0, 1)),
         lambda x: to_srgb(_noisy(to_linear(x), second, draw, strength).clamp(0, 1)),
-        lambda x: _sharpened(x, second, draw, strength),
+        lambda x: _sharpened(x, second.halo, second.halo_radius, draw, strength),
         lambda x: _resized_down_and_up(x, second, draw, strength),
     )
     for k in draw.permutation(len(steps)):
@@ -209,17 +226,42 @@ def _noisy(light: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
     return (raw + (shot * raw + read**2).sqrt() * noise) * gains
 
 
-def _sharpened(srgb: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
-    """Unsharp masking: it leaves halos beside edges."""
-    if stage.halo == 0:
+def _grained(srgb: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
+    """Noise that is equal in light and dark, as of a scan or of a picture edited since."""
+    if stage.grain == 0:
         return srgb
-    amount = (strength * stage.halo * draw.per_image()).view(-1, 1, 1, 1)
-    ones = torch.ones(draw.count, device=draw.device)
-    radius = int(2.5 * stage.halo_radius[1] + 1)
-    soft = _convolved(
-        srgb, blur_kernels("gaussian", draw.per_image(*stage.halo_radius), ones, ones, ones, radius)
-    )
+    sigma = (strength * stage.grain * draw.per_image() ** 2).view(-1, 1, 1, 1)
+    noise = torch.randn(srgb.shape, generator=draw.generator, device=draw.device)
+    return (srgb + sigma * noise).clamp(0, 1)
+
+
+def _smeared(srgb: Tensor, stage: Stage, draw: _Draw, strength: float) -> Tensor:
+    """Noise reduction: each pixel comes nearer to its surroundings by the threshold. Weak texture
+    goes with the noise, edges stay."""
+    if stage.smear == 0:
+        return srgb
+    threshold = (strength * stage.smear * draw.per_image()).view(-1, 1, 1, 1)
+    detail = srgb - _softened_by(SMEAR_RADIUS, srgb, draw)
+    return srgb - detail.clamp(-threshold, threshold)
+
+
+def _sharpened(
+    srgb: Tensor, halo: float, radius: Range, draw: _Draw, strength: float, scale: int = 1
+) -> Tensor:
+    """Unsharp masking: it leaves halos beside edges. `radius` in pixels of `srgb` over `scale`."""
+    if halo == 0:
+        return srgb
+    amount = (strength * halo * draw.per_image()).view(-1, 1, 1, 1)
+    soft = _softened_by((radius[0] * scale, radius[1] * scale), srgb, draw)
     return (srgb + amount * (srgb - soft)).clamp(0, 1)
+
+
+def _softened_by(sigma: Range, images: Tensor, draw: _Draw) -> Tensor:
+    """Each image blurred by a Gaussian of its own, of a standard deviation in pixels."""
+    ones = torch.ones(draw.count, device=draw.device)
+    radius = int(2.5 * sigma[1] + 1)
+    kernels = blur_kernels("gaussian", draw.per_image(*sigma), ones, ones, ones, radius)
+    return _convolved(images, kernels)
 
 
 def _convolved(images: Tensor, kernels: Tensor) -> Tensor:

@@ -49,6 +49,58 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 
+EVERYDAY: dict[str, Preset] = {
+    "sharpened": Preset(
+        Stage(
+            blur=(0.2, 0.8),
+            shapes=("gaussian", "gaussian", "elliptic", "generalised"),
+            resamplers=("area", "bicubic"),
+            phase=0.1,
+            shot_noise=2e-4,
+            read_noise=2e-3,
+            white_balance=(1.2, 2.2),
+            smear=0.03,
+            early_halo=1.0,
+            halo=2.5,
+            halo_radius=(0.5, 2.0),
+            jpeg=(90, 99),
+        ),
+        source="cameras that sharpen, a little or a lot, before the picture is shrunk and after",
+    ),
+    "phone": Preset(
+        Stage(
+            blur=(0.2, 0.7),
+            resamplers=("area", "bicubic"),
+            shot_noise=2e-3,
+            read_noise=6e-3,
+            white_balance=(1.2, 2.2),
+            smear=0.06,
+            halo=1.5,
+            halo_radius=(0.5, 1.5),
+            jpeg=(80, 95),
+        ),
+        source="noise of a small sensor, smeared, sharpened and compressed",
+    ),
+    "page": Preset(
+        Stage(blur=(0.0, 0.6), jpeg=(30, 98), jpeg_share=0.5, early_halo=0.5, halo=0.7),
+        Stage(blur=(0.0, 0.2), jpeg=(10, 90), halo=0.4, resized=0.6),
+        source="pictures that went through several web pages",
+    ),
+    "blocks": Preset(
+        Stage(blur=(0.0, 0.3), jpeg=(10, 95)), source="shrunk and compressed once, at any quality"
+    ),
+    "grain": Preset(
+        Stage(blur=(0.0, 0.4), grain=0.13, jpeg=(50, 98), jpeg_share=0.3),
+        source="noise up to a standard deviation of 33 levels of 255, most of it weak",
+    ),
+    "scan": Preset(
+        Stage(blur=(0.3, 1.0), shot_noise=4e-3, grain=0.08, jpeg=(60, 95), jpeg_share=0.5),
+        Stage(blur=(0.0, 0.4), read_noise=4e-3, halo=0.8, jpeg=(50, 95), resized=0.6),
+        source="prints and film, soft and grainy, scanned and compressed",
+    ),
+}
+"""Presets that reach further than `PRESETS`: the pictures that people keep."""
+
 SINGLE_BLUR = 0.5
 """Standard deviation in LR pixels of every shape of blur."""
 
@@ -71,7 +123,7 @@ SINGLE: dict[str, Preset] = {
 }
 """Blurs are equal in standard deviation and differ in shape alone."""
 
-FAMILIES: dict[str, Preset] = {**SINGLE, **PRESETS}
+FAMILIES: dict[str, Preset] = {**SINGLE, **PRESETS, **EVERYDAY}
 """Every degradation that a config can name."""
 
 
