@@ -1,12 +1,13 @@
 # make demo    train, compare and upscale on embedded samples
 # make test    everything that needs no GPU
 # make check   the quick loop: format, lint, types, imports, fast tests
+# make web     the page of ibsd export --format web, from web/; needs node 20
 PYTHON ?= python3
 BIN := .venv/bin
 # What Python compiled once, tests included, serves every process after it: a third of their start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check types fast lowest format clean
+.PHONY: demo test check types fast lowest format web clean
 # Two workers, one thread each: threads that wait for one another cost a third of the processor time.
 test fast: export OMP_NUM_THREADS := 1
 
@@ -41,6 +42,9 @@ lowest:
 format: .venv/.dev
 	$(BIN)/ruff format src tests benchmarks examples
 	$(BIN)/ruff check --fix src tests benchmarks examples
+
+web:
+	$(PYTHON) web/build.py
 
 clean:
 	rm -rf .venv build dist src/ibsd.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

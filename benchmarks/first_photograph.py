@@ -74,12 +74,15 @@ def main() -> None:
     print(json.dumps(medians, indent=1), ratio)
 
 
-def timed(folder: Path, extra: list[str]) -> dict[str, float]:
-    command = [sys.executable, "-m", "ibsd", "upscale", str(folder / "photo.jpg"), "--force"]
+def timed(folder: Path, extra: list[str], ending: str = "jpg") -> dict[str, float]:
+    photograph = str(folder / f"photo.{ending}")
+    command = [sys.executable, "-m", "ibsd", "upscale", photograph, "--force"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     subprocess.run(
-        [*command, "-o", str(folder / "out.jpg"), *extra], stdout=subprocess.DEVNULL, check=True
+        [*command, "-o", str(folder / f"out.{ending}"), *extra],
+        stdout=subprocess.DEVNULL,
+        check=True,
     )
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

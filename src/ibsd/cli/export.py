@@ -28,6 +28,8 @@ def export(
 
     $ ibsd upscale photo.jpg -o large.png --weights last.xml
 
+    $ ibsd export imdn-x4 --format web -o site/
+
     $ ibsd export imdn-x4 --format ncnn -o imdn-x4.param
 
     The model takes images of any size. Its certificate, FILE.certificate.json, holds the largest
@@ -41,10 +43,11 @@ def export(
     weights:
         Weight file (.safetensors, or a published .pth), or a name from ibsd models.
     format:
-        onnx, openvino, ncnn (for Upscayl and its like) or safetensors.
+        onnx, openvino, ncnn (for Upscayl and its like), safetensors, or web: a static page that
+        upscales in the visitor's browser.
     output:
-        The file to write. Default: beside the weights, where ibsd upscale finds it; for names from
-        ibsd models, in the current folder.
+        The file to write, for web the folder. Default: beside the weights, where ibsd upscale
+        finds it; for names from ibsd models, in the current folder.
     int8:
         For onnx and openvino: 8 bits, calibrated on the photographs inside ibsd.
     force:
@@ -53,6 +56,16 @@ def export(
         Print the file and the comparisons as JSON.
     """
     from ibsd.cli.terminal import print_json, print_line, status_console
+    from ibsd.export.web import shipped_site
+
+    if format == "web" and not int8 and (made := shipped_site(weights, output, force)):
+        folder, certificate = made
+        if json:
+            print_json({"file": folder, "certificate": certificate})
+        else:
+            print_line(f"{weights} -> {folder}, for any web server; its model is certified")
+        return 0
+
     from ibsd.export import ParityError, export_student
 
     with status_console().status("exporting"):

@@ -24,6 +24,7 @@ from ibsd.export.certificate import (
     parity_verdict,
 )
 from ibsd.export.graph import exported_descriptor, inference_graph
+from ibsd.export.web import page_description, refuse_site, write_site
 from ibsd.export.weights import save_student
 from ibsd.inference.exported import certificate_path, exported_name, metadata_block, sha256_of
 from ibsd.inference.network import Network, NetworkDescriptor
@@ -62,12 +63,12 @@ def export_student(
     Args:
         weights: safetensors, a published .pth, shipped weights by name, or a student, such as
             `ibsd.tap` makes of any network. A student needs an `output`.
-        format: "onnx", "openvino", "ncnn" or "safetensors" (the weights alone, in fp32 under their
-            published keys).
-        output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors).
-            Default: beside the weights, where `open_network` looks: NAME.onnx, NAME.xml,
-            NAME-ncnn.param, NAME-plain.safetensors, with int8 NAME-int8.onnx; for shipped weights,
-            in the current folder.
+        format: "onnx", "openvino", "ncnn", "safetensors" (the weights alone, in fp32 under their
+            published keys) or "web" (a static page that runs the network in the browser).
+        output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors);
+            for web a new or empty folder. Default: beside the weights, where `open_network` looks:
+            NAME.onnx, NAME.xml, NAME-ncnn.param, NAME-plain.safetensors, NAME-web, with int8
+            NAME-int8.onnx; for shipped weights, in the current folder.
         int8: weights and activations in 8 bits, calibrated on the photographs inside the package;
             for onnx and openvino only.
         force: replace files that exist.
@@ -108,25 +109,31 @@ def export_student(
     make_folder(target.parent)
     with tempfile.TemporaryDirectory(prefix=".ibsd-export-", dir=target.parent) as folder:
         _check_space(student, Path(folder))
-        path = Path(folder) / target.name
+        path = Path(folder) / ("model.onnx" if format == "web" else target.name)
         model = _Model(student, descriptor, precision, json.dumps(block), path)
         _FORMATS[format].write(model)
         checks = {
             name: check_parity(student, network, parity_sizes(descriptor))
             for name, network in _FORMATS[format].networks(model).items()
         }
-        files = [path.with_suffix(ending) for ending in _FORMATS[format].endings]
+        written = [path.with_suffix(ending) for ending in _FORMATS[format].endings]
         certificate: dict[str, Any] = block | {
             "format": format,
-            "files": {file.name: sha256_of(file) for file in files},
+            "files": {path.name: sha256_of(path) for path in written},
             "precisions": {name: parity_verdict(made, name) for name, made in checks.items()},
             "versions": package_versions(),
         }
         if not certificate["precisions"][precision]["passed"]:
             differences = json.dumps(certificate["precisions"])
             raise ParityError(f"{target} not written: the model differs from torch: {differences}")
-        for file in reversed(files):
-            os.replace(file, target.with_suffix(file.suffix))
+        if format == "web":
+            name = target.name if file is None else file.stem
+            size = sum(tensor.numel() for tensor in student.state_dict().values())
+            page = page_description(name, certificate, size)
+            write_site({"model.bin": path.read_bytes()}, page, certificate, target)
+            return target, checks
+        for path in reversed(written):
+            os.replace(path, target.with_suffix(path.suffix))
         write_whole(certificate_path(target), json.dumps(certificate, indent=1) + "\n")
     return target, checks
 
@@ -207,6 +214,7 @@ _FORMATS = {
     ),
     "ncnn": _Format(_write_ncnn, _ncnn_networks, (".param", ".bin"), ("pnnx", "ncnn")),
     "safetensors": _Format(_write_safetensors, _safetensors_networks, (".safetensors",)),
+    "web": _Format(_write_onnx, _onnx_networks, (".onnx",), ("onnx", "onnxscript", "onnxruntime")),
 }
 
 
@@ -222,6 +230,8 @@ def _digest(student: Student) -> str:
 
 
 def _check_target(target: Path, weights: Path | None, format: str, force: bool) -> None:
+    if format == "web":
+        return refuse_site(target, force)
     endings = _FORMATS[format].endings
     if target.suffix != endings[0]:
         raise InputError(f"{target} must be {target.with_suffix(endings[0]).name} for {format}")
@@ -229,7 +239,7 @@ def _check_target(target: Path, weights: Path | None, format: str, force: bool) 
     for path in outputs:
         if weights and path.exists() and path.samefile(weights):
             raise InputError(f"{path} is the weight file itself: choose another output")
-    refuse_existing(outputs, force)
+    return refuse_existing(outputs, force)
 
 
 def _check_packages(format: str, int8: bool) -> None:

@@ -125,12 +125,13 @@ def certified_precisions(path: Path) -> set[str]:
 
 def exported_name(weights: Path, format: str, int8: bool = False) -> Path:
     """Where `ibsd export` writes by default: NAME.onnx, NAME.xml, NAME-ncnn.param,
-    NAME-plain.safetensors; with int8 NAME-int8.onnx and NAME-int8.xml."""
+    NAME-plain.safetensors, the folder NAME-web; with int8 NAME-int8.onnx and NAME-int8.xml."""
     ending = {
         "onnx": ".onnx",
         "openvino": ".xml",
         "ncnn": "-ncnn.param",
         "safetensors": "-plain.safetensors",
+        "web": "-web",
     }[format]
     return weights.with_name(weights.stem + ("-int8" if int8 else "") + ending)
 

@@ -1,0 +1,61 @@
+"""Builds the page of `ibsd export --format web` into src/ibsd/export/site/.
+
+    make web
+
+Needs node 20 and a package index; `npm ci` takes the versions of package-lock.json. built.json
+holds the hashes of all sources and of the page, which tests/export/test_web.py compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import shutil
+import subprocess
+from pathlib import Path
+
+WEB = Path(__file__).parent
+ROOT = WEB.parent
+SITE = ROOT / "src/ibsd/export/site"
+STYLES = ["page.css", "slider.js"]
+WASM = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
+RUNTIME = "runtime.wasm.xz"
+KEPT = "NOTICE.txt"
+
+
+def sources() -> list[Path]:
+    """Everything that decides what the page is."""
+    own = [path for folder in ("src", "public") for path in sorted((WEB / folder).iterdir())]
+    files = ["index.html", "package.json", "package-lock.json", "vite.config.js", "build.py"]
+    shared = [ROOT / "src/ibsd/reporting" / name for name in STYLES]
+    return [*own, *(WEB / name for name in files), *shared, ROOT / "src/ibsd/app/app.css"]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    subprocess.run(["npm", "ci"], cwd=WEB, check=True)
+    subprocess.run(["npx", "vite", "build"], cwd=WEB, check=True)
+    for path in SITE.iterdir():
+        if path.name != KEPT:
+            path.unlink()
+    for path in (WEB / "dist").iterdir():
+        shutil.copyfile(path, SITE / path.name)
+    wasm = (WEB / WASM).read_bytes()
+    (SITE / RUNTIME).write_bytes(lzma.compress(wasm, preset=9 | lzma.PRESET_EXTREME))
+    lock = json.loads((WEB / "package-lock.json").read_text(encoding="utf-8"))
+    built = {
+        "onnxruntime-web": lock["packages"]["node_modules/onnxruntime-web"]["version"],
+        "vite": lock["packages"]["node_modules/vite"]["version"],
+        "sources": {path.relative_to(ROOT).as_posix(): sha256(path) for path in sources()},
+        "files": {path.name: sha256(path) for path in sorted(SITE.iterdir())},
+    }
+    text = json.dumps(built, indent=1) + "\n"
+    (SITE / "built.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

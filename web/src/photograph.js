@@ -1,0 +1,34 @@
+// A photograph as the browser decodes it: upright, in sRGB, 8 bits. Its rows are read as they are needed.
+
+const STRIP = 256;
+
+export async function openPhotograph(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { premultiplyAlpha: "none" });
+  } catch {
+    throw new Error(`this browser cannot read it as an image${/\.hei[cf]$/i.test(file.name) ? ", HEIC least of all: save it as JPEG" : ""}`);
+  }
+  const { width, height } = bitmap, canvas = new OffscreenCanvas(width, Math.min(height, STRIP));
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  const piece = (top, bottom) => {
+    pen.clearRect(0, 0, width, canvas.height);
+    pen.drawImage(bitmap, 0, top, width, bottom - top, 0, 0, width, bottom - top);
+    return pen.getImageData(0, 0, width, bottom - top).data;
+  };
+  const rows = (top, bottom) => {
+    const out = new Uint8ClampedArray((bottom - top) * width * 4);
+    for (let first = top; first < bottom; first += STRIP) out.set(piece(first, Math.min(first + STRIP, bottom)), (first - top) * width * 4);
+    return out;
+  };
+  let alpha = false, grey = true;
+  const opaque = file.type === "image/jpeg";
+  for (let top = 0; top < height && !(opaque && !grey); top += STRIP) {
+    const data = piece(top, Math.min(top + STRIP, height));
+    for (let at = 0; at < data.length; at += 4) {
+      if (data[at] !== data[at + 1] || data[at] !== data[at + 2]) grey = false;
+      if (data[at + 3] < 255) alpha = true;
+    }
+  }
+  return { width, height, alpha, grey, rows, close: () => bitmap.close() };
+}
