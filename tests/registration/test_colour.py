@@ -22,9 +22,8 @@ def test_a_planted_curve_and_field_come_back() -> None:
     y, x = np.mgrid[:80, :100] + 0.5
     fall = 1 - 0.2 * ((x / 50 - 1) ** 2 + (y / 40 - 1) ** 2)[..., None]
     lr = np.clip(np.rint((hr / 255.0) ** 1.2 * 0.9 * fall * 255), 0, 255).astype(np.uint8)
-    places = np.stack(np.meshgrid(np.arange(100), np.arange(80)), -1).astype(np.float32)
     light = (shrunk_light(lr, 1), shrunk_light(hr, 1))
-    match = match_colours(*light, places, np.ones((80, 100), bool), 1.0, BOX)
+    match = match_colours(*light, np.ones((80, 100), bool), BOX)
     off = match.applied(hr, 0, 0, 1).astype(int) - lr
     assert np.sqrt((off**2).mean()) < 3
     assert (np.diff(match.curves) >= 0).all()

@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -31,6 +33,9 @@ RECORD = "register.json"
 PAGE = "register.html"
 SCENES = "scenes"
 _SCENES_FOR_SCALE = 3
+_WORKERS = 2
+_MOST_PENDING = 64
+"""Images that wait to be written."""
 _MOST_CROSSED = 6
 """Refused scenes whose photographs are tried with each other's partners."""
 
@@ -250,8 +255,8 @@ def _one_scene(
     started = time.monotonic()
     record = SceneRecord(pair.name, str(pair.lr), str(pair.hr), split, _stamps(pair))
     try:
-        lr = read_photograph(pair.lr)
-        hr = read_photograph(pair.hr)
+        with ThreadPoolExecutor(_WORKERS) as workers:
+            lr, hr = workers.map(read_photograph, (pair.lr, pair.hr))
         registered = register_pair(lr, hr, scale, match)
     except InputError as error:
         kind = "" if isinstance(error, RefusedError) else "cannot be read: "
@@ -259,13 +264,19 @@ def _one_scene(
         record.seconds = time.monotonic() - started
         return record
     crops = choose_crops(registered, lr, options.crop_px, options.crops)
-    for place, lr_crop, hr_crop in cut(registered, lr, hr, crops.places, options.crop_px):
-        name = f"{pair.name}-y{place.top:05}-x{place.left:05}.png"
-        for side, pixels in (("LR", lr_crop), ("HR", hr_crop)):
-            folder = output / f"{split}_{side}"
-            folder.mkdir(exist_ok=True)
-            write_rgb(folder / name, pixels)
-        record.crops.append(name)
+    folders = {side: output / f"{split}_{side}" for side in ("LR", "HR")}
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        pending: deque[Future[None]] = deque()
+        for place, lr_crop, hr_crop in cut(registered, lr, hr, crops.places, options.crop_px):
+            name = f"{pair.name}-y{place.top:05}-x{place.left:05}.png"
+            for side, pixels in (("LR", lr_crop), ("HR", hr_crop)):
+                folders[side].mkdir(exist_ok=True)
+                pending.append(workers.submit(write_rgb, folders[side] / name, pixels))
+            while len(pending) > _MOST_PENDING:
+                pending.popleft().result()
+            record.crops.append(name)
+        for written in pending:
+            written.result()
     record.remark = registered.remark()
     record.ratio = registered.ratio
     record.corner_px = registered.corner_px

@@ -14,6 +14,7 @@ from ibsd.images.formats import (
     BMP,
     IMAGE_SUFFIXES,
     JPEG,
+    PNG,
     TIFF,
     WEBP,
     check_writable,
@@ -56,6 +57,9 @@ def write_with_pillow(
         options = {"quality": quality, "subsampling": 0}
     elif image_format is WEBP:
         options = {"quality": quality}
+    elif image_format is PNG:
+        # Of a photograph as small as with zlib's level 6, in a third of the time.
+        options = {"compress_level": 1}
     if image_format is not BMP:
         if header.icc:
             options["icc_profile"] = header.icc

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ibsd.registration.light import Image, Plane, blurred, encoded, sampled
+from ibsd.registration.light import Image, Plane, blurred, encoded
 from ibsd.registration.mapping import Array
 
 KNOTS = np.array([0.0, 0.03, 0.08, 0.16, 0.28, 0.44, 0.6, 0.8, 1.0])
@@ -66,26 +66,19 @@ class ColourMatch:
 
 
 def match_colours(
-    lr: Plane,
-    hr: Plane,
-    places: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    ratio: float,
-    box: tuple[float, float, float, float],
+    lr: Plane, hr: Plane, usable: NDArray[np.bool_], box: tuple[float, float, float, float]
 ) -> ColourMatch:
     """The match that explains most of LR.
 
     Args:
         lr: linear light [h, w, 3] over the box.
-        hr: linear light [H, W, 3].
-        places: [h, w, 2]: where LR's pixels lie in HR.
+        hr: the same, of HR where LR's pixels lie.
         usable: [h, w].
-        ratio: HR pixels for one LR pixel.
     """
     sigma = float(np.clip(min(lr.shape[:2]) / 40, 1.0, 4.0))
     stride = max(1, int(np.sqrt(lr.shape[0] * lr.shape[1] / 40_000)))
     target = encoded(blurred(lr, sigma)[::stride, ::stride])
-    source = encoded(sampled(blurred(hr, sigma * ratio), places)[::stride, ::stride])
+    source = encoded(blurred(hr, sigma)[::stride, ::stride])
     known = usable[::stride, ::stride]
     y, x = (np.linspace(-1, 1, length) for length in target.shape[:2])
     x, y = np.meshgrid(x, y)

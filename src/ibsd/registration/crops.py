@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ibsd.images import to_eight_bits
-from ibsd.registration.light import Image, Plane, blurred, sampled
+from ibsd.registration.light import Image, Plane, blurred, luma, sampled
 from ibsd.registration.masks import Reason
 from ibsd.registration.scene import Registered
 
@@ -41,28 +41,54 @@ def choose_crops(registered: Registered, lr: Image, side: int, most: int = 0) ->
     reasons = registered.reasons.repeat(step, 0).repeat(step, 1)
     height = min(bottom - top, reasons.shape[0])
     width = min(right - left, reasons.shape[1])
-    grey = lr[top:bottom, left:right].mean(2, dtype=np.float32) * (255 / np.iinfo(lr.dtype).max)
+    levels = luma(lr[top : top + height, left : left + width].astype(np.float32))
+    levels_of = Sums(levels * np.float32(255 / np.iinfo(lr.dtype).max))
+    bad = Sums((reasons[:height, :width] != Reason.GOOD).astype(np.float32))
     best = Crops([], {})
     for number in range(_OFFSETS**2):
         down, across = divmod(number, _OFFSETS)
         free = height % side, width % side
         start = down * free[0] // (_OFFSETS - 1), across * free[1] // (_OFFSETS - 1)
-        crops = _on_grid(reasons[:height, :width], grey, side, start)
+        crops = _on_grid(reasons[:height, :width], bad, levels_of, side, start)
         if len(crops.places) > len(best.places) or not number:
             best = crops
     places = [Place(place.top + top, place.left + left) for place in best.places]
     return Crops(spread(places, most) if most else places, best.dropped)
 
 
-def _on_grid(reasons: NDArray[np.uint8], grey: Plane, side: int, start: tuple[int, int]) -> Crops:
+class Sums:
+    """Mean and standard deviation of squares of a plane, each in four look-ups."""
+
+    def __init__(self, plane: Plane) -> None:
+        import cv2
+
+        self.first, self.second = cv2.integral2(plane, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
+
+    def mean(self, top: int, left: int, side: int) -> float:
+        return _within(self.first, top, left, side)
+
+    def deviation(self, top: int, left: int, side: int) -> float:
+        square = _within(self.second, top, left, side) - self.mean(top, left, side) ** 2
+        return max(square, 0.0) ** 0.5
+
+
+def _within(sums: NDArray[Any], top: int, left: int, side: int) -> float:
+    bottom, right = top + side, left + side
+    total = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return float(total) / side**2
+
+
+def _on_grid(
+    reasons: NDArray[np.uint8], bad: Sums, levels: Sums, side: int, start: tuple[int, int]
+) -> Crops:
     crops = Crops([], {})
     for top in range(start[0], reasons.shape[0] - side + 1, side):
         for left in range(start[1], reasons.shape[1] - side + 1, side):
-            part = reasons[top : top + side, left : left + side]
-            if (part != Reason.GOOD).mean() > MOST_BAD:
+            if bad.mean(top, left, side) > MOST_BAD:
+                part = reasons[top : top + side, left : left + side]
                 kinds = np.bincount(part.ravel(), minlength=len(Reason))[1:]
                 why = Reason(int(kinds.argmax()) + 1).words
-            elif grey[top : top + side, left : left + side].std() < LEAST_CONTRAST:
+            elif levels.deviation(top, left, side) < LEAST_CONTRAST:
                 why = "flat"
             else:
                 crops.places.append(Place(top, left))
@@ -110,8 +136,10 @@ def resampled(
     mapping = registered.fit.mapping
     places = mapping.pixel_map(place.left, place.top, side, side, 1 / scale, 1)
     # OpenCV takes a picture of up to 32,767 pixels a side: only the part that is seen is given.
-    low = np.maximum(np.floor(places.min((0, 1))) - 8, 0).astype(int)
-    high = np.ceil(places.max((0, 1))).astype(int) + 9
+    # A mapping does not fold, so that the edge of a crop bounds it.
+    edge = np.concatenate([places[0], places[-1], places[:, 0], places[:, -1]])
+    low = np.maximum(np.floor(edge.min(0)) - 8, 0).astype(int)
+    high = np.ceil(edge.max(0)).astype(int) + 9
     part = hr[low[1] : high[1], low[0] : high[0]]
     moved = sampled(part, places - low.astype(np.float32), "lanczos")
     return registered.colours.applied(moved, place.left, place.top, 1 / scale)

@@ -10,6 +10,7 @@ all of the picture's, our gain and offset are each tile's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from ibsd.registration.light import (
     Plane,
     blurred,
     dilated,
+    largest_channel,
     luma,
     root,
     sampled,
@@ -42,10 +44,25 @@ CAMERA_PX = 0.5
 """Of the blur that LR has and HR has not, about."""
 LARGEST_FINE_PIXELS = 2_000_000
 """LR's pixels are compared one by one up to here, and larger common parts in blocks of pixels."""
+BRIGHT = 0.99
+"""Of the largest level, in light."""
 _SATURATED = 0.985
 _STEPS = 6
 _STILL_PX = 0.003
 _BORDER_PX = 3
+
+
+class Lights(NamedTuple):
+    """Both pictures in linear light over LR's common part at one level."""
+
+    lr: Plane
+    """[h, w, 3], smoothed."""
+    hr: Plane
+    """[h, w, 3], smoothed alike, where LR's pixels lie."""
+    bright: NDArray[np.bool_]
+    """Nearly saturated in LR or HR."""
+    within: NDArray[np.bool_]
+    """Inside HR."""
 
 
 class View(NamedTuple):
@@ -91,6 +108,7 @@ class Pyramid:
         self.lr_light: dict[int, Plane] = {}
         self.hr_light: dict[int, Plane] = {}
         self.hr_luma: dict[int, Plane] = {}
+        self.lr_views: dict[int, tuple[Plane, NDArray[np.bool_]]] = {}
         self.hr_smooth: tuple[tuple[int, float], Plane] | None = None
         self.ratio = mapping.ratio(grid_of(mapping.box))
         self.camera_px = CAMERA_PX
@@ -116,9 +134,29 @@ class Pyramid:
         """Of HR before it is compared with LR's smoothed picture, in pixels of that."""
         return float(np.hypot(SMOOTHING_PX, self.camera_px / step))
 
+    def lights(self, mappings: Sequence[Mapping], step: int) -> list[Lights]:
+        """Both pictures at `step` LR pixels a pixel under each mapping."""
+        lr, hr, ratio, _ = self.planes(mappings[0], step)
+        lr_bright = largest_channel(lr) > BRIGHT
+        lr_smooth = blurred(lr, SMOOTHING_PX)
+        hr_smooth = blurred(hr, self.blur_px(step) * ratio)
+        lights: list[Lights] = []
+        for mapping in mappings:
+            places = self.planes(mapping, step)[3]
+            moved = sampled(hr_smooth, places)
+            bright = lr_bright | (largest_channel(moved) > BRIGHT)
+            lights.append(Lights(lr_smooth, moved, bright, inside(places, hr.shape, ratio)))
+        return lights
+
     def view(self, mapping: Mapping, step: int) -> View:
         """Both pictures at `step` LR pixels a pixel."""
         lr, hr, ratio, places = self.planes(mapping, step)
+        if step not in self.lr_views:
+            self.lr_views[step] = (
+                root(blurred(luma(lr), SMOOTHING_PX)),
+                largest_channel(lr) > _SATURATED,
+            )
+        lr_view, lr_bright = self.lr_views[step]
         shrink = self.shrink(step)
         if shrink not in self.hr_luma:
             self.hr_luma[shrink] = luma(hr)
@@ -128,8 +166,8 @@ class Pyramid:
             self.hr_smooth = (key, blurred(self.hr_luma[shrink], key[1]))
         moved = sampled(self.hr_smooth[1], places)
         usable = inside(places, hr.shape, _BORDER_PX * ratio)
-        usable &= ~dilated((lr.max(2) > _SATURATED) | (moved > _SATURATED), 2)
-        return View(root(blurred(luma(lr), SMOOTHING_PX)), root(moved), usable)
+        usable &= ~dilated(lr_bright | (moved > _SATURATED), 2)
+        return View(lr_view, root(moved), usable)
 
     def learn_blur(self, fit: Fit) -> None:
         """Blurs HR more, or less, as LR's tiles want it."""

@@ -20,8 +20,8 @@ FIELD_DEGREE = 5
 _POWERS = [(i, n - i) for n in range(2, FIELD_DEGREE + 1) for i in range(n + 1)]
 NUM_FIELD = 2 * len(_POWERS)
 _SMALL_PIXELS = 300_000
-"""A map of more pixels is computed at fewer points, 16 pixels apart in place of 4. It is linear
-between them."""
+"""Where the common part has more, a map is computed at fewer points, 16 pixels apart in place of 4.
+It is linear between them."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class Mapping:
         (left, top) on, the index in HR shrunk by `shrink`, as `cv2.remap` takes it."""
         import cv2
 
-        node = 4 if width * height < _SMALL_PIXELS else 16
+        x0, y0, x1, y1 = self.box
+        node = 4 if (x1 - x0) * (y1 - y0) < _SMALL_PIXELS * max(step, 1.0) ** 2 else 16
         columns = -(-width // node) + 2
         rows = -(-height // node) + 2
         x = left + step * node * (np.arange(columns) - 0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -10,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibsd.registration.colour import ColourMatch
-from ibsd.registration.fine import SMOOTHING_PX, Fit, inside
-from ibsd.registration.light import Plane, blurred, box_mean, dilated, encoded, sampled
-from ibsd.registration.mapping import Mapping
+from ibsd.registration.fine import Fit, Lights
+from ibsd.registration.light import Plane, box_mean, dilated, encoded
 
-SATURATED = 0.99
-"""Of the largest level, in light."""
 SATURATED_SHARE = 0.5
 """Of a neighbourhood of `_HIGHLIGHT_PX`: smaller highlights are of the scene."""
 _HIGHLIGHT_PX = 25
@@ -73,20 +69,15 @@ class Comparison(NamedTuple):
         return np.sqrt((self.rest**2).mean(2))
 
 
-def compare(fit: Fit, colours: ColourMatch, mapping: Mapping) -> Comparison:
-    """What is left between LR and HR under a mapping: the fit's own, or the coarse one."""
-    pyramid = fit.pyramid
-    lr, hr, ratio, places = pyramid.planes(replace(mapping, box=fit.mapping.box), fit.step)
-    target = encoded(blurred(lr, SMOOTHING_PX))
-    light = sampled(blurred(hr, pyramid.blur_px(fit.step) * ratio), places)
-    height, width = lr.shape[:2]
+def compare(fit: Fit, colours: ColourMatch, lights: Lights) -> Comparison:
+    """What is left between LR and HR."""
+    height, width = lights.lr.shape[:2]
     left, top = fit.mapping.box[:2]
     gains = colours.gains(left, top, width, height, fit.step)
-    source = colours.toned(encoded(light)) * gains[..., None]
-    bright = np.maximum(lr, light).max(2) > SATURATED
-    rest = np.asarray(target - source, np.float32)
-    rest[dilated(bright, 2)] = 0
-    return Comparison(rest, source, bright, inside(places, hr.shape, ratio))
+    source = colours.toned(encoded(lights.hr)) * gains[..., None]
+    rest = np.asarray(encoded(lights.lr) - source, np.float32)
+    rest[dilated(lights.bright, 2)] = 0
+    return Comparison(rest, source, lights.bright, lights.within)
 
 
 def reasons_map(fit: Fit, after: Comparison) -> NDArray[np.uint8]:

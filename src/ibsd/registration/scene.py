@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ibsd.registration.coarse import MIN_MATCHES, CoarseMatch, coarse_match
 from ibsd.registration.colour import ColourMatch, match_colours
-from ibsd.registration.fine import Fit, fine_fit, grid_of, inside
-from ibsd.registration.light import Image, sampled, shrunk
+from ibsd.registration.fine import Fit, fine_fit, grid_of
+from ibsd.registration.light import Image, dilated, sampled, shrunk
 from ibsd.registration.mapping import Array, Mapping
 from ibsd.registration.masks import Comparison, Reason, compare, reasons_map
 from ibsd.types import SCALES, InputError, Scale
@@ -171,11 +171,11 @@ def register_pair(
         first_step *= 2
     fit = fine_fit(lr, hr, coarse, first_step)
     _check_believed(fit)
-    pyramid = fit.pyramid
-    lr_light, hr_light, ratio, places = pyramid.planes(fit.mapping, fit.step)
-    usable = inside(places, hr_light.shape, 3 * ratio)
-    colours = match_colours(lr_light, hr_light, places, usable, ratio, fit.mapping.box)
-    after = compare(fit, colours, fit.mapping)
+    after_lights, before_lights = fit.pyramid.lights((fit.mapping, coarse), fit.step)
+    # Where blurs saw what lies beyond HR's edge, colours are false.
+    usable = ~dilated(~after_lights.within, 2)
+    colours = match_colours(after_lights.lr, after_lights.hr, usable, fit.mapping.box)
+    after = compare(fit, colours, after_lights)
     reasons = reasons_map(fit, after)
     correlation = _correlation(fit, reasons == Reason.GOOD)
     if correlation < MIN_CORRELATION:
@@ -194,7 +194,7 @@ def register_pair(
         coarse,
         colours,
         reasons,
-        compare(fit, colours, coarse),
+        compare(fit, colours, before_lights),
         after,
         scale,
         fit.mapping.ratio(grid_of(fit.mapping.box)),
@@ -210,9 +210,13 @@ def corners(box: tuple[float, float, float, float]) -> Array:
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
-def common_box(mapping: Mapping) -> tuple[float, float, float, float]:
+def common_box(mapping: Mapping, inside: Array | None = None) -> tuple[float, float, float, float]:
     """The part of LR that HR shows: an upright rectangle in whole pixels, cut from the side that
-    lies outside most until less than one in fifty points does."""
+    lies outside most until less than one in fifty points does.
+
+    Args:
+        inside: corners [4, 2] of a part of LR, clockwise, to which it is limited.
+    """
     height, width = mapping.lr_size
     num = 60
     x = np.linspace(0, width, num + 1)
