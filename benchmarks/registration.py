@@ -2,14 +2,17 @@
 
 python benchmarks/registration.py planted [FOLDER]   # photographs; by default the package's
 python benchmarks/registration.py moved PAIRS        # real pairs in a layout that ibsd reads
-python benchmarks/registration.py large              # one planted scene of 24 megapixels
+python benchmarks/registration.py large [NUMBER]     # planted scenes of 24 megapixels
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ibsd.commands.register import SceneRecord, register_folders
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import images_in, load_pair
 from ibsd.data.samples import sample, sample_names
@@ -26,7 +30,7 @@ from ibsd.doctor.alignment import Misalignment, displaced, measure_misalignment
 from ibsd.images.rgb import read_rgb, to_tensor, write_rgb
 from ibsd.metrics.protocols import basicsr_y
 from ibsd.registration.crops import choose_crops, cut
-from ibsd.registration.light import Image, read_photograph, sampled
+from ibsd.registration.light import Image, sampled
 from ibsd.registration.mapping import Mapping
 from ibsd.registration.masks import Reason
 from ibsd.registration.planted import plant
@@ -148,11 +152,41 @@ def judged(lr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> tuple[float, float]:
     return misalignment.shift_px, float(basicsr_y(moved, to_tensor(hr), 4)["psnr_y"])
 
 
-def large() -> None:
-    """Seconds and memory of one scene of 24 megapixels, from files to pairs."""
-    folder = Path("large-scene")
-    folder.mkdir(exist_ok=True)
-    tile = sample("brushes")
+def large(num_scenes: int) -> None:
+    """Seconds and memory of scenes of 24 megapixels, from files to pairs and pages. The run is
+    stopped half-way and goes on."""
+    folder = Path("large-scenes")
+    if not folder.exists():  # in a process of its own, so that its memory does not count
+        process = get_context("spawn").Process(target=make_large_scenes, args=(folder, num_scenes))
+        process.start()
+        process.join()
+    began, used = time.monotonic(), time.process_time()
+
+    def stop_half_way(record: SceneRecord, done: int, total: int) -> None:
+        if done == (total + 1) // 2:
+            raise KeyboardInterrupt
+
+    pairs = folder / "pairs"
+    with suppress(KeyboardInterrupt):
+        register_folders(folder / "near", folder / "far", pairs, on_scene=stop_half_way)
+    stopped = {file: file.stat().st_mtime_ns for file in pairs.rglob("*.png")}
+    result = register_folders(folder / "near", folder / "far", pairs)
+    assert all(file.stat().st_mtime_ns == changed for file, changed in stopped.items())
+    seconds, processor = time.monotonic() - began, time.process_time() - used
+    began = time.monotonic()
+    register_folders(folder / "near", folder / "far", pairs)
+    scenes = result.scenes
+    print(
+        f"{len(scenes)} scenes, {result.num_crops} pairs; a scene: "
+        f"{seconds / len(scenes):.1f} s, {processor / len(scenes):.1f} s of processor time; "
+        f"largest memory {largest_resident_bytes() / 2**30:.2f} GiB; "
+        f"done already: {time.monotonic() - began:.1f} s; "
+        f"corners known to {max(scene.corner_px or 9 for scene in scenes):.3f} px"
+    )
+
+
+def make_large_scenes(folder: Path, num: int) -> None:
+    """One planted scene of 24 megapixels a side in `num` copies."""
     mosaic = np.concatenate(
         [
             np.concatenate([np.rot90(sample(name), turn)[:384, :384] for turn in range(4)], 1)
@@ -162,34 +196,18 @@ def large() -> None:
     )
     photograph = np.asarray(cv2.resize(mosaic, (6000, 4000), interpolation=cv2.INTER_CUBIC))
     grain = np.random.default_rng(0).normal(0, 6, photograph.shape[:2])[..., None]
-    photograph = np.clip(photograph + grain, 0, 255).astype(np.uint8)
-    scene = plant(photograph, 2, 0)
+    scene = plant(np.clip(photograph + grain, 0, 255).astype(np.uint8), 2, 0)
     # LR of as many pixels as HR: the scene in the middle of a wider picture.
+    tile = sample("brushes")
     wide = np.asarray(cv2.resize(tile, (6000, 4000), interpolation=cv2.INTER_CUBIC)).copy()
     height, width = scene.lr.shape[:2]
     top, left = (4000 - height) // 2, (6000 - width) // 2
     wide[top : top + height, left : left + width] = scene.lr
-    write_rgb(folder / "near.jpg", scene.hr)
-    write_rgb(folder / "far.jpg", wide)
-    del scene, wide, photograph
-    start = largest_resident_bytes()
-    began = time.monotonic()
-    used = time.process_time()
-    lr, hr = read_photograph(folder / "far.jpg"), read_photograph(folder / "near.jpg")
-    read = time.monotonic() - began
-    registered = register_pair(lr, hr, 2)
-    fitted = time.monotonic() - began
-    crops = choose_crops(registered, lr, 128)
-    for place, lr_crop, hr_crop in cut(registered, lr, hr, crops.places, 128):
-        for side, pixels in (("lr", lr_crop), ("hr", hr_crop)):
-            write_rgb(folder / f"{side}-{place.top}-{place.left}.png", pixels)
-    total = time.monotonic() - began
-    print(
-        f"{len(crops.places)} pairs; {total:.1f} s (reading {read:.1f}, registering "
-        f"{fitted - read:.1f}, pairs {total - fitted:.1f}), {time.process_time() - used:.1f} s of "
-        f"processor time; largest memory {largest_resident_bytes() / 2**30:.2f} GiB "
-        f"(making the scene: {start / 2**30:.2f}); corners known to {registered.corner_px:.3f} px"
-    )
+    for side, pixels in (("near", scene.hr), ("far", wide)):
+        (folder / side).mkdir(parents=True)
+        write_rgb(folder / side / "0.jpg", pixels)
+        for number in range(1, num):
+            shutil.copy(folder / side / "0.jpg", folder / side / f"{number}.jpg")
 
 
 def main(arguments: list[str]) -> None:
@@ -201,7 +219,7 @@ def main(arguments: list[str]) -> None:
     elif kind == "moved" and folder:
         moved_apart(folder)
     elif kind == "large":
-        large()
+        large(int(rest[0]) if rest else 2)
     else:
         print(__doc__)
 
