@@ -158,10 +158,17 @@ def processor_seconds() -> float:
 
 def main_thread_tasks(trace: dict[str, Any]) -> dict[str, float]:
     events = trace["traceEvents"]
+    pages = {  # Chromium's own window has a renderer too, of another name
+        event["pid"]
+        for event in events
+        if event["name"] == "process_name" and event["args"]["name"] == "Renderer"
+    }
     threads = {
         (event["pid"], event["tid"])
         for event in events
-        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+        if event["name"] == "thread_name"
+        and event["args"]["name"] == "CrRendererMain"
+        and event["pid"] in pages
     }
     tasks = [
         event

@@ -18,18 +18,16 @@ from pathlib import Path
 WEB = Path(__file__).parent
 ROOT = WEB.parent
 SITE = ROOT / "src/ibsd/export/site"
-STYLES = ["page.css", "slider.js"]
 WASM = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
 RUNTIME = "runtime.wasm.xz"
 KEPT = "NOTICE.txt"
 
 
 def sources() -> list[Path]:
-    """Everything that decides what the page is."""
+    """What decides what the page is, without the styles that it shares with the other pages."""
     own = [path for folder in ("src", "public") for path in sorted((WEB / folder).iterdir())]
     files = ["index.html", "package.json", "package-lock.json", "vite.config.js", "build.py"]
-    shared = [ROOT / "src/ibsd/reporting" / name for name in STYLES]
-    return [*own, *(WEB / name for name in files), *shared, ROOT / "src/ibsd/app/app.css"]
+    return [*own, *(WEB / name for name in files)]
 
 
 def sha256(path: Path) -> str:

@@ -68,7 +68,7 @@ def upscaled(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_it_gives_the_pixels_of_ibsd_upscale(address: str, open_tab: OpenTab) -> None:
-    wide = sample("coffee")[180:212, 100:370]  # two tiles, which are blended
+    wide = sample("coffee")[180:204, 100:370]  # two tiles, which are blended
     clear = np.dstack((sample("chelsea")[60:90, 100:140], np.full((30, 40), 255, np.uint8)))
     clear[5:15, 8:20, 3] = 0
     clear[18:24, 20:36, 3] = 128
@@ -77,13 +77,14 @@ def test_it_gives_the_pixels_of_ibsd_upscale(address: str, open_tab: OpenTab) ->
     tab = watched.tab
     tab.wait_for_function(READY)
     assert tab.evaluate("crossOriginIsolated"), "the service worker adds the headers"
-    pictures = {"wide.png": wide, "clear.png": clear, "grey.png": grey}
+    tall = np.ascontiguousarray(wide.transpose(1, 0, 2))
+    pictures = {"wide.png": wide, "tall.png": tall, "clear.png": clear, "grey.png": grey}
     choose(
         watched,
         *((name, as_png(pixels)) for name, pixels in pictures.items()),
         ("<b>no</b>.png", b"no picture"),
     )
-    tab.wait_for_function("() => document.querySelectorAll('.job.done').length === 3")
+    tab.wait_for_function("() => document.querySelectorAll('.job.done').length === 4")
     tab.wait_for_selector(".job.failed")
     assert "<b>no</b>.png" in tab.text_content("#jobs")
     for name, pixels in pictures.items():
@@ -121,7 +122,7 @@ def test_on_a_phone_in_the_dark_by_keyboard_and_offline(address: str, open_tab: 
     tab.locator(".compare input").focus()
     tab.keyboard.press("End")
     assert "0%" in tab.eval_on_selector(".before", "image => getComputedStyle(image).clipPath")
-    tab.locator(".pixels-on").focus()
+    tab.locator(".size-on").focus()
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement.className") == "frame whole"
     tab.locator("summary").focus()

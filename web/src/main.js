@@ -25,7 +25,12 @@ function hear({ kind, id, ...news }) {
     $("state").textContent = `Ready: ${many}.${offline}`;
     return next();
   }
-  if (kind === "broken") return trouble(`The network cannot be loaded: ${news.text}.`);
+  if (kind === "broken" && threads === 1) return trouble(`The network cannot be loaded: ${news.text}.`);
+  if (kind === "broken") {
+    worker.terminate();
+    threads = 1;
+    return startWorker();
+  }
   const card = running;
   if (card?.id !== id) return undefined;
   if (kind === "opened") {
@@ -155,12 +160,12 @@ function toggleViewer(card) {
 function fillViewer(card, box) {
   const [width, height] = card.size;
   box.append($("viewer").content.cloneNode(true));
-  const part = (kind) => box.querySelector("." + kind), frame = part("frame"), compare = part("compare"), button = part("pixels-on");
+  const part = (kind) => box.querySelector("." + kind), frame = part("frame"), compare = part("compare"), button = part("size-on");
   compare.style.setProperty("--shape", `${width} / ${height}`);
   Object.assign(part("before"), { src: card.address, alt: `${card.name}, before` });
   Object.assign(part("after"), { src: card.shown, alt: `${card.name}, after` });
   button.hidden = card.shown !== card.result; // shown smaller than it is
-  const follow = () => compare.style.setProperty("--cut", `${((frame.scrollLeft + frame.clientWidth / 2) / compare.clientWidth) * 100}%`);
+  const follow = () => compare.style.setProperty("--cut", `${((frame.scrollLeft + Math.min(frame.clientWidth, compare.clientWidth) / 2) / compare.clientWidth) * 100}%`);
   button.onclick = () => {
     const whole = frame.classList.toggle("whole");
     button.setAttribute("aria-pressed", whole);

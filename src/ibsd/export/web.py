@@ -96,7 +96,7 @@ def page_description(name: str, certificate: dict[str, Any], num_parameters: int
             ["Licence of the weights", licence],
             ["Checked", f"{worst:.0f} dB or more to torch, at {len(sizes)} sizes"],
             ["Runtime", f"ONNX Runtime Web {built['onnxruntime-web']} (MIT)"],
-            ["SHA-256 of the weights", certificate["weights_sha256"]],
+            ["SHA-256 of the weights begins with", certificate["weights_sha256"][:16]],
         ],
         "limits": [*own_limits, *LIMITS],
     }
