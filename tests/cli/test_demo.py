@@ -10,6 +10,7 @@ import pytest
 
 import processes
 from ibsd.commands.demo import MARKER, OWN, DemoResult, claim, credit, run_demo
+from ibsd.data.samples import SPLITS
 
 from .conftest import Call
 
@@ -42,6 +43,9 @@ def test_the_photograph_has_its_credit() -> None:
 def test_demo(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     # Workers that need not load torch: tests/comparison/test_pool.py has those that must.
     monkeypatch.setattr("ibsd.comparison.pool.multiprocessing.get_context", forked)
+    monkeypatch.setattr("ibsd.commands.demo.VARIANTS", 1)
+    for split, names in list(SPLITS.items()):
+        monkeypatch.setitem(SPLITS, split, names[:2])
     made: list[DemoResult] = []
     monkeypatch.setattr(
         "ibsd.commands.demo.run_demo", lambda *given: made.append(run_demo(*given)) or made[0]

@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from comparison.made_up import by_name, design, record
-from comparison.two_cameras import TOML, run_compare, set_up, write_crops
+from comparison.two_cameras import TOML, probe_briefly, run_compare, set_up, write_crops
 from ibsd.cli.main import main
 from ibsd.comparison.design import Role, RunName
 from ibsd.comparison.examination import decomposition_lines, probe_lines
@@ -46,7 +46,7 @@ rounds = 1
 def test_examines_every_finished_run_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ibsd.analysis.degradation_probe.MLP_STEPS", 8)  # no accuracy is looked at
+    probe_briefly(monkeypatch)
     pairs = write_crops(tmp_path / "pairs", num_train=4)
     folder = set_up(
         tmp_path / "place",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comparison.two_cameras import TOML, run_compare
+from comparison.two_cameras import TOML, probe_briefly, run_compare
 from ibsd.commands.plan import Comparison
 from ibsd.comparison.store import Store
 from ibsd.config.comparison import load_compare_config
@@ -158,7 +158,7 @@ def test_bad_families_are_named(place: Path, override: str, message: str) -> Non
 def test_the_probe_sees_the_same_photographs_under_every_family(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ibsd.analysis.degradation_probe.MLP_STEPS", 8)  # no accuracy is looked at
+    probe_briefly(monkeypatch)
     run_compare("compare.toml")
     results = run_compare("compare.toml", examine=True)
     assert {line.arm for line in results.probes} == {

@@ -15,7 +15,7 @@ import pytest
 from processes import Command
 
 ROOT = Path(__file__).parents[2]
-CASES = 60
+CASES = 30
 """Ten of each kind."""
 
 
@@ -38,11 +38,11 @@ def test_bad_input_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_names_metadata_streams_caches_and_damaged_runs(tmp_path: Path) -> None:
-    """Two of each kind."""
+    """One of each kind."""
     pytest.importorskip("onnxruntime")
-    options = ("--surroundings", "--cases", 10, "--output", tmp_path / "fuzz.json")
+    options = ("--surroundings", "--cases", 5, "--output", tmp_path / "fuzz.json")
     process = Command(*options, program=ROOT / "benchmarks" / "fuzz.py")
     said = process.communicate(600)
     assert process.returncode == 0, said
     result = json.loads((tmp_path / "fuzz.json").read_text())
-    assert [kind["cases"] for kind in result["kinds"].values()] == [2] * 5
+    assert [kind["cases"] for kind in result["kinds"].values()] == [1] * 5

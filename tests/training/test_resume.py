@@ -159,10 +159,8 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, uninterrupted: Whole, name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [{"precision": "bf16"}, {"channels_last": True}, {"weight_decay": 0.01}], ids=str
-)
-def test_also_with_other_settings(tmp_path: Path, options: dict[str, Any]):
+def test_also_with_other_settings(tmp_path: Path):
+    options: dict[str, Any] = {"precision": "bf16", "channels_last": True, "weight_decay": 0.01}
     whole, _, _ = run(tmp_path / "whole", OBJECTIVES["snapshot"], **options)
     run(tmp_path / "parts", OBJECTIVES["snapshot"], 5, **options)
     parts, _, _ = run(tmp_path / "parts", OBJECTIVES["snapshot"], **options)

@@ -36,6 +36,7 @@ STRENGTHS = {"linear": (1e-4, 1e-3, 1e-2, 1e-1, 1.0), "mlp": (1e-4, 1e-3, 1e-2)}
 half the sum of squared weights."""
 
 HIDDEN = 16
+LINEAR_STEPS = 150  # of L-BFGS
 MLP_STEPS = 150
 MLP_LEARNING_RATE = 0.02
 
@@ -237,7 +238,7 @@ def fit_linear(
     bias = values.new_zeros(num_problems, 1, num_classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weight, bias],
-        max_iter=150,
+        max_iter=LINEAR_STEPS,
         history_size=20,
         tolerance_grad=1e-5,
         tolerance_change=1e-10,
