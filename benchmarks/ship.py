@@ -9,7 +9,7 @@ again after peers.py has scored them.
 
 `--earlier`: runs that the training started from, newest first; what they say of themselves goes
 into the file. `--models`: NAME.onnx for each of the weights, 60 kB, which reads its numbers from
-NAME.safetensors, and its certificate.
+NAME.safetensors, and its certificate; the same for the page of `ibsd export --format web`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ibsd.export.certificate import (
 from ibsd.export.graph import exported_descriptor, inference_graph
 from ibsd.export.model_card import model_card, openmodeldb_entry, training_metadata
 from ibsd.export.onnx import write_onnx
+from ibsd.export.web import shipped_web_model
 from ibsd.export.weights import save_student
 from ibsd.inference.exported import certificate_path, exported_name, metadata_block, sha256_of
 from ibsd.inference.onnx_backend import open_onnx
@@ -144,16 +145,18 @@ def main() -> None:
             print(path.with_suffix(".md"))
     if arguments.models:
         for name in SHIPPED:
-            print(*map(str, write_model(weights_file(name))))
+            for web in (False, True):
+                print(*map(str, write_model(weights_file(name), web)))
 
 
-def write_model(weights: Path) -> tuple[Path, list[ParityCheck]]:
-    """NAME.onnx beside NAME.safetensors, certified with ONNX Runtime, and the checks."""
+def write_model(weights: Path, web: bool) -> tuple[Path, list[ParityCheck]]:
+    """NAME.onnx beside NAME.safetensors, or NAME-web.onnx for the page, certified with ONNX
+    Runtime, and the checks."""
     student = load_student(weights)
     descriptor = exported_descriptor(student)
     block = metadata_block(descriptor, sha256_of(weights), "fp32")
-    path = exported_name(weights, "onnx")
-    write_onnx(inference_graph(student), descriptor, json.dumps(block), path)
+    path = shipped_web_model(weights) if web else exported_name(weights, "onnx")
+    write_onnx(inference_graph(student, separate=not web), descriptor, json.dumps(block), path)
     model = onnx.load(path)
     read_numbers_from(weights, model)
     write_whole(path, model.SerializeToString())
@@ -161,7 +164,7 @@ def write_model(weights: Path) -> tuple[Path, list[ParityCheck]]:
     verdict = parity_verdict(checks, "fp32")
     assert verdict["passed"], verdict
     certificate = block | {
-        "format": "onnx",
+        "format": "web" if web else "onnx",
         "files": {path.name: sha256_of(path)},
         "precisions": {"fp32": verdict},
         "versions": package_versions(),

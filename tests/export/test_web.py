@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ibsd.cli.main import main
-from ibsd.export.web import SITE, page_description, shipped_site
+from ibsd.export.web import SITE, page_description, shipped_site, shipped_web_model
 from ibsd.inference.exported import certified_precisions
 from ibsd.types import InputError
 from ibsd.weights import SHIPPED, weights_file
@@ -35,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_page_holds_the_certified_model_and_says_so(site: Path) -> None:
     weights = weights_file("imdn-small-x4")
-    model = weights.with_suffix(".onnx")
+    model = shipped_web_model(weights)
     assert gzip.decompress((site / "model.bin").read_bytes()) == model.read_bytes()
     assert gzip.decompress((site / "weights.bin").read_bytes()) == weights.read_bytes()
     page = json.loads((site / "page.json").read_text(encoding="utf-8"))

@@ -151,6 +151,14 @@ def _write_onnx(model: _Model) -> None:
         quantise_onnx(model.path, model.metadata, model.descriptor, model.path)
 
 
+def _write_web(model: _Model) -> None:
+    from ibsd.export.onnx import write_onnx
+
+    # In browsers whole convolutions are faster (docs/decisions/0062-a-page-without-a-server.md).
+    graph = inference_graph(model.student, separate=False)
+    write_onnx(graph, model.descriptor, model.metadata, model.path)
+
+
 def _onnx_networks(model: _Model) -> dict[str, Network]:
     from ibsd.inference.onnx_backend import open_onnx
 
@@ -214,7 +222,7 @@ _FORMATS = {
     ),
     "ncnn": _Format(_write_ncnn, _ncnn_networks, (".param", ".bin"), ("pnnx", "ncnn")),
     "safetensors": _Format(_write_safetensors, _safetensors_networks, (".safetensors",)),
-    "web": _Format(_write_onnx, _onnx_networks, (".onnx",), ("onnx", "onnxscript", "onnxruntime")),
+    "web": _Format(_write_web, _onnx_networks, (".onnx",), ("onnx", "onnxscript", "onnxruntime")),
 }
 
 

@@ -56,6 +56,7 @@ class SeparateParts(nn.Module):
 
     Runtimes that keep channels innermost copy both parts of a split. On OpenVINO that takes an
     eighth of the network's time; reading the input twice costs less (docs/performance.md).
+    In browsers it costs more.
     """
 
     def __init__(self, block: DistillationBlock) -> None:
@@ -106,11 +107,14 @@ def exported_descriptor(student: Student) -> NetworkDescriptor:
     )
 
 
-def inference_graph(student: Student, plain_contrast: bool = False) -> InferenceGraph:
-    """A copy of the student in eval mode, with `SeparateParts`, and with `PlainContrast` if
-    `plain_contrast`."""
+def inference_graph(
+    student: Student, plain_contrast: bool = False, separate: bool = True
+) -> InferenceGraph:
+    """A copy of the student in eval mode, with `SeparateParts` if `separate`, and with
+    `PlainContrast` if `plain_contrast`."""
     network = copy.deepcopy(student).cpu().eval().requires_grad_(False)
-    _replace(network, DistillationBlock, SeparateParts)
+    if separate:
+        _replace(network, DistillationBlock, SeparateParts)
     if plain_contrast:
         _replace(network, ContrastAwareAttention, PlainContrast)
     return InferenceGraph(network)

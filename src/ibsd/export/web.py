@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ibsd.inference.exported import certified_model, exported_name, read_certificate
+from ibsd.inference.exported import exported_name, read_certificate
 from ibsd.system import make_folder, require_utf8, write_whole
 from ibsd.types import InputError
 from ibsd.weights import FOLDER, SHIPPED, named_or_file
@@ -57,9 +57,9 @@ def shipped_site(
     Args as `export_student`. Returns the folder and the certificate. Errors: InputError.
     """
     file = named_or_file(weights)
-    model = certified_model(file, "onnx", "fp32") if file.parent == FOLDER else None
-    certificate = read_certificate(model) if model else None
-    if model is None or certificate is None:
+    model = shipped_web_model(file)
+    certificate = read_certificate(model) if file.parent == FOLDER else None
+    if certificate is None:
         return None
     folder = Path(output) if output is not None else exported_name(Path(weights), "web")
     require_utf8(folder)
@@ -68,6 +68,11 @@ def shipped_site(
     page = page_description(file.stem, certificate, _num_parameters(file))
     write_site(parameters, page | {"weights": file.name}, certificate, folder)
     return folder, certificate
+
+
+def shipped_web_model(weights: Path) -> Path:
+    """The model of shipped weights for the page, which reads its numbers from the weights."""
+    return weights.with_name(f"{weights.stem}-web.onnx")
 
 
 def _num_parameters(file: Path) -> int:
