@@ -61,7 +61,7 @@ def upscale(
         Folder for the results. For a single image it may be a file.
     weights:
         A name from ibsd models, a weight file (.safetensors or a published .pth), or a model of
-        ibsd export (.xml, .onnx). By default imdn-x4, or imdn-x2 if --scale is at most 2.
+        ibsd export (.xml, .onnx). By default imdn-safe-x4, or imdn-x2 if --scale is at most 2.
     scale:
         How many times wider and higher the result is, such as 1.5, 3 or 8. By default the scale of
         the weights. The network runs up to three times, and the result is then shrunk to the size.

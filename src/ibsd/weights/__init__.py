@@ -10,6 +10,7 @@ from ibsd.types import InputError, Scale
 FOLDER = Path(__file__).parent
 
 SHIPPED = {
+    "imdn-safe-x4": "safe for any photograph",
     "imdn-x4": "true to the photograph",
     "imdn-x2": "true to the photograph",
     "imdn-sharp-x4": "crisp to look at",
