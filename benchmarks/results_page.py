@@ -68,14 +68,15 @@ OTHER_CAMERAS = {
     "specialised - plain": ("ibsd-mean", "plain"),
     "specialised - plain, mean": ("ibsd-mean", "plain-mean"),
     "specialised - wavelet, mean": ("ibsd-mean", "wavelet-to-hr-mean"),
-    "start - plain": ("start", "plain"),
     "plain, mean - plain": ("plain-mean", "plain"),
     "IBSD - plain": ("ibsd", "plain"),
     "wavelet - plain": ("wavelet-to-hr", "plain"),
     "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
+    "soft target - wavelet": ("soft-target", "wavelet-to-hr"),
+    "IBSD - soft target": ("ibsd", "soft-target"),
 }
 """In the order of docs/protocol.md."""
-SAME_CAMERAS = dict(list(OTHER_CAMERAS.items())[:5])
+SAME_CAMERAS = dict(list(OTHER_CAMERAS.items())[:3])
 
 CAMERAS = (
     ("narrow, 1,500", "compare-cameras", SHORT),
