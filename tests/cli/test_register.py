@@ -31,6 +31,11 @@ def test_register(ibsd: Call, tmp_path: Path) -> None:
 def test_wrong_calls(ibsd: Call, tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     assert_one_sentence(ibsd("register", "near", "far"), "add -o FOLDER")
+    assert_one_sentence(ibsd("register", "near", "-o", "x"), "two folders are needed")
+    assert_one_sentence(ibsd("register", "a", "b", "-o", "x", "--chart", "print"), "leave out b")
+    assert_one_sentence(
+        ibsd("register", "a", "b", "-o", "x", "--chart-size", "a4"), "add --chart screen"
+    )
     assert_one_sentence(ibsd("register", "near", "far", "-o", "x", "--scale", 5), "--scale is 5")
     assert_one_sentence(ibsd("register", "near", "far", "-o", "x"), "near", "does not exist")
     assert_one_sentence(ibsd("register", "far", "far", "-o", "x"), "holds no images")

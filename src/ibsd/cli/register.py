@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def register(
-    hr: Path,
-    lr: Path,
+    hr: Path | None = None,
+    lr: Path | None = None,
     /,
     *,
     output: Output = None,
+    chart: Literal["screen", "print"] | None = None,
+    chart_size: str | None = None,
     scale: int | None = None,
     match: Literal["auto", "name", "time", "order"] = "auto",
     crop: int = 128,
@@ -34,22 +36,32 @@ def register(
 
     $ ibsd register near/ far/ -o pairs/ --match time --scale 4
 
+    $ ibsd register --chart screen -o charts/
+
     LR keeps its own pixels. HR is moved over LR, to a small part of a pixel, and takes its colours.
     Left out are parts that moved, are out of focus, are saturated or cannot be aligned. Photographs
     that do not fit are refused, with the reason.
 
     The same command continues a stopped run. Nothing is overwritten. OpenCV is needed:
-    pip install 'ibsd[register]'.
+    pip install 'ibsd[register]'. docs/capture.md says how to take the photographs.
+
+    No scenes at hand? --chart makes charts to photograph from near and from far. Their markers are
+    found by themselves, and pairs are cut from the inside only.
 
     Parameters
     ----------
     hr:
         Folder of the near photographs, or of those at the long focal length: JPEG, TIFF, or PNG
-        with 8 or 16 bits.
+        with 8 or 16 bits. With --chart, a folder of sharp photographs for the charts; by default
+        those inside ibsd.
     lr:
         Folder of the far photographs, or of those at the short focal length.
     output:
-        Folder for the pairs, which ibsd train reads, and for register.html.
+        Folder for the pairs, which ibsd train reads, and for register.html; or for charts.
+    chart:
+        Make charts and stop: screen writes images to show full screen, print writes a PDF.
+    chart_size:
+        Pixels of the screen (1920x1080), or the paper: a4, a3 or letter.
     scale:
         2, 3 or 4; by default the one nearest to what the first scenes show.
     match:
@@ -66,7 +78,16 @@ def register(
         Print what became of each scene as JSON.
     """
     if output is None:
-        raise InputError("it is not said where the pairs go: add -o FOLDER")
+        raise InputError("it is not said where the result goes: add -o FOLDER")
+    if chart:
+        return _charts(hr, lr, output, chart, chart_size, json)
+    if chart_size:
+        raise InputError("--chart-size is for charts: add --chart screen or --chart print")
+    if hr is None or lr is None:
+        raise InputError(
+            "two folders are needed, of near and of far photographs: "
+            "ibsd register near/ far/ -o pairs/"
+        )
     if scale is not None:
         require_scale("--scale", scale)
     from ibsd.cli.terminal import log, print_json, print_line, progress_bar
@@ -86,6 +107,35 @@ def register(
     else:
         print_line(summary(result))
     return 0 if result.num_crops else 2
+
+
+def _charts(
+    photographs: Path | None,
+    lr: Path | None,
+    output: Path,
+    chart: Literal["screen", "print"],
+    size: str | None,
+    json: bool,
+) -> int:
+    if lr is not None:
+        raise InputError(f"--chart takes at most one folder of photographs: leave out {lr}")
+    from ibsd.cli.terminal import print_json, print_line
+    from ibsd.commands.charts import write_charts
+
+    files = write_charts(output, chart, size, photographs)
+    if json:
+        print_json({"charts": [str(file) for file in files]})
+        return 0
+    how = (
+        "Show each full screen, at its own size."
+        if chart == "screen"
+        else "Print it at 100 %, without fitting it to the page."
+    )
+    print_line(
+        f"{files[0] if len(files) == 1 else output}: {how} Photograph it from near and from far, "
+        "all four markers in the picture."
+    )
+    return 0
 
 
 def outcome(record: SceneRecord) -> str:

@@ -1,5 +1,5 @@
-"""The coarse match of two photographs: features (SIFT), and the homography that most of their
-matches agree on (MAGSAC++). OpenCV has both."""
+"""The coarse match of two photographs: by the markers of a chart where both show one, else by
+features (SIFT), and the homography that most of their matches agree on (MAGSAC++)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ibsd.images import to_eight_bits
 from ibsd.registration.light import Image
+from ibsd.registration.markers import seen_chart
 
 LONGEST_SIDES_PX = (1400, 2800)
 """Photographs are shrunk to the first; to the second where the first finds too little."""
@@ -29,6 +30,10 @@ class CoarseMatch(NamedTuple):
     """That agree with it."""
     num_features: tuple[int, int]
     """Of LR and HR."""
+    charts: tuple[int, int] | None = None
+    """Which chart LR and HR show, if both show a whole one."""
+    inside: NDArray[np.float64] | None = None
+    """[4, 2]: the corners of what the chart shows in LR, clockwise from the top left."""
 
     @property
     def sufficient(self) -> bool:
@@ -37,12 +42,36 @@ class CoarseMatch(NamedTuple):
 
 def coarse_match(lr: Image, hr: Image) -> CoarseMatch:
     """The best homography from LR to HR. Look at `sufficient` before using it."""
+    chart = _chart_match(lr, hr)
+    if chart is not None:
+        return chart
     first, second = LONGEST_SIDES_PX
     match = _match_at(lr, hr, first)
     if match.num_matches >= 3 * MIN_MATCHES or first >= max(*lr.shape, *hr.shape):
         return match
     closer = _match_at(lr, hr, second)
     return closer if closer.num_matches > match.num_matches else match
+
+
+def _chart_match(lr: Image, hr: Image) -> CoarseMatch | None:
+    """By the markers of a chart: they need no detail around them, and do not take one repeated
+    pattern for another."""
+    import cv2
+
+    near, far = LONGEST_SIDES_PX
+    hr_chart = seen_chart(*_grey(hr, near))
+    if hr_chart is None:
+        return None
+    lr_chart = seen_chart(*_grey(lr, near)) or seen_chart(*_grey(lr, far))
+    if lr_chart is None:
+        return None
+    charts = lr_chart.number, hr_chart.number
+    counts = len(lr_chart.corners), len(hr_chart.corners)
+    if charts[0] != charts[1]:
+        return CoarseMatch(np.eye(3), 0, counts, charts)
+    matrix, _ = cv2.findHomography(lr_chart.corners, hr_chart.corners)
+    inside = lr_chart.inside()
+    return CoarseMatch(np.asarray(matrix, np.float64), counts[0], counts, charts, inside)
 
 
 def _match_at(lr: Image, hr: Image, side: int) -> CoarseMatch:

@@ -115,6 +115,10 @@ def coarse_mapping(lr: Image, hr: Image, match: CoarseMatch) -> Mapping:
             f"{side} shows too little detail, as a flat wall does: "
             f"{min(match.num_features)} features of at least {MIN_MATCHES}"
         )
+    if match.charts and match.charts[0] != match.charts[1]:
+        raise RefusedError(
+            f"LR and HR show different scenes: chart {match.charts[0]} and chart {match.charts[1]}"
+        )
     if not match.sufficient:
         raise RefusedError(
             "LR and HR show different scenes, or too little of both: "
@@ -122,7 +126,7 @@ def coarse_mapping(lr: Image, hr: Image, match: CoarseMatch) -> Mapping:
         )
     sizes = (lr.shape[0], lr.shape[1]), (hr.shape[0], hr.shape[1])
     mapping = Mapping.from_homography(match.homography, *sizes)
-    mapping = replace(mapping, box=common_box(mapping))
+    mapping = replace(mapping, box=common_box(mapping, match.inside))
     left, top, right, bottom = mapping.box
     if min(right - left, bottom - top) < MIN_SIDE_PX:
         raise RefusedError(
@@ -221,9 +225,18 @@ def common_box(mapping: Mapping, inside: Array | None = None) -> tuple[float, fl
     num = 60
     x = np.linspace(0, width, num + 1)
     y = np.linspace(0, height, num + 1)
-    places = mapping(np.stack(np.meshgrid(x, y), -1))
+    if inside is not None:
+        low, high = inside.min(0), inside.max(0)
+        x = np.linspace(max(0, low[0]), min(width, high[0]), num + 1)
+        y = np.linspace(max(0, low[1]), min(height, high[1]), num + 1)
+    points = np.stack(np.meshgrid(x, y), -1)
+    places = mapping(points)
     limits = np.array(mapping.hr_size[::-1])
     out = np.asarray(((places < 0) | (places > limits)).any(-1))
+    if inside is not None:
+        for start, end in zip(inside, np.roll(inside, -1, 0), strict=True):
+            along, to = end - start, points - start
+            out |= along[0] * to[..., 1] - along[1] * to[..., 0] < 0
     top, bottom, left, right = 0, num, 0, num
     while bottom > top and right > left:
         part = out[top : bottom + 1, left : right + 1]
