@@ -74,6 +74,7 @@ OTHER_CAMERAS = {
     "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
     "soft target - wavelet": ("soft-target", "wavelet-to-hr"),
     "IBSD - soft target": ("ibsd", "soft-target"),
+    "IBSD - shuffled": ("ibsd", "shuffled"),
 }
 """In the order of docs/protocol.md."""
 SAME_CAMERAS = dict(list(OTHER_CAMERAS.items())[:3])
