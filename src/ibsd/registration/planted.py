@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ibsd.registration.light import Image, blurred, encoded, sampled, shrunk_light
+from ibsd.registration.light import Image, Plane, blurred, encoded, sampled, shrunk_light
 from ibsd.registration.mapping import Mapping
 from ibsd.types import Scale
 
@@ -40,6 +40,25 @@ class PlantedCamera:
 
 
 @dataclass(frozen=True)
+class Look:
+    """How LR's camera renders light."""
+
+    exposure: NDArray[np.float64]
+    """[3]: gain of each channel."""
+    vignetting: float
+    """Share of light lost in the corners."""
+    gamma: float
+
+    def levels(self, light: Plane) -> Plane:
+        """Linear light [h, w, 3] of the whole picture -> sRGB in [0, 255]."""
+        height, width = light.shape[:2]
+        y, x = np.mgrid[:height, :width] + 0.5
+        square = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / (width**2 + height**2) * 4
+        seen = light * self.exposure * (1 - self.vignetting * square)[..., None]
+        return encoded(seen) ** self.gamma * 255
+
+
+@dataclass(frozen=True)
 class PlantedScene:
     """Two photographs and the truth."""
 
@@ -47,8 +66,17 @@ class PlantedScene:
     hr: Image
     mapping: Mapping
     """From LR to HR."""
+    look: Look
     moved: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
     """[h, w] of LR: what shows something else in HR."""
+
+    def aligned(self, scale: Scale) -> Image:
+        """HR where LR's pixels lie, `scale` for one, in LR's colours: what a registration should
+        find. uint8 [scale * h, scale * w, 3]."""
+        height, width = (scale * side for side in self.mapping.lr_size)
+        places = self.mapping.pixel_map(0, 0, width, height, 1 / scale, 1)
+        light = shrunk_light(sampled(self.hr, places, "lanczos"), 1)
+        return np.clip(np.round(self.look.levels(light)), 0, 255).astype(np.uint8)
 
 
 def plant(
@@ -72,8 +100,8 @@ def plant(
     moved = np.zeros((height, width), bool)
     if other is not None:
         scene, hr, moved = _with_objects(hr, other, mapping, (height, width), draw)
-    lr = _photographed(scene, mapping, scale, camera, draw)
-    return PlantedScene(lr, _noisy(hr, camera.noise / 3, draw), mapping, moved)
+    lr, look = _photographed(scene, mapping, scale, camera, draw)
+    return PlantedScene(lr, _noisy(hr, camera.noise / 3, draw), mapping, look, moved)
 
 
 def _drawn_mapping(
@@ -105,18 +133,16 @@ def _drawn_mapping(
 
 def _photographed(
     scene: Image, mapping: Mapping, scale: Scale, camera: PlantedCamera, draw: np.random.Generator
-) -> Image:
+) -> tuple[Image, Look]:
     height, width = mapping.lr_size
     sigma = draw.uniform(*camera.blur_px) * scale
     light = blurred(shrunk_light(scene, 1), sigma)
     places = mapping.pixel_map(0, 0, width, height, 1, 1)
     seen = sampled(light, places, "cubic")
-    y, x = np.mgrid[:height, :width] + 0.5
-    square = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / (width**2 + height**2) * 4
     exposure = (1 + draw.uniform(-1, 1) * camera.gain) * (1 + draw.uniform(-1, 1, 3) * 0.05)
-    seen = seen * exposure * (1 - draw.uniform(0, camera.vignetting) * square)[..., None]
-    curve = encoded(seen) ** (1 + draw.uniform(-1, 1) * camera.gamma)
-    return _noisy(curve * 255, camera.noise * draw.uniform(0.3, 1), draw)
+    vignetting = draw.uniform(0, camera.vignetting)
+    look = Look(exposure, vignetting, 1 + draw.uniform(-1, 1) * camera.gamma)
+    return _noisy(look.levels(seen), camera.noise * draw.uniform(0.3, 1), draw), look
 
 
 def _noisy(levels: NDArray[Any], noise: float, draw: np.random.Generator) -> Image:
