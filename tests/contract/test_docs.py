@@ -50,7 +50,7 @@ PAGES = [
     and "<!-- Generated from" not in path.read_text(encoding="utf-8")
 ]
 TOOLS = ("ibsd", "make", "pip", "python", "torchrun")
-LAYOUT = re.compile(r"_LR|_HR|\bHR\b|FOLDER/")
+LAYOUT = re.compile(r"_LR|_HR|\b[HL]R\b|FOLDER/")
 """Marks a line of a folder's layout, which is no command."""
 
 PARSED = ("demo", "serve", "efficiency", "register", "specialise")
