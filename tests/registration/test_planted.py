@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ibsd.data.samples import sample
-from ibsd.registration.light import sampled
+from ibsd.registration.light import sampled, shrunk
 from ibsd.registration.planted import PlantedCamera, plant
 
 from .planted_scenes import moving
@@ -35,3 +35,17 @@ def test_moved_objects_are_a_small_part() -> None:
     scene = moving()
     assert scene.moved.shape == scene.lr.shape[:2]
     assert 0.01 < scene.moved.mean() < 0.2
+
+
+def test_the_aligned_hr_lies_and_looks_as_lr_does() -> None:
+    """Its shrunk form is LR, and no longer when it is moved by one LR pixel."""
+    camera = PlantedCamera(noise=0, blur_px=(0.3, 0.3))
+    scene = plant(sample("table"), 2, 3, camera)
+    small = shrunk(scene.aligned(2), 2).astype(int)
+    assert small.shape == scene.lr.shape
+
+    def off(moved: int) -> float:
+        seen = np.roll(small, moved, axis=1)
+        return float(abs(seen - scene.lr)[10:-10, 10:-10].mean())
+
+    assert off(0) < 2 and off(1) > 2 * off(0) and off(-1) > 2 * off(0)
