@@ -80,7 +80,8 @@ def _num_parameters(file: Path) -> int:
 
     opened: Any = safe_open(file, framework="numpy")
     with opened as tensors:
-        return sum(math.prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118
+        names: list[str] = tensors.keys()
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
 
 
 def page_description(name: str, certificate: dict[str, Any], num_parameters: int) -> dict[str, Any]:
