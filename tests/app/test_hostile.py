@@ -16,7 +16,7 @@ from PIL import Image
 from app.pages import Page, Served, png, waited
 from images.nasty import JPEG, NASTY, bomb_png, saved
 
-NUM_REQUESTS = 80
+NUM_REQUESTS = 60
 
 SCRIPT = (
     b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x0e\0\x02\0\0\0\x1b\0\0\0\x1a\0\0\0\0"
@@ -89,7 +89,7 @@ def test_requests_of_every_kind(serve: Callable[..., Served], tmp_path: Path) ->
     sizes = ("--max-upload-mb", 2, "--max-megapixels", 1, "--max-photographs", 400)
     served = serve(tmp_path / "scratch", *times, *sizes)
     requests: list[Request] = []
-    for number, nasty in enumerate(NASTY[::2]):
+    for number, nasty in enumerate(NASTY[::3]):
         path = tmp_path / f"{number}-{nasty.name}"
         nasty.make(path)
         content = path.read_bytes() if path.exists() else b""
@@ -186,7 +186,7 @@ def test_requests_of_every_kind(serve: Callable[..., Served], tmp_path: Path) ->
         assert "defect" not in job["error"], job
         assert "/" not in job["name"] and "\\" not in job["name"]
     good = [job for job in jobs if job["name"].startswith("good ")]
-    assert len(good) > 20
+    assert len(good) > 15
     assert {job["state"] for job in good} == {"done"}
     assert waited(lambda: not served.photographs()), served.photographs()
     assert served.process.poll() is None

@@ -81,8 +81,7 @@ class OneGroup(OmniSR):
     ("name", "options"),
     [
         ("imdn", {"width": 16, "num_blocks": 3}),
-        ("shufflemixer", {"width": 16, "num_blocks": 3}),  # convolutions in groups
-        ("omnisr", {"width": 16, "num_groups": 3}),  # matrix products
+        ("omnisr", {"width": 16, "num_groups": 3}),  # matrix products, convolutions in groups
     ],
 )
 def test_an_export_costs_what_the_student_costs(
