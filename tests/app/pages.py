@@ -138,9 +138,9 @@ class Page:
             self.connection.sock.shutdown(2)
         self.connection.close()
 
-    def address(self, name: str, weights: str = "0", format: str = "") -> str:
+    def address(self, name: str, weights: str = "0", **options: str) -> str:
         return "/jobs?" + urlencode(
-            {"session": self.session, "name": name, "weights": weights, "format": format}
+            {"session": self.session, "name": name, "weights": weights} | options
         )
 
     def upload_head(self, num_bytes: int) -> bytes:

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,6 +160,54 @@ def test_cancelling_frees_the_worker_at_once(page: Page) -> None:
     assert page.server.request("GET", f"/jobs/{long}/result")[0] == 409
 
 
+def test_a_part_comes_before_the_whole_and_waits_for_an_answer(page: Page) -> None:
+    def ask(path: str) -> tuple[int, dict[str, Any]]:
+        status, _, body = page.server.request("POST", f"/jobs/{key}/{path}")
+        return status, json.loads(body)
+
+    large = png(1000, 2100)
+    key = page.take(large, part="1")
+    job = page.reach(key, "asking", "failed")
+    left, top, width, height = job["part"]["box"]
+    assert (left + width / 2, top + height / 2) == (1050, 500)
+    for side, scale in (("before", 1), ("after", 2)):
+        address = f"/jobs/{key}/part/{job['part']['name']}-{side}"
+        _, headers, body = page.server.request("GET", address)
+        assert headers["content-type"] == "image/jpeg"
+        assert Image.open(BytesIO(body)).size == (width * scale, height * scale)
+    assert page.server.request("GET", f"/jobs/{key}/part/{'x' * 11}-after")[0] == 404
+    assert [ask(f"part?{query}")[0] for query in ("x=0.1", "x=0&y=nan", "x=2&y=0")] == [400] * 3
+    assert page.server.request("GET", f"/jobs/{key}/result")[0] == 409
+    assert ask("part?x=0&y=1")[0] == 200
+    page.until(lambda: page.job(key)["part"]["box"][0] == 0)
+    assert page.job(key)["part"]["box"][1] > 500
+    status, said = ask("again?weights=0&part=1")
+    assert status == 201
+    other = page.reach(said["key"], "asking", "failed")
+    assert other["part"]["box"] == page.job(key)["part"]["box"], "the part that was seen last"
+    assert ask("whole")[0] == 200
+    page.until(lambda: page.job(key)["tiles"][0] > 0)
+    assert ask("whole")[0] == 409
+    for number in (key, other["key"]):
+        page.server.request("DELETE", f"/jobs/{number}")
+    assert page.reach(page.take(png(30, 30), part="1"), "asking", "done")["state"] == "done"
+    assert waited(lambda: len({file.parent for file in page.server.photographs()}) == 3)
+
+
+def test_a_photograph_that_was_cancelled_or_failed_can_be_taken_again(page: Page) -> None:
+    clear = BytesIO()
+    Image.new("RGBA", (9, 9)).save(clear, "PNG")
+    key = page.take(clear.getvalue(), format="jpg")
+    page.reach(key, "failed")
+    status, _, body = page.server.request("POST", f"/jobs/{key}/again?weights=0&format=png")
+    assert status == 201
+    assert page.reach(json.loads(body)["key"], "done", "failed")["state"] == "done"
+    bad = page.take(b"no picture")
+    page.reach(bad, "failed")
+    status, _, body = page.server.request("POST", f"/jobs/{bad}/again?weights=0")
+    assert (status, "drop it once more" in json.loads(body)["error"]) == (409, True)
+
+
 def test_a_lost_page_frees_the_worker_and_takes_its_photographs_along(
     server: Served, page: Page
 ) -> None:
@@ -215,8 +264,10 @@ def test_time_is_bounded(serve: Callable[..., Served], tmp_path: Path) -> None:
 def test_a_worker_that_dies_takes_one_photograph_with_it_and_not_the_server(page: Page) -> None:
     key = page.take(LARGE)
     page.until(lambda: page.job(key).get("tiles", [0])[0] > 0)
-    for worker in page.server.workers():
+    workers = page.server.workers()
+    for worker in workers:
         os.kill(worker, signal.SIGKILL)
+    assert waited(lambda: not set(workers) & set(page.server.workers()))
     assert "SIGKILL" in page.reach(key, "failed")["error"]
     assert page.reach(page.take(png(20, 20)), "done", "failed")["state"] == "done"
 

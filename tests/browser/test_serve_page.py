@@ -122,6 +122,7 @@ def test_from_upload_to_download(watched: Watched, server: Served, tmp_path: Pat
 
 def test_cancel_and_bad_and_too_large(watched: Watched, server: Served) -> None:
     tab = watched.tab
+    tab.uncheck("#part")
     choose(
         watched,
         ("long.png", png(2200, 2200)),
@@ -147,6 +148,43 @@ def test_cancel_and_bad_and_too_large(watched: Watched, server: Served) -> None:
     assert waited(lambda: not server.photographs())
     complaints = [line for line in watched.complaints if "500" in line or "defect" in line]
     assert complaints == []
+
+
+def test_a_part_first_by_keyboard_on_a_phone_in_the_dark(server: Served, open_tab: OpenTab) -> None:
+    watched = open_tab(server.url, PHONE, color_scheme="dark")
+    tab = watched.tab
+    tab.wait_for_selector(".scales span")
+    choose(watched, ("large.png", png(2000, 1000)))
+    tab.wait_for_selector(".job.asking")
+    assert "This is a part; all of it takes about" in tab.text_content(".job .state")
+    after = tab.locator(".trial .after")
+    tab.wait_for_function("() => document.querySelector('.trial .after').naturalWidth > 200")
+    first = after.get_attribute("src")
+    assert_fits(tab)
+    assert_accessible(tab)
+    tab.locator(".map").focus()
+    for _ in range(20):
+        tab.keyboard.press("ArrowUp")
+    assert tab.eval_on_selector(".box", "box => box.style.top") == "0%"
+    tab.keyboard.press("Enter")
+    tab.wait_for_function(
+        f"() => document.querySelector('.trial .after').src.slice(-40) !== {first[-40:]!r}"
+    )
+    tab.wait_for_selector(".job.asking")
+    tab.locator(".whole").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".job.working")
+    assert not tab.is_visible(".trial")
+    assert tab.evaluate("document.activeElement.className") == "cancel"
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".job.cancelled")
+    assert tab.evaluate("document.activeElement.className") == "again"
+    tab.uncheck("#part")
+    tab.keyboard.press("Tab")
+    tab.locator(".again").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".job.working")
+    assert watched.complaints == []
 
 
 def test_ten_in_a_row(watched: Watched) -> None:

@@ -1,8 +1,9 @@
-"use strict";
+import { $, PULL, dropCard, duration, listenForFiles, megabytes, newCard, render, sentence, timeLeft, toggleViewer, trouble } from "/cards.js";
 
-const $ = (id) => document.getElementById(id);
 const ZOOM = 2; // screen pixels for each of the result's
 const TILE = 512; // as in previews.py
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const IMAGE = /^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp)$/i;
 
 const session = sessionStorage.session || (sessionStorage.session = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
 let offered = [], limits = null;
@@ -20,8 +21,9 @@ stream.onmessage = ({ data }) => {
   offer(state.weights);
   for (const job of state.jobs) show(job);
   $("all").hidden = state.jobs.filter((job) => job.state === "done").length < 2;
+  $("asked").hidden = state.jobs.filter((job) => job.state === "asking").length < 2;
   const there = new Set(state.jobs.map((job) => job.key));
-  for (const [key, card] of cards) if (!card.sending && card.job && !there.has(key)) drop(key);
+  for (const [key, card] of cards) if (!card.sending && card.job && !there.has(key)) remove(card);
 };
 stream.onerror = () => trouble(stream.readyState === EventSource.CLOSED ? "This server takes no more pages. Close another one, and reload." : "The server is not answering. Is ibsd serve still running?");
 
@@ -65,86 +67,48 @@ $("settings").addEventListener("submit", (event) => event.preventDefault());
 
 function cardFor(key, name) {
   if (cards.has(key)) return cards.get(key);
-  const element = $("job").content.firstElementChild.cloneNode(true);
-  const part = (kind) => element.querySelector("." + kind);
-  const card = { key, element, part, said: "" };
-  part("name").textContent = part("name").title = name;
-  for (const kind of ["cancel", "remove", "download", "again", "open"]) part(kind).setAttribute("aria-label", `${part(kind).textContent} ${name}`);
+  const card = newCard(key, name), { part } = card;
   part("cancel").onclick = () => (card.sending ? card.sending.abort() : ask("POST", `/jobs/${card.key}/cancel`));
   part("remove").onclick = () => {
-    const next = element.nextElementSibling ?? element.previousElementSibling;
     if (card.job) ask("DELETE", `/jobs/${card.key}`);
-    drop(card.key);
-    (next?.querySelector("button:not([hidden]), a:not([hidden])") ?? $("files")).focus();
+    remove(card);
   };
-  part("again").onclick = () => ask("POST", `/jobs/${card.key}/again?${new URLSearchParams({ weights: $("weights").value, format: $("format").value })}`);
-  part("open").onclick = () => toggleViewer(card);
+  part("again").onclick = () => ask("POST", `/jobs/${card.key}/again?${choices()}`);
+  part("whole").onclick = () => ask("POST", `/jobs/${card.key}/whole`);
+  part("open").onclick = () => toggleViewer(card, fillViewer);
   cards.set(key, card);
-  $("jobs").append(element);
   return card;
 }
 
-function drop(key) {
-  cards.get(key)?.element.remove();
-  cards.delete(key);
+function remove(card) {
+  cards.delete(card.key);
+  dropCard(card);
 }
 
-function render(card, kind, text, progress, announced = "") {
-  card.element.className = "job " + kind;
-  card.part("state").textContent = text;
-  const bar = card.element.querySelector("progress");
-  bar.hidden = progress === undefined;
-  if (progress === null) bar.removeAttribute("value");
-  else if (progress !== undefined) bar.value = progress;
-  bar.setAttribute("aria-label", `Progress of ${card.part("name").textContent}`);
-  card.part("cancel").hidden = progress === undefined;
-  card.part("remove").hidden = progress !== undefined;
-  card.part("download").hidden = card.part("again").hidden = card.part("open").hidden = kind !== "done";
-  if (kind !== card.said) {
-    if (announced) $("news").textContent = announced;
-    card.said = kind;
-  }
+function fail(card, text) {
+  render(card, "failed", sentence(text), undefined, card.job?.size ? ["again", "remove"] : ["remove"], `${card.name}: ${text}`);
 }
 
 function show(job) {
   const card = cardFor(job.key, job.name);
   card.job = job;
   const image = card.part("thumb").querySelector("img");
-  const looked = job.size && !["failed", "cancelled"].includes(job.state);
-  if (looked && image.hidden) Object.assign(image, { src: `/jobs/${job.key}/before/overview`, hidden: false });
+  if (job.size && image.hidden) Object.assign(image, { src: `/jobs/${job.key}/before/overview`, hidden: false });
   const [width, height] = job.size ?? [0, 0];
   const grows = job.size ? `${width} × ${height} → ${width * job.scale} × ${height * job.scale}, ${job.weights}` : job.weights;
   const [done, all] = job.tiles;
-  if (job.state === "reading") render(card, "reading", "being read", null);
-  if (job.state === "waiting") render(card, "waiting", `${grows}, waiting${job.ahead ? `, ${job.ahead} before it` : ""}`, 0);
-  if (job.state === "working") render(card, "working", all ? `${grows}, tile ${done} of ${all}${timeLeft(card, done, all)}` : `${grows}, loading the network`, all ? done / all : null);
-  if (job.state === "cancelled") render(card, "cancelled", "cancelled", undefined, `${job.name} was cancelled`);
-  if (job.state === "failed") render(card, "failed", sentence(job.error), undefined, `${job.name}: ${job.error}`);
+  if (job.state === "reading") render(card, "reading", "being read", null, ["cancel"]);
+  if (job.state === "waiting") render(card, "waiting", `${grows}, waiting${job.ahead ? `, ${job.ahead} before it` : ""}`, 0, ["cancel"]);
+  if (job.state === "trying") render(card, "trying", `${grows}, a part of it first`, null, ["cancel"]);
+  if (job.state === "asking") render(card, "asking", `${grows}. This is a part; all of it takes ${duration(job.part.seconds)}.`, undefined, ["whole", "again", "remove"], `A part of ${job.name} is done`);
+  if (job.state === "working") render(card, "working", all ? `${grows}, tile ${done} of ${all}${timeLeft(card, done, all)}` : `${grows}, loading the network`, all ? done / all : null, ["cancel"]);
+  if (job.state === "cancelled") render(card, "cancelled", "cancelled", undefined, job.size ? ["again", "remove"] : ["remove"], `${job.name} was cancelled`);
+  if (job.state === "failed") fail(card, job.error);
   if (job.state === "done") {
-    render(card, "done", `${grows}, ${megabytes(job.result.bytes)}${job.result.note ? `. ${sentence(job.result.note)}` : ""}`, undefined, `${job.name} is done`);
     Object.assign(card.part("download"), { href: `/jobs/${job.key}/result`, download: job.result.name });
+    render(card, "done", `${grows}, ${megabytes(job.result.bytes)}${job.result.note ? `. ${sentence(job.result.note)}` : ""}`, undefined, ["open", "download", "again", "remove"], `${job.name} is done`);
   }
-}
-
-function timeLeft(card, done, all) {
-  const now = performance.now();
-  if (!card.first || done < card.first.done) card.first = { done, now }; // the first tile waits for the network
-  if (done === card.first.done) return "";
-  const seconds = ((now - card.first.now) / (done - card.first.done)) * (all - done) / 1000;
-  return seconds < 90 ? `, about ${Math.ceil(seconds)} s left` : `, about ${Math.round(seconds / 60)} min left`;
-}
-
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, ".");
-}
-
-function megabytes(bytes) {
-  return bytes < 1e5 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-}
-
-function trouble(text) {
-  $("trouble").textContent = text;
-  $("trouble").hidden = !text;
+  showTrial(card);
 }
 
 async function ask(method, address) {
@@ -161,18 +125,21 @@ async function ask(method, address) {
 const waiting = [];
 let numSending = 0, number = 0;
 
+// What the next photographs are upscaled with.
+function choices() {
+  return new URLSearchParams({ weights: $("weights").value, format: $("format").value, part: $("part").checked ? "1" : "" });
+}
+
 function take(files) {
-  const weights = $("weights").value, format = $("format").value;
+  const chosen = choices();
   for (const file of files) {
     const card = cardFor(`upload-${number++}`, file.name || "photograph");
-    if (!weights) render(card, "failed", "No weights are ready yet; try again in a moment.", undefined);
-    else if (limits && file.size > limits.upload_bytes) {
-      const text = `The file has ${megabytes(file.size)}, and this server takes ${megabytes(limits.upload_bytes)}: make it smaller.`;
-      render(card, "failed", text, undefined, `${file.name}: ${text}`);
-    } else {
+    if (!chosen.get("weights")) fail(card, "No weights are ready yet; try again in a moment.");
+    else if (limits && file.size > limits.upload_bytes) fail(card, `The file has ${megabytes(file.size)}, and this server takes ${megabytes(limits.upload_bytes)}: make it smaller.`);
+    else {
       card.sending = { abort: () => give_up(card) };
-      render(card, "sending", "waiting to be sent", 0);
-      waiting.push({ card, file, weights, format });
+      render(card, "sending", "waiting to be sent", 0, ["cancel"]);
+      waiting.push({ card, file, chosen });
     }
   }
   sendNext();
@@ -182,7 +149,7 @@ function give_up(card) {
   const place = waiting.findIndex((entry) => entry.card === card);
   if (place >= 0) waiting.splice(place, 1);
   card.sending = null;
-  render(card, "cancelled", "cancelled", undefined);
+  render(card, "cancelled", "cancelled", undefined, ["remove"]);
 }
 
 function sendNext() {
@@ -192,12 +159,11 @@ function sendNext() {
   }
 }
 
-function send({ card, file, weights, format }) {
+function send({ card, file, chosen }) {
   const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
-  const query = new URLSearchParams({ session, name: file.name, weights, format });
-  request.open("POST", `/jobs?${query}`);
+  request.open("POST", `/jobs?${new URLSearchParams([...chosen, ["session", session], ["name", file.name]])}`);
   request.responseType = "json";
-  request.upload.onprogress = ({ loaded, total }) => render(card, "sending", `sending, ${megabytes(loaded)} of ${megabytes(total)}`, loaded / total);
+  request.upload.onprogress = ({ loaded, total }) => render(card, "sending", `sending, ${megabytes(loaded)} of ${megabytes(total)}`, loaded / total, ["cancel"]);
   request.onloadend = () => {
     numSending--;
     sendNext();
@@ -211,8 +177,7 @@ function send({ card, file, weights, format }) {
       cards.set(key, card);
       if (early?.job) show(early.job);
     } else {
-      const text = request.response?.error ?? "the server did not answer; it may have been stopped, or the file changed on the disk";
-      render(card, "failed", sentence(text), undefined, `${file.name}: ${text}`);
+      fail(card, request.response?.error ?? "the server did not answer; it may have been stopped, or the file changed on the disk");
     }
   };
   card.sending = {
@@ -221,61 +186,63 @@ function send({ card, file, weights, format }) {
       request.abort();
     },
   };
-  render(card, "sending", "sending", 0);
+  render(card, "sending", "sending", 0, ["cancel"]);
   request.setRequestHeader("Content-Type", file.type.startsWith("image/") ? file.type : "application/octet-stream");
   request.send(file);
 }
 
-$("files").addEventListener("change", () => {
-  take($("files").files);
-  $("files").value = "";
-});
-for (const kind of ["dragover", "dragenter"]) document.addEventListener(kind, (event) => {
-  event.preventDefault();
-  $("drop").classList.add("over");
-});
-document.addEventListener("dragleave", (event) => event.relatedTarget || $("drop").classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  $("drop").classList.remove("over");
-  // What was dropped is there only while the event lasts: nothing may be awaited before.
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (entries.some((entry) => entry.isDirectory)) entries.forEach(takeEntry);
-  else take(event.dataTransfer.files);
-});
+listenForFiles(IMAGE, take, (name, text) => fail(cardFor(`upload-${number++}`, name), text));
 
-async function takeEntry(entry) {
-  try {
-    const files = await filesOf(entry);
-    if (files.length) take(files);
-    else render(cardFor(`upload-${number++}`, entry.name), "failed", "The folder holds no photographs.", undefined);
-  } catch {
-    render(cardFor(`upload-${number++}`, entry.name), "failed", "The folder cannot be read.", undefined);
-  }
+// -- a part before the whole -----------------------------------------------------------------------------------------------------------
+
+$("asked").firstElementChild.onclick = () => {
+  for (const card of cards.values()) if (card.kind === "asking") card.part("whole").click();
+};
+
+function showTrial(card) {
+  const { key, name, size, part, asked, state } = card.job, box = card.part("trial");
+  box.hidden = !(part && asked && ["waiting", "trying", "asking"].includes(state));
+  if (box.hidden || card.trial === part.name) return;
+  card.trial = part.name;
+  if (!box.firstChild) fillTrial(card, box);
+  const [left, top, width, height] = part.box, compare = box.querySelector(".compare");
+  compare.style.setProperty("--shape", `${width} / ${height}`);
+  for (const side of ["before", "after"]) box.querySelector("." + side).src = `/jobs/${key}/part/${part.name}-${side}`;
+  Object.assign(box.querySelector(".box").style, { left: percent(left, size[0]), top: percent(top, size[1]), width: percent(width, size[0]), height: percent(height, size[1]) });
+  box.querySelector(".map").setAttribute("aria-label", `${name}, with the part marked. Arrow keys move the mark, Enter upscales that part.`);
 }
 
-async function filesOf(entry, inside = false) {
-  if (entry.isFile) {
-    if (inside && !/^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp)$/i.test(entry.name)) return [];
-    return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
-  }
-  const reader = entry.createReader(), files = [];
-  for (;;) { // a reader gives some at a time
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) return files;
-    for (const child of some) files.push(...(await filesOf(child, true)));
-  }
+function percent(part, whole) {
+  return `${(part / whole) * 100}%`;
 }
-document.addEventListener("paste", (event) => event.clipboardData?.files.length && take(event.clipboardData.files));
+
+function fillTrial(card, box) {
+  box.append($("trial").content.cloneNode(true));
+  const { key, size: [width, height] } = card.job, map = box.querySelector(".map"), mark = box.querySelector(".box");
+  map.style.setProperty("--shape", `${width} / ${height}`);
+  map.querySelector("img").src = `/jobs/${key}/before/overview`;
+  let at = { x: 0.5, y: 0.5 };
+  const move = (x, y) => {
+    at = { x: Math.min(1, Math.max(0, x)), y: Math.min(1, Math.max(0, y)) };
+    const { box: [, , wide, high] } = card.job.part, within = (centre, length) => Math.min(Math.max(centre - length / 2, 0), 1 - length);
+    Object.assign(mark.style, { left: percent(within(at.x, wide / width), 1), top: percent(within(at.y, high / height), 1) });
+  };
+  const choose = () => card.job.state === "asking" && ask("POST", `/jobs/${card.key}/part?${new URLSearchParams(at)}`);
+  map.onclick = (event) => {
+    const { left, top, width: across, height: down } = map.getBoundingClientRect();
+    move((event.clientX - left) / across, (event.clientY - top) / down);
+    choose();
+  };
+  map.onkeydown = (event) => {
+    if (event.key === "Enter") choose();
+    const step = ARROWS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    move(at.x + step[0] * 0.04, at.y + step[1] * 0.04);
+  };
+}
 
 // -- comparing -------------------------------------------------------------------------------------------------------------------------
-
-function toggleViewer(card) {
-  const box = card.part("viewer"), opening = box.hidden;
-  box.hidden = !opening;
-  card.part("open").setAttribute("aria-expanded", opening);
-  if (opening && !box.firstChild) fillViewer(card, box);
-}
 
 function fillViewer(card, box) {
   const { key, name, size: [width, height], scale } = card.job;
@@ -283,7 +250,7 @@ function fillViewer(card, box) {
   const compare = box.querySelector(".compare"), loupe = box.querySelector(".loupe"), button = box.querySelector(".loupe-on"), about = box.querySelector(".about");
   compare.style.setProperty("--shape", `${width} / ${height}`);
   for (const side of ["before", "after"]) Object.assign(box.querySelector("img." + side), { src: `/jobs/${key}/${side}/overview`, alt: `${name}, ${side}` });
-  about.textContent = "Pull the line, or move it with the arrow keys.";
+  about.textContent = PULL;
   const images = new Map();
   let at = { x: 0.5, y: 0.5 };
 
@@ -334,7 +301,7 @@ function fillViewer(card, box) {
     loupe.hidden = !loupe.hidden;
     compare.classList.toggle("with-loupe", !loupe.hidden);
     button.setAttribute("aria-pressed", !loupe.hidden);
-    about.textContent = loupe.hidden ? "Pull the line, or move it with the arrow keys." : "Left half before, right half after; move it with the pointer or the arrow keys.";
+    about.textContent = loupe.hidden ? PULL : "Left half before, right half after; move it with the pointer or the arrow keys.";
     draw();
     if (!loupe.hidden) loupe.focus({ preventScroll: true });
   };
@@ -344,7 +311,7 @@ function fillViewer(card, box) {
     move((event.clientX - left) / across, (event.clientY - top) / down);
   });
   loupe.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const step = ARROWS[event.key];
     if (!step) return;
     event.preventDefault();
     move(at.x + step[0] * 40 / (width * scale), at.y + step[1] * 40 / (height * scale));

@@ -1,8 +1,10 @@
-"""Open pages and their photographs. A photograph is read, waits, is upscaled, and is done."""
+"""Open pages and their photographs. A photograph is read, waits, is upscaled, and is done. Of a
+large one a part may be upscaled first; then it waits for the user's answer."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import shutil
 from collections.abc import Generator
@@ -16,7 +18,11 @@ from ibsd.app.offered_weights import OfferedWeights
 from ibsd.app.worker_process import Message, WorkerProcess
 from ibsd.types import InputError
 
-State = Literal["reading", "waiting", "working", "done", "failed", "cancelled"]
+State = Literal["reading", "waiting", "trying", "asking", "working", "done", "failed", "cancelled"]
+"""trying: a part is being upscaled. asking: the user sees it, and says whether to go on."""
+Centre = tuple[float, float]
+"""Of a part: across and down, in [0, 1] of the photograph."""
+MIDDLE = (0.5, 0.5)
 
 
 class FullError(InputError):
@@ -35,7 +41,16 @@ class Job:
     weights: OfferedWeights
     suffix: str
     """Of the result, with its dot."""
+    centre: Centre | None = None
+    """Of the part to upscale next; None for the whole photograph."""
     state: State = "reading"
+    turn: int = 0
+    """Its place in the queue, while it waits."""
+    part: Message | None = None
+    """The part that the user sees."""
+    answers: asyncio.Queue[Centre | None] = field(default_factory=asyncio.Queue[Centre | None])
+    """Of the user: another part, or None for the whole."""
+    removed: bool = False
     tiles: tuple[int, int] = (0, 0)
     """(done, all)."""
     size: tuple[int, int] | None = None
@@ -73,6 +88,8 @@ class Job:
             "size": self.size,
             "scale": self.weights.scale,
             "weights": self.weights.name,
+            "part": self.part,
+            "asked": self.centre is not None,
             "result": self.result and {**self.result, "name": self.result_name},
             "error": self.error,
         }
@@ -102,6 +119,7 @@ class JobQueue:
         self.home = home
         self.limits = limits
         self.sessions: dict[str, Session] = {}
+        self.turns = itertools.count()
         self.reader = WorkerProcess(limits.idle_seconds)
         self.upscaler = WorkerProcess(limits.idle_seconds)
 
@@ -171,10 +189,17 @@ class JobQueue:
         return sum(job.stored_bytes for job in self.jobs)
 
     def add(
-        self, session: Session, folder: Path, name: str, weights: OfferedWeights, suffix: str
+        self,
+        session: Session,
+        folder: Path,
+        name: str,
+        weights: OfferedWeights,
+        suffix: str,
+        centre: Centre | None = None,
     ) -> Job:
-        """The job of a photograph that has arrived as `input` in its folder."""
-        job = Job(folder.name, name, folder, weights, suffix)
+        """The job of a photograph that has arrived as `input` in its folder. With a `centre` the
+        part around it comes first, if the photograph is large."""
+        job = Job(folder.name, name, folder, weights, suffix, centre)
         job.stored_bytes = job.source.stat().st_size
         session.jobs[job.key] = job
         job.task = asyncio.create_task(self._run(job))
@@ -184,6 +209,7 @@ class JobQueue:
     async def _run(self, job: Job) -> None:
         try:
             await self._read(job)
+            await self._try_parts(job)
             self._set_state(job, "waiting")
             await self._upscale(job)
             self._set_state(job, "done")
@@ -194,9 +220,12 @@ class JobQueue:
             self._set_state(job, "cancelled")
             raise
         finally:
-            if job.state != "done":
+            if job.removed or job.size is None:
                 job.stored_bytes = 0
                 shutil.rmtree(job.folder, ignore_errors=True)
+            elif job.state != "done":  # it may be tried again with other weights
+                job.target.unlink(missing_ok=True)
+                shutil.rmtree(job.folder / "after", ignore_errors=True)
 
     async def _read(self, job: Job) -> None:
         request = {
@@ -207,6 +236,31 @@ class JobQueue:
         }
         size = await self.reader.request(request, self.limits.read_seconds)
         job.size = (size["width"], size["height"])
+
+    async def _try_parts(self, job: Job) -> None:
+        """Upscale part after part of a large photograph, until the user wants the whole."""
+        assert job.size
+        if job.size[0] * job.size[1] < self.limits.part_pixels:
+            return
+        while job.centre is not None:
+            self._set_state(job, "waiting")
+            name = secrets.token_urlsafe(8)
+            request = {
+                "verb": "part",
+                "source": str(job.source),
+                "weights": str(job.weights.file),
+                "folder": str(job.folder / "part"),
+                "name": name,
+                "centre": job.centre,
+            }
+            part = await self.upscaler.request(
+                request,
+                self.limits.job_seconds,
+                on_start=lambda: self._set_state(job, "trying"),
+            )
+            job.part = part | {"name": name, "centre": job.centre}
+            self._set_state(job, "asking")
+            job.centre = await job.answers.get()
 
     async def _upscale(self, job: Job) -> None:
         request = {
@@ -228,6 +282,8 @@ class JobQueue:
 
     def _set_state(self, job: Job, state: State) -> None:
         job.state = state
+        if state == "waiting":
+            job.turn = next(self.turns)
         self.notify()
 
     def _set_tiles(self, job: Job, message: Message) -> None:
@@ -242,6 +298,7 @@ class JobQueue:
 
     def remove(self, session: Session, job: Job) -> None:
         """Cancel the job if it is not done, and remove its files."""
+        job.removed = True
         self.cancel(job)
         session.jobs.pop(job.key, None)
         shutil.rmtree(job.folder, ignore_errors=True)
@@ -261,7 +318,8 @@ class JobQueue:
 
     def as_json(self, session: Session) -> list[dict[str, Any]]:
         """The jobs of a session, for its page."""
-        queue = [job for job in self.jobs if job.state in ("waiting", "working")]
+        queue = [job for job in self.jobs if job.state in ("waiting", "trying", "working")]
+        queue.sort(key=lambda job: job.turn)
         return [
             job.as_json(queue.index(job) if job in queue else 0) for job in session.jobs.values()
         ]

@@ -13,6 +13,8 @@ class ServerLimits:
     """Largest file."""
     pixels: int = 64_000_000
     """Largest photograph, before upscaling."""
+    part_pixels: int = 2_000_000
+    """Photographs from this size on are upscaled in part before the whole, if the page asks."""
     jobs: int = 50
     """Most photographs at a time, in any state."""
     job_seconds: float = 3600

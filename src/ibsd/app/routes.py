@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from ibsd.app.archive import zip_stream
-from ibsd.app.jobs import FullError, Job, JobQueue, Session
+from ibsd.app.jobs import MIDDLE, Centre, FullError, Job, JobQueue, Session
 from ibsd.app.limits import ServerLimits
 from ibsd.app.offered_weights import OfferedWeights
 from ibsd.app.uploads import MEDIA_TYPES, check_media_type, plain_name, receive, result_suffix
@@ -29,12 +29,17 @@ from ibsd.types import InputError
 _ASSETS = {
     "page.css": ("text/css", (("ibsd.reporting", "page.css"), ("ibsd.app", "app.css"))),
     "page.js": ("text/javascript", (("ibsd.reporting", "slider.js"), ("ibsd.app", "app.js"))),
+    "cards.js": ("text/javascript", (("ibsd.app", "cards.js"),)),
     "": ("text/html", (("ibsd.app", "page.html"),)),
 }
 SECONDS_BETWEEN_EVENTS = 0.1
 HEARTBEAT_SECONDS = 10.0
 _SESSION_KEY = re.compile(r"[0-9a-f]{32}")
-_PREVIEW_NAME = re.compile(r"overview|\d{1,5}-\d{1,5}")
+_PREVIEW_NAMES = {
+    "before": re.compile(r"overview|\d{1,5}-\d{1,5}"),
+    "after": re.compile(r"overview|\d{1,5}-\d{1,5}"),
+    "part": re.compile(r"[\w-]{11}-(before|after)", re.ASCII),
+}
 _ERRORS = {
     404: ("Not Found", "there is nothing under this address"),
     405: ("Method Not Allowed", "this address does not take that method"),
@@ -69,11 +74,14 @@ def create_application(
             Route("/", asset),
             Route("/page.css", asset),
             Route("/page.js", asset),
+            Route("/cards.js", asset),
             Route("/events", events),
             Route("/jobs", upload, methods=["POST"]),
             Route("/jobs/{key}", remove, methods=["DELETE"]),
             Route("/jobs/{key}/cancel", cancel, methods=["POST"]),
             Route("/jobs/{key}/again", again, methods=["POST"]),
+            Route("/jobs/{key}/part", part, methods=["POST"]),
+            Route("/jobs/{key}/whole", whole, methods=["POST"]),
             Route("/jobs/{key}/result", result),
             Route("/results", results),
             Route("/jobs/{key}/{side:str}/{name:str}", preview),
@@ -121,7 +129,7 @@ def read_asset(name: str) -> tuple[str, bytes]:
 
 
 async def asset(request: Request) -> Response:
-    """GET /, /page.css, /page.js: the page itself."""
+    """GET /, /page.css, /page.js, /cards.js: the page itself."""
     media_type, content = read_asset(request.url.path.lstrip("/"))
     return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
 
@@ -182,7 +190,8 @@ def page_state(
 
 
 async def upload(request: Request) -> Response:
-    """POST /jobs?session=&name=&weights=&format=: a photograph as the body of the request."""
+    """POST /jobs?session=&name=&weights=&format=&part=: a photograph as the request's body. With
+    part=1 the middle of a large one comes before the whole."""
     jobs = _jobs(request)
     query = request.query_params
     session = jobs.sessions.get(query.get("session", ""))
@@ -192,10 +201,11 @@ async def upload(request: Request) -> Response:
     offered = _offered(request)
     name = plain_name(query.get("name", ""))
     suffix = result_suffix(name, query.get("format", ""))
+    centre = MIDDLE if query.get("part") else None
     try:
         with jobs.upload(session) as folder:
             await receive(request, folder / "input", jobs.limits)
-            job = jobs.add(session, folder, name, offered, suffix)
+            job = jobs.add(session, folder, name, offered, suffix, centre)
     except FullError as error:
         raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
     return JSONResponse({"key": job.key}, 201)
@@ -211,19 +221,49 @@ def _offered(request: Request) -> OfferedWeights:
 
 
 async def again(request: Request) -> Response:
-    """POST /jobs/{key}/again?weights=&format=: a photograph that is done, with other weights."""
+    """POST /jobs/{key}/again?weights=&format=&part=: a photograph with other weights. With part=1
+    the part that was seen last, or the middle, comes before the whole."""
     session, job = _find_job(request)
-    _check_done(job)
+    if job.state not in ("asking", "done", "failed", "cancelled") or job.size is None:
+        raise HTTPException(409, "this photograph cannot be taken again now: drop it once more")
     offered = _offered(request)
     suffix = result_suffix(job.name, request.query_params.get("format", ""))
     jobs = _jobs(request)
+    last: Centre = job.part["centre"] if job.part else MIDDLE
+    centre = last if request.query_params.get("part") else None
     try:
         with jobs.upload(session) as folder:
             os.link(job.source, folder / "input")
-            other = jobs.add(session, folder, job.name, offered, suffix)
+            other = jobs.add(session, folder, job.name, offered, suffix, centre)
     except FullError as error:
         raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
     return JSONResponse({"key": other.key}, 201)
+
+
+async def part(request: Request) -> Response:
+    """POST /jobs/{key}/part?x=&y=: another part, around (x, y) in [0, 1] across and down."""
+    job = _asking(request)
+    try:
+        x, y = (float(request.query_params[name]) for name in ("x", "y"))
+    except (KeyError, ValueError):
+        raise HTTPException(400, "x and y must be numbers from 0 to 1") from None
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise HTTPException(400, "x and y must be numbers from 0 to 1")
+    job.answers.put_nowait((x, y))
+    return JSONResponse({"done": True})
+
+
+async def whole(request: Request) -> Response:
+    """POST /jobs/{key}/whole: upscale the whole photograph, of which a part was seen."""
+    _asking(request).answers.put_nowait(None)
+    return JSONResponse({"done": True})
+
+
+def _asking(request: Request) -> Job:
+    _, job = _find_job(request)
+    if job.state != "asking" or job.answers.qsize():
+        raise HTTPException(409, "no part of this photograph is shown now: wait for it")
+    return job
 
 
 async def remove(request: Request) -> Response:
@@ -266,11 +306,12 @@ def _check_done(job: Job) -> None:
 
 
 async def preview(request: Request) -> Response:
-    """GET /jobs/{key}/before|after/overview|ROW-COLUMN: an overview or a tile."""
+    """GET /jobs/{key}/before|after/overview|ROW-COLUMN: an overview or a tile.
+    GET /jobs/{key}/part/NAME-before|after: a part."""
     _, job = _find_job(request)
     side = request.path_params["side"]
     name = request.path_params["name"]
-    if side not in ("before", "after") or not _PREVIEW_NAME.fullmatch(name):
+    if side not in _PREVIEW_NAMES or not _PREVIEW_NAMES[side].fullmatch(name):
         raise HTTPException(404)
     path = job.folder / side / f"{name}.jpg"
     if not path.is_file():

@@ -63,6 +63,18 @@ def describe(request: Message, reply: Reply) -> Message:
     return {"network": descriptor.name, "scale": descriptor.scale}
 
 
+def part(request: Message, reply: Reply) -> Message:
+    """Upscales a part of a photograph that was read, as `write_part`."""
+    from ibsd.app.parts import write_part
+    from ibsd.images import open_photograph
+
+    student = network(request["weights"])
+    photograph = open_photograph(request["source"])
+    return write_part(
+        photograph, student, request["centre"], Path(request["folder"]), request["name"]
+    )
+
+
 def upscale(request: Message, reply: Reply) -> Message:
     """Upscales a photograph that was read, and writes the preview of the result. Returns the
     result's size, and what its format could not keep."""
@@ -114,6 +126,7 @@ def network(weights: str) -> Network:
 VERBS: dict[str, Callable[[Message, Reply], Message]] = {
     "read": read,
     "describe": describe,
+    "part": part,
     "upscale": upscale,
 }
 
