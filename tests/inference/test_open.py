@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from ibsd.data.samples import SPLITS, sample_pair
+from ibsd.images.rgb import to_tensor
 from ibsd.inference.open import open_network
+from ibsd.inference.parity import certificate_picture, psnr_db
+from ibsd.metrics.perceptual import lpips
 from ibsd.types import InputError
 
 
@@ -39,3 +45,50 @@ def test_a_runtime_that_is_missing_is_named(
 def test_shipped_weights_open_by_name() -> None:
     network = open_network("imdn-x4", backend="torch", precision="fp32")
     assert (network.scale, network.backend, network.precision) == (4, "torch", "fp32")
+
+
+# -- look
+
+
+@pytest.mark.slow
+def test_a_look_is_the_same_network_on_each_backend() -> None:
+    pytest.importorskip("openvino")
+    lr = certificate_picture(16, 24)
+    outputs = {
+        look: [
+            open_network("imdn-safe-x4", backend=backend, precision="fp32", look=look)(lr)
+            for backend in ("openvino", "torch")
+        ]
+        for look in (0.0, 0.4, 1.0)
+    }
+    assert all(psnr_db(*pair) > 100 for pair in outputs.values())
+    crisp = open_network("imdn-sharp-x4", backend="torch", precision="fp32")(lr)
+    assert psnr_db(outputs[1.0][0], crisp) > 100
+    assert psnr_db(outputs[0.4][0], crisp) < 60 > psnr_db(outputs[0.4][0], outputs[0.0][0])
+
+
+@pytest.mark.slow
+def test_lpips_falls_as_the_look_gets_crisper() -> None:
+    lr, hr = sample_pair(SPLITS["val"][0], 4)
+    small, large = to_tensor(lr[:64, :64]).numpy(), to_tensor(hr[:256, :256])
+
+    def distance(look: float) -> float:
+        sr = open_network("imdn-safe-x4", precision="fp32", look=look)(small)
+        return float(lpips(torch.from_numpy(sr), large).mean())
+
+    distances = [distance(look) for look in (0, 0.25, 0.5, 0.75, 1)]
+    assert distances == sorted(distances, reverse=True), distances
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "words"),
+    [
+        ("imdn-safe-x4", {"look": 1.5}, "look is 1.5: choose a number from 0"),
+        ("imdn-safe-x4", {"look": float("nan")}, "look is nan"),
+        ("imdn-x2", {"look": 0.5}, "imdn-x2 has no crisp weights"),
+        ("imdn-safe-x4", {"look": 0.5, "backend": "onnx"}, "ONNX Runtime runs no look"),
+    ],
+)
+def test_a_look_that_cannot_be(weights: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        open_network(weights, **options)

@@ -22,6 +22,7 @@ def upscale(
     *inputs: Path,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     weights: Annotated[Path | None, Parameter(alias="-w")] = None,
+    look: float = 0.0,
     scale: Annotated[float | None, Parameter(alias="-s")] = None,
     width: int | None = None,
     height: int | None = None,
@@ -62,6 +63,9 @@ def upscale(
     weights:
         A name from ibsd models, a weight file (.safetensors or a published .pth), or a model of
         ibsd export (.xml, .onnx). By default imdn-safe-x4, or imdn-x2 if --scale is at most 2.
+    look:
+        From 0, true to the photograph, to 1, crisp: the share of imdn-sharp-x4 in the mean of its
+        weights and those of imdn-safe-x4.
     scale:
         How many times wider and higher the result is, such as 1.5, 3 or 8. By default the scale of
         the weights. The network runs up to three times, and the result is then shrunk to the size.
@@ -113,7 +117,7 @@ def upscale(
 
     size = Size(scale, width, height, max_side, megapixels)
     if weights is None:
-        weights = default_weights(2 if scale is not None and scale <= 2 else 4)
+        weights = default_weights(2 if scale is not None and scale <= 2 and not look else 4)
     tile_px = tile_size(tile)
     from rich.text import Text
 
@@ -139,7 +143,7 @@ def upscale(
     }
     noun = "photograph" if len(jobs) == 1 else "photographs"
     with console.status(Text(f"opening {weights.stem} for {len(jobs)} {noun}")):
-        network = open_network(fast_weights(weights, **options), **options)
+        network = open_network(fast_weights(weights, **options), look=look, **options)
     num_done = 0
     with ExitStack() as stack:
         from rich.progress import Progress

@@ -16,7 +16,7 @@ from ibsd.inference.exported import (
 )
 from ibsd.inference.network import Network
 from ibsd.types import InputError
-from ibsd.weights import SHIPPED, named_or_file, weights_file
+from ibsd.weights import CRISP, SHIPPED, named_or_file, weights_file
 
 PRECISIONS = {
     "torch": ("fp32", "bf16", "fp16"),
@@ -35,6 +35,7 @@ def open_network(
     backend: str = "auto",
     precision: str = "auto",
     device: str = "auto",
+    look: float = 0.0,
     log: Callable[[str], None] = print,
 ) -> Network:
     """The network in a file, ready to run.
@@ -51,6 +52,9 @@ def open_network(
             is the fastest that the hardware has and that is certified: by the model's certificate,
             or for torch by a small picture when the network is opened.
         device: "auto", "cpu", "cuda" or "cuda:0". CUDA runs with torch only.
+        look: from 0, the weights as they are, to 1, the crisp ones of `ibsd.weights.CRISP`; between
+            them the mean of both weights, with this share of the crisp. Above 0 only for shipped
+            weights that have crisp ones, on OpenVINO or torch.
         log: gets one sentence when the network falls back to fp32.
 
     Errors: InputError for an unknown name, a file that holds no network, a runtime that is not
@@ -69,7 +73,8 @@ def open_network(
         _check_precision(backend, precision)
     backend, file = chosen_file(weights, backend, precision, device)
     _check_precision(backend, precision)
-    network = _opened(file, backend, precision, device)
+    towards = crisp_file(weights, file, look)
+    network = _opened(file, backend, precision, device, towards)
     network.log = log
     return network
 
@@ -82,7 +87,25 @@ def _check_precision(backend: str, precision: str) -> None:
         )
 
 
-def _opened(file: Path, backend: str, precision: str, device: str) -> Network:
+def crisp_file(weights: Path, file: Path, look: float) -> tuple[Path, float] | None:
+    """The file of the crisp weights that stands to them as `file` to `weights`, and their share.
+    None for a look of 0."""
+    if not 0 <= look <= 1:
+        raise InputError(f"look is {look}: choose a number from 0, faithful, to 1, crisp")
+    if not look:
+        return None
+    for name, crisp in CRISP.items():
+        if weights == weights_file(name):
+            return weights_file(crisp).with_suffix(file.suffix), look
+    raise InputError(
+        f"{weights.stem} has no crisp weights to look like: leave out look, or take "
+        f"{', '.join(CRISP)}"
+    )
+
+
+def _opened(
+    file: Path, backend: str, precision: str, device: str, towards: tuple[Path, float] | None
+) -> Network:
     if backend not in RUNTIMES:
         if importlib.util.find_spec("torch") is None:
             raise InputError(
@@ -91,7 +114,7 @@ def _opened(file: Path, backend: str, precision: str, device: str) -> Network:
             )
         from ibsd.inference.torch_backend import open_torch
 
-        return open_torch(file, backend == "compiled", precision, device)
+        return open_torch(file, backend == "compiled", precision, device, towards)
     if device.startswith("cuda"):
         raise InputError(
             f"{backend} runs on the CPU here, not on {device}: "
@@ -105,7 +128,9 @@ def _opened(file: Path, backend: str, precision: str, device: str) -> Network:
     if backend == "openvino":
         from ibsd.inference.openvino_backend import open_openvino
 
-        return open_openvino(file, precision, certified_precisions(file))
+        return open_openvino(file, precision, certified_precisions(file), towards)
+    if towards:
+        raise InputError("ONNX Runtime runs no look: install openvino, or choose the torch backend")
     from ibsd.inference.onnx_backend import open_onnx
 
     return open_onnx(file, precision)

@@ -15,13 +15,16 @@ import openvino
 from ibsd.inference.device import thread_limit
 from ibsd.inference.exported import METADATA_KEY, not_runnable, read_metadata
 from ibsd.inference.network import Network, NetworkDescriptor, Runner
-from ibsd.inference.openvino_graph import arrange
+from ibsd.inference.openvino_graph import arrange, mix
 from ibsd.inference.parity import CERTIFICATE_PX, CERTIFIED_DB, certificate_picture, psnr_db
 from ibsd.types import InputError
 
 
 def open_openvino(
-    path: Path, precision: str = "auto", certified: set[str] | None = None
+    path: Path,
+    precision: str = "auto",
+    certified: set[str] | None = None,
+    towards: tuple[Path, float] | None = None,
 ) -> Network:
     """The model in a file.
 
@@ -35,19 +38,18 @@ def open_openvino(
     Errors: InputError if the file is no such model, or if it does not have the precision.
     """
     core: Any = openvino.Core()
-    try:
-        model = core.read_model(path)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise InputError(
-            f"{path} cannot be read as an OpenVINO model ({reason}): export it again"
-        ) from None
+    model = _read(core, path)
     from_onnx = path.suffix == ".onnx"
     place = ["framework", METADATA_KEY] if from_onnx else METADATA_KEY
     text = str(model.get_rt_info(place).astype(str)) if model.has_rt_info(place) else None
     descriptor, stored = read_metadata(text, path)
     if from_onnx:
-        _as_exported(model)
+        _widen(model)
+        if towards is not None:
+            other = _read(core, towards[0])
+            _widen(other)
+            mix(model, other, towards[1])
+        arrange(model)
     exact = lru_cache(lambda: _compiled(path, core, model, "f32"))
     if stored == "int8":
         if precision not in ("auto", "int8"):
@@ -73,14 +75,23 @@ def open_openvino(
     return Network(descriptor, run, "openvino", "bf16", exact)
 
 
-def _as_exported(model: Any) -> None:
-    """As `ibsd export` writes an .xml: shipped .onnx files hold their weights in half precision,
-    which are widened once here."""
+def _read(core: Any, path: Path) -> Any:
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError(
+            f"{path} cannot be read as an OpenVINO model ({reason}): export it again"
+        ) from None
+
+
+def _widen(model: Any) -> None:
+    """Shipped .onnx files hold their weights in half precision, which are widened once here. With
+    `arrange` the model is as `ibsd export` writes an .xml."""
     passes: Any = importlib.import_module("openvino.passes")
     manager = passes.Manager()
     manager.register_pass(passes.ConstantFolding())
     manager.run_passes(model)
-    arrange(model)
 
 
 def _is_close(run: Runner, exact: Runner, descriptor: NetworkDescriptor) -> bool:

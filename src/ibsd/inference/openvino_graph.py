@@ -18,6 +18,28 @@ def arrange(model: Any) -> None:
         round_where_added(node)
 
 
+def mix(model: Any, other: Any, share: float) -> None:
+    """Moves every float constant of the model towards that of another model of the same graph:
+    (1 - share) of its own and `share` of the other's. ValueError if the graphs differ.
+
+    Both must be folded, so that no constant is in half precision.
+    """
+    pairs = list(zip(_constants(model), _constants(other), strict=True))
+    for own, others in pairs:
+        if own.get_output_shape(0) != others.get_output_shape(0):
+            raise ValueError("the graphs differ")
+        mean = own.data + np.float32(share) * (others.data - own.data)
+        own.output(0).replace(ops.constant(mean).output(0))
+
+
+def _constants(model: Any) -> list[Any]:
+    return [
+        node
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "Constant" and node.get_element_type().to_dtype() == np.float32
+    ]
+
+
 def square_at_once(node: Any) -> None:
     """Replaces (a - b) * (a - b) by one operation, which takes one pass instead of two."""
     if node.get_type_name() != "Multiply":

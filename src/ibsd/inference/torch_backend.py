@@ -15,15 +15,21 @@ from ibsd.inference.device import choose_device
 from ibsd.inference.network import Network, NetworkDescriptor, Runner
 from ibsd.inference.parity import CERTIFICATE_PX, CERTIFIED_DB, certificate_picture, psnr_db
 from ibsd.students import Student, load_student
+from ibsd.students.ema import mixed
 from ibsd.types import InputError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def open_torch(
-    path: Path, compiled: bool = False, precision: str = "auto", device: str = "auto"
+    path: Path,
+    compiled: bool = False,
+    precision: str = "auto",
+    device: str = "auto",
+    towards: tuple[Path, float] | None = None,
 ) -> Network:
-    """The student in a weight file. Errors: InputError as `load_student`, or for a precision or
+    """The student in a weight file; with `towards`, the weights of a second file of the same
+    network have that share in the mean. Errors: InputError as `load_student`, or for a precision or
     device that this machine does not have."""
     torch_device = choose_device(device)
     if compiled and torch_device.type == "cpu" and not _has_compiler():
@@ -34,6 +40,8 @@ def open_torch(
     if precision == "fp16" and torch_device.type != "cuda":
         raise InputError("fp16 runs on CUDA only: choose bf16 or fp32 for the CPU")
     student = load_student(path).to(torch_device)
+    if towards is not None:
+        student = mixed(load_student(towards[0]), student, towards[1])
     if precision == "auto":
         precision = certified_precision(student, torch_device)
     return student_network(student, precision, compiled)

@@ -18,6 +18,10 @@ SHIPPED = {
 }
 """Name -> aim. The first name of a scale is that scale's default."""
 
+CRISP = {"imdn-safe-x4": "imdn-sharp-x4"}
+"""Faithful weights -> the crisp ones of the same network, trained from the same start: any mean of
+both is a network between them."""
+
 
 def named_or_file(weights: str | Path) -> Path:
     """The file of shipped weights by their name, such as "imdn-x4"; anything else is a path. An
