@@ -25,9 +25,10 @@ KEPT = "NOTICE.txt"
 
 def sources() -> list[Path]:
     """What decides what the page is, without the styles that it shares with the other pages."""
+    shared = [ROOT / "src/ibsd" / name for name in ("reporting/slider.js", "app/cards.js")]
     own = [path for folder in ("src", "public") for path in sorted((WEB / folder).iterdir())]
     files = ["index.html", "package.json", "package-lock.json", "vite.config.js", "build.py"]
-    return [*own, *(WEB / name for name in files)]
+    return [*own, *(WEB / name for name in files), *shared]
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.server
 import io
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,17 @@ def test_it_gives_the_pixels_of_ibsd_upscale(address: str, open_tab: OpenTab) ->
             assert psnr_db(sr[..., 3], expected[..., 3]) > 50
             sr, expected = sr[..., :3] * sr[..., 3:], expected[..., :3] * expected[..., 3:]
         assert psnr_db(sr, expected) > 50, name
+    choose(watched, ("grey.png", as_png(grey)))
+    tab.wait_for_function("() => document.querySelectorAll('.job.done').length === 5")
+    with tab.expect_download() as download:
+        tab.click("#all button")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == sorted(
+            [f"{Path(name).stem}_{WEIGHTS}.png" for name in pictures] + [f"grey_{WEIGHTS}-2.png"]
+        )
+        with Image.open(io.BytesIO(archive.read(f"grey_{WEIGHTS}-2.png"))) as again:
+            assert np.array_equal(np.asarray(again) / 255, sr)
     assert watched.complaints == []
     assert watched.beyond(address) == []
 

@@ -1,7 +1,8 @@
 import "./page.css";
 import "../../src/ibsd/reporting/slider.js";
+import { $, PULL, dropCard, focusOn, listenForFiles, megabytes, newCard, render, sentence, timeLeft, toggleViewer, trouble } from "../../src/ibsd/app/cards.js";
+import { zip } from "./zip.js";
 
-const $ = (id) => document.getElementById(id);
 const IMAGE = /^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp|gif)$/i;
 
 let page, worker, threads, ready, running = null, number = 0;
@@ -32,15 +33,15 @@ function hear({ kind, id, ...news }) {
     return startWorker();
   }
   const card = running;
-  if (card?.id !== id) return undefined;
+  if (card?.key !== id) return undefined;
   if (kind === "opened") {
     card.size = [news.width, news.height];
-    return render(card, "working", `${grows(card)}, first tile`, 0);
+    return render(card, "working", `${grows(card)}, first tile`, 0, ["cancel"]);
   }
-  if (kind === "tile") return render(card, "working", `${grows(card)}, tile ${news.done} of ${news.all}${timeLeft(card, news)}`, news.done / news.all);
+  if (kind === "tile") return render(card, "working", `${grows(card)}, tile ${news.done} of ${news.all}${timeLeft(card, news.done, news.all)}`, news.done / news.all, ["cancel"]);
   running = null;
   if (kind === "done") finish(card, news);
-  if (kind === "failed") render(card, "failed", `${sentence(news.text)}`, undefined, `${card.name}: ${news.text}`);
+  if (kind === "failed") render(card, "failed", sentence(news.text), undefined, ["remove"], `${card.name}: ${news.text}`);
   return next();
 }
 
@@ -49,8 +50,8 @@ function next() {
   running = cards.find((card) => card.kind === "waiting") ?? null;
   if (!running) return;
   running.first = null;
-  render(running, "working", "being read", null);
-  worker.postMessage({ kind: "upscale", id: running.id, file: running.file });
+  render(running, "working", "being read", null, ["cancel"]);
+  worker.postMessage({ kind: "upscale", id: running.key, file: running.file });
 }
 
 // -- cards -------------------------------------------------------------------------------------------------
@@ -58,33 +59,27 @@ function next() {
 function take(files) {
   trouble("");
   for (const file of files) {
-    const element = $("job").content.firstElementChild.cloneNode(true);
-    const part = (kind) => element.querySelector("." + kind);
-    const card = { id: number++, file, name: file.name || "photograph", element, part, address: URL.createObjectURL(file) };
-    part("name").textContent = part("name").title = card.name;
-    const image = part("thumb").querySelector("img");
+    const card = Object.assign(newCard(number++, file.name || "photograph"), { file, address: URL.createObjectURL(file) });
+    const { part } = card, image = part("thumb").querySelector("img");
     image.onerror = () => (image.hidden = true);
     image.src = card.address;
-    for (const kind of ["cancel", "remove", "download", "again", "open"]) part(kind).setAttribute("aria-label", `${part(kind).textContent} ${card.name}`);
     part("cancel").onclick = () => cancel(card);
     part("remove").onclick = () => remove(card);
     part("again").onclick = () => wait(card);
-    part("open").onclick = () => toggleViewer(card);
+    part("open").onclick = () => toggleViewer(card, fillViewer);
     cards.push(card);
-    $("jobs").append(element);
     wait(card);
   }
 }
 
 function wait(card) {
-  render(card, "waiting", ready ? "waiting" : "waiting for the network", 0);
-  card.part("cancel").focus({ preventScroll: true });
+  render(card, "waiting", ready ? "waiting" : "waiting for the network", 0, ["cancel"]);
+  focusOn(card);
   next();
 }
 
 function cancel(card) {
-  render(card, "cancelled", "cancelled", undefined, `${card.name} was cancelled`);
-  card.part("again").focus({ preventScroll: true });
+  render(card, "cancelled", "cancelled", undefined, ["again", "remove"], `${card.name} was cancelled`);
   if (card !== running) return;
   running = null;
   worker.terminate();
@@ -92,70 +87,44 @@ function cancel(card) {
 }
 
 function remove(card) {
-  const neighbour = card.element.nextElementSibling ?? card.element.previousElementSibling;
   for (const address of new Set([card.address, card.result, card.shown])) if (address) URL.revokeObjectURL(address);
-  card.element.remove();
   cards.splice(cards.indexOf(card), 1);
-  (neighbour?.querySelector("button:not([hidden]), a:not([hidden])") ?? $("files")).focus();
+  dropCard(card);
+  offerAll();
 }
 
 function finish(card, { blob, shown }) {
   card.result = URL.createObjectURL(blob);
   card.shown = shown === blob ? card.result : URL.createObjectURL(shown);
-  const name = `${card.name.replace(/\.[^.]*$/, "")}_${page.name}.png`;
-  Object.assign(card.part("download"), { href: card.result, download: name });
-  render(card, "done", `${grows(card)}, PNG of ${megabytes(blob.size)}`, undefined, `${card.name} is done`);
+  card.blob = blob;
+  card.saved = `${card.name.replace(/\.[^.]*$/, "")}_${page.name}.png`;
+  Object.assign(card.part("download"), { href: card.result, download: card.saved });
+  render(card, "done", `${grows(card)}, PNG of ${megabytes(blob.size)}`, undefined, ["open", "download", "remove"], `${card.name} is done`);
+  offerAll();
 }
 
-function render(card, kind, text, progress, announced = "") {
-  card.element.className = "job " + (card.kind = kind);
-  card.part("what").querySelector(".state").textContent = text;
-  const bar = card.element.querySelector("progress");
-  bar.hidden = progress === undefined;
-  if (progress === null) bar.removeAttribute("value");
-  else if (progress !== undefined) bar.value = progress;
-  bar.setAttribute("aria-label", `Progress of ${card.name}`);
-  card.part("cancel").hidden = progress === undefined;
-  card.part("remove").hidden = progress !== undefined;
-  card.part("again").hidden = kind !== "cancelled";
-  card.part("download").hidden = card.part("open").hidden = kind !== "done";
-  if (announced) $("news").textContent = announced;
+function offerAll() {
+  $("all").hidden = cards.filter((card) => card.blob).length < 2;
 }
+
+$("all").firstElementChild.onclick = async ({ currentTarget: button }) => {
+  button.disabled = true;
+  try {
+    const address = URL.createObjectURL(await zip(cards.filter((card) => card.blob).map((card) => [card.saved, card.blob])));
+    Object.assign(document.createElement("a"), { href: address, download: "photographs.zip" }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  } catch (error) {
+    trouble(sentence(error.message));
+  }
+  button.disabled = false;
+};
 
 function grows({ size: [width, height] }) {
   const { scale } = page.network;
   return `${width} × ${height} → ${width * scale} × ${height * scale}`;
 }
 
-function timeLeft(card, { done, all }) {
-  const now = performance.now();
-  if (!card.first) card.first = { done, now };
-  if (done === card.first.done || done === all) return "";
-  const seconds = ((now - card.first.now) / (done - card.first.done)) * (all - done) / 1000;
-  return seconds < 90 ? `, about ${Math.ceil(seconds)} s left` : `, about ${Math.round(seconds / 60)} min left`;
-}
-
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, ".");
-}
-
-function megabytes(bytes) {
-  return bytes < 1e5 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-}
-
-function trouble(text) {
-  $("trouble").textContent = text;
-  $("trouble").hidden = !text;
-}
-
 // -- comparing ---------------------------------------------------------------------------------------------
-
-function toggleViewer(card) {
-  const box = card.part("viewer"), opening = box.hidden;
-  box.hidden = !opening;
-  card.part("open").setAttribute("aria-expanded", opening);
-  if (opening && !box.firstChild) fillViewer(card, box);
-}
 
 function fillViewer(card, box) {
   const [width, height] = card.size;
@@ -170,7 +139,7 @@ function fillViewer(card, box) {
     const whole = frame.classList.toggle("whole");
     button.setAttribute("aria-pressed", whole);
     compare.style.width = whole ? `${(width * page.network.scale) / devicePixelRatio}px` : "";
-    part("about").textContent = whole ? "Left of the line before, right of it after; scroll with the pointer or the arrow keys." : "Pull the line, or move it with the arrow keys.";
+    part("about").textContent = whole ? "Left of the line before, right of it after; scroll with the pointer or the arrow keys." : PULL;
     frame.onscroll = whole ? follow : null;
     if (whole) {
       Object.assign(frame, { tabIndex: 0, scrollLeft: (compare.clientWidth - frame.clientWidth) / 2, scrollTop: (compare.clientHeight - frame.clientHeight) / 2 });
@@ -183,43 +152,7 @@ function fillViewer(card, box) {
   };
 }
 
-// -- files that are chosen, dropped or pasted --------------------------------------------------------------
-
-$("files").addEventListener("change", () => {
-  take($("files").files);
-  $("files").value = "";
-});
-for (const kind of ["dragover", "dragenter"]) document.addEventListener(kind, (event) => {
-  event.preventDefault();
-  $("drop").classList.add("over");
-});
-document.addEventListener("dragleave", (event) => event.relatedTarget || $("drop").classList.remove("over"));
-document.addEventListener("drop", async (event) => {
-  event.preventDefault();
-  $("drop").classList.remove("over");
-  // What was dropped is there only while the event lasts: nothing may be awaited before.
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return take(event.dataTransfer.files);
-  try {
-    const files = (await Promise.all(entries.map((entry) => filesOf(entry)))).flat();
-    if (files.length) take(files);
-    else trouble("The folder holds no photographs.");
-  } catch {
-    trouble("The folder cannot be read.");
-  }
-  return undefined;
-});
-document.addEventListener("paste", (event) => event.clipboardData?.files.length && take(event.clipboardData.files));
-
-async function filesOf(entry, inside = false) {
-  if (entry.isFile) return inside && !IMAGE.test(entry.name) ? [] : [await new Promise((resolve, reject) => entry.file(resolve, reject))];
-  const reader = entry.createReader(), files = [];
-  for (;;) { // a reader gives some at a time
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) return files;
-    for (const child of some) files.push(...(await filesOf(child, true)));
-  }
-}
+listenForFiles(IMAGE, take, (name, text) => trouble(text));
 
 // -- the start ---------------------------------------------------------------------------------------------
 

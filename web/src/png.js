@@ -6,14 +6,19 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, value) => {
   return value;
 });
 
+// Of some bytes, after others of which it is `before`.
+export function crc32(bytes, before = 0) {
+  let crc = ~before;
+  for (const byte of bytes) crc = TABLE[(crc ^ byte) & 255] ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
+
 function chunk(kind, data) {
   const bytes = new Uint8Array(data.length + 12), view = new DataView(bytes.buffer);
   view.setUint32(0, data.length);
   for (let at = 0; at < 4; at++) bytes[4 + at] = kind.charCodeAt(at);
   bytes.set(data, 8);
-  let crc = ~0;
-  for (let at = 4; at < data.length + 8; at++) crc = TABLE[(crc ^ bytes[at]) & 255] ^ (crc >>> 8);
-  view.setUint32(data.length + 8, ~crc);
+  view.setUint32(data.length + 8, crc32(bytes.subarray(4, data.length + 8)));
   return bytes;
 }
 
