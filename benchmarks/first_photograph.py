@@ -28,6 +28,7 @@ from ibsd.comparison.machine import machine_facts
 from ibsd.data.samples import sample
 from ibsd.export import export_student
 from ibsd.system import write_whole
+from ibsd.weights import default_weights
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         folder = Path(name)
         photograph = Image.fromarray(sample("coffee")).resize(tuple(options.size))
         photograph.save(folder / "photo.jpg", quality=92)
-        model, _ = export_student("imdn-x4", "openvino", folder / "model.xml")
+        model, _ = export_student(default_weights(), "openvino", folder / "model.xml")
         ways = {
             "default": [],
             "exported model": ["--weights", str(model)],

@@ -4,6 +4,7 @@ import { $, PULL, dropCard, focusOn, listenForFiles, megabytes, newCard, render,
 import { zip } from "./zip.js";
 
 const IMAGE = /^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp|gif)$/i;
+const LARGE = 8e6; // bytes: the page itself does not load such a file, which would block it
 
 let page, worker, threads, ready, running = null, number = 0;
 const cards = [];
@@ -36,6 +37,10 @@ function hear({ kind, id, ...news }) {
   if (card?.key !== id) return undefined;
   if (kind === "opened") {
     card.size = [news.width, news.height];
+    if (news.preview) {
+      card.before ??= URL.createObjectURL(news.preview);
+      showThumb(card);
+    }
     return render(card, "working", `${grows(card)}, first tile`, 0, ["cancel"]);
   }
   if (kind === "tile") return render(card, "working", `${grows(card)}, tile ${news.done} of ${news.all}${timeLeft(card, news.done, news.all)}`, news.done / news.all, ["cancel"]);
@@ -51,7 +56,7 @@ function next() {
   if (!running) return;
   running.first = null;
   render(running, "working", "being read", null, ["cancel"]);
-  worker.postMessage({ kind: "upscale", id: running.key, file: running.file });
+  worker.postMessage({ kind: "upscale", id: running.key, file: running.file, large: running.large });
 }
 
 // -- cards -------------------------------------------------------------------------------------------------
@@ -59,10 +64,12 @@ function next() {
 function take(files) {
   trouble("");
   for (const file of files) {
-    const card = Object.assign(newCard(number++, file.name || "photograph"), { file, address: URL.createObjectURL(file) });
-    const { part } = card, image = part("thumb").querySelector("img");
-    image.onerror = () => (image.hidden = true);
-    image.src = card.address;
+    const card = Object.assign(newCard(number++, file.name || "photograph"), { file, large: file.size > LARGE });
+    const { part } = card;
+    if (!card.large) {
+      card.before = URL.createObjectURL(file);
+      showThumb(card);
+    }
     part("cancel").onclick = () => cancel(card);
     part("remove").onclick = () => remove(card);
     part("again").onclick = () => wait(card);
@@ -70,6 +77,12 @@ function take(files) {
     cards.push(card);
     wait(card);
   }
+}
+
+function showThumb(card) {
+  const image = card.part("thumb").querySelector("img");
+  image.onerror = () => (image.hidden = true);
+  image.src = card.before;
 }
 
 function wait(card) {
@@ -87,7 +100,7 @@ function cancel(card) {
 }
 
 function remove(card) {
-  for (const address of new Set([card.address, card.result, card.shown])) if (address) URL.revokeObjectURL(address);
+  for (const address of new Set([card.before, card.result, card.shown])) if (address) URL.revokeObjectURL(address);
   cards.splice(cards.indexOf(card), 1);
   dropCard(card);
   offerAll();
@@ -131,7 +144,7 @@ function fillViewer(card, box) {
   box.append($("viewer").content.cloneNode(true));
   const part = (kind) => box.querySelector("." + kind), frame = part("frame"), compare = part("compare"), button = part("size-on");
   compare.style.setProperty("--shape", `${width} / ${height}`);
-  Object.assign(part("before"), { src: card.address, alt: `${card.name}, before` });
+  Object.assign(part("before"), { src: card.before, alt: `${card.name}, before` });
   Object.assign(part("after"), { src: card.shown, alt: `${card.name}, after` });
   button.hidden = card.shown !== card.result; // shown smaller than it is
   const follow = () => compare.style.setProperty("--cut", `${((frame.scrollLeft + Math.min(frame.clientWidth, compare.clientWidth) / 2) / compare.clientWidth) * 100}%`);

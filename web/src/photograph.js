@@ -1,6 +1,7 @@
 // A photograph as the browser decodes it: upright, in sRGB, 8 bits. Its rows are read as they are needed.
 
 const STRIP = 256;
+const PREVIEW = 1600; // its longest side
 
 export async function openPhotograph(file) {
   let bitmap;
@@ -30,5 +31,12 @@ export async function openPhotograph(file) {
       if (data[at + 3] < 255) alpha = true;
     }
   }
-  return { width, height, alpha, grey, rows, close: () => bitmap.close() };
+  const preview = () => {
+    const shrink = Math.min(1, PREVIEW / Math.max(width, height)), small = new OffscreenCanvas(Math.ceil(width * shrink), Math.ceil(height * shrink));
+    const brush = small.getContext("2d");
+    brush.imageSmoothingQuality = "high";
+    brush.drawImage(bitmap, 0, 0, small.width, small.height);
+    return small.convertToBlob({ type: alpha ? "image/png" : "image/jpeg", quality: 0.9 });
+  };
+  return { width, height, alpha, grey, rows, preview, close: () => bitmap.close() };
 }

@@ -47,12 +47,12 @@ async function run(input, height, width) {
   return output.data;
 }
 
-async function take({ id, file }) {
+async function take({ id, file, large }) {
   let photograph;
   try {
     photograph = await openPhotograph(file);
     const { width, height } = photograph;
-    postMessage({ kind: "opened", id, width, height });
+    postMessage({ kind: "opened", id, width, height, preview: large && (await photograph.preview()) });
     const result = await upscale(photograph, network, run, (done, all) => postMessage({ kind: "tile", id, done, all }));
     postMessage({ kind: "done", id, ...result });
   } catch (error) {
