@@ -15,6 +15,7 @@ import torch
 
 from ibsd.system import (
     cache_folder,
+    claimed,
     exhausted,
     is_disk_full,
     is_out_of_memory,
@@ -179,3 +180,14 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch):
     monkeypatch.setattr(Path, "home", no_home)
     with pytest.raises(OSError, match="home"):
         cache_folder()
+
+
+def test_a_claim_excludes_others_until_it_ends(tmp_path: Path) -> None:
+    with claimed(tmp_path / "run") as ours:
+        assert ours
+        with claimed(tmp_path / "run") as theirs:
+            assert not theirs
+        with claimed(tmp_path / "other") as another:
+            assert another
+    with claimed(tmp_path / "run") as again:
+        assert again

@@ -4,6 +4,7 @@ warnings."""
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import secrets
@@ -173,6 +174,20 @@ def make_folder(folder: Path) -> None:
             f"{folder} cannot be written to ({error.strerror or error}): "
             "choose another place, or allow writing there"
         ) from None
+
+
+@contextmanager
+def claimed(folder: Path) -> Generator[bool]:
+    """Whether this process has `folder` to itself meanwhile. The system lets go of the claim when
+    the process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 # -- the user's cache folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from ibsd.comparison.pool import (
     Outcome,
     TimeLeft,
     Worker,
-    claimed,
     in_processes,
     make_all,
     one_by_one,
@@ -22,17 +20,6 @@ from ibsd.comparison.pool import (
 )
 
 NAMES = [RunName("north", "plain", seed) for seed in range(4)]
-
-
-def test_a_claim_excludes_others_until_it_ends(tmp_path: Path) -> None:
-    with claimed(tmp_path / "run") as ours:
-        assert ours
-        with claimed(tmp_path / "run") as theirs:
-            assert not theirs
-        with claimed(tmp_path / "other") as another:
-            assert another
-    with claimed(tmp_path / "run") as again:
-        assert again
 
 
 def test_busy_runs_are_tried_again_while_others_get_done() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def upscale(
-    *inputs: Path,
+    *inputs: str,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     weights: Annotated[Path | None, Parameter(alias="-w")] = None,
     look: float = 0.0,
@@ -38,6 +38,8 @@ def upscale(
     backend: str = "auto",
     precision: str = "auto",
     device: str = "auto",
+    cluster: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Upscale photographs, or whole folders of them.
@@ -57,7 +59,8 @@ def upscale(
     Parameters
     ----------
     inputs:
-        Image files, and folders with all their subfolders.
+        Image files, and folders with all their subfolders. With --cluster also patterns, such as
+        "photos/**/*.jpg", and lists: CSV or Parquet with a column path.
     output:
         Folder for the results. For a single image it may be a file.
     weights:
@@ -102,6 +105,12 @@ def upscale(
         precision that was checked against fp32.
     device:
         Where torch runs: auto, cpu, cuda or cuda:0.
+    cluster:
+        Upscale on all machines of a Ray cluster: its address, such as 10.0.0.5:6379, or local for
+        all cores of this machine. A manifest in the output says what became of each file, and the
+        same command goes on where a run stopped. Needs pip install 'ibsd[cluster]'.
+    dry_run:
+        With --cluster: upscale a few photographs, keep nothing, and say what all would take.
     json:
         Print what became of each file as JSON.
     """
@@ -119,6 +128,28 @@ def upscale(
     if weights is None:
         weights = default_weights(2 if scale is not None and scale <= 2 and not look else 4)
     tile_px = tile_size(tile)
+    if cluster is not None or dry_run:
+        from ibsd.cli.upscale_cluster import on_cluster
+
+        return on_cluster(
+            cluster,
+            dry_run,
+            json,
+            inputs=inputs,
+            output=output,
+            weights=weights,
+            tile=tile_px,
+            size=size,
+            suffix=suffix,
+            format=format,
+            quality=quality,
+            first_frame=first_frame,
+            force=force,
+            skip_existing=skip_existing,
+            backend=backend,
+            precision=precision,
+            device=device,
+        )
     from rich.text import Text
 
     from ibsd.cli.terminal import print_json, print_line, printable, status_console

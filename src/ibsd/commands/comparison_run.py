@@ -18,11 +18,12 @@ from ibsd.comparison.design import RunName
 from ibsd.comparison.identity import Identity
 from ibsd.comparison.machine import reset_peak_memory
 from ibsd.comparison.pairing import weights_hash
-from ibsd.comparison.pool import Outcome, claimed
+from ibsd.comparison.pool import Outcome
 from ibsd.comparison.run import record_of
 from ibsd.comparison.store import RunRecord, Store
 from ibsd.config.comparison import CompareConfig
 from ibsd.inference.device import choose_device
+from ibsd.system import claimed
 from ibsd.training.execution import Callbacks, execute
 from ibsd.training.result import AVERAGED
 

@@ -2,12 +2,11 @@
 
 A worker sends events through a pipe and ends with an exit code, its outcome. A worker that the
 system kills sends nothing more, and its exit code says so. Two processes never make the same run:
-see `claimed`.
+see `system.claimed`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import multiprocessing
 import pickle
@@ -15,12 +14,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from ibsd.system import exhausted
@@ -222,17 +220,3 @@ class TimeLeft:
         if outcome == "made" and self.made < self.total:
             minutes = (time.monotonic() - self.started) / self.made * (self.total - self.made) / 60
             self.log(f"{self.made} of {self.total} done, {minutes:,.0f} min left at this rate")
-
-
-@contextmanager
-def claimed(folder: Path) -> Generator[bool]:
-    """Whether this process has `folder` to itself meanwhile. The system lets go of the claim when
-    the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

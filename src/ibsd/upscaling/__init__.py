@@ -14,8 +14,10 @@ from ibsd.upscaling.file_jobs import FileJob, FileJobs, file_jobs
 from ibsd.upscaling.folders import (
     FileResult,
     check_quality,
+    summary_of_counts,
     summary_of_files,
     upscale_files,
+    upscale_job,
     upscale_jobs,
 )
 from ibsd.upscaling.size import Size
@@ -31,10 +33,12 @@ __all__ = [
     "Size",
     "check_quality",
     "file_jobs",
+    "summary_of_counts",
     "summary_of_files",
     "tiled",
     "upscale",
     "upscale_files",
+    "upscale_job",
     "upscale_jobs",
     "upscaled_strips",
 ]

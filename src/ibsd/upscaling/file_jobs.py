@@ -66,14 +66,7 @@ def _jobs(
     """Every file to upscale, sorted; each source once for each target."""
     if not inputs:
         raise InputError("there is nothing to upscale: name files or folders.")
-    ending = None if format is None else f".{format.lower().lstrip('.')}"
-    if ending is not None and ending not in WRITABLE_SUFFIXES:
-        names = ", ".join(name[1:] for name in WRITABLE_SUFFIXES)
-        raise InputError(f"format is {format!r}: choose one of {names}.")
-    if os.sep in suffix or "/" in suffix:
-        raise InputError(
-            f"suffix is {suffix!r}: leave out the slash, it is put behind each file's name."
-        )
+    ending = checked_ending(suffix, format)
     for path in inputs:
         # Path.exists would raise where looking is forbidden.
         if not os.path.exists(path):
@@ -87,14 +80,32 @@ def _jobs(
     for path in inputs:
         if path.is_dir():
             names = {
-                file: file.relative_to(path) for file in _images_below(path, output, passed_over)
+                file: file.relative_to(path) for file in images_below(path, output, passed_over)
             }
         else:
-            names = {_checked_image_name(path): Path(path.name)}
+            names = {checked_image_name(path): Path(path.name)}
         for file, name in names.items():
-            target_name = f"{name.stem}{suffix}{ending or _default_ending(name)}"
-            jobs.add(FileJob(file, output / name.with_name(target_name)))
+            jobs.add(FileJob(file, output / target_name(str(name), suffix, ending)))
     return sorted(jobs)
+
+
+def checked_ending(suffix: str, format: str | None) -> str | None:
+    """The ending of a format, with its dot. InputError for a format or a suffix that cannot be."""
+    ending = None if format is None else f".{format.lower().lstrip('.')}"
+    if ending is not None and ending not in WRITABLE_SUFFIXES:
+        names = ", ".join(name[1:] for name in WRITABLE_SUFFIXES)
+        raise InputError(f"format is {format!r}: choose one of {names}.")
+    if os.sep in suffix or "/" in suffix:
+        raise InputError(
+            f"suffix is {suffix!r}: leave out the slash, it is put behind each file's name."
+        )
+    return ending
+
+
+def target_name(name: str, suffix: str, ending: str | None) -> str:
+    """What a photograph of this name becomes. The folders in the name stay."""
+    stem, own = os.path.splitext(name)
+    return f"{stem}{suffix}{ending or (own if own.lower() in WRITABLE_SUFFIXES else '.jpg')}"
 
 
 def _without_results(jobs: list[FileJob]) -> list[FileJob]:
@@ -113,14 +124,11 @@ def _single_job(inputs: list[Path], output: Path, renamed: bool) -> FileJob:
             f"{output} is the whole name of the output: "
             "leave out suffix and format, or name a folder."
         )
-    return FileJob(_checked_image_name(inputs[0]), output)
+    return FileJob(checked_image_name(inputs[0]), output)
 
 
-def _default_ending(name: Path) -> str:
-    return name.suffix if name.suffix.lower() in WRITABLE_SUFFIXES else ".jpg"
-
-
-def _checked_image_name(path: Path) -> Path:
+def checked_image_name(path: Path) -> Path:
+    """The path. InputError if it is not named as an image."""
     if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
         raise InputError(
             f"{path} is not named as an image ({', '.join(PHOTOGRAPH_SUFFIXES)}): "
@@ -129,7 +137,7 @@ def _checked_image_name(path: Path) -> Path:
     return path
 
 
-def _images_below(folder: Path, output: Path, passed_over: list[Path]) -> list[Path]:
+def images_below(folder: Path, output: Path, passed_over: list[Path]) -> list[Path]:
     """Image files in a folder and its subfolders, without hidden ones, and without the output of an
     earlier run if it lies inside. The other files are added to `passed_over`."""
 

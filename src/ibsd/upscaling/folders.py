@@ -133,8 +133,15 @@ def upscale_jobs(
                 result = FileResult(job.source, job.target, skipped=True)
             else:
                 try:
-                    result = _upscale_file(
-                        job, network, tile, size, quality, force, first_frame, on_tile
+                    result = upscale_job(
+                        job,
+                        network,
+                        tile=tile,
+                        size=size,
+                        quality=quality,
+                        force=force,
+                        first_frame=first_frame,
+                        on_tile=on_tile,
                     )
                 except InputError as disk_full:
                     raise InputError(_progress_at(disk_full, results, len(jobs))) from disk_full
@@ -152,28 +159,34 @@ def check_quality(quality: int) -> None:
 
 def summary_of_files(results: Sequence[FileResult]) -> str:
     """How many files were written, and a line for each one that was not."""
-    failed = [result for result in results if result.error]
-    num_skipped = sum(result.skipped for result in results)
-    counts = [f"{len(results) - len(failed) - num_skipped} of {len(results)} upscaled"]
+    errors = [result.error for result in results if result.error]
+    return summary_of_counts(len(results), sum(result.skipped for result in results), errors)
+
+
+def summary_of_counts(total: int, num_skipped: int, errors: Sequence[str]) -> str:
+    """`summary_of_files` where not every result is at hand."""
+    counts = [f"{total - len(errors) - num_skipped} of {total} upscaled"]
     if num_skipped:
         counts.append(f"{num_skipped} there already")
-    if failed:
-        counts.append(f"{len(failed)} left out")
-    first_line = ", ".join(counts) + (":" if failed else ".")
-    return "\n".join([first_line, *(f"  {result.error}" for result in failed)])
+    if errors:
+        counts.append(f"{len(errors)} left out")
+    first_line = ", ".join(counts) + (":" if errors else ".")
+    return "\n".join([first_line, *(f"  {error}" for error in errors)])
 
 
-def _upscale_file(
+def upscale_job(
     job: FileJob,
     network: Network,
-    tile: TileSize,
-    size: Size,
-    quality: int,
-    force: bool,
-    first_frame: bool,
-    on_tile: Callable[[int, int], None] | None,
+    *,
+    tile: TileSize = "auto",
+    size: Size = NETWORK_SIZE,
+    quality: int = 95,
+    force: bool = False,
+    first_frame: bool = False,
+    on_tile: Callable[[int, int], None] | None = None,
 ) -> FileResult:
-    """InputError only if the disk is full, because then no later file can be written either."""
+    """One file, whose folder exists; the arguments are those of `upscale_files`. InputError only if
+    the disk is full, because then no later file can be written either."""
     source, target = job
     try:
         photograph = open_photograph(source, first_frame=first_frame)

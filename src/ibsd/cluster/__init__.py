@@ -1,0 +1,25 @@
+"""Collections of photographs on the machines of a Ray cluster (the extra `cluster`).
+
+- `arrow.py`: pyarrow, which has no types.
+- `listing.py`: which files become which, as a table of names: nothing is opened or looked at.
+- `manifest.py`: what became of each file, in parts of Parquet that are only ever added.
+- `worker.py`: an actor that holds the opened network and upscales one file a call.
+- `engine.py`: connects to Ray, hands files to workers, and replaces workers that die.
+
+Ray starts the processes and moves the calls; docs/decisions/0120-cluster.md says why no more of it
+is used. Nothing here is imported by a run on one machine. A cluster runs what it is sent: connect
+only to one that you trust.
+"""
+
+from importlib.util import find_spec
+
+from ibsd.types import InputError
+
+
+def require_ray() -> None:
+    """InputError if a package of the extra is not installed. Imports none of them."""
+    for package in ("ray", "pyarrow"):
+        if find_spec(package) is None:
+            raise InputError(
+                f"{package} is not installed, and --cluster needs it: pip install 'ibsd[cluster]'"
+            )

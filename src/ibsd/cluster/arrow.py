@@ -1,0 +1,13 @@
+"""pyarrow without types, for it brings none."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+pa: Any = import_module("pyarrow")
+pc: Any = import_module("pyarrow.compute")
+csv: Any = import_module("pyarrow.csv")
+parquet: Any = import_module("pyarrow.parquet")
+STRINGS: Any = pa.large_string()
+"""Of names: millions of them pass the 2 GB of an ordinary column."""

@@ -1,0 +1,282 @@
+"""Files are handed to the workers of a Ray cluster, and what became of each comes back.
+
+Ray keeps the processes: it starts them where there is room, tells of those that die, and carries
+the calls. What it does not do is in `Workers`: which file a worker dies over, and how often.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ibsd
+from ibsd.cluster.worker import Made, Upscaling, Worker, remove_partials
+from ibsd.types import InputError
+from ibsd.upscaling.folders import FileResult
+
+MOST_TRIES = 3
+"""Of a file whose workers die."""
+CALLS_AHEAD = 2
+"""Calls that a worker holds, so that it never waits for this process."""
+_SECONDS_OF_LOOK = 2.0
+"""Between two looks at how many machines there are."""
+_OBJECT_STORE_BYTES = 100 * 2**20
+"""Of a local cluster. Only names travel."""
+
+
+class Job(NamedTuple):
+    """A file to upscale, by absolute names."""
+
+    source: str
+    target: str
+    tries: int = 0
+    """Workers that died over it."""
+
+
+@contextmanager
+def connected(address: str) -> Generator[None]:
+    """Connects to the cluster at an address such as HOST:6379, or starts one of this machine's
+    cores for "local". InputError if there is none."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        options["num_cpus"] = len(os.sched_getaffinity(0))
+    else:
+        _check_address(address)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.init(address=address, **options)
+    except Exception as error:  # of many kinds
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(
+            f"the cluster at {address} does not take this run ({reason}): check that its machines "
+            "have the same Python, ray and ibsd"
+        ) from error
+    for number, handler in handlers.items():  # ray takes SIGTERM
+        signal.signal(number, handler)
+    try:
+        yield
+    except import_module("ray.exceptions").RayError as error:
+        raise InputError(
+            f"the cluster at {address} is lost ({_reason(error)}): the same command goes on"
+        ) from error
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(
+            f"--cluster is {address!r}: choose local, or the address that `ray start` named, such "
+            "as 10.0.0.5:6379"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"no cluster answers at {address} ({getattr(error, 'strerror', None) or error}): "
+            "check the address, and that `ray start --head` runs there"
+        ) from None
+
+
+@dataclass(eq=False)
+class _Hand:
+    """A worker and the calls that it holds, oldest first. The first call of all opens the
+    network, and belongs to no job."""
+
+    actor: Any
+    calls: deque[tuple[Any, Job | None]] = field(default_factory=deque)
+
+
+class Workers:
+    """One worker for each core of the cluster, or for each GPU where the network runs on one.
+
+    Args:
+        device: as in `open_network`. "auto" takes GPUs only, if the cluster has any.
+        most: workers; not more than there are files.
+        log: gets a sentence if the cluster has no room.
+    """
+
+    def __init__(
+        self, upscaling: Upscaling, device: str, most: int, log: Callable[[str], None]
+    ) -> None:
+        self.ray: Any = import_module("ray")
+        self.dead: type[Exception] = import_module("ray.exceptions").RayError
+        """What a call to a dead worker raises."""
+        self.upscaling = upscaling
+        self.most = most
+        self.log = log
+        self.on_gpu = device.startswith("cuda") or (device == "auto" and self._resource("GPU") > 0)
+        if device.startswith("cuda") and not self._resource("GPU"):
+            raise InputError(
+                f"--device is {device!r}, and the cluster has no GPU: take cpu or auto"
+            )
+        self.actor: Any = self.ray.remote(num_cpus=1, num_gpus=int(self.on_gpu))(Worker)
+        self.hands: list[_Hand] = []
+        self.again: deque[Job] = deque()
+        self.deaths_at_opening = 0
+        """Since a worker last opened its network."""
+        self.looked = 0.0
+        self.waits_since: float | None = time.monotonic()
+
+    def __len__(self) -> int:
+        """Workers that there should be."""
+        return min(self.most, int(self._resource("GPU" if self.on_gpu else "CPU")))
+
+    def _resource(self, name: str) -> float:
+        return float(self.ray.cluster_resources().get(name, 0))
+
+    def results(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
+        """What became of each job, in no order. A job whose worker dies goes to another one.
+
+        Errors: InputError if a disk is full, or if no worker can open the network.
+        """
+        more = True
+        while True:
+            while more or self.again:
+                hand = self._free_hand()
+                if hand is None:
+                    break
+                job = self.again.popleft() if self.again else next(jobs, None)
+                if job is None:
+                    more = False
+                    continue
+                call = hand.actor.upscale.remote(job.source, job.target)
+                hand.calls.append((call, job))
+            if not (more or self.again or any(self._jobs(hand) for hand in self.hands)):
+                return
+            yield from self._ended(more)
+
+    def measured(self, jobs: list[Job]) -> list[tuple[float, int] | str]:
+        """`Worker.measure` of each file, with all workers at once as in a run."""
+        number = min(len(self), len(jobs))
+        actors = [self.actor.remote(self.upscaling, ibsd.__version__) for _ in range(number)]
+        try:
+            self.ray.get([actor.open.remote() for actor in actors])
+            pool = self.ray.util.ActorPool(actors)
+            measured: Any = pool.map(lambda actor, job: actor.measure.remote(*job[:2]), jobs)
+            return list(measured)
+        except InputError as error:
+            raise _cause(error) from None
+        except self.dead as error:
+            raise InputError(
+                f"a worker died in the calibration ({_reason(error)}): look into the logs of "
+                "ray, and whether the machines have memory enough"
+            ) from None
+
+    def in_flight(self) -> list[Job]:
+        """Jobs that workers hold."""
+        return [job for hand in self.hands for job in self._jobs(hand)]
+
+    @staticmethod
+    def _jobs(hand: _Hand) -> list[Job]:
+        return [job for _, job in hand.calls if job is not None]
+
+    def _free_hand(self) -> _Hand | None:
+        """The open worker with the fewest calls, if it takes another one."""
+        able = [hand for hand in self.hands if not hand.calls or hand.calls[0][1] is not None]
+        hand = min(able, key=lambda each: len(each.calls), default=None)
+        return hand if hand is not None and len(hand.calls) < CALLS_AHEAD else None
+
+    def _ended(self, more: bool) -> Iterator[tuple[Job, Made]]:
+        """Waits for calls to end, for a second at most."""
+        if time.monotonic() - self.looked >= _SECONDS_OF_LOOK:
+            self._hire(len(self) if more else min(len(self), len(self.again) + len(self.hands)))
+        first = {hand.calls[0][0]: hand for hand in self.hands if hand.calls}
+        if not first:
+            time.sleep(0.1)
+            return
+        ready, waiting = self.ray.wait(list(first), num_returns=1, timeout=1.0)
+        if ready and waiting:  # with a time-out of 0, all that have ended
+            ready += self.ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+        for call in ready:
+            yield from self._ended_call(first[call])
+
+    def _ended_call(self, hand: _Hand) -> Iterator[tuple[Job, Made]]:
+        call, job = hand.calls[0]
+        try:
+            if job is None:
+                self._opened(call)
+                hand.calls.popleft()
+                return
+            made: Made = self.ray.get(call)
+        except InputError as error:
+            raise _cause(error) from None
+        except self.dead as error:
+            yield from self._buried(hand, error)
+        else:
+            hand.calls.popleft()
+            yield job, made
+
+    def _opened(self, call: Any) -> None:
+        try:
+            self.ray.get(call)
+        except InputError as error:
+            raise _cause(error) from None
+        self.deaths_at_opening = 0
+        self.waits_since = None
+
+    def _buried(self, hand: _Hand, error: Exception) -> Iterator[tuple[Job, Made]]:
+        """A dead worker's calls go to others. The oldest is the one that it died over."""
+        self.hands.remove(hand)
+        with suppress(Exception):  # it may only have seemed dead
+            self.ray.kill(hand.actor)
+        self.looked = 0.0
+        reason = _reason(error)
+        jobs = self._jobs(hand)
+        if hand.calls[0][1] is None:
+            self.deaths_at_opening += 1
+            if self.deaths_at_opening >= MOST_TRIES * max(1, len(self)):
+                raise InputError(
+                    f"every worker dies while it opens the network ({reason}): look into the logs "
+                    "of ray, and whether the machines have memory enough"
+                )
+            return
+        over = jobs.pop(0)
+        remove_partials(over.target)
+        self.again.extendleft(reversed(jobs))
+        over = over._replace(tries=over.tries + 1)
+        if over.tries < MOST_TRIES:
+            self.again.appendleft(over)
+            return
+        sentence = (
+            f"{over.source} ended {MOST_TRIES} workers ({reason}), as a file does that needs more "
+            "memory than there is: choose a smaller --tile, or leave it out"
+        )
+        result = FileResult(Path(over.source), Path(over.target), sentence)
+        yield over._replace(tries=over.tries - 1), Made(result, 0.0, "")
+
+    def _hire(self, number: int) -> None:
+        self.looked = time.monotonic()
+        for _ in range(number - len(self.hands)):
+            worker = self.actor.remote(self.upscaling, ibsd.__version__)
+            self.hands.append(_Hand(worker, deque([(worker.open.remote(), None)])))
+        if self.waits_since is not None and self.looked - self.waits_since > 60:
+            self.waits_since = None
+            self.log("waiting for a free core of the cluster")
+
+
+def _cause(error: InputError) -> InputError:
+    """What was raised in a worker, without its traceback there."""
+    cause: Any = getattr(error, "cause", error)
+    return InputError(str(cause))
+
+
+def _reason(error: Exception) -> str:
+    """What Ray says of a death, in a few words."""
+    words = str(getattr(error, "cause", None) or error).strip().splitlines()
+    return f"{type(error).__name__}: {words[-1].strip()[:200] if words else ''}".rstrip(".: ")

@@ -1,0 +1,173 @@
+"""Which files become which, for millions of them: two columns of names. Only folders are listed;
+no file is opened or looked at."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ibsd.cluster.arrow import STRINGS, csv, pa, parquet, pc
+from ibsd.images import is_photograph_name
+from ibsd.types import InputError
+from ibsd.upscaling.file_jobs import checked_ending, checked_image_name, images_below, target_name
+
+COLUMN = "path"
+"""Of a list of photographs, CSV or Parquet."""
+_ROWS = 2**16
+"""Names that are ordinary strings at once."""
+
+
+class Listing(NamedTuple):
+    """What is to be done."""
+
+    jobs: Any
+    """A table of the columns source and target, absolute names, each target once, sorted."""
+    passed_over: list[Path]
+    """Files in the folders that are not named as an image, hidden ones left out."""
+
+
+def listed(
+    inputs: Sequence[str], output: str, *, suffix: str = "", format: str | None = None
+) -> Listing:
+    """The photographs of folders, patterns, lists and files.
+
+    A folder's names are mirrored below `output`, and so are those of a pattern below the folder in
+    which it begins, and those of a list below the folder that all of its files share. Names in a
+    list are taken from the list's own folder.
+
+    Errors: InputError for an input that is not there or holds no photographs, for an output that is
+    no folder, and if two files would become one or a file would replace a photograph.
+    """
+    ending = checked_ending(suffix, format)
+    if os.path.lexists(output) and not os.path.isdir(output):
+        raise InputError(f"{output} is no folder: a run on a cluster writes into a folder")
+    passed_over: list[Path] = []
+    tables: list[Any] = []
+    for each in inputs:
+        root, names = _root_and_names(each, Path(output), passed_over)
+        tables += _tables(root, names, os.path.abspath(output), suffix, ending)
+    jobs = pa.concat_tables(tables).group_by(["source", "target"]).aggregate([]).sort_by("source")
+    _check(jobs)
+    return Listing(jobs, sorted(set(passed_over)))
+
+
+def rows_of(jobs: Any) -> Iterator[tuple[str, str]]:
+    """Source and target of each job."""
+    return zip(_strings(jobs["source"]), _strings(jobs["target"]), strict=True)
+
+
+def refuse_existing_targets(jobs: Any, output: Path) -> None:
+    """InputError if a target exists. Only folders are listed."""
+    there = [
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(os.path.abspath(output))
+        for name in names
+        if is_photograph_name(name)
+    ]
+    is_there = pc.is_in(jobs["target"], value_set=pa.array(there, STRINGS))
+    existing = jobs.filter(is_there)["target"]
+    if len(existing):
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise InputError(
+            f"{existing[0]}{more} exists already: choose another output, or --force to replace it."
+        )
+
+
+def _root_and_names(given: str, output: Path, passed_over: list[Path]) -> tuple[str, Iterable[str]]:
+    """A folder, and names of photographs in it."""
+    if os.path.isdir(given):
+        root = os.path.abspath(given)
+        return root, (str(path) for path in images_below(Path(root), output, passed_over))
+    if os.path.exists(given):
+        if given.lower().endswith((".csv", ".parquet")):
+            return _of_list(given)
+        path = os.path.abspath(checked_image_name(Path(given)))
+        return os.path.dirname(path), [path]
+    if glob.has_magic(given):
+        parts = Path(os.path.abspath(given)).parts
+        fixed = next(k for k, part in enumerate(parts) if glob.has_magic(part))
+        found = glob.iglob(os.path.abspath(given), recursive=True)
+        names = [name for name in found if is_photograph_name(os.path.basename(name))]
+        if not names:
+            raise InputError(f"{given} matches no photograph: check the pattern, and quote it")
+        return str(Path(*parts[:fixed])), names
+    raise InputError(f"{given} does not exist: check the name.")
+
+
+def _of_list(given: str) -> tuple[str, Iterable[str]]:
+    read = csv.read_csv if given.lower().endswith(".csv") else parquet.read_table
+    try:
+        table = read(given)
+        column = table[COLUMN].cast(STRINGS)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        reason = (
+            f"it has no column {COLUMN}"
+            if isinstance(error, KeyError)
+            else str(error).splitlines()[0]
+        )
+        raise InputError(
+            f"{given} is no list of photographs ({reason}): give CSV or Parquet with a column path"
+        ) from None
+    if column.null_count or not len(column):
+        raise InputError(f"{given} holds no names, or an empty one: give each photograph a row")
+    folder = os.path.dirname(os.path.abspath(given))
+    names = [os.path.normpath(os.path.join(folder, name)) for name in _strings(column)]
+    wrong = next((name for name in names if not is_photograph_name(os.path.basename(name))), None)
+    if wrong is not None:
+        checked_image_name(Path(wrong))
+        raise InputError(f"{wrong}, in {given}, is a hidden file: leave it out")
+    return os.path.commonpath({os.path.dirname(name) for name in names}), names
+
+
+def _strings(column: Any) -> Iterator[str]:
+    for start in range(0, len(column), _ROWS):
+        yield from column.slice(start, _ROWS).to_pylist()
+
+
+def _tables(
+    root: str, names: Iterable[str], output: str, suffix: str, ending: str | None
+) -> Iterator[Any]:
+    sources: list[str] = []
+    for name in names:
+        sources.append(name)
+        if len(sources) == _ROWS:
+            yield _table(root, sources, output, suffix, ending)
+            sources = []
+    if sources:
+        yield _table(root, sources, output, suffix, ending)
+
+
+def _table(root: str, sources: list[str], output: str, suffix: str, ending: str | None) -> Any:
+    start = len(root.rstrip(os.sep)) + 1
+    targets = [
+        os.path.join(output, target_name(source[start:], suffix, ending)) for source in sources
+    ]
+    try:
+        return pa.table(
+            {"source": pa.array(sources, STRINGS), "target": pa.array(targets, STRINGS)}
+        )
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the name {error.object[:60]!a} is not UTF-8, as a manifest needs it: rename it"
+        ) from None
+
+
+def _check(jobs: Any) -> None:
+    counts = pc.value_counts(jobs["target"])
+    twice = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        target = twice.field("values")[0]
+        rows = jobs.filter(pc.equal(jobs["target"], target))["source"].to_pylist()
+        raise InputError(
+            f"{rows[0]} and {rows[1]} would both become {target}: "
+            "upscale them one after the other into different folders."
+        )
+    own = jobs.filter(pc.is_in(jobs["target"], value_set=jobs["source"].combine_chunks()))
+    if len(own):
+        raise InputError(
+            f"{own['target'][0]} is itself an input and is never replaced: "
+            "choose another folder or a suffix."
+        )

@@ -1,0 +1,196 @@
+"""The manifest of a run: what became of each file, in a hidden folder of the output.
+
+    OUTPUT/.manifest/settings.json       what decides the bytes of a result
+    OUTPUT/.manifest/part-00000001.parquet   some rows; a part is never changed
+    OUTPUT/.manifest/lock                held by the run that writes
+
+A row is written after its result has its name, and a part gets its name when it is whole. So a row
+is true, whatever dies; at worst it is missing, and then its file is looked for, or made again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
+
+from ibsd.cluster.arrow import STRINGS, pa, parquet, pc
+from ibsd.system import claimed, make_folder, write_whole
+from ibsd.types import InputError
+
+FOLDER = ".manifest"
+SETTINGS = "settings.json"
+SETTLED = ("done", "skipped")
+"""A file that failed is tried again by the next run."""
+ROWS_OF_PART = 4096
+SECONDS_OF_PART = 5.0
+_PART = re.compile(r"part-(\d{8})\.parquet")
+
+State = Literal["done", "failed", "skipped"]
+
+
+class Row(NamedTuple):
+    """What became of one file."""
+
+    source: str
+    target: str
+    state: State
+    reason: str | None
+    """Of a failure, one sentence."""
+    note: str | None
+    """What the format of the target could not keep."""
+    seconds: float
+    """Of the worker, from opening the source to the target's name."""
+    tries: int
+    """More than 1 if workers died over it."""
+    node: str
+    """The machine, by Ray's name."""
+    version: str
+    """Of ibsd."""
+
+
+_SCHEMA = pa.schema(
+    [
+        ("source", STRINGS),
+        ("target", STRINGS),
+        ("state", pa.string()),
+        ("reason", pa.string()),
+        ("note", pa.string()),
+        ("seconds", pa.float32()),
+        ("tries", pa.int8()),
+        ("node", pa.string()),
+        ("version", pa.string()),
+    ]
+)
+
+
+class Manifest:
+    """To be made by `opened`."""
+
+    def __init__(self, folder: Path, replaces: bool) -> None:
+        self.folder = folder
+        self.replaces = replaces
+        """Whether files that were there before the run are to be replaced."""
+        self.num_added = 0
+        """Rows of this run."""
+        self.rows: list[Row] = []
+        self.committed = time.monotonic()
+        self.number = max(map(_number, self.parts()), default=0)
+
+    def add(self, row: Row) -> None:
+        """Keeps a row, and writes a part now and then."""
+        self.rows.append(row)
+        self.num_added += 1
+        if len(self.rows) >= ROWS_OF_PART or time.monotonic() - self.committed >= SECONDS_OF_PART:
+            self.commit()
+
+    def commit(self) -> None:
+        """Writes the rows that are not written yet as one part."""
+        self.committed = time.monotonic()
+        if not self.rows:
+            return
+        table = pa.Table.from_pylist([row._asdict() for row in self.rows], schema=_SCHEMA)
+        self.number += 1
+
+        def write(file: IO[bytes]) -> None:
+            parquet.write_table(table, file)
+
+        write_whole(self.folder / f"part-{self.number:08}.parquet", write)
+        self.rows = []
+
+    def parts(self) -> list[Path]:
+        return sorted(path for path in self.folder.iterdir() if _PART.fullmatch(path.name))
+
+    def read(self, columns: Iterable[str] = Row._fields) -> Any:
+        """All parts as one table. InputError for a damaged one."""
+        tables: list[Any] = []
+        for part in self.parts():
+            try:
+                tables.append(parquet.read_table(part, columns=list(columns)))
+            except (OSError, pa.ArrowException):
+                raise InputError(
+                    f"{part} is damaged: remove it, and its photographs are looked at again"
+                ) from None
+        return pa.concat_tables(tables) if tables else _SCHEMA.empty_table().select(list(columns))
+
+    def unsettled(self, jobs: Any) -> Any:
+        """The jobs, a table as in `Listing`, without those that are done or skipped. No file is
+        looked at."""
+        rows = self.read(("target", "state"))
+        settled = rows.filter(pc.is_in(rows["state"], value_set=pa.array(SETTLED)))["target"]
+        return jobs.filter(pc.invert(pc.is_in(jobs["target"], settled.combine_chunks())))
+
+
+def _number(part: Path) -> int:
+    found = _PART.fullmatch(part.name)
+    assert found
+    return int(found[1])
+
+
+def is_begun(output: Path) -> bool:
+    """Whether a run on a cluster has written into the folder."""
+    return (output / FOLDER / SETTINGS).exists()
+
+
+@contextmanager
+def opened(
+    output: Path, settings: Mapping[str, object], *, force: bool = False
+) -> Generator[Manifest]:
+    """The manifest of a folder, for this process alone. What is added is committed at the end.
+
+    Args:
+        settings: what decides the bytes of a result. They go into the manifest with the first run.
+        force: begin anew, and replace what is there.
+
+    Errors: InputError if another run writes there, if its settings are others, or if it is damaged.
+    """
+    make_folder(output)
+    folder = output / FOLDER
+    with claimed(folder) as ours:
+        if not ours:
+            raise InputError(f"another run writes into {output}: wait for it, or choose another")
+        if force:
+            for path in folder.iterdir():
+                if path.name != "lock":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        plain = json.loads(json.dumps(settings))
+        path = folder / SETTINGS
+        if path.exists():
+            before = _read_settings(path)
+            replaces = bool(before.pop("replaces", False))
+            _refuse_other(plain, before, output)
+        else:
+            replaces = force
+            write_whole(path, json.dumps({**plain, "replaces": force}, indent=1) + "\n")
+        manifest = Manifest(folder, replaces)
+        try:
+            yield manifest
+        finally:
+            manifest.commit()
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise InputError(
+            f"{path} is damaged: --force begins the run anew, or choose another folder"
+        ) from None
+
+
+def _refuse_other(now: Mapping[str, Any], before: Mapping[str, Any], output: Path) -> None:
+    changed = [
+        f"{key} {before.get(key)}, now {now.get(key)}"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise InputError(
+            f"{output} holds a run with other settings ({'; '.join(changed)}): "
+            "choose another folder, take the same settings, or begin anew with --force"
+        )

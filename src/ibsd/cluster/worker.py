@@ -1,0 +1,117 @@
+"""What runs on a machine of the cluster."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import ibsd
+from ibsd.inference.network import Network
+from ibsd.system import is_disk_full, make_folder
+from ibsd.types import InputError
+from ibsd.upscaling.file_jobs import FileJob
+from ibsd.upscaling.folders import FileResult, upscale_job
+from ibsd.upscaling.size import NETWORK_SIZE, Size
+from ibsd.upscaling.strips import TileSize, tiles_for
+
+
+@dataclass(frozen=True)
+class Upscaling:
+    """How each file is upscaled; as in `upscale_files`."""
+
+    open: Callable[[], Network]
+    """Opens the network; called once in each worker."""
+    tile: TileSize = "auto"
+    size: Size = NETWORK_SIZE
+    quality: int = 95
+    first_frame: bool = False
+    keep_existing: bool = False
+    """Skip a file whose target exists; else replace it, for it is of this run."""
+
+
+class Made(NamedTuple):
+    """What became of one file, and where."""
+
+    result: FileResult
+    seconds: float
+    node: str
+
+
+class Worker:
+    """An actor: one process that holds the opened network. Each call takes one file."""
+
+    def __init__(self, upscaling: Upscaling, version: str) -> None:
+        self.upscaling = upscaling
+        self.version = version
+        self.node = os.uname().nodename
+        self.folders: set[Path] = set()
+
+    def open(self) -> None:
+        """InputError for another version of ibsd, or for a network that cannot be opened here."""
+        if ibsd.__version__ != self.version:
+            raise InputError(
+                f"{self.node} has ibsd {ibsd.__version__}, not {self.version} as here: "
+                "install the same version on every machine"
+            )
+        self.network = self.upscaling.open()
+        tiles_for(self.upscaling.tile, self.network)
+
+    def upscale(self, source: str, target: str) -> Made:
+        """InputError only if the disk is full: it ends the run."""
+        started = time.perf_counter()
+        job = FileJob(Path(source), Path(target))
+        result = self._result(job)
+        return Made(result, time.perf_counter() - started, self.node)
+
+    def measure(self, source: str, target: str) -> tuple[float, int] | str:
+        """Seconds and bytes of a result that is thrown away, or why there is none."""
+        with tempfile.TemporaryDirectory() as folder:
+            name = f"made{os.path.splitext(target)[1]}"
+            made = self.upscale(source, os.path.join(folder, name))
+            return made.result.error or (made.seconds, made.result.target.stat().st_size)
+
+    def _result(self, job: FileJob) -> FileResult:
+        how = self.upscaling
+        if how.keep_existing and os.path.lexists(job.target):
+            return FileResult(job.source, job.target, skipped=True)
+        try:
+            if job.target.parent not in self.folders:
+                make_folder(job.target.parent)
+                self.folders.add(job.target.parent)
+            return upscale_job(
+                job,
+                self.network,
+                tile=how.tile,
+                size=how.size,
+                quality=how.quality,
+                force=True,
+                first_frame=how.first_frame,
+            )
+        except InputError as error:
+            if is_disk_full(error):
+                raise
+            return FileResult(job.source, job.target, str(error))  # its folder cannot be made
+        except Exception as error:  # a defect of ours: the others go on
+            reason = str(error).strip().splitlines()
+            return FileResult(
+                job.source,
+                job.target,
+                f"{job.source}: {type(error).__name__} {reason[0] if reason else ''}; "
+                "this is a defect of ibsd, please report it",
+            )
+
+
+def remove_partials(target: str) -> None:
+    """What a worker that died left of this file."""
+    path = Path(target)
+    beginning = f".{path.name[:100]}."
+    with suppress(OSError):
+        for other in os.scandir(path.parent):
+            if other.name.startswith(beginning) and other.name.endswith(".partial"):
+                os.unlink(other.path)

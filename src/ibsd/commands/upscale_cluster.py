@@ -1,0 +1,221 @@
+"""`ibsd upscale --cluster` without a terminal."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import starmap
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ibsd
+from ibsd.cluster.engine import Job, Workers, connected
+from ibsd.cluster.listing import Listing, listed, refuse_existing_targets, rows_of
+from ibsd.cluster.manifest import Manifest, Row, State, is_begun, opened
+from ibsd.cluster.worker import Made, Upscaling, remove_partials
+from ibsd.commands.fast_weights import fast_weights
+from ibsd.inference.exported import sha256_of
+from ibsd.inference.network import Network
+from ibsd.inference.open import open_network
+from ibsd.types import InputError
+from ibsd.upscaling.folders import FileResult, check_quality
+from ibsd.upscaling.size import NETWORK_SIZE, Size
+from ibsd.upscaling.strips import TileSize
+from ibsd.weights import named_or_file
+
+CALIBRATION_FILES = 8
+"""Of `estimate`."""
+
+
+@dataclass(frozen=True)
+class ClusterRun:
+    """What is asked for; the fields are the options of `ibsd upscale`."""
+
+    inputs: Sequence[str]
+    output: Path
+    weights: Path
+    address: str
+    tile: TileSize = "auto"
+    size: Size = NETWORK_SIZE
+    suffix: str = ""
+    format: str | None = None
+    quality: int = 95
+    first_frame: bool = False
+    force: bool = False
+    skip_existing: bool = False
+    backend: str = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of `open_network`."""
+        return {"backend": self.backend, "precision": self.precision, "device": self.device}
+
+    def settings(self) -> dict[str, object]:
+        """What decides the bytes of a result."""
+        size = {name: value for name, value in vars(self.size).items() if value is not None}
+        return {
+            "ibsd": ibsd.__version__,
+            "weights": sha256_of(named_or_file(self.weights)),
+            "tile": self.tile,
+            "size": size,
+            "suffix": self.suffix,
+            "format": self.format,
+            "quality": self.quality,
+            "first frame": self.first_frame,
+            **self.options,
+        }
+
+    def upscaling(self, keep_existing: bool) -> Upscaling:
+        weights = named_or_file(self.weights).absolute()
+        return Upscaling(
+            partial(open_fast, weights, self.options),
+            self.tile,
+            self.size,
+            self.quality,
+            self.first_frame,
+            keep_existing,
+        )
+
+
+def open_fast(weights: Path, options: dict[str, Any]) -> Network:
+    """The network as one machine opens it; runs in the workers."""
+    return open_network(fast_weights(weights, **options), **options)
+
+
+class Outcome(NamedTuple):
+    """What became of a run."""
+
+    total: int
+    num_skipped: int
+    """Files that were there, or that an earlier run made."""
+    errors: list[str]
+    passed_over: list[Path]
+
+
+OnFile = Callable[[FileResult, int, int], None]
+
+
+def upscale_on_cluster(run: ClusterRun, on_file: OnFile, log: Callable[[str], None]) -> Outcome:
+    """Upscales what is not in the manifest of the output. `on_file` is called as by `upscale_jobs`.
+
+    Errors: InputError before anything is computed as in `upscale_files`, and for a manifest of
+    other settings; later for a full disk.
+    """
+    listing, settings = _checked(run)
+    with opened(run.output, settings, force=run.force) as manifest:
+        pending = manifest.unsettled(listing.jobs)
+        total = len(listing.jobs)
+        num_skipped, errors = total - len(pending), list[str]()
+        if len(pending):
+            for result in _results(run, pending, manifest, log):
+                num_skipped += result.skipped
+                errors += [result.error] if result.error else []
+                on_file(result, total - len(pending) + manifest.num_added, total)
+    return Outcome(total, num_skipped, errors, listing.passed_over)
+
+
+def _checked(run: ClusterRun) -> tuple[Listing, dict[str, object]]:
+    check_quality(run.quality)
+    if run.force and run.skip_existing:
+        raise InputError(
+            "force replaces what exists and skip_existing keeps it: choose one of them."
+        )
+    settings = run.settings()
+    listing = listed(run.inputs, str(run.output), suffix=run.suffix, format=run.format)
+    if not (run.force or run.skip_existing or is_begun(run.output)):
+        refuse_existing_targets(listing.jobs, run.output)
+    return listing, settings
+
+
+def _results(
+    run: ClusterRun, pending: Any, manifest: Manifest, log: Callable[[str], None]
+) -> Iterator[FileResult]:
+    in_flight: list[Job] = []
+    try:
+        with connected(run.address):
+            workers = Workers(run.upscaling(not manifest.replaces), run.device, len(pending), log)
+            try:
+                for job, made in workers.results(starmap(Job, rows_of(pending))):
+                    result = made.result
+                    if result.skipped and not run.skip_existing:
+                        # Of this run itself, which ended before it could say so.
+                        result = replace(result, skipped=False)
+                    manifest.add(_row(job, made._replace(result=result)))
+                    yield result
+            except InputError as disk_full:
+                done = (
+                    f"; {manifest.num_added} of {len(pending)} are done, the same command goes on"
+                )
+                raise InputError(f"{disk_full}{done}") from disk_full
+            finally:
+                in_flight = workers.in_flight()
+    finally:  # all workers have ended
+        for job in in_flight:
+            remove_partials(job.target)
+
+
+def _row(job: Job, made: Made) -> Row:
+    result = made.result
+    state: State = "failed" if result.error else "skipped" if result.skipped else "done"
+    return Row(
+        job.source,
+        job.target,
+        state,
+        result.error,
+        result.note,
+        made.seconds,
+        job.tries + 1,
+        made.node,
+        ibsd.__version__,
+    )
+
+
+class Estimate(NamedTuple):
+    """What a run would take, by a few photographs that were made and thrown away."""
+
+    files: int
+    num_settled: int
+    workers: int
+    on_gpu: bool
+    seconds_each: list[float]
+    """Of a worker, for each photograph that was made."""
+    bytes_each: list[int]
+    errors: list[str]
+
+    @property
+    def worker_seconds(self) -> float:
+        return statistics.mean(self.seconds_each) * self.files
+
+    @property
+    def result_bytes(self) -> float:
+        return statistics.mean(self.bytes_each) * self.files
+
+
+def estimate(run: ClusterRun, log: Callable[[str], None]) -> Estimate:
+    """Makes `CALIBRATION_FILES` photographs, evenly spaced in the list, on the cluster. Nothing is
+    kept. InputError as `upscale_on_cluster`, and if none of them can be made."""
+    listing, settings = _checked(run)
+    pending = listing.jobs
+    if is_begun(run.output) and not run.force:
+        with opened(run.output, settings) as manifest:
+            pending = manifest.unsettled(listing.jobs)
+    number = min(len(pending), CALIBRATION_FILES)
+    if not number:
+        raise InputError(f"nothing is left to estimate: all photographs are in {run.output}")
+    chosen = pending.take([k * len(pending) // number for k in range(number)])
+    with connected(run.address):
+        workers = Workers(run.upscaling(False), run.device, len(pending), log)
+        measured = workers.measured([*starmap(Job, rows_of(chosen))])
+        made = [each for each in measured if not isinstance(each, str)]
+        errors = [each for each in measured if isinstance(each, str)]
+        if not made:
+            raise InputError(f"none of {number} photographs can be upscaled: {errors[0]}")
+        seconds, sizes = zip(*made, strict=True)
+        settled = len(listing.jobs) - len(pending)
+        return Estimate(
+            len(pending), settled, len(workers), workers.on_gpu, [*seconds], [*sizes], errors
+        )

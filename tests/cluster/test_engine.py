@@ -1,0 +1,98 @@
+"""Ray itself, as two machines on this one: what dies is made again, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
+pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
+
+from cluster.fakes import die, open_fake, refuse, write_pictures
+from ibsd.cluster import engine
+from ibsd.cluster.engine import Job, Workers, connected
+from ibsd.cluster.worker import Upscaling
+from ibsd.types import InputError
+from ibsd.upscaling import upscale_files
+
+QUICK = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # of ray's own code
+]
+
+
+@pytest.fixture(autouse=True)
+def workers_find_this_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture
+def two_machines() -> Generator[Any]:
+    cluster = import_module("ray.cluster_utils").Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "_system_config": QUICK, "include_dashboard": False},
+    )
+    cluster.other = cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
+
+
+def test_a_machine_dies_and_a_file_ends_its_workers(
+    two_machines: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MOST_TRIES", 2)  # each costs a start of Python
+    pictures = write_pictures(tmp_path / "in", 20)
+    (poison,) = write_pictures(tmp_path / "bad", 1, black=True)
+    jobs = [Job(str(path), str(tmp_path / "out" / path.name)) for path in pictures]
+    jobs.insert(10, Job(str(poison), str(tmp_path / "out" / "poison.png")))
+    found: list[str] = []
+    tries: dict[str, int] = {}
+    before = signal.getsignal(signal.SIGTERM)
+    with connected(two_machines.address):
+        assert signal.getsignal(signal.SIGTERM) == before
+        for opening, device, words in (
+            (refuse, "cpu", "no such network"),
+            (die, "cpu", "every worker dies while it opens"),
+            (open_fake, "cuda", "no GPU"),
+        ):
+            with pytest.raises(InputError, match=words):
+                list(Workers(Upscaling(opening), device, 1, print).results(iter(jobs)))
+        workers = Workers(Upscaling(open_fake), "auto", len(jobs), print)
+        for job, made in workers.results(iter(jobs)):
+            found.append(job.source)
+            tries[job.source] = job.tries + 1
+            if len(found) == 4:
+                assert len(workers.in_flight()) >= 2
+                two_machines.remove_node(two_machines.other, allow_graceful=False)
+                two_machines.other = None
+            if job.source == str(poison):
+                assert made.result.error is not None
+                assert f"{poison} ended 2 workers" in made.result.error
+            else:
+                assert made.result.error is None
+    assert sorted(found) == sorted(job.source for job in jobs)  # each once
+    assert tries.pop(str(poison)) == 2
+    assert sum(tries.values()) <= len(pictures) + 1  # what the dead machine was at
+    upscale_files([tmp_path / "in"], tmp_path / "one", open_fake())
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+    assert len(os.listdir(tmp_path / "out")) == len(pictures)
+
+
+def test_addresses_that_cannot_be_are_one_sentence() -> None:
+    for address, words in (
+        ("here", "choose local, or the address"),
+        ("127.0.0.1:1", "no cluster answers at 127.0.0.1:1"),
+        ("127.0.0.1:99999", "no cluster answers"),
+    ):
+        with pytest.raises(InputError, match=words), connected(address):
+            pass

@@ -1,0 +1,141 @@
+"""A run on a cluster equals one on one machine; only Ray is left out here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
+pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
+
+import ibsd
+from cluster.fakes import open_fake, write_pictures
+from ibsd.cluster.engine import Job
+from ibsd.cluster.manifest import opened
+from ibsd.cluster.worker import Made, Upscaling, Worker
+from ibsd.commands import upscale_cluster
+from ibsd.commands.upscale_cluster import ClusterRun, estimate, upscale_on_cluster
+from ibsd.types import InputError
+from ibsd.upscaling import FileResult, upscale_files
+
+
+class Here:
+    """The `Workers` of one process."""
+
+    on_gpu = False
+    stops_after = 100
+
+    def __init__(self, upscaling: Upscaling, device: str, most: int, log: object) -> None:
+        self.worker = Worker(upscaling, ibsd.__version__)
+        self.worker.network = open_fake()
+
+    def __len__(self) -> int:
+        return 2
+
+    def results(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
+        for number, job in enumerate(jobs):
+            if number == self.stops_after:
+                raise KeyboardInterrupt
+            yield job, self.worker.upscale(job.source, job.target)
+
+    def measured(self, jobs: list[Job]) -> list[tuple[float, int] | str]:
+        return [self.worker.measure(job.source, job.target) for job in jobs]
+
+    def in_flight(self) -> list[Job]:
+        return []
+
+
+@pytest.fixture(autouse=True)
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def connected(address: str) -> Generator[None]:
+        yield
+
+    monkeypatch.setattr(upscale_cluster, "connected", connected)
+    monkeypatch.setattr(upscale_cluster, "Workers", Here)
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.calls: list[tuple[FileResult, int, int]] = []
+
+    def __call__(self, result: FileResult, done: int, total: int) -> None:
+        self.calls.append((result, done, total))
+
+
+def run(folder: Path, **options: object) -> ClusterRun:
+    given = {"inputs": [str(folder / "in")], "output": folder / "out", "address": "local"}
+    return ClusterRun(**{**given, "weights": Path("imdn-small-x4"), **options})  # type: ignore[arg-type]
+
+
+def test_it_stops_and_goes_on_and_makes_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = write_pictures(tmp_path / "in", 5)
+    (tmp_path / "in" / "bad.png").write_text("not an image")
+    monkeypatch.setattr(Here, "stops_after", 2)
+    heard = Heard()
+    with pytest.raises(KeyboardInterrupt):
+        upscale_on_cluster(run(tmp_path), heard, print)
+    assert [call[1:] for call in heard.calls] == [(1, 6), (2, 6)]
+    monkeypatch.setattr(Here, "stops_after", 100)
+    again = Heard()
+    said = upscale_on_cluster(run(tmp_path), again, print)
+    assert (said.total, said.num_skipped, len(said.errors)) == (6, 2, 1)
+    assert [call[1] for call in again.calls] == [3, 4, 5, 6]
+    assert {call[0].source for call in heard.calls} & {
+        call[0].source for call in again.calls
+    } == set()
+    upscale_files(pictures, tmp_path / "one", open_fake())
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+    with opened(tmp_path / "out", run(tmp_path).settings()) as manifest:
+        rows = manifest.read(["source", "state", "reason"]).to_pylist()
+    assert sorted(row["state"] for row in rows) == ["done"] * 5 + ["failed"]
+    assert all(row["reason"] == said.errors[0] for row in rows if row["state"] == "failed")
+
+
+def test_a_result_without_a_row_is_not_made_again(tmp_path: Path) -> None:
+    """As where this process was killed between the two."""
+    (picture,) = write_pictures(tmp_path / "in", 1)
+    with opened(tmp_path / "out", run(tmp_path).settings()):
+        pass
+    (tmp_path / "out" / picture.name).write_bytes(b"made")
+    heard = Heard()
+    said = upscale_on_cluster(run(tmp_path), heard, print)
+    assert (said.num_skipped, said.errors) == (0, [])
+    assert (tmp_path / "out" / picture.name).read_bytes() == b"made"
+    upscale_on_cluster(run(tmp_path, force=True), heard, print)
+    assert (tmp_path / "out" / picture.name).read_bytes() != b"made"
+
+
+def test_what_is_there_is_refused_kept_or_replaced(tmp_path: Path) -> None:
+    pictures = write_pictures(tmp_path / "in", 2)
+    (tmp_path / "out").mkdir()
+    mine = tmp_path / "out" / pictures[0].name
+    mine.write_bytes(b"mine")
+    heard = Heard()
+    with pytest.raises(InputError, match="exists already"):
+        upscale_on_cluster(run(tmp_path), heard, print)
+    assert not (tmp_path / "out" / ".manifest").exists()
+    with pytest.raises(InputError, match="choose one of them"):
+        upscale_on_cluster(run(tmp_path, force=True, skip_existing=True), heard, print)
+    said = upscale_on_cluster(run(tmp_path, skip_existing=True), heard, print)
+    assert (said.total, said.num_skipped) == (2, 1)
+    assert mine.read_bytes() == b"mine"
+    with pytest.raises(InputError, match="other settings"):
+        upscale_on_cluster(run(tmp_path, quality=80), heard, print)
+    assert upscale_on_cluster(run(tmp_path, force=True), heard, print).num_skipped == 0
+    assert mine.read_bytes() != b"mine"
+
+
+def test_an_estimate_keeps_nothing(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", 20)
+    (tmp_path / "in" / "00.png").write_text("not an image")
+    found = estimate(run(tmp_path), print)
+    assert (found.files, found.workers, len(found.seconds_each), len(found.errors)) == (20, 2, 7, 1)
+    assert found.worker_seconds == pytest.approx(20 * sum(found.seconds_each) / 7)
+    assert not (tmp_path / "out").exists()
