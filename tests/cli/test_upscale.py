@@ -156,7 +156,15 @@ def test_upscaling_files_loads_nothing_heavy(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert not set(done.stdout.split()) & {"torch", "scipy", "skimage", "matplotlib", "pandas"}
+    assert not set(done.stdout.split()) & {
+        "torch",
+        "scipy",
+        "skimage",
+        "matplotlib",
+        "pandas",
+        "ray",
+        "pyarrow",
+    }
     assert read_rgb(tmp_path / "b.png").shape == (16, 16, 3)
 
 

@@ -202,7 +202,16 @@ def test_importing_it_does_not_wait_for_torch():
     names = ("ibsd", "ibsd.types", "ibsd.data", "ibsd.cli", "ibsd.cli.main", "ibsd.config.run")
     loaded = set(python("-c", f"import sys, {', '.join(names)}; print(*sys.modules)").split())
     assert loaded.issuperset(names)
-    assert not loaded & {"torch", "scipy", "skimage", "onnx", "openvino", "tensorboardX"}
+    assert not loaded & {
+        "torch",
+        "scipy",
+        "skimage",
+        "onnx",
+        "openvino",
+        "tensorboardX",
+        "ray",
+        "pyarrow",
+    }
 
 
 SIDE_EFFECTS = """
