@@ -32,11 +32,6 @@ def refuse() -> Network:
     raise InputError("no such network")
 
 
-def die() -> Network:
-    """As for a network that needs more memory than there is."""
-    os._exit(1)
-
-
 def write_pictures(folder: Path, number: int, *, black: bool = False) -> list[Path]:
     """Pictures 00.png, 01.png ..., random or black."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
 pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
 
-from cluster.fakes import die, open_fake, refuse, write_pictures
+from cluster.fakes import open_fake, refuse, write_pictures
 from ibsd.cluster import engine
 from ibsd.cluster.engine import Job, Workers, connected
 from ibsd.cluster.worker import Upscaling
@@ -61,7 +61,6 @@ def test_a_machine_dies_and_a_file_ends_its_workers(
         assert signal.getsignal(signal.SIGTERM) == before
         for opening, device, words in (
             (refuse, "cpu", "no such network"),
-            (die, "cpu", "every worker dies while it opens"),
             (open_fake, "cuda", "no GPU"),
         ):
             with pytest.raises(InputError, match=words):

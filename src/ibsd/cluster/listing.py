@@ -49,9 +49,17 @@ def listed(
     for each in inputs:
         root, names = _root_and_names(each, Path(output), passed_over)
         tables += _tables(root, names, os.path.abspath(output), suffix, ending)
-    jobs = pa.concat_tables(tables).group_by(["source", "target"]).aggregate([]).sort_by("source")
-    _check(jobs)
-    return Listing(jobs, sorted(set(passed_over)))
+    jobs = pa.concat_tables(tables)
+    if pc.count_distinct(jobs["target"]).as_py() < len(jobs):
+        jobs = jobs.group_by(["source", "target"]).aggregate([])
+        _check_targets_differ(jobs)
+    own = jobs.filter(pc.is_in(jobs["target"], value_set=jobs["source"].combine_chunks()))
+    if len(own):
+        raise InputError(
+            f"{own['target'][0]} is itself an input and is never replaced: "
+            "choose another folder or a suffix."
+        )
+    return Listing(jobs.sort_by("source"), sorted(set(passed_over)))
 
 
 def rows_of(jobs: Any) -> Iterator[tuple[str, str]]:
@@ -155,7 +163,7 @@ def _table(root: str, sources: list[str], output: str, suffix: str, ending: str 
         ) from None
 
 
-def _check(jobs: Any) -> None:
+def _check_targets_differ(jobs: Any) -> None:
     counts = pc.value_counts(jobs["target"])
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
@@ -164,10 +172,4 @@ def _check(jobs: Any) -> None:
         raise InputError(
             f"{rows[0]} and {rows[1]} would both become {target}: "
             "upscale them one after the other into different folders."
-        )
-    own = jobs.filter(pc.is_in(jobs["target"], value_set=jobs["source"].combine_chunks()))
-    if len(own):
-        raise InputError(
-            f"{own['target'][0]} is itself an input and is never replaced: "
-            "choose another folder or a suffix."
         )
