@@ -55,7 +55,7 @@ def test_a_pixel_map_is_the_mapping(step: float, shrink: int) -> None:
     mapping = drawn(0.02)
     places = mapping.pixel_map(7, 5, 33, 21, step, shrink)
     x, y = np.meshgrid(7 + step * (np.arange(33) + 0.5), 5 + step * (np.arange(21) + 0.5))
-    wanted = mapping(np.stack([x, y], -1)) / shrink - 0.5
+    wanted = mapping(np.stack([x, y], -1).astype(np.float64)) / shrink - 0.5
     assert places.shape == (21, 33, 2)
     assert abs(places - wanted).max() < 0.03
 

@@ -57,5 +57,14 @@ def test_a_flat_or_hidden_tile_tells_nothing() -> None:
     assert not fits.usable[1]
 
 
+def test_rounding_errors_of_a_flat_tile_outvote_no_other() -> None:
+    target, source = pictures(0.2, 0.1)
+    draw = np.random.default_rng(0)
+    for plane in (target, source):
+        plane[48:] = 0.02 + 1e-5 * draw.normal(size=(48, 96))
+    trace = np.trace(fit_tiles(target, source, EVERY, 8).information, axis1=1, axis2=2)
+    assert trace[72:].max() < 1e-2 * np.median(trace[:72])
+
+
 def test_sides_grow_with_the_picture() -> None:
     assert [tile_px(side, side) for side in (50, 500, 5000)] == [8, 20, 64]

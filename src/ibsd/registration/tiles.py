@@ -20,6 +20,9 @@ LARGEST_STEP_PX = 2.0
 _NUISANCES = 4
 _LEAST_FILLED = 0.4
 """Share of a tile's pixels that must be usable."""
+LEAST_NOISE = 5e-4
+"""Standard deviation that 256 levels alone leave in a picture in [0, 1], smoothed a little. A flat
+tile seems to have less where rounding errors cancel; it would outvote all others."""
 
 
 class TileFits(NamedTuple):
@@ -100,7 +103,7 @@ def fit_tiles(target: Plane, source: Plane, usable: NDArray[np.bool_], side: int
     values = nuisances[:, :, 2] - (nuisances[:, :, :2] * steps[:, None]).sum(2)
     # The slope of the tone curve where the tile lies.
     gains = values[:, 1] + 2 * values[:, 2] * sums[:, 0, 1] / count
-    variance = left / np.maximum(count - 6, 1.0)
+    variance = np.maximum(left / np.maximum(count - 6, 1.0), LEAST_NOISE**2)
     scale = np.where(abs(gains) > 1e-3, gains, 1.0)
     shifts = steps / scale[:, None]
     information = normal * (gains**2 / variance)[:, None, None]
