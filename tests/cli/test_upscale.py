@@ -44,6 +44,25 @@ def test_a_signal_leaves_no_half_file_and_the_run_can_go_on(
     assert [path.name for path in out.iterdir()] == ["a.png"]
 
 
+@pytest.mark.slow
+def test_a_terminal_shows_something_within_a_second_of_the_processor(tmp_path: Path) -> None:
+    write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    ours, its = os.openpty()
+    command = [sys.executable, "-m", "ibsd", "upscale", "a.png", "-o", "b.png"]
+    environment = ENVIRONMENT | {"TERM": "xterm"}
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdin=its, stdout=its, stderr=its
+    ) as process:
+        said = b""
+        while b"opening imdn" not in said:
+            said += os.read(ours, 1000)
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        process.kill()
+    os.close(ours)
+    os.close(its)
+    assert (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") < 1
+
+
 def test_existing_results_are_skipped_or_replaced(
     ibsd: Call, weights: Path, tmp_path: Path
 ) -> None:
