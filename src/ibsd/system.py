@@ -4,9 +4,8 @@ warnings."""
 from __future__ import annotations
 
 import errno
-import fcntl
+import mmap
 import os
-import resource
 import secrets
 import stat
 import sys
@@ -28,7 +27,7 @@ def resident_bytes() -> int:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:
         return largest_resident_bytes()
-    return int(pages) * resource.getpagesize()
+    return int(pages) * mmap.PAGESIZE
 
 
 def largest_resident_bytes() -> int:
@@ -39,6 +38,8 @@ def largest_resident_bytes() -> int:
         # ru_maxrss is inherited from the process that started this one; VmHWM begins anew.
         return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
     except (OSError, StopIteration):
+        import resource  # not on Windows, where upscaling does without
+
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -180,6 +181,8 @@ def make_folder(folder: Path) -> None:
 def claimed(folder: Path) -> Generator[bool]:
     """Whether this process has `folder` to itself meanwhile. The system lets go of the claim when
     the process ends, however it ends."""
+    import fcntl  # as `resource` above
+
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "a") as file:
         try:
@@ -216,6 +219,8 @@ def is_private(folder: Path) -> bool:
 def is_own(status: os.stat_result) -> bool:
     """`is_private` by the status of a file or a folder."""
     is_known = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)  # no link, no pipe
+    if not hasattr(os, "geteuid"):  # Windows, where a user's folder is private
+        return is_known
     return is_known and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 

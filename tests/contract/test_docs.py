@@ -220,6 +220,7 @@ def run(line: str) -> None:
     tool, *rest = itertools.dropwhile(
         re.compile(r"[A-Z_]+=").match, words
     )  # after what the shell sets for it
+    tool = tool.removeprefix("upscaling/bin/")  # of the environment that a page makes
     if tool == "ibsd":
         run_ibsd(rest)
     elif tool == "torchrun":
@@ -233,6 +234,8 @@ def run(line: str) -> None:
         assert rest[0] == "install" and all(
             name in extras for name in re.findall(r"\[(\w+)\]", rest[1])
         ), line
+    elif tool == "python" and rest == ["-m", "venv", "upscaling"]:
+        pass
     elif tool == "python" and rest[0] == "-c":
         compile(rest[1], line, "exec")
         exec(re.split(r";\s*", rest[1])[0], {})  # what it imports

@@ -79,6 +79,11 @@ def serve(
         (package for package in ("starlette", "uvicorn") if find_spec(package) is None), None
     ):
         raise InputError(f"{missing} is not installed: pip install 'ibsd[app]'")
+    if find_spec("fcntl") is None:
+        raise InputError(
+            "ibsd serve needs Linux or macOS: take ibsd upscale, or a page of "
+            "ibsd export --format web"
+        )
     if not 0 <= port < 65536:
         raise InputError(f"--port is {port}: choose 0 to 65535")
     settings = {
