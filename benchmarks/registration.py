@@ -1,12 +1,13 @@
 """How well photographs are registered: planted scenes, real pairs moved apart, a large scene.
 
-python benchmarks/registration.py planted [FOLDER]   # photographs; by default the package's
+python benchmarks/registration.py planted [FOLDER [JSON]]   # by default the package's photographs
 python benchmarks/registration.py moved PAIRS        # real pairs in a layout that ibsd reads
 python benchmarks/registration.py large [NUMBER]     # planted scenes of 24 megapixels
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -23,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from ibsd.commands.register import SceneRecord, register_folders
+from ibsd.comparison.machine import machine_facts
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import images_in, load_pair
 from ibsd.data.samples import sample, sample_names
@@ -60,41 +62,67 @@ def photographs(folder: Path | None) -> Iterator[Image]:
             yield sample(names[number % len(names)])
 
 
-def planted(folder: Path | None) -> None:
-    """Corner errors of still scenes, then masks of scenes with objects that moved."""
-    errors: list[float] = []
-    refused: list[str] = []
-    recalls: list[float] = []
-    lost: list[float] = []
+def planted(folder: Path | None, output: Path | None) -> None:
+    """Corner errors of still scenes, and masks of scenes with objects that moved."""
+    scenes: list[dict[str, Any]] = []
     for number, photograph in enumerate(photographs(folder)):
         scale = (2, 3, 4)[number % 3]
+        record: dict[str, Any] = {"scale": scale}
+        scenes.append(record)
         scene = plant(photograph, scale, number)
         try:
-            errors.append(corner_error(scene.mapping, register_pair(scene.lr, scene.hr, scale)))
+            registered = register_pair(scene.lr, scene.hr, scale)
         except RefusedError as error:
-            refused.append(str(error))
+            record["refused"] = str(error)
+        else:
+            record["corner_error_px"] = round(corner_error(scene.mapping, registered), 4)
+            record["known_px"] = round(registered.corner_px, 4)
         moving = plant(photograph, scale, number, other=sample("table"))
-        try:
-            registered = register_pair(moving.lr, moving.hr, scale)
-        except RefusedError:
-            continue
-        left, top, right, bottom = registered.box
-        step = registered.fit.step
-        bad = (registered.reasons != Reason.GOOD).repeat(step, 0).repeat(step, 1)
-        inside = (registered.reasons != Reason.OUTSIDE).repeat(step, 0).repeat(step, 1)
-        moved = moving.moved[top:bottom, left:right][: bad.shape[0], : bad.shape[1]]
-        recalls.append(float(bad[moved & inside].mean()))
-        lost.append(float(bad[~moved & inside].mean()))
-    good = sum(error < GOOD_PX for error in errors)
-    print(
-        f"corner error, LR px: median {median(errors):.3f}, largest {max(errors):.3f}; "
-        f"{good} of {len(errors)} registered scenes below {GOOD_PX}; {len(refused)} refused"
+        with suppress(RefusedError):
+            record["recall"], record["lost"] = masked(
+                moving.moved, register_pair(moving.lr, moving.hr, scale)
+            )
+        print(number, record, flush=True)
+    result = {"machine": machine_facts(torch.device("cpu")), **summary(scenes), "scenes": scenes}
+    print({name: value for name, value in result.items() if name != "scenes"})
+    if output:
+        output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def masked(moved: NDArray[np.bool_], registered: Registered) -> tuple[float, float]:
+    """Shares of what moved, and of what did not, that are masked. `moved` is [h, w] of LR."""
+    left, top, right, bottom = registered.box
+    step = registered.fit.step
+    bad = (registered.reasons != Reason.GOOD).repeat(step, 0).repeat(step, 1)
+    inside = (registered.reasons != Reason.OUTSIDE).repeat(step, 0).repeat(step, 1)
+    moved = moved[top:bottom, left:right][: bad.shape[0], : bad.shape[1]]
+    recall, lost = (float(bad[part & inside].mean()) for part in (moved, ~moved))
+    return round(recall, 4), round(lost, 4)
+
+
+def summary(scenes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Errors in LR pixels and shares, over the scenes that were registered."""
+    errors, recalls, lost = (
+        [scene[name] for scene in scenes if name in scene]
+        for name in ("corner_error_px", "recall", "lost")
     )
-    print(*(f"  refused: {sentence}" for sentence in refused), sep="\n")
-    print(
-        f"moved objects: recall median {median(recalls):.3f}, lowest {min(recalls):.3f}; "
-        f"good area lost median {median(lost):.3f}, largest {max(lost):.3f}"
-    )
+    return {
+        "registered": len(errors),
+        "refused": len(scenes) - len(errors),
+        f"wrong_by_{GOOD_PX}_px_or_more": sum(error >= GOOD_PX for error in errors),
+        "corner_error_px": {"median": median(errors), "largest": max(errors)},
+        "moved_objects_masked": {
+            "scenes": len(recalls),
+            "median": median(recalls),
+            "below_0.9": sum(recall < 0.9 for recall in recalls),
+            "lowest": min(recalls),
+        },
+        "good_area_lost": {
+            "median": median(lost),
+            "above_0.1": sum(share > 0.1 for share in lost),
+            "largest": max(lost),
+        },
+    }
 
 
 def moved_apart(folder: Path) -> None:
@@ -215,7 +243,7 @@ def main(arguments: list[str]) -> None:
     kind, *rest = arguments or [""]
     folder: Any = Path(rest[0]) if rest else None
     if kind == "planted":
-        planted(folder)
+        planted(folder, Path(rest[1]) if len(rest) > 1 else None)
     elif kind == "moved" and folder:
         moved_apart(folder)
     elif kind == "large":

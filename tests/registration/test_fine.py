@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,16 @@ def test_the_corners_are_known_less_well_than_the_middle() -> None:
     left, top, right, bottom = fit.mapping.box
     middle = np.array([[(left + right) / 2, (top + bottom) / 2]])
     assert 0 < fit.spread_px(middle)[0] < fit.spread_px(corners(fit.mapping.box)).min()
+
+
+def test_an_error_that_neighbours_share_is_seen() -> None:
+    fit = registered_still().fit
+    points = corners(fit.mapping.box)
+    shifts = fit.tiles.shifts.copy()
+    quarter = (fit.tiles.centres < np.median(fit.tiles.centres, axis=0)).all(1)
+    shifts[quarter] += 0.1
+    shared = replace(fit, tiles=fit.tiles._replace(shifts=shifts))
+    assert shared.spread_px(points).mean() > 1.5 * fit.spread_px(points).mean()
 
 
 def test_tiles_that_moved_are_not_believed() -> None:

@@ -160,6 +160,7 @@ def summary(result: RegisterResult) -> str:
         f"{len(good)} of {len(result.scenes)} scenes registered at x{result.scale}: "
         f"{', '.join(counts)} pairs",
         f"page: {result.output / 'register.html'}",
-        f"next: ibsd doctor {result.output} -o checkup",
     ]
+    if result.num_crops:
+        lines.append(f"next: ibsd doctor {result.output} -o checkup")
     return "\n".join(lines)

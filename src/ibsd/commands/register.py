@@ -233,8 +233,10 @@ def _measured_scale(pairs: tuple[Pair, ...], matches: dict[str, CoarseMatch]) ->
             matches[pair.name] = coarse_match(lr, hr)
             mapping = coarse_mapping(lr, hr, matches[pair.name])
             ratios.append(mapping.ratio(grid_of(mapping.box)))
-        except InputError as error:
+        except RefusedError as error:
             refused = refused or InputError(f"{pair.lr} and {pair.hr}: {error}")
+        except InputError as error:  # it names its file
+            refused = refused or error
         if len(ratios) == _SCENES_FOR_SCALE:
             break
     if not ratios:
@@ -259,8 +261,7 @@ def _one_scene(
             lr, hr = workers.map(read_photograph, (pair.lr, pair.hr))
         registered = register_pair(lr, hr, scale, match)
     except InputError as error:
-        kind = "" if isinstance(error, RefusedError) else "cannot be read: "
-        record.refused = f"{kind}{error}"
+        record.refused = str(error)
         record.seconds = time.monotonic() - started
         return record
     crops = choose_crops(registered, lr, options.crop_px, options.crops)

@@ -50,6 +50,8 @@ _SATURATED = 0.985
 _STEPS = 6
 _STILL_PX = 0.003
 _BORDER_PX = 3
+_BLOCKS = 4
+"""A side, into which the common part is divided to see what leaving one out changes."""
 
 
 class Lights(NamedTuple):
@@ -87,16 +89,45 @@ class Fit:
     """At the end; their shifts are what is left."""
     weights: Array
     """[tiles]: 0 to 1, how far each tile was believed."""
+    votes: Array
+    """[tiles, 2, 2]: the information of each tile's shift as it counted, in 1 / (LR pixel)^2."""
     step: int
     """LR pixels in a side of a pixel of the finest level."""
     pyramid: Pyramid
 
     def spread_px(self, points: Array) -> Array:
-        """[n, 2] -> [n]: standard deviation of the mapping there, in LR pixels."""
+        """[n, 2] -> [n]: standard deviation of the mapping there, in LR pixels: the mean of two
+        variances, of which one believes the tiles and one does not."""
+        slopes = _slopes(self.mapping, points, len(self.covariance))
+        believed = np.einsum("nij,jk,nik->n", slopes, self.covariance, slopes)
+        changes = slopes @ self._without_blocks().T
+        changes -= changes.mean(-1, keepdims=True)
+        num = changes.shape[-1]
+        seen = (changes**2).sum((1, 2)) * (num - 1) / num
+        return np.sqrt((believed + seen) / 2)
+
+    def _without_blocks(self) -> Array:
+        """[blocks, n]: how the parameters change where all tiles of one block are left out (the
+        jackknife). It sees what neighbours have in common, which no tile's own noise tells."""
         num = len(self.covariance)
-        inverse = np.linalg.inv(self.mapping.local_matrix(points))
-        slopes = inverse @ self.mapping.sensitivity(points, num)
-        return np.sqrt(np.einsum("nij,jk,nik->n", slopes, self.covariance, slopes))
+        tiles = self.tiles
+        prior = 1 / prior_spread()[:num] ** 2
+        points = tiles.centres * self.step + np.array(self.mapping.box[:2])
+        slopes = _slopes(self.mapping, points, num)
+        turned = np.swapaxes(slopes, 1, 2) @ self.votes
+        pulls = (turned @ (tiles.shifts * self.step)[..., None])[..., 0]
+        pull = pulls.sum(0) - prior * self.mapping.parameters[:num]
+        normal = np.einsum("nik,nkj->ij", turned, slopes) + np.diag(prior)
+        rows, columns = tiles.shape
+        row, column = np.divmod(np.arange(rows * columns), columns)
+        block = row * _BLOCKS // rows * _BLOCKS + column * _BLOCKS // columns
+        return np.stack(
+            [
+                _inverse(normal - np.einsum("nik,nkj->ij", turned[own], slopes[own]))
+                @ (pull - pulls[own].sum(0))
+                for own in (block == number for number in range(_BLOCKS**2))
+            ]
+        )
 
 
 class Pyramid:
@@ -229,21 +260,21 @@ def _improved(pyramid: Pyramid, mapping: Mapping, step: int, with_field: bool) -
     tiles = _tiles(pyramid, mapping, step)
     points = tiles.centres * step + np.array(mapping.box[:2])
     num = NUM_RIGID + (NUM_FIELD if with_field else 0)
-    inverse = np.linalg.inv(mapping.local_matrix(points))
-    slopes = inverse @ mapping.sensitivity(points, num)
+    slopes = _slopes(mapping, points, num)
     wanted = tiles.shifts * step
     information = tiles.information / step**2
     prior = 1 / prior_spread()[:num] ** 2
     weights = np.ones(len(points)) * tiles.usable
     change = np.zeros(num)
     covariance = np.eye(num)
+    weighted = information
     excess = 1.0
     for _ in range(8):
         weighted = information * (weights / excess)[:, None, None]
         normal = np.einsum("nij,nik,nkl->jl", slopes, weighted, slopes)
         pull = np.einsum("nij,nik,nk->j", slopes, weighted, wanted)
         pull = pull - prior * mapping.parameters[:num]
-        covariance = np.linalg.pinv(normal + np.diag(prior), rcond=1e-14, hermitian=True)
+        covariance = _inverse(normal + np.diag(prior))
         change = covariance @ pull
         left = wanted - slopes @ change
         surprise = np.einsum("ni,nij,nj->n", left, information, left) / 2
@@ -257,7 +288,17 @@ def _improved(pyramid: Pyramid, mapping: Mapping, step: int, with_field: bool) -
         weights = known / (1 + (size / reach) ** 2) ** 2
     full = np.zeros(NUM_RIGID + NUM_FIELD)
     full[:num] = change
-    return Fit(mapping.moved(full), covariance, tiles, weights, step, pyramid)
+    return Fit(mapping.moved(full), covariance, tiles, weights, weighted, step, pyramid)
+
+
+def _slopes(mapping: Mapping, points: Array, num: int) -> Array:
+    """[n, 2, num]: change of LR's point that shows a point of HR with each parameter."""
+    return np.linalg.inv(mapping.local_matrix(points)) @ mapping.sensitivity(points, num)
+
+
+def _inverse(normal: Array) -> Array:
+    """Of a symmetric matrix [n, n]; of what it tells nothing, 0."""
+    return np.asarray(np.linalg.pinv(normal, rcond=1e-14, hermitian=True), np.float64)
 
 
 def inside(places: NDArray[np.float32], shape: tuple[int, ...], margin: float) -> NDArray[np.bool_]:
