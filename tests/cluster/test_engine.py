@@ -87,6 +87,24 @@ def test_a_machine_dies_and_a_file_ends_its_workers(
     assert len(os.listdir(tmp_path / "out")) == len(pictures)
 
 
+def test_a_signal_waits_until_ray_is_done() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    reached: list[int] = []
+
+    def stopped() -> None:
+        with engine._signals_held() as let_through:
+            let_through()
+            signal.raise_signal(signal.SIGINT)
+            reached.append(1)
+            let_through()
+            reached.append(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert reached == [1]
+    assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_addresses_that_cannot_be_are_one_sentence() -> None:
     for address, words in (
         ("here", "choose local, or the address"),

@@ -35,7 +35,7 @@ class Here:
     def __len__(self) -> int:
         return 2
 
-    def results(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
+    def results(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Made]]:
         for number, job in enumerate(jobs):
             if number == self.stops_after:
                 raise KeyboardInterrupt

@@ -28,6 +28,7 @@ MOST_TRIES = 3
 """Of a file whose workers die."""
 CALLS_AHEAD = 2
 """Calls that a worker holds, so that it never waits for this process."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SECONDS_OF_LOOK = 2.0
 """Between two looks at how many machines there are."""
 _OBJECT_STORE_BYTES = 100 * 2**20
@@ -56,18 +57,16 @@ def connected(address: str) -> Generator[None]:
         options["num_cpus"] = len(os.sched_getaffinity(0))
     else:
         _check_address(address)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(address=address, **options)
-    except Exception as error:  # of many kinds
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(
-            f"the cluster at {address} does not take this run ({reason}): check that its machines "
-            "have the same Python, ray and ibsd"
-        ) from error
-    for number, handler in handlers.items():  # ray takes SIGTERM
-        signal.signal(number, handler)
-    try:
+        with _signals_held() as let_through:  # ray takes SIGTERM for itself
+            try:
+                ray.init(address=address, **options)
+            except Exception as error:  # of many kinds
+                raise InputError(
+                    f"the cluster at {address} does not take this run ({_reason(error)}): check "
+                    "that its machines have the same Python, ray and ibsd"
+                ) from error
+            let_through()
         yield
     except import_module("ray.exceptions").RayError as error:
         raise InputError(
@@ -91,6 +90,29 @@ def _check_address(address: str) -> None:
             f"no cluster answers at {address} ({getattr(error, 'strerror', None) or error}): "
             "check the address, and that `ray start --head` runs there"
         ) from None
+
+
+@contextmanager
+def _signals_held() -> Generator[Callable[[], None]]:
+    """Meanwhile a signal waits until the function that this gives is called: an exception out of a
+    handler that runs inside of Ray comes out as a SystemError."""
+    received: list[int] = []
+    handlers: dict[int, Any] = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in _SIGNALS
+    }
+
+    def let_through() -> None:
+        if received:
+            number = received.pop()
+            signal.signal(number, handlers[number])
+            signal.raise_signal(number)
+
+    try:
+        yield let_through
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @dataclass(eq=False)
@@ -140,36 +162,48 @@ class Workers:
     def _resource(self, name: str) -> float:
         return float(self.ray.cluster_resources().get(name, 0))
 
-    def results(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
+    def results(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Made]]:
         """What became of each job, in no order. A job whose worker dies goes to another one.
 
         Errors: InputError if a disk is full, or if no worker can open the network.
         """
         more = True
-        while True:
-            while more or self.again:
-                hand = self._free_hand()
-                if hand is None:
-                    break
-                job = self.again.popleft() if self.again else next(jobs, None)
-                if job is None:
-                    more = False
-                    continue
-                call = hand.actor.upscale.remote(job.source, job.target)
-                hand.calls.append((call, job))
-            if not (more or self.again or any(self._jobs(hand) for hand in self.hands)):
-                return
-            yield from self._ended(more)
+        with _signals_held() as let_through:
+            while True:
+                let_through()
+                while more or self.again:
+                    hand = self._free_hand()
+                    if hand is None:
+                        break
+                    job = self.again.popleft() if self.again else next(jobs, None)
+                    if job is None:
+                        more = False
+                        continue
+                    call = hand.actor.upscale.remote(job.source, job.target)
+                    hand.calls.append((call, job))
+                if not (more or self.again or any(self._jobs(hand) for hand in self.hands)):
+                    return
+                yield from self._ended(more)
 
     def measured(self, jobs: list[Job]) -> list[tuple[float, int] | str]:
         """`Worker.measure` of each file, with all workers at once as in a run."""
         number = min(len(self), len(jobs))
         actors = [self.actor.remote(self.upscaling, ibsd.__version__) for _ in range(number)]
+        pool = self.ray.util.ActorPool(actors)
+        measured: list[tuple[float, int] | str] = []
         try:
-            self.ray.get([actor.open.remote() for actor in actors])
-            pool = self.ray.util.ActorPool(actors)
-            measured: Any = pool.map(lambda actor, job: actor.measure.remote(*job[:2]), jobs)
-            return list(measured)
+            with _signals_held() as let_through:
+                opened = [actor.open.remote() for actor in actors]
+                while len(self.ray.wait(opened, num_returns=number, timeout=1.0)[0]) < number:
+                    let_through()
+                self.ray.get(opened)
+                for job in jobs:
+                    pool.submit(lambda actor, job: actor.measure.remote(*job[:2]), job)
+                while pool.has_next():
+                    let_through()
+                    with suppress(TimeoutError):
+                        measured.append(pool.get_next_unordered(timeout=1.0))
+            return measured
         except InputError as error:
             raise _cause(error) from None
         except self.dead as error:

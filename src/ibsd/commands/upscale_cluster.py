@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import starmap
@@ -139,13 +140,14 @@ def _results(
         with connected(run.address):
             workers = Workers(run.upscaling(not manifest.replaces), run.device, len(pending), log)
             try:
-                for job, made in workers.results(starmap(Job, rows_of(pending))):
-                    result = made.result
-                    if result.skipped and not run.skip_existing:
-                        # Of this run itself, which ended before it could say so.
-                        result = replace(result, skipped=False)
-                    manifest.add(_row(job, made._replace(result=result)))
-                    yield result
+                with closing(workers.results(starmap(Job, rows_of(pending)))) as results:
+                    for job, made in results:
+                        result = made.result
+                        if result.skipped and not run.skip_existing:
+                            # Of this run itself, which ended before it could say so.
+                            result = replace(result, skipped=False)
+                        manifest.add(_row(job, made._replace(result=result)))
+                        yield result
             except InputError as disk_full:
                 done = (
                     f"; {manifest.num_added} of {len(pending)} are done, the same command goes on"

@@ -1,0 +1,175 @@
+"""What `ibsd upscale --cluster` costs beside the network. Needs pip install 'ibsd[cluster]'.
+
+    python benchmarks/cluster_scale.py manifest    # start and resume with a million names
+    python benchmarks/cluster_scale.py calls       # processor time of the engine for each file
+    python benchmarks/cluster_scale.py workers     # growth with 1, 2 and 8 workers that only wait
+
+Processor time is that of all processes, Ray's included, so another load does not count. `workers`
+uses a network that waits for half a second, so it measures the engine and not the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+import ibsd
+from ibsd.cluster import engine
+from ibsd.cluster.engine import Job, Workers
+from ibsd.cluster.listing import listed, refuse_existing_targets, rows_of
+from ibsd.cluster.manifest import Row, opened
+from ibsd.cluster.worker import Upscaling
+from ibsd.images.rgb import write_rgb
+from ibsd.inference.network import Network, NetworkDescriptor
+from ibsd.system import largest_resident_bytes
+
+NAMES = 1_000_000
+LEFT = 1000
+SETTINGS = {"benchmark": True}
+
+
+def open_waiting(seconds: float) -> Network:
+    """Waits, and repeats pixels."""
+
+    def run(lr: np.ndarray) -> np.ndarray:
+        time.sleep(seconds)
+        return lr.repeat(2, axis=2).repeat(2, axis=3)
+
+    return Network(NetworkDescriptor("waits", 2, 0, pools_globally=False, minimum_size_px=1), run)
+
+
+def measure_manifest() -> None:
+    """Each in a process of its own, for its memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f"photos/{k // 1000:04}/scan-{k:08}.jpg" for k in range(NAMES)]
+        parquet.write_table(pa.table({"path": names}), Path(folder) / "list.parquet")
+        out = Path(folder) / "out"
+        with opened(out, SETTINGS) as manifest:
+            for name in names[:-LEFT]:
+                source, target = f"{folder}/{name}", str(out / name.removeprefix("photos/"))
+                manifest.add(
+                    Row(source, target, "done", None, None, 0.5, 1, "north", ibsd.__version__)
+                )
+        for step in ("start", "resume"):
+            subprocess.run([sys.executable, __file__, step, "--folder", folder], check=True)
+
+
+def plan(folder: Path, resume: bool) -> dict[str, Any]:
+    """From the list of names to the first job."""
+    before = largest_resident_bytes()
+    clock, processor = time.perf_counter(), time.process_time()
+    out = folder / ("out" if resume else "fresh")
+    jobs = listed([str(folder / "list.parquet")], str(out)).jobs
+    if resume:
+        with opened(out, SETTINGS) as manifest:
+            jobs = manifest.unsettled(jobs)
+    else:
+        refuse_existing_targets(jobs, out)
+    next(rows_of(jobs))
+    return {
+        "step": "resume" if resume else "start",
+        "names": NAMES,
+        "to do": len(jobs),
+        "wall_seconds": round(time.perf_counter() - clock, 1),
+        "processor_seconds": round(time.process_time() - processor, 1),
+        "mib_before": before // 2**20,
+        "mib_at_most": largest_resident_bytes() // 2**20,
+    }
+
+
+def processor_seconds() -> float:
+    """Of this process and all that it has started, as long as they live."""
+    import_module("ray")  # which brings psutil
+    psutil: Any = import_module("psutil")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    total = used.ru_utime + used.ru_stime
+    for child in psutil.Process().children(recursive=True):
+        times = child.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+def measure_calls(number: int) -> None:
+    """Targets exist already, so that a call does nothing but travel."""
+    with tempfile.TemporaryDirectory() as folder, engine.connected("local"):
+        target = Path(folder) / "a.png"
+        target.touch()
+        workers = Workers(Upscaling(partial(open_waiting, 0), keep_existing=True), "cpu", 2, print)
+        jobs = [Job("a.png", str(target))] * number
+        for _ in workers.results(iter(jobs[:200])):
+            pass
+        clock, processor = time.perf_counter(), processor_seconds()
+        with opened(Path(folder) / "out", SETTINGS) as manifest:
+            for job, made in workers.results(iter(jobs)):
+                manifest.add(
+                    Row(*job[:2], "done", None, None, made.seconds, 1, made.node, ibsd.__version__)
+                )
+        show(
+            files=number,
+            processor_ms_each=1000 * (processor_seconds() - processor) / number,
+            wall_ms_each=1000 * (time.perf_counter() - clock) / number,
+        )
+
+
+def measure_workers(each: int) -> None:
+    import ray
+
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "a.png"
+        write_rgb(picture, np.zeros((8, 8, 3), np.uint8))
+        ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False)
+        for number in (1, 2, 8):
+            workers = Workers(Upscaling(partial(open_waiting, 0.5)), "cpu", number, print)
+            jobs = [
+                Job(str(picture), f"{folder}/{number}-{k}.png") for k in range((each + 1) * number)
+            ]
+            for _ in workers.results(iter(jobs[:number])):  # until all are there
+                pass
+            while len(workers.hands) < number or any(hand.calls for hand in workers.hands):
+                list(workers._ended(more=True))
+            clock = time.perf_counter()
+            for _ in workers.results(iter(jobs[number:])):
+                pass
+            rate = each * number / (time.perf_counter() - clock)
+            show(workers=number, files=each * number, files_per_second=rate)
+            for hand in workers.hands:
+                ray.kill(hand.actor)
+        ray.shutdown()
+
+
+def show(**figures: float) -> None:
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=("manifest", "calls", "workers", "start", "resume"))
+    parser.add_argument("--folder", type=Path)
+    part, folder = vars(parser.parse_args()).values()
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    if part in ("start", "resume"):
+        print(json.dumps(plan(folder, part == "resume")), flush=True)
+    elif part == "manifest":
+        measure_manifest()
+    elif part == "calls":
+        measure_calls(5000)
+    else:
+        measure_workers(20)
+
+
+if __name__ == "__main__":
+    main()
