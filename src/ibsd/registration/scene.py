@@ -209,7 +209,7 @@ def register_pair(
 
 
 def corners(box: tuple[float, float, float, float]) -> Array:
-    """[4, 2]"""
+    """[4, 2]: (x, y) of a box, clockwise from the top left."""
     left, top, right, bottom = box
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 

@@ -37,6 +37,7 @@ class TileFits(NamedTuple):
     """[n, 2, 2]: the inverse covariance of the shift, in 1 / px^2; 0 where the tile tells
     nothing."""
     gains: Array
+    """Contrast of the target over that of the source."""
     blurs: Array
     """Variance in px^2 by which the target is blurred more than the source."""
     residuals: Array
