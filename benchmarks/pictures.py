@@ -23,7 +23,7 @@ from ibsd.students import load_student
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
-WEIGHTS, SCALE = "imdn-x4", 4
+WEIGHTS, SCALE = "imdn-safe-x4", 4
 SETTING, ARMS = "nikon-to-canon", {"plain": "watch", "IBSD": "ibsd"}
 """`watch` is plain training bit for bit, with estimators that only look on: so plain has a bound
 too."""
