@@ -86,7 +86,7 @@ wrong: for what was there, `imdn-x4` is nearer, by 0.3
 - Four times enlarged, dense texture (fur, palms) shows a fine weave. Flat areas show no grid."""
 
 SAFE_LIMITS = """\
-- Trained for 7,000 steps of 6 small patches on one core: 900 steps had gained most of it, and more \
+- Trained for 7,000 steps of 6 small patches on one core: 900 had gained most of it, and more \
 training will gain more.
 - Strong noise and blocks come back smoother, and fine texture goes with them. At JPEG quality \
 30 and below the gain is under 0.3 dB.
