@@ -131,7 +131,7 @@ def measure_workers(each: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "a.png"
         write_rgb(picture, np.zeros((8, 8, 3), np.uint8))
-        ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False)
+        ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False)
         for number in (1, 2, 8):
             workers = Workers(Upscaling(partial(open_waiting, 0.5)), "cpu", number, print)
             jobs = [
