@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ibsd.data.samples import sample
 from ibsd.images.rgb import write_rgb
@@ -14,6 +15,7 @@ from ibsd.registration.planted import plant
 from .conftest import Call, assert_one_sentence
 
 
+@pytest.mark.slow
 def test_register(ibsd: Call, tmp_path: Path) -> None:
     scene = plant(np.ascontiguousarray(sample("stream")[:300, :340]), 2, 0)
     for side, pixels in (("near", scene.hr), ("far", scene.lr)):

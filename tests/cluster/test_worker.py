@@ -19,6 +19,7 @@ def worker(keep_existing: bool = False) -> Worker:
     return made
 
 
+@pytest.mark.slow
 def test_its_file_equals_that_of_one_machine(tmp_path: Path) -> None:
     (picture,) = write_pictures(tmp_path / "in", 1)
     target = tmp_path / "out" / "sub" / "00.png"

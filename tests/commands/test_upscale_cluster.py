@@ -71,6 +71,7 @@ def run(folder: Path, **options: object) -> ClusterRun:
     return ClusterRun(**{**given, "weights": Path("imdn-small-x4"), **options})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_it_stops_and_goes_on_and_makes_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_result_without_a_row_is_not_made_again(tmp_path: Path) -> None:
     assert (tmp_path / "out" / picture.name).read_bytes() != b"made"
 
 
+@pytest.mark.slow
 def test_what_is_there_is_refused_kept_or_replaced(tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "in", 2)
     (tmp_path / "out").mkdir()
@@ -132,6 +134,7 @@ def test_what_is_there_is_refused_kept_or_replaced(tmp_path: Path) -> None:
     assert mine.read_bytes() != b"mine"
 
 
+@pytest.mark.slow
 def test_an_estimate_keeps_nothing(tmp_path: Path) -> None:
     write_pictures(tmp_path / "in", 20)
     (tmp_path / "in" / "00.png").write_text("not an image")

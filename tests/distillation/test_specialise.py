@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
 import torch
 
 import tiny
@@ -22,6 +23,7 @@ def test_only_the_lengths_differ_from_ibsd() -> None:
     assert Specialise(tiny.student(), warm_up=7).options == SpecialiseOptions(warm_up=7)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_mean_of_start_and_end_unless_its_options_name_a_share(
     tmp_path: Path,
 ) -> None:

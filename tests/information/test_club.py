@@ -109,6 +109,7 @@ def test_one_sample_is_exactly_zero_and_has_no_others():
 
 
 @given(data=st.data())
+@pytest.mark.slow
 def test_order_of_the_batch_does_not_matter(data: st.DataObject):
     batch = data.draw(st.integers(2, 8))
     order = data.draw(st.permutations(range(batch)))
@@ -296,6 +297,7 @@ class LargestTensor(TorchDispatchMode):
 
 @pytest.mark.parametrize("form", ["eager", ""])
 @pytest.mark.parametrize("batch", [8, 32, 64])
+@pytest.mark.slow
 def test_memory_is_linear_in_the_batch(monkeypatch, batch: int, form: str):
     monkeypatch.setenv("IBSD_BOUND", form)
     link = random_link((batch, 4, 32, 32), dtype=torch.float32)

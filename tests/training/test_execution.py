@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 import tiny
@@ -23,6 +24,7 @@ def run(folder: Path, num_steps: int, resume: bool = False) -> dict[str, dict[st
     return {kind: student.state_dict() for kind, student in execution.students.items()}
 
 
+@pytest.mark.slow
 def test_the_mean_with_the_start_is_saved_and_survives_a_resume(tmp_path: Path) -> None:
     weights = run(tmp_path / "whole", 4)
     saved = load_student(tmp_path / "whole" / "last-mean.safetensors").state_dict()

@@ -171,6 +171,7 @@ def test_a_loss_below_zero_is_no_explosion():
     assert result.skipped == 0
 
 
+@pytest.mark.slow
 def test_estimators_survive_a_batch_that_is_skipped():
     student, source = tiny.student(), tiny.source()
     objective = IBSD(student, warm_up=0, ramp=0, lambda_mi=1e-3)

@@ -30,6 +30,7 @@ def test_passes(size: Size, expected: tuple[int, int, int]) -> None:
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(2, 4), st.floats(0.1, 8))
+@pytest.mark.slow
 def test_the_network_gives_enough_and_not_too_much(
     height: int, width: int, scale: int, factor: float
 ) -> None:
