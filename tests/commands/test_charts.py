@@ -33,6 +33,7 @@ def test_charts_for_a_screen(tmp_path: Path) -> None:
     assert files[0].stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_paper_has_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ibsd.commands.charts.DPI", 72)
     [file] = write_charts(tmp_path / "charts", "print", photographs=own(tmp_path / "own"))

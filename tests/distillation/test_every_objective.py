@@ -106,6 +106,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_its_diagnostics_are_finite_and_change_nothing(name: str) -> None:
     """At every step, against a run that has them at the fourth alone."""
     run = trainer(made(name), diagnostics_every=1)

@@ -173,6 +173,7 @@ def test_what_is_left_without_the_dropped_files_is_sound(
     assert len(sets.test) == 3
 
 
+@pytest.mark.slow
 def test_two_folders(sound: Path):
     found = check_folder(lr=sound / "val_LR", hr=sound / "val_HR")
     assert (found.scale, len(found.pairs), found.counts()) == (3, 2, {})
@@ -184,6 +185,7 @@ def test_a_scale_that_the_pictures_do_not_have_is_said_of_each(sound: Path, scal
     assert found.counts() == {"damaged": 13}
 
 
+@pytest.mark.slow
 def test_the_page_names_what_was_found(checkup: Checkup):
     page = doctor_page("<mine>", checkup, "1")
     assert "&lt;mine&gt;" in page
