@@ -88,7 +88,7 @@ def test_a_machine_dies_and_a_file_ends_its_workers(
 
 
 def test_a_signal_waits_until_ray_is_done() -> None:
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background
     reached: list[int] = []
 
     def stopped() -> None:
@@ -102,7 +102,7 @@ def test_a_signal_waits_until_ray_is_done() -> None:
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert reached == [1]
-    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.signal(signal.SIGINT, before) == signal.default_int_handler
 
 
 def test_addresses_that_cannot_be_are_one_sentence() -> None:

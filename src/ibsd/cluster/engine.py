@@ -150,6 +150,9 @@ class Workers:
         self.actor: Any = self.ray.remote(num_cpus=1, num_gpus=int(self.on_gpu))(Worker)
         self.hands: list[_Hand] = []
         self.again: deque[Job] = deque()
+        self.disturbed: set[str] = set()
+        """Targets of jobs that a dead worker held. It may write on for a moment, so what it left is
+        removed when another one is done."""
         self.deaths_at_opening = 0
         """Since a worker last opened its network."""
         self.looked = 0.0
@@ -254,6 +257,8 @@ class Workers:
             yield from self._buried(hand, error)
         else:
             hand.calls.popleft()
+            if job.target in self.disturbed:
+                remove_partials(job.target)
             yield job, made
 
     def _opened(self, call: Any) -> None:
@@ -280,8 +285,8 @@ class Workers:
                     "of ray, and whether the machines have memory enough"
                 )
             return
+        self.disturbed.update(job.target for job in jobs)
         over = jobs.pop(0)
-        remove_partials(over.target)
         self.again.extendleft(reversed(jobs))
         over = over._replace(tries=over.tries + 1)
         if over.tries < MOST_TRIES:
@@ -291,6 +296,7 @@ class Workers:
             f"{over.source} ended {MOST_TRIES} workers ({reason}), as a file does that needs more "
             "memory than there is: choose a smaller --tile, or leave it out"
         )
+        remove_partials(over.target)
         result = FileResult(Path(over.source), Path(over.target), sentence)
         yield over._replace(tries=over.tries - 1), Made(result, 0.0, "")
 
