@@ -29,6 +29,7 @@ def hr() -> Tensor:
 
 @pytest.mark.parametrize("name", [*PRESETS, *EVERYDAY])
 @pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.slow
 def test_a_preset_is_seeded_and_in_range(name: str, scale: int, hr: Tensor) -> None:
     preset = find_preset(name)
     lr = degrade(hr, scale, preset, seeded(1))
@@ -56,6 +57,7 @@ def test_lr_stays_registered(name: str, hr: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.slow
 def test_more_strength_is_further_from_the_photograph(name: str, hr: Tensor) -> None:
     def error(strength: float) -> float:
         lrs = [degrade(hr, 4, PRESETS[name], seeded(seed), strength) for seed in range(4)]

@@ -88,6 +88,7 @@ def whole(name: str) -> Whole:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_path: Path) -> None:
     expected = whole(name).trainer
     first = trainer(made(name), tmp_path)

@@ -178,6 +178,7 @@ def test_the_student_is_left_alone(name: str):
 
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("steps", [1, 3, 5])
+@pytest.mark.slow
 def test_state_brings_back_the_same_targets(name: str, steps: int):
     student, patches = tiny.student(), tiny.source()
     target = SoftTarget(student, name, 0.8, period=3)

@@ -38,6 +38,7 @@ def planted(
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", ["coffee", "stream", "dandelion", "rocket"])
+@pytest.mark.slow
 def test_planted_misalignments_are_found(name: str, scale: int):
     generator = np.random.default_rng([scale, len(name)])
     down, right = generator.uniform(-2, 2, 2)

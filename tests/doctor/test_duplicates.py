@@ -34,6 +34,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_a_copy_is_found_and_only_it(form: str):
     originals = [perceptual_hash(sample(name)) for name in sample_names()]
     for index in (0, 7):

@@ -54,6 +54,7 @@ def gaussian_link(r: float, batch: int, positions: int) -> tuple[Tensor, Tensor,
 
 @pytest.mark.parametrize("r", [0.0, 0.3, 0.6, 0.9])
 @pytest.mark.parametrize("batch", [2, 5, 16])
+@pytest.mark.slow
 def test_closed_form_of_gaussians(r: float, batch: int):
     link = gaussian_link(r, batch, 200_000 // batch)
     unlimited = math.sqrt((1 + r * r) / (1 - r * r)) - 1

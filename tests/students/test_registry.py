@@ -151,6 +151,7 @@ def test_truncated_anywhere_is_refused_by_name(
 
 @pytest.mark.parametrize("name", ["a.safetensors", "b.pth", "c.pth"])
 @given(data=st.data())
+@pytest.mark.slow
 def test_scrambled_headers_are_refused_or_load_but_never_crash(
     files: dict[str, bytes],
     tmp_path_factory: pytest.TempPathFactory,

@@ -141,6 +141,7 @@ def test_what_a_place_becomes_depends_on_the_tiles_around_alone() -> None:
 
 @pytest.mark.parametrize("tile", ["auto", "whole"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2, 5), (600, 1)])
+@pytest.mark.slow
 def test_a_photograph_of_a_few_pixels_keeps_its_colour(
     size: tuple[int, int], tile: TileSize
 ) -> None:

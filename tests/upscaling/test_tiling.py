@@ -53,6 +53,7 @@ def noise(*shape: int) -> np.ndarray:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", [(1, 1), (37, 5), (23, 41), (16, 16)])
+@pytest.mark.slow
 def test_tiles_equal_the_whole_from_the_receptive_field_on(
     scale: int, size: tuple[int, int]
 ) -> None:
