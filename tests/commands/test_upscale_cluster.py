@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
@@ -18,6 +19,7 @@ from ibsd.cluster.manifest import opened
 from ibsd.cluster.worker import Made, Upscaling, Worker
 from ibsd.commands import upscale_cluster
 from ibsd.commands.upscale_cluster import ClusterRun, estimate, upscale_on_cluster
+from ibsd.inference.open import open_network
 from ibsd.types import InputError
 from ibsd.upscaling import FileResult, upscale_files
 
@@ -142,3 +144,17 @@ def test_an_estimate_keeps_nothing(tmp_path: Path) -> None:
     assert (found.files, found.workers, len(found.seconds_each), len(found.errors)) == (20, 2, 7, 1)
     assert found.worker_seconds == pytest.approx(20 * sum(found.seconds_each) / 7)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_look_is_of_the_network_and_of_the_settings(tmp_path: Path) -> None:
+    pictures = write_pictures(tmp_path / "in", 1)
+    safe = {"weights": Path("imdn-safe-x4"), "look": 0.5}
+    half = run(tmp_path, **safe)
+    assert half.settings() != run(tmp_path, **safe | {"look": 0.0}).settings()
+    lr = np.random.default_rng(0).random((1, 3, 8, 8), np.float32)
+    opened_here = open_network("imdn-safe-x4", look=0.5)(lr)
+    assert np.array_equal(half.upscaling(False).open()(lr), opened_here)
+    with pytest.raises(InputError, match="imdn-small-x4 has no crisp weights"):
+        upscale_on_cluster(run(tmp_path, look=0.5), lambda *_: None, print)
+    assert [*tmp_path.rglob("*.*")] == pictures

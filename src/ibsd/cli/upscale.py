@@ -138,6 +138,7 @@ def upscale(
             inputs=inputs,
             output=output,
             weights=weights,
+            look=look,
             tile=tile_px,
             size=size,
             suffix=suffix,

@@ -19,7 +19,7 @@ from ibsd.cluster.worker import Made, Upscaling, remove_partials
 from ibsd.commands.fast_weights import fast_weights
 from ibsd.inference.exported import sha256_of
 from ibsd.inference.network import Network
-from ibsd.inference.open import open_network
+from ibsd.inference.open import crisp_file, open_network
 from ibsd.types import InputError
 from ibsd.upscaling.folders import FileResult, check_quality
 from ibsd.upscaling.size import NETWORK_SIZE, Size
@@ -38,6 +38,7 @@ class ClusterRun:
     output: Path
     weights: Path
     address: str
+    look: float = 0.0
     tile: TileSize = "auto"
     size: Size = NETWORK_SIZE
     suffix: str = ""
@@ -61,6 +62,7 @@ class ClusterRun:
         return {
             "ibsd": ibsd.__version__,
             "weights": sha256_of(named_or_file(self.weights)),
+            "look": self.look,
             "tile": self.tile,
             "size": size,
             "suffix": self.suffix,
@@ -73,7 +75,7 @@ class ClusterRun:
     def upscaling(self, keep_existing: bool) -> Upscaling:
         weights = named_or_file(self.weights).absolute()
         return Upscaling(
-            partial(open_fast, weights, self.options),
+            partial(open_fast, weights, self.look, self.options),
             self.tile,
             self.size,
             self.quality,
@@ -82,9 +84,9 @@ class ClusterRun:
         )
 
 
-def open_fast(weights: Path, options: dict[str, Any]) -> Network:
+def open_fast(weights: Path, look: float, options: dict[str, Any]) -> Network:
     """The network as one machine opens it; runs in the workers."""
-    return open_network(fast_weights(weights, **options), **options)
+    return open_network(fast_weights(weights, **options), look=look, **options)
 
 
 class Outcome(NamedTuple):
@@ -125,6 +127,7 @@ def _checked(run: ClusterRun) -> tuple[Listing, dict[str, object]]:
         raise InputError(
             "force replaces what exists and skip_existing keeps it: choose one of them."
         )
+    crisp_file(named_or_file(run.weights), run.weights, run.look)  # refuses what cannot be
     settings = run.settings()
     listing = listed(run.inputs, str(run.output), suffix=run.suffix, format=run.format)
     if not (run.force or run.skip_existing or is_begun(run.output)):
