@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Scale = int
-"""Upscaling factor: 2, 3 or 4."""
+"""Upscaling factor: 1 to 4. At 1 a network repairs, and SR has LR's size."""
 
-SCALES: tuple[Scale, ...] = (2, 3, 4)
+SCALES: tuple[Scale, ...] = (1, 2, 3, 4)
 
 LOWER_IS_BETTER = ("lpips",)
 """Names of metrics of which less is better."""
@@ -46,7 +46,7 @@ def require(name: str, value: object, fits: bool, must_be: str) -> None:
 
 def require_scale(name: str, scale: int) -> None:
     """InputError that names the option, unless the scale is one of `SCALES`."""
-    require(name, scale, scale in SCALES, "2, 3 or 4")
+    require(name, scale, scale in SCALES, "1, 2, 3 or 4")
 
 
 def counted(number: int, noun: str) -> str:

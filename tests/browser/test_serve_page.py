@@ -226,11 +226,17 @@ def test_first_paint(server: Served, open_tab: OpenTab) -> None:
     assert min(paints) < 500, paints
 
 
+@pytest.fixture(scope="module")
+def shipped(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return serve(tmp_path_factory.mktemp("shipped"), "--weights", "imdn-safe-x4")
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_everything_fits_and_has_a_name(
-    server: Served, open_tab: OpenTab, viewport: dict[str, int]
+def test_everything_fits_and_has_a_name_and_the_look_moves_by_keyboard(
+    shipped: Served, open_tab: OpenTab, viewport: dict[str, int]
 ) -> None:
-    watched = open_tab(server.url, viewport)
+    watched = open_tab(shipped.url, viewport)
+    watched.tab.wait_for_selector(".scales span")
     choose(
         watched,
         ("a-very-long-name-that-goes-on-and-on-and-does-not-want-to-end-anywhere.png", png(40, 60)),
@@ -241,6 +247,22 @@ def test_everything_fits_and_has_a_name(
     watched.tab.wait_for_selector(".job.failed")
     assert_fits(watched.tab)
     assert_accessible(watched.tab)
+    watched.tab.click("text=2×")
+    assert not watched.tab.is_visible("#look")
+    watched.tab.click("text=4×")
+    inside = "label => label.scrollWidth <= label.clientWidth"
+    assert watched.tab.eval_on_selector("#looks", inside)
+    watched.tab.locator("#look").focus()
+    for _ in range(4):
+        watched.tab.keyboard.press("ArrowRight")
+    assert watched.tab.get_attribute("#look", "aria-valuetext") == "40% crisp"
+    watched.tab.click(".job.done .again")
+    watched.tab.wait_for_selector(".job.done >> nth=1")
+    names = watched.tab.eval_on_selector_all(
+        ".job.done .download", "links => links.map((link) => link.download)"
+    )
+    assert [name.rpartition("_")[2] for name in names] == ["imdn-safe-x4.png", "look0.4.png"]
+    assert "imdn-safe-x4, 40% crisp" in watched.tab.text_content(".job.done >> nth=1")
 
 
 def assert_fits(tab: Any) -> None:

@@ -219,7 +219,7 @@ def test_training_from_weights_of_another_scale(ibsd: Call, config: Path, weight
         ("training.num_steps=soon", ["training.num_steps", "'soon'", "whole number"]),
         ("training.num_steps=0", ["training.num_steps", "at least 1"]),
         ("training.learning_rate=-1", ["training.learning_rate", "above 0"]),
-        ("student.scale=5", ["student.scale", "2, 3 or 4"]),
+        ("student.scale=5", ["student.scale", "1, 2, 3 or 4"]),
         ("run.device=abacus", ["run.device", "abacus"]),
         ("data.pairs=nowhere", ["nowhere", "does not exist"]),
         ("nonsense", ["nonsense", "section.key=value"]),

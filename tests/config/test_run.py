@@ -40,7 +40,7 @@ def test_sections_and_overrides(path: Path):
         ("training.num_steps=0", "training.num_steps is 0; it must be at least 1"),
         ("training.schedule.gamma=2.0", "training.schedule.gamma is 2.0; it must be above 0"),
         ("training.num_step=1", "did you mean 'num_steps'?"),
-        ("student.scale=5", "student.scale is 5; it must be 2, 3 or 4"),
+        ("student.scale=5", "student.scale is 5; it must be 1, 2, 3 or 4"),
         ("data.batch_size=0", "data.batch_size is 0"),
         ("data.lr=x", "lr and hr"),
         ("data.memory_limit_mib=-1", "data.memory_limit_mib is -1"),

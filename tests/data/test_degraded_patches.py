@@ -63,6 +63,19 @@ def test_hr_is_cut_from_the_photograph(folder: Path) -> None:
         assert torch.equal(batch.hr[k], whole[0, :, top : top + 64, left : left + 64])
 
 
+def test_pairs_of_scale_1_have_one_size_and_blocks_anywhere(folder: Path) -> None:
+    stack = photograph_stack(find_photographs(folder), 1)
+    source = PhotographPatches(stack, {"jpeg 50": 1.0}, (0.0, 0.0), 1, PatchOptions(2, 32), 0)
+    edges: set[int] = set()
+    for _ in range(8):
+        batch = source.next_batch()
+        assert batch.lr.shape == batch.hr.shape == (2, 3, 32, 32)
+        assert 0 < float((batch.lr - batch.hr).square().mean()) < 0.01
+        steps = (batch.lr - batch.hr).diff(dim=3).abs().mean((0, 1, 2))
+        edges.add(int(torch.stack([steps[k::8].mean() for k in range(8)]).argmax()))
+    assert len(edges) > 2
+
+
 def test_equal_seeds_give_equal_batches_also_after_a_resume(folder: Path) -> None:
     first, second, other = patches(folder), patches(folder), patches(folder, seed=1)
     for _ in range(3):

@@ -35,7 +35,7 @@ def test_options_rebuild_the_same_network_even_through_json():
 
 
 def test_a_spec_is_of_a_scale_that_there_is():
-    with pytest.raises(InputError, match="scale is 5; it must be 2, 3 or 4"):
+    with pytest.raises(InputError, match="scale is 5; it must be 1, 2, 3 or 4"):
         StudentSpec(name="x", scale=5, channels=1, receptive_field_px=1, pools_globally=False)
 
 

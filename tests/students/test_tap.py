@@ -237,9 +237,9 @@ def test_of_a_tuple_the_first_counts() -> None:
 def test_networks_that_give_no_larger_picture_are_refused() -> None:
     with pytest.raises(InputError, match="not RGB of 3 times"):
         ibsd.tap(net(), NODES, scale=3)
-    same_size = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
-    with pytest.raises(InputError, match="scale is 1"):
-        ibsd.tap(same_size, ["0", "1"])
+    steep = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.Upsample(scale_factor=5))
+    with pytest.raises(InputError, match="scale is 5"):
+        ibsd.tap(steep, ["0", "1"])
     with pytest.raises(InputError, match="does not run"):
         ibsd.tap(nn.Sequential(nn.Conv2d(1, 3, 1), nn.Conv2d(3, 3, 1)), ["0", "1"])
 

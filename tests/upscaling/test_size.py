@@ -41,6 +41,13 @@ def test_the_network_gives_enough_and_not_too_much(
     assert count == 0 or any(out > made for out, made in zip(target, before, strict=True))
 
 
+def test_a_network_that_repairs_runs_once_and_enlarges_nothing() -> None:
+    assert Size().passes(300, 400, 1) == (1, 300, 400)
+    assert Size(max_side=200).passes(300, 400, 1) == (1, 150, 200)
+    with pytest.raises(InputError, match="these weights keep its size"):
+        Size(scale=1.5).passes(300, 400, 1)
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(InputError, match="--scale, --max-side each say how large"):
         Size(scale=2, max_side=100)

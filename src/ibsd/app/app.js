@@ -37,7 +37,7 @@ function offer(weights) {
   for (const scale of scales) {
     const label = document.createElement("label"), input = document.createElement("input"), text = document.createElement("span");
     Object.assign(input, { type: "radio", name: "scale", value: scale, checked: scale === (scales.includes(before) ? before : scales.at(-1)) });
-    text.textContent = `${scale}×`;
+    text.textContent = scale === 1 ? "1×, repaired" : `${scale}×`;
     label.append(input, text);
     row.append(label);
   }
@@ -53,6 +53,12 @@ function chosenScale() {
 function offerWeights() {
   const here = offered.filter((weight) => weight.scale === chosenScale());
   $("weights").replaceChildren(...here.map((weight) => new Option(label(weight), weight.key)));
+  offerLook();
+}
+
+function offerLook() {
+  $("looks").hidden = !offered.find((weight) => weight.key === $("weights").value)?.has_crisp;
+  $("look").setAttribute("aria-valuetext", percent($("look").value, 1) + " crisp");
 }
 
 function label({ name, network, aim }) {
@@ -61,6 +67,7 @@ function label({ name, network, aim }) {
 }
 
 $("scales").addEventListener("change", offerWeights);
+for (const kind of ["weights", "look"]) $(kind).addEventListener("input", offerLook);
 $("settings").addEventListener("submit", (event) => event.preventDefault());
 
 // -- cards ---------------------------------------------------------------------------------------------------------------------------
@@ -95,7 +102,8 @@ function show(job) {
   const image = card.part("thumb").querySelector("img");
   if (job.size && image.hidden) Object.assign(image, { src: `/jobs/${job.key}/before/overview`, hidden: false });
   const [width, height] = job.size ?? [0, 0];
-  const grows = job.size ? `${width} × ${height} → ${width * job.scale} × ${height * job.scale}, ${job.weights}` : job.weights;
+  const made = job.look ? `${job.weights}, ${percent(job.look, 1)} crisp` : job.weights;
+  const grows = job.size ? `${width} × ${height} → ${width * job.scale} × ${height * job.scale}, ${made}` : made;
   const [done, all] = job.tiles;
   if (job.state === "reading") render(card, "reading", "being read", null, ["cancel"]);
   if (job.state === "waiting") render(card, "waiting", `${grows}, waiting${job.ahead ? `, ${job.ahead} before it` : ""}`, 0, ["cancel"]);
@@ -127,7 +135,8 @@ let numSending = 0, number = 0;
 
 // What the next photographs are upscaled with.
 function choices() {
-  return new URLSearchParams({ weights: $("weights").value, format: $("format").value, part: $("part").checked ? "1" : "" });
+  const look = $("looks").hidden ? "0" : $("look").value;
+  return new URLSearchParams({ weights: $("weights").value, look, format: $("format").value, part: $("part").checked ? "1" : "" });
 }
 
 function take(files) {

@@ -43,6 +43,8 @@ class Job:
     """Of the result, with its dot."""
     centre: Centre | None = None
     """Of the part to upscale next; None for the whole photograph."""
+    look: float = 0.0
+    """As for `open_network`."""
     state: State = "reading"
     turn: int = 0
     """Its place in the queue, while it waits."""
@@ -75,7 +77,8 @@ class Job:
         weights = Path(self.weights.name).name
         scale = f"x{self.weights.scale}"
         made_with = weights if weights.endswith(scale) else f"{weights}_{scale}"
-        return f"{Path(self.name).stem}_{made_with}{self.suffix}"
+        look = f"_look{self.look:g}" if self.look else ""
+        return f"{Path(self.name).stem}_{made_with}{look}{self.suffix}"
 
     def as_json(self, num_ahead: int) -> dict[str, Any]:
         """For the page. `num_ahead` photographs are before it in the queue."""
@@ -88,6 +91,7 @@ class Job:
             "size": self.size,
             "scale": self.weights.scale,
             "weights": self.weights.name,
+            "look": self.look,
             "part": self.part,
             "asked": self.centre is not None,
             "result": self.result and {**self.result, "name": self.result_name},
@@ -196,10 +200,11 @@ class JobQueue:
         weights: OfferedWeights,
         suffix: str,
         centre: Centre | None = None,
+        look: float = 0.0,
     ) -> Job:
         """The job of a photograph that has arrived as `input` in its folder. With a `centre` the
         part around it comes first, if the photograph is large."""
-        job = Job(folder.name, name, folder, weights, suffix, centre)
+        job = Job(folder.name, name, folder, weights, suffix, centre, look)
         job.stored_bytes = job.source.stat().st_size
         session.jobs[job.key] = job
         job.task = asyncio.create_task(self._run(job))
@@ -249,6 +254,7 @@ class JobQueue:
                 "verb": "part",
                 "source": str(job.source),
                 "weights": str(job.weights.file),
+                "look": job.look,
                 "folder": str(job.folder / "part"),
                 "name": name,
                 "centre": job.centre,
@@ -269,6 +275,7 @@ class JobQueue:
             "target": str(job.target),
             "preview": str(job.folder / "after"),
             "weights": str(job.weights.file),
+            "look": job.look,
         }
         result = await self.upscaler.request(
             request,

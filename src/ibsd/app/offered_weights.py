@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ibsd.types import InputError, Scale
-from ibsd.weights import SHIPPED, named_or_file, no_such_file, weights_file
+from ibsd.weights import CRISP, SHIPPED, named_or_file, no_such_file, weights_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".xml", ".onnx")
 MAX_HEADER_BYTES = 10_000_000
@@ -29,6 +29,8 @@ class OfferedWeights:
     network: str = ""
     aim: str = ""
     """Of weights that ibsd ships."""
+    has_crisp: bool = False
+    """Whether a look above 0 leads to crisp weights."""
 
 
 def find_offered_weights(paths: Sequence[Path]) -> dict[str, OfferedWeights]:
@@ -73,7 +75,10 @@ def _from_file(name: str, file: Path) -> OfferedWeights:
     """Reads only the header of the file, or its certificate."""
     try:
         network = _safetensors_network(file) if file.suffix == ".safetensors" else _exported(file)
-        return OfferedWeights(name, file, int(network["scale"]), str(network["name"]))
+        has_crisp = file in map(weights_file, CRISP)
+        return OfferedWeights(
+            name, file, int(network["scale"]), str(network["name"]), has_crisp=has_crisp
+        )
     except (OSError, ValueError, KeyError, TypeError, struct.error):
         return OfferedWeights(name, file)
 

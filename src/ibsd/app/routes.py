@@ -181,6 +181,7 @@ def page_state(
                 "scale": offered.scale,
                 "network": offered.network,
                 "aim": offered.aim,
+                "has_crisp": offered.has_crisp,
             }
             for key, offered in weights.items()
             if offered.scale is not None
@@ -190,8 +191,8 @@ def page_state(
 
 
 async def upload(request: Request) -> Response:
-    """POST /jobs?session=&name=&weights=&format=&part=: a photograph as the request's body. With
-    part=1 the middle of a large one comes before the whole."""
+    """POST /jobs?session=&name=&weights=&look=&format=&part=: a photograph as the request's body.
+    With part=1 the middle of a large one comes before the whole."""
     jobs = _jobs(request)
     query = request.query_params
     session = jobs.sessions.get(query.get("session", ""))
@@ -199,13 +200,14 @@ async def upload(request: Request) -> Response:
         raise HTTPException(409, "this page is no longer known here: reload it")
     check_media_type(request)
     offered = _offered(request)
+    look = asked_look(request, offered)
     name = plain_name(query.get("name", ""))
     suffix = result_suffix(name, query.get("format", ""))
     centre = MIDDLE if query.get("part") else None
     try:
         with jobs.upload(session) as folder:
             await receive(request, folder / "input", jobs.limits)
-            job = jobs.add(session, folder, name, offered, suffix, centre)
+            job = jobs.add(session, folder, name, offered, suffix, centre, look)
     except FullError as error:
         raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
     return JSONResponse({"key": job.key}, 201)
@@ -220,13 +222,27 @@ def _offered(request: Request) -> OfferedWeights:
     return offered
 
 
+def asked_look(request: Request, offered: OfferedWeights) -> float:
+    """The look that a request asks for, in [0, 1]; 0 without one. HTTPException for any other."""
+    try:
+        look = float(request.query_params.get("look") or 0)
+    except ValueError:
+        look = -1
+    if not 0 <= look <= 1:
+        raise HTTPException(400, "look must be a number from 0, faithful, to 1, crisp")
+    if look and not offered.has_crisp:
+        raise HTTPException(400, "these weights have no crisp ones to look like: leave out look")
+    return look
+
+
 async def again(request: Request) -> Response:
-    """POST /jobs/{key}/again?weights=&format=&part=: a photograph with other weights. With part=1
-    the part that was seen last, or the middle, comes before the whole."""
+    """POST /jobs/{key}/again?weights=&look=&format=&part=: a photograph with other weights. With
+    part=1 the part that was seen last, or the middle, comes before the whole."""
     session, job = _find_job(request)
     if job.state not in ("asking", "done", "failed", "cancelled") or job.size is None:
         raise HTTPException(409, "this photograph cannot be taken again now: drop it once more")
     offered = _offered(request)
+    look = asked_look(request, offered)
     suffix = result_suffix(job.name, request.query_params.get("format", ""))
     jobs = _jobs(request)
     last: Centre = job.part["centre"] if job.part else MIDDLE
@@ -234,7 +250,7 @@ async def again(request: Request) -> Response:
     try:
         with jobs.upload(session) as folder:
             os.link(job.source, folder / "input")
-            other = jobs.add(session, folder, job.name, offered, suffix, centre)
+            other = jobs.add(session, folder, job.name, offered, suffix, centre, look)
     except FullError as error:
         raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
     return JSONResponse({"key": other.key}, 201)

@@ -68,7 +68,7 @@ def part(request: Message, reply: Reply) -> Message:
     from ibsd.app.parts import write_part
     from ibsd.images import open_photograph
 
-    student = network(request["weights"])
+    student = network(request["weights"], request["look"])
     photograph = open_photograph(request["source"])
     return write_part(
         photograph, student, request["centre"], Path(request["folder"]), request["name"]
@@ -84,7 +84,7 @@ def upscale(request: Message, reply: Reply) -> Message:
 
     source = Path(request["source"])
     target = Path(request["target"])
-    student = network(request["weights"])
+    student = network(request["weights"], request["look"])
     photograph = open_photograph(source)
     header = photograph.header.upscaled(student.scale)
     note = check_writable(target, header)
@@ -112,7 +112,7 @@ def upscale(request: Message, reply: Reply) -> Message:
 
 
 @lru_cache(maxsize=1)
-def network(weights: str) -> Network:
+def network(weights: str, look: float = 0.0) -> Network:
     """The network that was used last stays in memory."""
     from ibsd.commands.fast_weights import fast_weights
     from ibsd.inference.open import open_network
@@ -120,7 +120,7 @@ def network(weights: str) -> Network:
     def log(sentence: str) -> None:
         print(sentence, file=sys.stderr)
 
-    return open_network(fast_weights(weights, log=log), log=log)
+    return open_network(fast_weights(weights, log=log), look=look, log=log)
 
 
 VERBS: dict[str, Callable[[Message, Reply], Message]] = {

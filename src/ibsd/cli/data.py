@@ -39,7 +39,7 @@ def data(
     output:
         The sheet. Default: the photograph's name with -preview.png, in the current folder.
     scale:
-        2, 3 or 4.
+        1 to 4.
     seed:
         Seed of the degradation.
     force:

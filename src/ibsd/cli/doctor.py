@@ -48,7 +48,7 @@ def doctor(
     hr:
         Folder of HR images.
     scale:
-        2, 3 or 4. Default: the scale of the images.
+        1 to 4. Default: the scale of the images.
     max_shift:
         Leave out pairs that are shifted by more than this, in LR pixels beyond the common shift.
     output:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ibsd.cli.options import Flag, Output
-from ibsd.types import InputError, require_scale
+from ibsd.types import InputError, require
 
 if TYPE_CHECKING:
     from ibsd.commands.register import RegisterResult, SceneRecord
@@ -89,7 +89,7 @@ def register(
             "ibsd register near/ far/ -o pairs/"
         )
     if scale is not None:
-        require_scale("--scale", scale)
+        require("--scale", scale, scale in (2, 3, 4), "2, 3 or 4")
     from ibsd.cli.terminal import log, print_json, print_line, progress_bar
     from ibsd.commands.register import RegisterOptions, register_folders
 

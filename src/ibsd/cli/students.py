@@ -34,7 +34,7 @@ def students(
     names:
         Networks. Default: all.
     scale:
-        2, 3 or 4.
+        1 to 4.
     side:
         Side in pixels of the square LR image that is timed.
     repeats:

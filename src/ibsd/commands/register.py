@@ -27,7 +27,7 @@ from ibsd.registration.scene import RefusedError, chosen_scale, coarse_mapping, 
 from ibsd.registration.splits import Split, assign_splits
 from ibsd.reporting.registration import run_page, scene_page
 from ibsd.system import make_folder, write_whole
-from ibsd.types import InputError, Scale, require, require_scale
+from ibsd.types import InputError, Scale, require
 
 RECORD = "register.json"
 PAGE = "register.html"
@@ -57,7 +57,7 @@ class RegisterOptions:
 
     def __post_init__(self) -> None:
         if self.scale is not None:
-            require_scale("scale", self.scale)
+            require("scale", self.scale, self.scale in (2, 3, 4), "2, 3 or 4")
         require(
             "match",
             self.match,

@@ -32,7 +32,7 @@ class StudentConfig:
     name: str = "imdn"
     """One of those that `ibsd students` lists."""
     scale: int = 4
-    """2, 3 or 4."""
+    """1 (repairs) to 4."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of the network, such as `width`."""
     weights: str = ""

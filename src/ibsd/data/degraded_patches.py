@@ -85,10 +85,17 @@ class PhotographPatches(DrawnPatches):
             # Images of one degradation stand together: another order gives each its own again.
             order = torch.randperm(self.batch_size, generator=chance).to(self.device)
             views.append(self.degraded(hr[order], chance, generator)[order.argsort()])
-        inner = slice(MARGIN_PX, -MARGIN_PX)
-        outer = slice(MARGIN_PX * self.scale, -MARGIN_PX * self.scale)
-        lr = [view[..., inner, inner].contiguous() for view in views]
-        hr = hr[..., outer, outer].contiguous()
+        margins = (MARGIN_PX, MARGIN_PX)
+        if self.scale == 1:  # a network that repairs must not learn where in a patch blocks end
+            margins = torch.randint(2 * MARGIN_PX, (2,), generator=chance).tolist()
+
+        def inner(images: Tensor, scale: int) -> Tensor:
+            size = scale * (self.patch_px - 2 * MARGIN_PX)
+            top, left = (scale * margin for margin in margins)
+            return images[..., top : top + size, left : left + size].contiguous()
+
+        lr = [inner(view, 1) for view in views]
+        hr = inner(hr, self.scale)
         return Batch(lr[0], hr, origin) if self.views == 1 else join_views(lr, hr, origin)
 
     def degraded(self, hr: Tensor, chance: torch.Generator, generator: torch.Generator) -> Tensor:

@@ -65,7 +65,7 @@ class DrawnPatches(PatchSource):
     Args:
         hr: stack of the HR images, on the device of the batches.
         lr_sizes: (height, width) of the LR images, `scale` times smaller than HR's.
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         options: number of patches a batch, their size, and augmentation.
         seed: of this source's own generator. Nothing else draws from it, so objectives cannot
             disturb the order of the data.

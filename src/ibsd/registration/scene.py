@@ -13,7 +13,7 @@ from ibsd.registration.fine import Fit, fine_fit, grid_of
 from ibsd.registration.light import Image, dilated, sampled, shrunk
 from ibsd.registration.mapping import Array, Mapping
 from ibsd.registration.masks import Comparison, Reason, compare, reasons_map
-from ibsd.types import SCALES, InputError, Scale
+from ibsd.types import InputError, Scale
 
 SURE_PX = 0.12
 """Standard deviation in LR pixels up to which the corners must be known, on average. The true
@@ -102,8 +102,8 @@ class Registered:
 
 
 def chosen_scale(ratio: float) -> Scale:
-    """The scale nearest to a ratio: 2.6 -> 3."""
-    return min(SCALES, key=lambda scale: abs(np.log(ratio / scale)))
+    """Of 2, 3 and 4 the scale nearest to a ratio: 2.6 -> 3."""
+    return min((2, 3, 4), key=lambda scale: abs(np.log(ratio / scale)))
 
 
 def coarse_mapping(lr: Image, hr: Image, match: CoarseMatch) -> Mapping:

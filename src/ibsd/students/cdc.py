@@ -145,7 +145,7 @@ class CDC(Student):
     sizes that the published network takes. The nodes have the padded size.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         width: channels at full resolution.
         num_hourglasses: at least 4. The second, the middle and the last give the pictures.
 
@@ -159,7 +159,6 @@ class CDC(Student):
         "Wei et al., ECCV 2020",
         "github.com/xiezw5 (CDC)",
         exported_minimum_px=2 * MULTIPLE,
-        tile_multiple_px=MULTIPLE,
     )
 
     def __init__(self, scale: Scale = 4, width: int = 64, num_hourglasses: int = 6) -> None:
@@ -172,6 +171,7 @@ class CDC(Student):
             scale=scale,
             channels=width,
             receptive_field_px=64,  # the published overlap of tiles; coarse levels see further
+            tile_multiple_px=MULTIPLE,
             pools_globally=True,
             cut=f"upsample_{COMPONENTS[-1]}",  # of the deepest branch; the others have theirs
             options={"width": width, "num_hourglasses": num_hourglasses},

@@ -218,7 +218,7 @@ class ESRT(Student):
     """ESRT. x4 has 751,767 parameters at the published width 32.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         width: channels, a multiple of 16 (eight heads at half of nine times the width).
 
     Nodes: first convolution, high-preserving blocks 1 and 3, and the transformer's sum with the
@@ -230,7 +230,6 @@ class ESRT(Student):
         "Lu et al., CVPRW 2022",
         "github.com/luissen/ESRT",
         exported_minimum_px=4,
-        tile_multiple_px=2,
     )
 
     def __init__(self, scale: Scale = 4, width: int = 32) -> None:
@@ -241,6 +240,7 @@ class ESRT(Student):
             scale=scale,
             channels=width,
             receptive_field_px=64,  # a practical overlap; at half resolution it sees 200 px far
+            tile_multiple_px=2,
             pools_globally=True,
             cut="tail",  # F0 also reaches SR through `up`
             options={"width": width},

@@ -238,7 +238,7 @@ class OmniSR(Student):
     attention pads by replication.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         width: channels, a multiple of 4.
         num_groups: groups, at least 3.
 
@@ -251,7 +251,6 @@ class OmniSR(Student):
         "Wang et al., CVPR 2023",
         "github.com/Francis0625/Omni-SR",
         exported_minimum_px=3 * WINDOW,
-        tile_multiple_px=WINDOW,
         pads_zeros=True,
     )
 
@@ -268,6 +267,7 @@ class OmniSR(Student):
             channels=width,
             # of the convolutions, in whole windows
             receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW) * WINDOW,
+            tile_multiple_px=WINDOW,
             pools_globally=True,
             cut="up",
             options={"width": width, "num_groups": num_groups},

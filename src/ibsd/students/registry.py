@@ -43,7 +43,7 @@ def create_student(name: str, scale: Scale = 4, **options: Any) -> Student:
 
     Args:
         name: one of `STUDENTS`.
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         options: what the network offers, such as `width` and `num_blocks` for `imdn`.
 
     Errors: InputError (a ValueError) for an unknown name, option or scale.

@@ -64,7 +64,7 @@ class RFDN(DistillationNetwork):
     never run.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         width: channels of every block, a multiple of 2.
 
     Source: Zhu, Chen, Liu, IEEE TCSVT 2024, whose published network runs block 4 three times and
@@ -104,7 +104,7 @@ class RFDNAIM(DistillationNetwork):
     """The original RFDN. x4 has 433,448 parameters at the challenge's width 50 with 4 blocks.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         width: channels of every block, a multiple of 2.
         num_blocks: distillation blocks; the paper's own tables are of width 48 with 6.
 

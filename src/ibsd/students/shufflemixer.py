@@ -78,7 +78,7 @@ class ShuffleMixer(Student):
     3; both have 5 blocks.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         width: channels, a multiple of 16 (two halves, eight groups).
         kernel_size: of the depthwise convolutions, odd.
         num_blocks: mixing blocks.

@@ -87,7 +87,7 @@ class SPAN(Student):
     and 52 channels with branches.
 
     Args:
-        scale: 2, 3 or 4.
+        scale: 1 to 4.
         width: channels.
         branches: train as the authors do, with two branches to each convolution (2,621,964
             parameters at x4 while training); `merged` then gives the network that ships.

@@ -38,7 +38,7 @@ def tap(
             ["head", "body.3", "body.7"]: their outputs are F0, F1, ..., feature maps of one shape
             [N, C, h, w]; of a tuple the first. Each must run once in a forward pass. Where a later
             module works in place on a node's output, the node is what that leaves.
-        scale: 2, 3 or 4; by default what the network gives.
+        scale: 1 to 4; by default what the network gives.
         minimum_size_px: smallest LR side the network takes; smaller inputs are padded and cropped.
         receptive_field_px: how far tiles overlap when large pictures are upscaled.
         cut: submodule whose input is Z (`StudentSpec.cut`), for objectives that look there.
@@ -87,7 +87,7 @@ class Tapped(Student):
         factor = sr.shape[-1] // lr.shape[-1]
         enlarged = (1, 3, factor * lr.shape[-2], factor * lr.shape[-1])
         if sr.shape != enlarged or scale not in (None, factor):
-            wanted = f"{scale} times" if scale else "2, 3 or 4 times"
+            wanted = f"{scale} times" if scale else "1 to 4 times"
             raise InputError(
                 f"tap: {called(module)} turns {list(lr.shape)} into {list(sr.shape)}, "
                 f"which is not RGB of {wanted} the size"

@@ -46,7 +46,8 @@ class Size:
     def passes(self, height: int, width: int, scale: Scale) -> Passes:
         """For a photograph of this size and a network of this scale. The proportions stay.
 
-        The network runs until its result is large enough; it is then made smaller.
+        The network runs until its result is large enough; it is then made smaller. One of scale 1
+        runs once.
 
         Errors: InputError for more than `MOST_PASSES`.
         """
@@ -54,6 +55,13 @@ class Size:
         if factor is None:
             return Passes(1, height * scale, width * scale)
         target = [max(1, round(side * factor)) for side in (height, width)]
+        if scale == 1 and (target[0] > height or target[1] > width):
+            raise InputError(
+                f"{target[1]}x{target[0]} pixels are more than the photograph has, and these "
+                "weights keep its size: choose other weights, or a smaller size"
+            )
+        if scale == 1:
+            return Passes(1, *target)
         count = 0
         while height * scale**count < target[0] or width * scale**count < target[1]:
             count += 1

@@ -1,0 +1,41 @@
+"""What a request may ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from ibsd.app.jobs import Job
+from ibsd.app.offered_weights import OfferedWeights, find_offered_weights
+from ibsd.app.routes import asked_look
+
+PLAIN = OfferedWeights("own", Path("own.safetensors"), 4)
+SAFE = find_offered_weights([Path("imdn-safe-x4")])["0"]
+
+
+def asking(query: str) -> Request:
+    return Request({"type": "http", "query_string": query.encode()})
+
+
+def test_a_look_is_between_faithful_and_crisp_and_names_the_result() -> None:
+    assert [asked_look(asking(query), SAFE) for query in ("", "look=", "look=0.4")] == [0, 0, 0.4]
+    assert asked_look(asking("look=0"), PLAIN) == 0
+    names = [
+        Job("", "a.jpg", Path(), SAFE, ".jpg", look=look).result_name for look in (0, 0.4, 1.0)
+    ]
+    tails = ["", "_look0.4", "_look1"]
+    assert names == [f"a_imdn-safe-x4{tail}.jpg" for tail in tails]
+
+
+@pytest.mark.parametrize("look", ["1.1", "-0.1", "nan", "inf", "crisp"])
+def test_any_other_look_is_refused(look: str) -> None:
+    with pytest.raises(HTTPException, match="look must be a number from 0, faithful, to 1, crisp"):
+        asked_look(asking(f"look={look}"), SAFE)
+
+
+def test_weights_without_crisp_ones_have_no_look() -> None:
+    with pytest.raises(HTTPException, match="these weights have no crisp ones"):
+        asked_look(asking("look=0.5"), PLAIN)
