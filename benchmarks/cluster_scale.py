@@ -58,7 +58,7 @@ def measure_manifest() -> None:
         names = [f"photos/{k // 1000:04}/scan-{k:08}.jpg" for k in range(NAMES)]
         parquet.write_table(pa.table({"path": names}), Path(folder) / "list.parquet")
         out = Path(folder) / "out"
-        with opened(out, SETTINGS) as manifest:
+        with opened(str(out), SETTINGS) as manifest:
             for name in names[:-LEFT]:
                 source, target = f"{folder}/{name}", str(out / name.removeprefix("photos/"))
                 manifest.add(
@@ -75,10 +75,10 @@ def plan(folder: Path, resume: bool) -> dict[str, Any]:
     out = folder / ("out" if resume else "fresh")
     jobs = listed([str(folder / "list.parquet")], str(out)).jobs
     if resume:
-        with opened(out, SETTINGS) as manifest:
+        with opened(str(out), SETTINGS) as manifest:
             jobs = manifest.unsettled(jobs)
     else:
-        refuse_existing_targets(jobs, out)
+        refuse_existing_targets(jobs, str(out))
     next(rows_of(jobs))
     return {
         "step": "resume" if resume else "start",
@@ -113,7 +113,7 @@ def measure_calls(number: int) -> None:
         for _ in workers.results(iter(jobs[:200])):
             pass
         clock, processor = time.perf_counter(), processor_seconds()
-        with opened(Path(folder) / "out", SETTINGS) as manifest:
+        with opened(f"{folder}/out", SETTINGS) as manifest:
             for job, made in workers.results(iter(jobs)):
                 manifest.add(
                     Row(*job[:2], "done", None, None, made.seconds, 1, made.node, ibsd.__version__)

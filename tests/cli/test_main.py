@@ -61,6 +61,7 @@ def test_each_command_shows_an_example(command: str, ibsd: Call) -> None:
         (["evaluate", "a", "b", "--split", "some"], ["some", "test"]),
         (["evaluate"], ["weight files", "ibsd evaluate --help"]),
         (["upscale"], ["nothing to upscale"]),
+        (["upscale", "s3://bucket/a.png", "-o", "out"], ["add --cluster local"]),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(

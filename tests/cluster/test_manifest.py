@@ -34,18 +34,18 @@ def left(manifest: Manifest, *names: str) -> list[str]:
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    assert not is_begun(tmp_path)
-    with opened(tmp_path, SETTINGS) as manifest:
+    assert not is_begun(str(tmp_path))
+    with opened(str(tmp_path), SETTINGS) as manifest:
         assert left(manifest, "a", "b") == ["/in/a", "/in/b"]
         for each in (row("a"), row("b", "failed"), row("c", "skipped")):
             manifest.add(each)
-        with pytest.raises(InputError, match="another run writes"), opened(tmp_path, SETTINGS):
+        with pytest.raises(InputError, match="another run writes"), opened(str(tmp_path), SETTINGS):
             pass
-    assert is_begun(tmp_path)
-    with opened(tmp_path, SETTINGS) as manifest:
+    assert is_begun(str(tmp_path))
+    with opened(str(tmp_path), SETTINGS) as manifest:
         assert left(manifest, "a", "b", "c", "d") == ["/in/b", "/in/d"]
         manifest.add(row("b"))
-    with opened(tmp_path, SETTINGS) as manifest:
+    with opened(str(tmp_path), SETTINGS) as manifest:
         assert left(manifest, "a", "b", "c", "d") == ["/in/d"]
         assert manifest.read().to_pylist()[1] == row("b", "failed")._asdict()
         assert len(manifest.parts()) == 2
@@ -53,22 +53,22 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def test_rows_that_an_error_interrupts_are_kept(tmp_path: Path) -> None:
     def interrupted() -> None:
-        with opened(tmp_path, SETTINGS) as manifest:
+        with opened(str(tmp_path), SETTINGS) as manifest:
             manifest.add(row("a"))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    with opened(tmp_path, SETTINGS) as manifest:
+    with opened(str(tmp_path), SETTINGS) as manifest:
         assert left(manifest, "a") == []
 
 
 def test_parts_are_written_as_the_run_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_OF_PART", 2)
-    with opened(tmp_path, SETTINGS) as manifest:
+    with opened(str(tmp_path), SETTINGS) as manifest:
         for name in "abcde":
             manifest.add(row(name))
-        assert [part.name for part in manifest.parts()] == [
+        assert manifest.parts() == [
             "part-00000001.parquet",
             "part-00000002.parquet",
         ]
@@ -81,30 +81,33 @@ def test_parts_are_written_as_the_run_goes(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_other_settings_are_refused_and_force_begins_anew(tmp_path: Path) -> None:
-    with opened(tmp_path, SETTINGS) as manifest:
+    with opened(str(tmp_path), SETTINGS) as manifest:
         manifest.add(row("a"))
     other = {**SETTINGS, "tile": 64}
     with (
         pytest.raises(InputError, match="other settings \\(tile auto, now 64\\)"),
-        opened(tmp_path, other),
+        opened(str(tmp_path), other),
     ):
         pass
-    with opened(tmp_path, other, force=True) as manifest:
+    with opened(str(tmp_path), other, force=True) as manifest:
         assert left(manifest, "a") == ["/in/a"]
         assert manifest.replaces
-    with opened(tmp_path, other) as manifest:  # a forced run that goes on still replaces
+    with opened(str(tmp_path), other) as manifest:  # a forced run that goes on still replaces
         assert manifest.replaces
 
 
 def test_damage_is_one_sentence(tmp_path: Path) -> None:
-    with opened(tmp_path, SETTINGS) as manifest:
+    with opened(str(tmp_path), SETTINGS) as manifest:
         manifest.add(row("a"))
     (tmp_path / FOLDER / "part-00000001.parquet").write_bytes(b"PAR1")
     with (
-        opened(tmp_path, SETTINGS) as manifest,
+        opened(str(tmp_path), SETTINGS) as manifest,
         pytest.raises(InputError, match=r"part-00000001.parquet is damaged"),
     ):
         left(manifest, "a")
     (tmp_path / FOLDER / "settings.json").write_text("{")
-    with pytest.raises(InputError, match="settings.json is damaged"), opened(tmp_path, SETTINGS):
+    with (
+        pytest.raises(InputError, match="settings.json is damaged"),
+        opened(str(tmp_path), SETTINGS),
+    ):
         pass

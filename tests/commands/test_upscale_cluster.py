@@ -16,12 +16,13 @@ import ibsd
 from cluster.fakes import open_fake, write_pictures
 from ibsd.cluster.engine import Job
 from ibsd.cluster.manifest import opened
-from ibsd.cluster.worker import Made, Upscaling, Worker
+from ibsd.cluster.store import NoAnswerError
+from ibsd.cluster.worker import Made, Result, Upscaling, Worker
 from ibsd.commands import upscale_cluster
 from ibsd.commands.upscale_cluster import ClusterRun, estimate, upscale_on_cluster
 from ibsd.inference.open import open_network
 from ibsd.types import InputError
-from ibsd.upscaling import FileResult, upscale_files
+from ibsd.upscaling import upscale_files
 
 
 class Here:
@@ -62,14 +63,14 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class Heard:
     def __init__(self) -> None:
-        self.calls: list[tuple[FileResult, int, int]] = []
+        self.calls: list[tuple[Result, int, int]] = []
 
-    def __call__(self, result: FileResult, done: int, total: int) -> None:
+    def __call__(self, result: Result, done: int, total: int) -> None:
         self.calls.append((result, done, total))
 
 
 def run(folder: Path, **options: object) -> ClusterRun:
-    given = {"inputs": [str(folder / "in")], "output": folder / "out", "address": "local"}
+    given = {"inputs": [str(folder / "in")], "output": str(folder / "out"), "address": "local"}
     return ClusterRun(**{**given, "weights": Path("imdn-small-x4"), **options})  # type: ignore[arg-type]
 
 
@@ -95,16 +96,47 @@ def test_it_stops_and_goes_on_and_makes_nothing_twice(
     upscale_files(pictures, tmp_path / "one", open_fake())
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
-    with opened(tmp_path / "out", run(tmp_path).settings()) as manifest:
+    with opened(str(tmp_path / "out"), run(tmp_path).settings()) as manifest:
         rows = manifest.read(["source", "state", "reason"]).to_pylist()
     assert sorted(row["state"] for row in rows) == ["done"] * 5 + ["failed"]
     assert all(row["reason"] == said.errors[0] for row in rows if row["state"] == "failed")
 
 
+def test_an_object_store_takes_what_a_disk_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="pip install 'ibsd[cluster]' brings it")
+    files = fsspec.filesystem("memory")
+    pictures = write_pictures(tmp_path / "in", 2)
+    for path in pictures:
+        files.pipe_file(f"/bucket/in/{path.name}", path.read_bytes())
+    files.pipe_file("/bucket/in/bad.png", b"no image")
+    there = {"inputs": ["memory://bucket/in"], "output": "memory://bucket/out"}
+    said = upscale_on_cluster(run(tmp_path, **there), Heard(), print)
+    assert said.errors[0].startswith("memory://bucket/in/bad.png is not an image")
+    upscale_files(pictures, tmp_path / "one", open_fake())
+    for path in (tmp_path / "one").iterdir():
+        assert files.cat_file(f"/bucket/out/{path.name}") == path.read_bytes()
+    heard = Heard()
+    assert upscale_on_cluster(run(tmp_path, **there), heard, print).num_skipped == 2
+    assert [call[0].source for call in heard.calls] == ["memory://bucket/in/bad.png"]
+    found = estimate(run(tmp_path, **there | {"output": "memory://bucket/new"}), print)
+    assert (found.files, len(found.errors)) == (3, 1)
+    assert files.find("/bucket/new") == []
+    files.store.clear()
+
+    def silent(*_: object) -> None:
+        raise NoAnswerError("memory://bucket is not reached")
+
+    monkeypatch.setattr("ibsd.cluster.worker.local_job", silent)
+    with pytest.raises(InputError, match="is not reached; 0 of 2 are done, the same command"):
+        upscale_on_cluster(run(tmp_path), Heard(), print)
+
+
 def test_a_result_without_a_row_is_not_made_again(tmp_path: Path) -> None:
     """As where this process was killed between the two."""
     (picture,) = write_pictures(tmp_path / "in", 1)
-    with opened(tmp_path / "out", run(tmp_path).settings()):
+    with opened(str(tmp_path / "out"), run(tmp_path).settings()):
         pass
     (tmp_path / "out" / picture.name).write_bytes(b"made")
     heard = Heard()

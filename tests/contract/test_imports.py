@@ -211,6 +211,7 @@ def test_importing_it_does_not_wait_for_torch():
         "tensorboardX",
         "ray",
         "pyarrow",
+        "fsspec",
     }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def upscale(
     *inputs: str,
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    output: Annotated[str | None, Parameter(alias="-o")] = None,
     weights: Annotated[Path | None, Parameter(alias="-w")] = None,
     look: float = 0.0,
     scale: Annotated[float | None, Parameter(alias="-s")] = None,
@@ -60,9 +60,10 @@ def upscale(
     ----------
     inputs:
         Image files, and folders with all their subfolders. With --cluster also patterns, such as
-        "photos/**/*.jpg", and lists: CSV or Parquet with a column path.
+        "photos/**/*.jpg", lists (CSV or Parquet with a column path), and addresses of object
+        stores, such as s3://bucket/photos.
     output:
-        Folder for the results. For a single image it may be a file.
+        Folder for the results. For a single image it may be a file, with --cluster an address.
     weights:
         A name from ibsd models, a weight file (.safetensors or a published .pth), or a model of
         ibsd export (.xml, .onnx). By default imdn-safe-x4, or imdn-x2 if --scale is at most 2.
@@ -151,6 +152,8 @@ def upscale(
             precision=precision,
             device=device,
         )
+    if any("://" in name for name in (*inputs, output)):
+        raise InputError("object stores are read and written by a cluster: add --cluster local")
     from rich.text import Text
 
     from ibsd.cli.terminal import print_json, print_line, printable, status_console

@@ -12,8 +12,8 @@ from ibsd.cluster import require_ray
 from ibsd.types import InputError, counted
 
 if TYPE_CHECKING:
+    from ibsd.cluster.worker import Result
     from ibsd.commands.upscale_cluster import ClusterRun, Estimate
-    from ibsd.upscaling import FileResult
 
 
 def on_cluster(cluster: str | None, dry_run: bool, json: bool, **options: Any) -> int:
@@ -37,7 +37,7 @@ def follow(run: ClusterRun, *, json: bool) -> int:
 
     console = status_console()
     done_and_total = (0, 0)
-    results: list[FileResult] = []
+    results: list[Result] = []
 
     def log(sentence: str) -> None:
         console.print(printable(sentence), markup=False)
@@ -45,7 +45,7 @@ def follow(run: ClusterRun, *, json: bool) -> int:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         files = bars.add_task("files", total=None)
 
-        def on_file(result: FileResult, done: int, total: int) -> None:
+        def on_file(result: Result, done: int, total: int) -> None:
             nonlocal done_and_total
             done_and_total = done, total
             bars.update(files, completed=done, total=total)

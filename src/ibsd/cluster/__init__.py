@@ -1,6 +1,7 @@
 """Collections of photographs on the machines of a Ray cluster (the extra `cluster`).
 
 - `arrow.py`: pyarrow, which has no types.
+- `store.py`: object stores, by addresses. `folder.py`: a manifest's folder, there or on a disk.
 - `listing.py`: which files become which, as a table of names: nothing is opened or looked at.
 - `manifest.py`: what became of each file, in parts of Parquet that are only ever added.
 - `worker.py`: an actor that holds the opened network and upscales one file a call.
@@ -18,7 +19,7 @@ from ibsd.types import InputError
 
 def require_ray() -> None:
     """InputError if a package of the extra is not installed. Imports none of them."""
-    for package in ("ray", "pyarrow"):
+    for package in ("ray", "pyarrow", "fsspec"):
         if find_spec(package) is None:
             raise InputError(
                 f"{package} is not installed, and --cluster needs it: pip install 'ibsd[cluster]'"

@@ -16,13 +16,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import ibsd
-from ibsd.cluster.worker import Made, Upscaling, Worker, remove_partials
+from ibsd.cluster.worker import Made, Result, Upscaling, Worker, remove_partials
 from ibsd.types import InputError
-from ibsd.upscaling.folders import FileResult
 
 MOST_TRIES = 3
 """Of a file whose workers die."""
@@ -36,7 +34,7 @@ _OBJECT_STORE_BYTES = 100 * 2**20
 
 
 class Job(NamedTuple):
-    """A file to upscale, by absolute names."""
+    """A file to upscale, by absolute names or addresses."""
 
     source: str
     target: str
@@ -168,7 +166,8 @@ class Workers:
     def results(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Made]]:
         """What became of each job, in no order. A job whose worker dies goes to another one.
 
-        Errors: InputError if a disk is full, or if no worker can open the network.
+        Errors: InputError if a disk is full, if a store does not answer, or if no worker can open
+        the network.
         """
         more = True
         with _signals_held() as let_through:
@@ -297,7 +296,7 @@ class Workers:
             "memory than there is: choose a smaller --tile, or leave it out"
         )
         remove_partials(over.target)
-        result = FileResult(Path(over.source), Path(over.target), sentence)
+        result = Result(over.source, over.target, sentence)
         yield over._replace(tries=over.tries - 1), Made(result, 0.0, "")
 
     def _hire(self, number: int) -> None:

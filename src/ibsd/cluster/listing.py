@@ -4,18 +4,23 @@ no file is opened or looked at."""
 from __future__ import annotations
 
 import glob
+import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ibsd.cluster import store
 from ibsd.cluster.arrow import STRINGS, csv, pa, parquet, pc
+from ibsd.cluster.store import is_address
 from ibsd.images import is_photograph_name
 from ibsd.types import InputError
 from ibsd.upscaling.file_jobs import checked_ending, checked_image_name, images_below, target_name
 
 COLUMN = "path"
 """Of a list of photographs, CSV or Parquet."""
+_LISTS = (".csv", ".parquet")
 _ROWS = 2**16
 """Names that are ordinary strings at once."""
 
@@ -24,31 +29,36 @@ class Listing(NamedTuple):
     """What is to be done."""
 
     jobs: Any
-    """A table of the columns source and target, absolute names, each target once, sorted."""
-    passed_over: list[Path]
+    """A table of the columns source and target, absolute names or addresses, each target once,
+    sorted."""
+    passed_over: list[str]
     """Files in the folders that are not named as an image, hidden ones left out."""
 
 
 def listed(
     inputs: Sequence[str], output: str, *, suffix: str = "", format: str | None = None
 ) -> Listing:
-    """The photographs of folders, patterns, lists and files.
+    """The photographs of folders, patterns, lists and files, on disks and in object stores.
 
     A folder's names are mirrored below `output`, and so are those of a pattern below the folder in
     which it begins, and those of a list below the folder that all of its files share. Names in a
     list are taken from the list's own folder.
 
     Errors: InputError for an input that is not there or holds no photographs, for an output that is
-    no folder, and if two files would become one or a file would replace a photograph.
+    no folder, for a store that does not answer or refuses, and if two files would become one or a
+    file would replace a photograph.
     """
     ending = checked_ending(suffix, format)
+    for address in filter(is_address, (*inputs, output)):
+        store.check_answers(address)
     if os.path.lexists(output) and not os.path.isdir(output):
         raise InputError(f"{output} is no folder: a run on a cluster writes into a folder")
-    passed_over: list[Path] = []
+    passed_over: list[str] = []
     tables: list[Any] = []
     for each in inputs:
-        root, names = _root_and_names(each, Path(output), passed_over)
-        tables += _tables(root, names, os.path.abspath(output), suffix, ending)
+        find = _root_and_addresses if is_address(each) else _root_and_names
+        root, names = find(each, output, passed_over)
+        tables += _tables(root, names, _absolute(output), suffix, ending)
     jobs = pa.concat_tables(tables)
     if pc.count_distinct(jobs["target"]).as_py() < len(jobs):
         jobs = jobs.group_by(["source", "target"]).aggregate([])
@@ -67,14 +77,17 @@ def rows_of(jobs: Any) -> Iterator[tuple[str, str]]:
     return zip(_strings(jobs["source"]), _strings(jobs["target"]), strict=True)
 
 
-def refuse_existing_targets(jobs: Any, output: Path) -> None:
+def refuse_existing_targets(jobs: Any, output: str) -> None:
     """InputError if a target exists. Only folders are listed."""
-    there = [
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(os.path.abspath(output))
-        for name in names
-        if is_photograph_name(name)
-    ]
+    if is_address(output):
+        there = store.names(output)
+    else:
+        there = [
+            os.path.join(parent, name)
+            for parent, _, names in os.walk(os.path.abspath(output))
+            for name in names
+            if is_photograph_name(name)
+        ]
     is_there = pc.is_in(jobs["target"], value_set=pa.array(there, STRINGS))
     existing = jobs.filter(is_there)["target"]
     if len(existing):
@@ -84,13 +97,16 @@ def refuse_existing_targets(jobs: Any, output: Path) -> None:
         )
 
 
-def _root_and_names(given: str, output: Path, passed_over: list[Path]) -> tuple[str, Iterable[str]]:
+def _root_and_names(given: str, output: str, passed_over: list[str]) -> tuple[str, Iterable[str]]:
     """A folder, and names of photographs in it."""
     if os.path.isdir(given):
         root = os.path.abspath(given)
-        return root, (str(path) for path in images_below(Path(root), output, passed_over))
+        others: list[Path] = []
+        names = [str(path) for path in images_below(Path(root), Path(output), others)]
+        passed_over += map(str, others)
+        return root, names
     if os.path.exists(given):
-        if given.lower().endswith((".csv", ".parquet")):
+        if given.lower().endswith(_LISTS):
             return _of_list(given)
         path = os.path.abspath(checked_image_name(Path(given)))
         return os.path.dirname(path), [path]
@@ -105,10 +121,33 @@ def _root_and_names(given: str, output: Path, passed_over: list[Path]) -> tuple[
     raise InputError(f"{given} does not exist: check the name.")
 
 
+def _root_and_addresses(
+    given: str, output: str, passed_over: list[str]
+) -> tuple[str, Iterable[str]]:
+    """`_root_and_names` in an object store."""
+    root, addresses = given.rstrip("/"), store.names(given)
+    if addresses == [root]:
+        if root.lower().endswith(_LISTS):
+            return _of_list(root)
+        root = _folder(root)
+    elif not addresses and glob.has_magic(given):
+        root = _folder(re.split(r"[*?\[]", given)[0])
+        addresses = store.names(given, pattern=True)
+    found: list[str] = []
+    for address in addresses:
+        parts = address[len(root) + 1 :].split("/")
+        if address.startswith(f"{_absolute(output)}/") or any(part[:1] == "." for part in parts):
+            continue
+        (found if is_photograph_name(parts[-1]) and all(parts) else passed_over).append(address)
+    if not found:
+        raise InputError(f"{given} holds no photographs: check the name, and quote a pattern")
+    return root, found
+
+
 def _of_list(given: str) -> tuple[str, Iterable[str]]:
     read = csv.read_csv if given.lower().endswith(".csv") else parquet.read_table
     try:
-        table = read(given)
+        table = read(io.BytesIO(store.read(given)) if is_address(given) else given)
         column = table[COLUMN].cast(STRINGS)
     except (OSError, KeyError, pa.ArrowException) as error:
         reason = (
@@ -121,13 +160,43 @@ def _of_list(given: str) -> tuple[str, Iterable[str]]:
         ) from None
     if column.null_count or not len(column):
         raise InputError(f"{given} holds no names, or an empty one: give each photograph a row")
-    folder = os.path.dirname(os.path.abspath(given))
-    names = [os.path.normpath(os.path.join(folder, name)) for name in _strings(column)]
+    folder = _folder(_absolute(given))
+    names = [_joined(folder, name) for name in _strings(column)]
     wrong = next((name for name in names if not is_photograph_name(os.path.basename(name))), None)
     if wrong is not None:
-        checked_image_name(Path(wrong))
+        checked_image_name(Path(os.path.basename(wrong)))
         raise InputError(f"{wrong}, in {given}, is a hidden file: leave it out")
-    return os.path.commonpath({os.path.dirname(name) for name in names}), names
+    return _common_folder(names, given), names
+
+
+def _joined(folder: str, name: str) -> str:
+    if is_address(name):
+        store.check_address(name)
+    elif is_address(folder):
+        name = f"{folder}/{name}"
+    else:
+        return os.path.normpath(os.path.join(folder, name))
+    if {"", ".", ".."} & {*name.partition("://")[2].split("/")}:
+        raise InputError(f"{name} has a folder without a name, or . or ..: write it without")
+    return name
+
+
+def _common_folder(names: list[str], given: str) -> str:
+    folders = {_folder(name).partition("://")[::2] for name in names}
+    starts = {start if path else "" for start, path in folders}
+    if len(starts) > 1:
+        raise InputError(f"{given} names files of different kinds of places: make it several lists")
+    if starts == {""}:
+        return os.path.commonpath([start for start, _ in folders])
+    return f"{starts.pop()}://{os.path.commonpath([path for _, path in folders])}"
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _absolute(name: str) -> str:
+    return name.rstrip("/") if is_address(name) else os.path.abspath(name)
 
 
 def _strings(column: Any) -> Iterator[str]:
@@ -149,10 +218,9 @@ def _tables(
 
 
 def _table(root: str, sources: list[str], output: str, suffix: str, ending: str | None) -> Any:
-    start = len(root.rstrip(os.sep)) + 1
-    targets = [
-        os.path.join(output, target_name(source[start:], suffix, ending)) for source in sources
-    ]
+    start = len(root) + (not root.endswith("/"))
+    output = output.rstrip("/")
+    targets = [f"{output}/{target_name(source[start:], suffix, ending)}" for source in sources]
     try:
         return pa.table(
             {"source": pa.array(sources, STRINGS), "target": pa.array(targets, STRINGS)}

@@ -2,7 +2,7 @@
 
     OUTPUT/.manifest/settings.json       what decides the bytes of a result
     OUTPUT/.manifest/part-00000001.parquet   some rows; a part is never changed
-    OUTPUT/.manifest/lock                held by the run that writes
+    OUTPUT/.manifest/lock                held by the run that writes, on a disk
 
 A row is written after its result has its name, and a part gets its name when it is whole. So a row
 is true, whatever dies; at worst it is missing, and then its file is looked for, or made again.
@@ -10,17 +10,17 @@ is true, whatever dies; at worst it is missing, and then its file is looked for,
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import shutil
 import time
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, NamedTuple
 
 from ibsd.cluster.arrow import STRINGS, pa, parquet, pc
-from ibsd.system import claimed, make_folder, write_whole
+from ibsd.cluster.folder import Folder, exists, folder_of
+from ibsd.cluster.store import NoAnswerError
 from ibsd.types import InputError
 
 FOLDER = ".manifest"
@@ -29,7 +29,7 @@ SETTLED = ("done", "skipped")
 """A file that failed is tried again by the next run."""
 ROWS_OF_PART = 4096
 SECONDS_OF_PART = 5.0
-_PART = re.compile(r"part-(\d{8})\.parquet")
+_PART = re.compile(r"part-\d{8}\.parquet")
 
 State = Literal["done", "failed", "skipped"]
 
@@ -72,7 +72,7 @@ _SCHEMA = pa.schema(
 class Manifest:
     """To be made by `opened`."""
 
-    def __init__(self, folder: Path, replaces: bool) -> None:
+    def __init__(self, folder: Folder, replaces: bool) -> None:
         self.folder = folder
         self.replaces = replaces
         """Whether files that were there before the run are to be replaced."""
@@ -80,41 +80,42 @@ class Manifest:
         """Rows of this run."""
         self.rows: list[Row] = []
         self.committed = time.monotonic()
-        self.number = max(map(_number, self.parts()), default=0)
+        self.number = max((int(part[5:13]) for part in self.parts()), default=0)
 
     def add(self, row: Row) -> None:
         """Keeps a row, and writes a part now and then."""
         self.rows.append(row)
         self.num_added += 1
         if len(self.rows) >= ROWS_OF_PART or time.monotonic() - self.committed >= SECONDS_OF_PART:
-            self.commit()
+            with suppress(NoAnswerError):  # with a later row, then
+                self.commit(waits=False)
 
-    def commit(self) -> None:
+    def commit(self, *, waits: bool = True) -> None:
         """Writes the rows that are not written yet as one part."""
         self.committed = time.monotonic()
         if not self.rows:
             return
+        content = io.BytesIO()
         table = pa.Table.from_pylist([row._asdict() for row in self.rows], schema=_SCHEMA)
+        parquet.write_table(table, content)
+        self.folder.create(f"part-{self.number + 1:08}.parquet", content.getvalue(), waits=waits)
         self.number += 1
-
-        def write(file: IO[bytes]) -> None:
-            parquet.write_table(table, file)
-
-        write_whole(self.folder / f"part-{self.number:08}.parquet", write)
         self.rows = []
 
-    def parts(self) -> list[Path]:
-        return sorted(path for path in self.folder.iterdir() if _PART.fullmatch(path.name))
+    def parts(self) -> list[str]:
+        return sorted(name for name in self.folder.names() if _PART.fullmatch(name))
 
     def read(self, columns: Iterable[str] = Row._fields) -> Any:
         """All parts as one table. InputError for a damaged one."""
         tables: list[Any] = []
-        for part in self.parts():
+        parts = self.parts()
+        for part, content in zip(parts, self.folder.read(parts), strict=True):
             try:
-                tables.append(parquet.read_table(part, columns=list(columns)))
+                tables.append(parquet.read_table(io.BytesIO(content), columns=list(columns)))
             except (OSError, pa.ArrowException):
                 raise InputError(
-                    f"{part} is damaged: remove it, and its photographs are looked at again"
+                    f"{self.folder.path}/{part} is damaged: remove it, and its photographs are "
+                    "looked at again"
                 ) from None
         return pa.concat_tables(tables) if tables else _SCHEMA.empty_table().select(list(columns))
 
@@ -126,47 +127,36 @@ class Manifest:
         return jobs.filter(pc.invert(pc.is_in(jobs["target"], settled.combine_chunks())))
 
 
-def _number(part: Path) -> int:
-    found = _PART.fullmatch(part.name)
-    assert found
-    return int(found[1])
-
-
-def is_begun(output: Path) -> bool:
+def is_begun(output: str) -> bool:
     """Whether a run on a cluster has written into the folder."""
-    return (output / FOLDER / SETTINGS).exists()
+    return exists(f"{output.rstrip('/')}/{FOLDER}/{SETTINGS}")
 
 
 @contextmanager
 def opened(
-    output: Path, settings: Mapping[str, object], *, force: bool = False
+    output: str, settings: Mapping[str, object], *, force: bool = False
 ) -> Generator[Manifest]:
     """The manifest of a folder, for this process alone. What is added is committed at the end.
 
     Args:
+        output: a folder, or an address in an object store.
         settings: what decides the bytes of a result. They go into the manifest with the first run.
         force: begin anew, and replace what is there.
 
     Errors: InputError if another run writes there, if its settings are others, or if it is damaged.
     """
-    make_folder(output)
-    folder = output / FOLDER
-    with claimed(folder) as ours:
-        if not ours:
-            raise InputError(f"another run writes into {output}: wait for it, or choose another")
+    with folder_of(output, FOLDER) as folder:
         if force:
-            for path in folder.iterdir():
-                if path.name != "lock":
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            folder.clear()
         plain = json.loads(json.dumps(settings))
-        path = folder / SETTINGS
-        if path.exists():
-            before = _read_settings(path)
+        if SETTINGS in folder.names():
+            before = _settings_of(folder)
             replaces = bool(before.pop("replaces", False))
             _refuse_other(plain, before, output)
         else:
             replaces = force
-            write_whole(path, json.dumps({**plain, "replaces": force}, indent=1) + "\n")
+            text = json.dumps({**plain, "replaces": force}, indent=1) + "\n"
+            folder.create(SETTINGS, text.encode())
         manifest = Manifest(folder, replaces)
         try:
             yield manifest
@@ -174,16 +164,19 @@ def opened(
             manifest.commit()
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def _settings_of(folder: Folder) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return dict(json.loads(folder.read([SETTINGS])[0]))
+    except (OSError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
-            f"{path} is damaged: --force begins the run anew, or choose another folder"
+            f"{folder.path}/{SETTINGS} is damaged: --force begins the run anew, or choose another "
+            "folder"
         ) from None
 
 
-def _refuse_other(now: Mapping[str, Any], before: Mapping[str, Any], output: Path) -> None:
+def _refuse_other(now: Mapping[str, Any], before: Mapping[str, Any], output: str) -> None:
     changed = [
         f"{key} {before.get(key)}, now {now.get(key)}"
         for key in {**before, **now}

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ibsd
+from ibsd.cluster.folder import exists
+from ibsd.cluster.store import NoAnswerError, is_address, local_job, put
 from ibsd.inference.network import Network
 from ibsd.system import is_disk_full, make_folder
 from ibsd.types import InputError
-from ibsd.upscaling.file_jobs import FileJob
-from ibsd.upscaling.folders import FileResult, upscale_job
+from ibsd.upscaling.folders import upscale_job
 from ibsd.upscaling.size import NETWORK_SIZE, Size
 from ibsd.upscaling.strips import TileSize, tiles_for
 
@@ -35,10 +36,21 @@ class Upscaling:
     """Skip a file whose target exists; else replace it, for it is of this run."""
 
 
+@dataclass(frozen=True)
+class Result:
+    """A `FileResult`, by names or addresses."""
+
+    source: str
+    target: str
+    error: str | None = None
+    note: str | None = None
+    skipped: bool = False
+
+
 class Made(NamedTuple):
     """What became of one file, and where."""
 
-    result: FileResult
+    result: Result
     seconds: float
     node: str
 
@@ -63,10 +75,9 @@ class Worker:
         tiles_for(self.upscaling.tile, self.network)
 
     def upscale(self, source: str, target: str) -> Made:
-        """InputError only if the disk is full: it ends the run."""
+        """InputError only if the disk is full, or a store does not answer: it ends the run."""
         started = time.perf_counter()
-        job = FileJob(Path(source), Path(target))
-        result = self._result(job)
+        result = self._result(source, target)
         return Made(result, time.perf_counter() - started, self.node)
 
     def measure(self, source: str, target: str) -> tuple[float, int] | str:
@@ -74,41 +85,50 @@ class Worker:
         with tempfile.TemporaryDirectory() as folder:
             name = f"made{os.path.splitext(target)[1]}"
             made = self.upscale(source, os.path.join(folder, name))
-            return made.result.error or (made.seconds, made.result.target.stat().st_size)
+            return made.result.error or (made.seconds, os.path.getsize(made.result.target))
 
-    def _result(self, job: FileJob) -> FileResult:
+    def _result(self, source: str, target: str) -> Result:
         how = self.upscaling
-        if how.keep_existing and os.path.lexists(job.target):
-            return FileResult(job.source, job.target, skipped=True)
+        error = note = None
         try:
-            if job.target.parent not in self.folders:
-                make_folder(job.target.parent)
-                self.folders.add(job.target.parent)
-            return upscale_job(
-                job,
-                self.network,
-                tile=how.tile,
-                size=how.size,
-                quality=how.quality,
-                force=True,
-                first_frame=how.first_frame,
-            )
-        except InputError as error:
-            if is_disk_full(error):
+            if how.keep_existing and exists(target):
+                return Result(source, target, skipped=True)
+            with local_job(source, target) as job:
+                if not is_address(target) and job.target.parent not in self.folders:
+                    make_folder(job.target.parent)
+                    self.folders.add(job.target.parent)
+                made = upscale_job(
+                    job,
+                    self.network,
+                    tile=how.tile,
+                    size=how.size,
+                    quality=how.quality,
+                    force=True,
+                    first_frame=how.first_frame,
+                )
+                error, note = (
+                    said and said.replace(str(job.source), source).replace(str(job.target), target)
+                    for said in (made.error, made.note)
+                )
+                if is_address(target) and error is None:
+                    put(job.target, target)
+        except InputError as sentence:
+            if is_disk_full(sentence) or isinstance(sentence, NoAnswerError):
                 raise
-            return FileResult(job.source, job.target, str(error))  # its folder cannot be made
-        except Exception as error:  # a defect of ours: the others go on
-            reason = str(error).strip().splitlines()
-            return FileResult(
-                job.source,
-                job.target,
-                f"{job.source}: {type(error).__name__} {reason[0] if reason else ''}; "
-                "this is a defect of ibsd, please report it",
+            error = str(sentence)  # its folder cannot be made, or there is no such object
+        except Exception as defect:  # of ours: the others go on
+            reason = str(defect).strip().splitlines()
+            error = (
+                f"{source}: {type(defect).__name__} {reason[0] if reason else ''}; "
+                "this is a defect of ibsd, please report it"
             )
+        return Result(source, target, error, note)
 
 
 def remove_partials(target: str) -> None:
-    """What a worker that died left of this file."""
+    """What a worker that died left of this file. In a store it left nothing."""
+    if is_address(target):
+        return
     path = Path(target)
     beginning = f".{path.name[:100]}."
     with suppress(OSError):

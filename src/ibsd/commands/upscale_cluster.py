@@ -15,13 +15,13 @@ import ibsd
 from ibsd.cluster.engine import Job, Workers, connected
 from ibsd.cluster.listing import Listing, listed, refuse_existing_targets, rows_of
 from ibsd.cluster.manifest import Manifest, Row, State, is_begun, opened
-from ibsd.cluster.worker import Made, Upscaling, remove_partials
+from ibsd.cluster.worker import Made, Result, Upscaling, remove_partials
 from ibsd.commands.fast_weights import fast_weights
 from ibsd.inference.exported import sha256_of
 from ibsd.inference.network import Network
 from ibsd.inference.open import crisp_file, open_network
 from ibsd.types import InputError
-from ibsd.upscaling.folders import FileResult, check_quality
+from ibsd.upscaling.folders import check_quality
 from ibsd.upscaling.size import NETWORK_SIZE, Size
 from ibsd.upscaling.strips import TileSize
 from ibsd.weights import named_or_file
@@ -35,7 +35,7 @@ class ClusterRun:
     """What is asked for; the fields are the options of `ibsd upscale`."""
 
     inputs: Sequence[str]
-    output: Path
+    output: str
     weights: Path
     address: str
     look: float = 0.0
@@ -96,17 +96,17 @@ class Outcome(NamedTuple):
     num_skipped: int
     """Files that were there, or that an earlier run made."""
     errors: list[str]
-    passed_over: list[Path]
+    passed_over: list[str]
 
 
-OnFile = Callable[[FileResult, int, int], None]
+OnFile = Callable[[Result, int, int], None]
 
 
 def upscale_on_cluster(run: ClusterRun, on_file: OnFile, log: Callable[[str], None]) -> Outcome:
     """Upscales what is not in the manifest of the output. `on_file` is called as by `upscale_jobs`.
 
     Errors: InputError before anything is computed as in `upscale_files`, and for a manifest of
-    other settings; later for a full disk.
+    other settings; later for a full disk, or a store that does not answer.
     """
     listing, settings = _checked(run)
     with opened(run.output, settings, force=run.force) as manifest:
@@ -129,7 +129,7 @@ def _checked(run: ClusterRun) -> tuple[Listing, dict[str, object]]:
         )
     crisp_file(named_or_file(run.weights), run.weights, run.look)  # refuses what cannot be
     settings = run.settings()
-    listing = listed(run.inputs, str(run.output), suffix=run.suffix, format=run.format)
+    listing = listed(run.inputs, run.output, suffix=run.suffix, format=run.format)
     if not (run.force or run.skip_existing or is_begun(run.output)):
         refuse_existing_targets(listing.jobs, run.output)
     return listing, settings
@@ -137,7 +137,7 @@ def _checked(run: ClusterRun) -> tuple[Listing, dict[str, object]]:
 
 def _results(
     run: ClusterRun, pending: Any, manifest: Manifest, log: Callable[[str], None]
-) -> Iterator[FileResult]:
+) -> Iterator[Result]:
     in_flight: list[Job] = []
     try:
         with connected(run.address):
@@ -151,11 +151,11 @@ def _results(
                             result = replace(result, skipped=False)
                         manifest.add(_row(job, made._replace(result=result)))
                         yield result
-            except InputError as disk_full:
+            except InputError as no_more:
                 done = (
                     f"; {manifest.num_added} of {len(pending)} are done, the same command goes on"
                 )
-                raise InputError(f"{disk_full}{done}") from disk_full
+                raise InputError(f"{no_more}{done}") from no_more
             finally:
                 in_flight = workers.in_flight()
     finally:  # all workers have ended
