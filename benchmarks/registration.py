@@ -1,8 +1,8 @@
 """How well photographs are registered: planted scenes, real pairs moved apart, a large scene.
 
 python benchmarks/registration.py planted [FOLDER [JSON]]   # by default the package's photographs
-python benchmarks/registration.py moved PAIRS        # real pairs in a layout that ibsd reads
-python benchmarks/registration.py large [NUMBER]     # planted scenes of 24 megapixels
+python benchmarks/registration.py moved PAIRS [JSON]        # real pairs in a layout ibsd reads
+python benchmarks/registration.py large [NUMBER]            # planted scenes of 24 megapixels
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ def planted(folder: Path | None, output: Path | None) -> None:
             record["known_px"] = round(registered.corner_px, 4)
         moving = plant(photograph, scale, number, other=sample("table"))
         with suppress(RefusedError):
-            record["recall"], record["lost"] = masked(
-                moving.moved, register_pair(moving.lr, moving.hr, scale)
-            )
+            record |= masked(moving.moved, register_pair(moving.lr, moving.hr, scale))
         print(number, record, flush=True)
     result = {"machine": machine_facts(torch.device("cpu")), **summary(scenes), "scenes": scenes}
     print({name: value for name, value in result.items() if name != "scenes"})
@@ -89,15 +87,22 @@ def planted(folder: Path | None, output: Path | None) -> None:
         output.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def masked(moved: NDArray[np.bool_], registered: Registered) -> tuple[float, float]:
-    """Shares of what moved, and of what did not, that are masked. `moved` is [h, w] of LR."""
+def masked(moved: NDArray[np.bool_], registered: Registered) -> dict[str, float]:
+    """Shares that are masked: of what moved, and of what did not and is not called saturated; and
+    the share that is. `moved` is [h, w] of LR."""
     left, top, right, bottom = registered.box
     step = registered.fit.step
-    bad = (registered.reasons != Reason.GOOD).repeat(step, 0).repeat(step, 1)
-    inside = (registered.reasons != Reason.OUTSIDE).repeat(step, 0).repeat(step, 1)
-    moved = moved[top:bottom, left:right][: bad.shape[0], : bad.shape[1]]
-    recall, lost = (float(bad[part & inside].mean()) for part in (moved, ~moved))
-    return round(recall, 4), round(lost, 4)
+    reasons = registered.reasons.repeat(step, 0).repeat(step, 1)
+    moved = moved[top:bottom, left:right][: reasons.shape[0], : reasons.shape[1]]
+    inside = reasons != Reason.OUTSIDE
+    saturated = reasons == Reason.SATURATED
+    bad = reasons != Reason.GOOD
+    shares = {
+        "recall": bad[moved & inside].mean(),
+        "lost": bad[~moved & inside & ~saturated].mean(),
+        "saturated": saturated[inside].mean(),
+    }
+    return {name: round(float(share), 4) for name, share in shares.items()}
 
 
 def summary(scenes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -125,39 +130,66 @@ def summary(scenes: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def moved_apart(folder: Path) -> None:
+def moved_apart(folder: Path, output: Path | None) -> None:
     """The doctor's shift and the PSNR ceiling of real pairs as published, and after HR was turned,
     shifted and scaled by known amounts and registered again."""
     draw = np.random.default_rng(0)
     sets = find_data(folder, 4).sets
-    before: list[tuple[float, float]] = []
-    after: list[tuple[float, float]] = []
-    refused = 0
+    records: list[dict[str, Any]] = []
     for pair in (*sets.train, *sets.val):
         lr, hr = load_pair(pair)
+        record: dict[str, Any] = {"pair": pair.name}
+        records.append(record)
         try:
             registered = register_pair(lr, apart(hr, draw), 4)
         except RefusedError as error:
-            print(f"  {pair.name}: {error}")
-            refused += 1
-            continue
-        side = min(registered.box[2] - registered.box[0], registered.box[3] - registered.box[1])
-        side = min(96, side // 8 * 8)
-        apart_hr = registered.fit.pyramid.hr
-        for place in choose_crops(registered, lr, side, 1).places:
-            [(_, lr_crop, hr_crop)] = cut(registered, lr, apart_hr, [place], side)
-            top, left = (4 * value for value in place)
-            own = np.ascontiguousarray(hr[top : top + 4 * side, left : left + 4 * side])
-            before.append(judged(lr_crop, own))
-            after.append(judged(lr_crop, hr_crop))
-    print(f"{len(after)} pairs, {refused} refused")
-    for name, values in (("published", before), ("registered", after)):
-        shifts, ceilings = (sorted(column) for column in zip(*values, strict=True))
-        print(
-            f"{name}: shift median {median(shifts):.3f}, "
-            f"95 % {shifts[int(0.95 * len(shifts))]:.3f}, largest {shifts[-1]:.3f} LR px; "
-            f"ceiling median {median(ceilings):.1f}, lowest {ceilings[0]:.1f} dB"
-        )
+            record["refused"] = str(error)
+        else:
+            record["known_px"] = round(registered.corner_px, 4)
+            record |= compared(registered, lr, hr)
+        print(record, flush=True)
+    result = {"machine": machine_facts(torch.device("cpu")), **moved_summary(records)}
+    print(json.dumps(result, indent=1))
+    if output:
+        output.write_text(json.dumps(result | {"pairs": records}, indent=1) + "\n")
+
+
+def compared(
+    registered: Registered, lr: NDArray[np.uint8], hr: NDArray[np.uint8]
+) -> dict[str, list[float]]:
+    """{"published": [shift, ceiling], "registered": likewise} of one crop, or nothing where none is
+    good enough."""
+    left, top, right, bottom = registered.box
+    side = min(96, min(right - left, bottom - top) // 8 * 8)
+    apart_hr = registered.fit.pyramid.hr
+    for place in choose_crops(registered, lr, side, 1).places:
+        [(_, lr_crop, hr_crop)] = cut(registered, lr, apart_hr, [place], side)
+        top, left = (4 * value for value in place)
+        own = np.ascontiguousarray(hr[top : top + 4 * side, left : left + 4 * side])
+        return {"published": judged(lr_crop, own), "registered": judged(lr_crop, hr_crop)}
+    return {}
+
+
+def moved_summary(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many pairs came back, and how well."""
+    summary: dict[str, Any] = {
+        "registered": sum("known_px" in record for record in records),
+        "refused": sum("refused" in record for record in records),
+        "compared": sum("published" in record for record in records),
+    }
+    for name in ("published", "registered"):
+        values = [record[name] for record in records if name in record]
+        if values:
+            shifts, ceilings = (sorted(column) for column in zip(*values, strict=True))
+            summary[name] = {
+                "shift_px": {
+                    "median": median(shifts),
+                    "95 %": shifts[int(0.95 * len(shifts))],
+                    "largest": shifts[-1],
+                },
+                "ceiling_db": {"median": median(ceilings), "lowest": ceilings[0]},
+            }
+    return summary
 
 
 def apart(hr: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[np.uint8]:
@@ -173,11 +205,12 @@ def apart(hr: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[np.uint8]
     return sampled(hr, places.astype(np.float32), "lanczos")
 
 
-def judged(lr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> tuple[float, float]:
-    """(shift in LR pixels, PSNR-Y that it allows in dB), as the doctor has them."""
+def judged(lr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> list[float]:
+    """[shift in LR pixels, PSNR-Y that it allows in dB], as the doctor has them."""
     misalignment: Misalignment = measure_misalignment(lr, hr, 4)
     moved = to_tensor(displaced(hr, misalignment, 4))
-    return misalignment.shift_px, float(basicsr_y(moved, to_tensor(hr), 4)["psnr_y"])
+    ceiling = float(basicsr_y(moved, to_tensor(hr), 4)["psnr_y"])
+    return [round(misalignment.shift_px, 4), round(ceiling, 2)]
 
 
 def large(num_scenes: int) -> None:
@@ -242,10 +275,11 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     kind, *rest = arguments or [""]
     folder: Any = Path(rest[0]) if rest else None
+    output = Path(rest[1]) if len(rest) > 1 else None
     if kind == "planted":
-        planted(folder, Path(rest[1]) if len(rest) > 1 else None)
+        planted(folder, output)
     elif kind == "moved" and folder:
-        moved_apart(folder)
+        moved_apart(folder, output)
     elif kind == "large":
         large(int(rest[0]) if rest else 2)
     else:

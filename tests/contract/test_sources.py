@@ -36,6 +36,7 @@ PAPERS: dict[str, str] = {
     "Li et al., ICML 2018": "1802.01483",
     "Liu et al., ECCVW 2020": "2009.11551",
     "Lu et al., CVPRW 2022": "2108.11084",
+    "MacKay, Neural Computation 1992": "",
     "Shen et al., CVPR 2022": "2203.16172",
     "Sun et al., NeurIPS 2022": "2205.15175",
     "Tarvainen and Valpola, NeurIPS 2017": "1703.01780",

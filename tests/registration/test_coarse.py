@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from ibsd.data.samples import sample
-from ibsd.registration.coarse import coarse_match
+from ibsd.registration.coarse import MIN_MATCHES, coarse_match
 
 from .planted_scenes import still
 
@@ -33,3 +34,12 @@ def test_two_scenes_and_a_wall_do_not_match() -> None:
     assert not coarse_match(small, sample("table")).sufficient
     wall = np.full((90, 120, 3), 120, np.uint8)
     assert coarse_match(wall, small).num_matches == 0
+
+
+def test_a_small_blurred_picture_is_found_by_its_faint_features() -> None:
+    hr = np.ascontiguousarray(sample("chelsea")[:256, :256])
+    lr = cv2.resize(cv2.GaussianBlur(hr, (0, 0), 6), (64, 64), interpolation=cv2.INTER_AREA)
+    match = coarse_match(np.asarray(lr, np.uint8), hr)
+    assert match.sufficient and match.least < MIN_MATCHES
+    found = match.homography @ [32, 32, 1]
+    assert np.linalg.norm(found[:2] / found[2] - 128) < 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ibsd.registration.mapping import NUM_FIELD, NUM_RIGID, Mapping, prior_spread
+from ibsd.registration.mapping import NUM_FIELD, NUM_RIGID, Mapping
 
 LR = (90, 120)
 HR = (200, 260)
@@ -58,8 +58,3 @@ def test_a_pixel_map_is_the_mapping(step: float, shrink: int) -> None:
     wanted = mapping(np.stack([x, y], -1).astype(np.float64)) / shrink - 0.5
     assert places.shape == (21, 33, 2)
     assert abs(places - wanted).max() < 0.03
-
-
-def test_the_prior_is_of_every_parameter() -> None:
-    assert prior_spread().shape == (NUM_RIGID + NUM_FIELD,)
-    assert np.isinf(prior_spread()[:8]).all() and np.isfinite(prior_spread()[8:]).all()

@@ -1,5 +1,6 @@
 """The coarse match of two photographs: by the markers of a chart where both show one, else by
-features (SIFT), and the homography that most of their matches agree on (MAGSAC++)."""
+features (SIFT), and the homography that most of their matches agree on (MAGSAC++). Small pictures
+have few features: fainter and less distinct ones then count, and fewer suffice for a similarity."""
 
 from __future__ import annotations
 
@@ -16,9 +17,25 @@ LONGEST_SIDES_PX = (1400, 2800)
 """Photographs are shrunk to the first; to the second where the first finds too little."""
 MIN_MATCHES = 15
 """Matches that must agree. Photographs of different scenes reach about 8."""
+MIN_SIMILAR_MATCHES = 8
+"""Likewise, for a similarity. Crops of different scenes reached 4 in 96 trials."""
 _MAX_FEATURES = 6000
-_RATIO = 0.8
 _TOLERANCE_PX = 3.0
+
+
+class _Search(NamedTuple):
+    """What counts as a match of two features."""
+
+    contrast: float
+    """Of a feature, at least."""
+    ratio: float
+    """Of the distance to the best partner to that of the second best, at most."""
+    similarity: bool = False
+    """Whether matches must agree on a similarity, not on a homography."""
+
+
+_FIRST = _Search(0.015, 0.8)
+_FAINT = _Search(0.003, 0.9, similarity=True)
 
 
 class CoarseMatch(NamedTuple):
@@ -34,10 +51,12 @@ class CoarseMatch(NamedTuple):
     """Which chart LR and HR show, if both show a whole one."""
     inside: NDArray[np.float64] | None = None
     """[4, 2]: the corners of what the chart shows in LR, clockwise from the top left."""
+    least: int = MIN_MATCHES
+    """Matches that must agree."""
 
     @property
     def sufficient(self) -> bool:
-        return self.num_matches >= MIN_MATCHES
+        return self.num_matches >= self.least
 
 
 def coarse_match(lr: Image, hr: Image) -> CoarseMatch:
@@ -47,7 +66,11 @@ def coarse_match(lr: Image, hr: Image) -> CoarseMatch:
         return chart
     first, second = LONGEST_SIDES_PX
     match = _match_at(lr, hr, first)
-    if match.num_matches >= 3 * MIN_MATCHES or first >= max(*lr.shape, *hr.shape):
+    small = first >= max(*lr.shape, *hr.shape)
+    if small and not match.sufficient:
+        faint = _match_at(lr, hr, first, _FAINT)
+        return faint if faint.sufficient else match
+    if small or match.num_matches >= 3 * MIN_MATCHES:
         return match
     closer = _match_at(lr, hr, second)
     return closer if closer.num_matches > match.num_matches else match
@@ -74,34 +97,42 @@ def _chart_match(lr: Image, hr: Image) -> CoarseMatch | None:
     return CoarseMatch(np.asarray(matrix, np.float64), counts[0], counts, charts, inside)
 
 
-def _match_at(lr: Image, hr: Image, side: int) -> CoarseMatch:
+def _match_at(lr: Image, hr: Image, side: int, search: _Search = _FIRST) -> CoarseMatch:
     import cv2
 
     lr_grey, lr_factor = _grey(lr, side)
     hr_grey, hr_factor = _grey(hr, side)
-    sift = cv2.SIFT.create(nfeatures=_MAX_FEATURES, contrastThreshold=0.015)
+    sift = cv2.SIFT.create(nfeatures=_MAX_FEATURES, contrastThreshold=search.contrast)
     lr_points, lr_marks = _features(sift, lr_grey)
     hr_points, hr_marks = _features(sift, hr_grey)
     counts = (len(lr_points), len(hr_points))
-    nothing = CoarseMatch(np.eye(3), 0, counts)
-    if min(counts) < MIN_MATCHES:
+    least = MIN_SIMILAR_MATCHES if search.similarity else MIN_MATCHES
+    nothing = CoarseMatch(np.eye(3), 0, counts, least=least)
+    if min(counts) < least:
         return nothing
     neighbours = cv2.BFMatcher(cv2.NORM_L2).knnMatch(lr_marks, hr_marks, k=2)
-    good = [best for best, second in neighbours if best.distance < _RATIO * second.distance]
-    if len(good) < MIN_MATCHES:
+    good = [best for best, second in neighbours if best.distance < search.ratio * second.distance]
+    if len(good) < least:
         return nothing
     source = np.array([lr_points[match.queryIdx] for match in good]) * lr_factor
     target = np.array([hr_points[match.trainIdx] for match in good]) * hr_factor
     tolerance = _TOLERANCE_PX * max(hr_factor)
-    find: Any = cv2.findHomography  # its stub does not know that it may find none
+    find: Any = cv2.estimateAffinePartial2D if search.similarity else cv2.findHomography
+    method = cv2.RANSAC if search.similarity else cv2.USAC_MAGSAC
+    # The stubs do not know that none may be found.
     matrix, agree = find(
-        source, target, cv2.USAC_MAGSAC, tolerance, maxIters=5000, confidence=0.999
+        *(source, target),
+        method=method,
+        ransacReprojThreshold=tolerance,
+        maxIters=5000,
+        confidence=0.999,
     )
     if matrix is None:
         return nothing
     # Several LR features on one HR feature say it once.
     agreeing = {tuple(point) for point in np.round(target[agree.ravel() > 0], 1)}
-    return CoarseMatch(np.asarray(matrix, np.float64), len(agreeing), counts)
+    square = np.vstack([matrix, np.eye(3)[len(matrix) :]])
+    return CoarseMatch(np.asarray(square, np.float64), len(agreeing), counts, least=least)
 
 
 def _grey(image: Image, side: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

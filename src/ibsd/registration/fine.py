@@ -2,10 +2,9 @@
 
 From coarse to fine, HR is sampled where LR's pixels lie. Small tiles of both say how far they are
 still apart, and how surely. One robust least-squares step then moves homography, lenses and, at
-the finest level, the smooth residual field. What each of the latter may explain is bounded by a
-prior, so that they stay at 0 where the common part tells nothing of them. The idea of a joint fit
-of geometry and luminance is that of Cai et al., ICCV 2019, arXiv:1904.00523; their one affine is
-all of the picture's, our gain and offset are each tile's.
+the finest level, the smooth residual field, as far as the pictures show it (`prior`). The idea of a
+joint fit of geometry and luminance is that of Cai et al., ICCV 2019, arXiv:1904.00523; their one
+affine is all of the picture's, our gain and offset are each tile's.
 """
 
 from __future__ import annotations
@@ -29,13 +28,8 @@ from ibsd.registration.light import (
     shrunk_again,
     shrunk_light,
 )
-from ibsd.registration.mapping import (
-    NUM_FIELD,
-    NUM_RIGID,
-    Array,
-    Mapping,
-    prior_spread,
-)
+from ibsd.registration.mapping import NUM_FIELD, NUM_RIGID, Array, Mapping
+from ibsd.registration.prior import Step, averaged_step
 from ibsd.registration.tiles import TileFits, fit_tiles, tile_px
 
 SMOOTHING_PX = 0.7
@@ -111,21 +105,16 @@ class Fit:
         jackknife). It sees what neighbours have in common, which no tile's own noise tells."""
         num = len(self.covariance)
         tiles = self.tiles
-        prior = 1 / prior_spread()[:num] ** 2
         points = tiles.centres * self.step + np.array(self.mapping.box[:2])
         slopes = _slopes(self.mapping, points, num)
-        turned = np.swapaxes(slopes, 1, 2) @ self.votes
-        pulls = (turned @ (tiles.shifts * self.step)[..., None])[..., 0]
-        pull = pulls.sum(0) - prior * self.mapping.parameters[:num]
-        normal = np.einsum("nik,nkj->ij", turned, slopes) + np.diag(prior)
+        wanted = tiles.shifts * self.step
         rows, columns = tiles.shape
         row, column = np.divmod(np.arange(rows * columns), columns)
         block = row * _BLOCKS // rows * _BLOCKS + column * _BLOCKS // columns
         return np.stack(
             [
-                _inverse(normal - np.einsum("nik,nkj->ij", turned[own], slopes[own]))
-                @ (pull - pulls[own].sum(0))
-                for own in (block == number for number in range(_BLOCKS**2))
+                _step(self.mapping, slopes[kept], self.votes[kept], wanted[kept]).change
+                for kept in (block != number for number in range(_BLOCKS**2))
             ]
         )
 
@@ -263,7 +252,6 @@ def _improved(pyramid: Pyramid, mapping: Mapping, step: int, with_field: bool) -
     slopes = _slopes(mapping, points, num)
     wanted = tiles.shifts * step
     information = tiles.information / step**2
-    prior = 1 / prior_spread()[:num] ** 2
     weights = np.ones(len(points)) * tiles.usable
     change = np.zeros(num)
     covariance = np.eye(num)
@@ -271,11 +259,7 @@ def _improved(pyramid: Pyramid, mapping: Mapping, step: int, with_field: bool) -
     excess = 1.0
     for _ in range(8):
         weighted = information * (weights / excess)[:, None, None]
-        normal = np.einsum("nij,nik,nkl->jl", slopes, weighted, slopes)
-        pull = np.einsum("nij,nik,nk->j", slopes, weighted, wanted)
-        pull = pull - prior * mapping.parameters[:num]
-        covariance = _inverse(normal + np.diag(prior))
-        change = covariance @ pull
+        change, covariance = _step(mapping, slopes, weighted, wanted)
         left = wanted - slopes @ change
         surprise = np.einsum("ni,nij,nj->n", left, information, left) / 2
         size = np.linalg.norm(left, axis=1)
@@ -285,7 +269,9 @@ def _improved(pyramid: Pyramid, mapping: Mapping, step: int, with_field: bool) -
         # Misfits of the pictures are no noise: the tiles' own scatter says what they are worth.
         excess = max(1.0, float(np.median(surprise[known])) / 0.69)
         reach = max(0.03 * step, 3 * float(np.median(size[known])))
-        weights = known / (1 + (size / reach) ** 2) ** 2
+        # On an edge a tile is far off along it, and still tells where it lies across.
+        far = np.minimum((size / reach) ** 2, surprise / (9 * excess))
+        weights = known / (1 + far) ** 2
     full = np.zeros(NUM_RIGID + NUM_FIELD)
     full[:num] = change
     return Fit(mapping.moved(full), covariance, tiles, weights, weighted, step, pyramid)
@@ -296,9 +282,12 @@ def _slopes(mapping: Mapping, points: Array, num: int) -> Array:
     return np.linalg.inv(mapping.local_matrix(points)) @ mapping.sensitivity(points, num)
 
 
-def _inverse(normal: Array) -> Array:
-    """Of a symmetric matrix [n, n]; of what it tells nothing, 0."""
-    return np.asarray(np.linalg.pinv(normal, rcond=1e-14, hermitian=True), np.float64)
+def _step(mapping: Mapping, slopes: Array, votes: Array, wanted: Array) -> Step:
+    """What the tiles [n] want of the parameters."""
+    rows = slopes.reshape(-1, slopes.shape[-1])
+    weighted = (votes @ slopes).reshape(rows.shape)
+    normal, pull = weighted.T @ rows, weighted.T @ wanted.ravel()
+    return averaged_step(normal, pull, mapping.parameters[: len(pull)])
 
 
 def inside(places: NDArray[np.float32], shape: tuple[int, ...], margin: float) -> NDArray[np.bool_]:

@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 NUM_RIGID = 11
 """Eight of the homography, two of LR's lens, one of HR's."""
 FIELD_DEGREE = 5
-_POWERS = [(i, n - i) for n in range(2, FIELD_DEGREE + 1) for i in range(n + 1)]
-NUM_FIELD = 2 * len(_POWERS)
+FIELD_POWERS = [(i, n - i) for n in range(2, FIELD_DEGREE + 1) for i in range(n + 1)]
+NUM_FIELD = 2 * len(FIELD_POWERS)
 _SMALL_PIXELS = 300_000
 """Where the common part has more, a map is computed at fewer points, 16 pixels apart in place of 4.
 It is linear between them."""
@@ -73,7 +73,7 @@ class Mapping:
         # Beyond the common part nothing is known: the edge's values are continued.
         inner = np.clip((points - centre) / half, -1, 1)
         tables = [_legendre(inner[..., axis]) for axis in range(2)]
-        basis = np.stack([tables[0][i] * tables[1][j] for i, j in _POWERS], -1)
+        basis = np.stack([tables[0][i] * tables[1][j] for i, j in FIELD_POWERS], -1)
         return basis @ coefficients.T
 
     def moved(self, step: Array) -> Mapping:
@@ -125,14 +125,6 @@ class Mapping:
         )
         inside = fine[node : node + height, node : node + width]
         return np.ascontiguousarray(inside, np.float32)
-
-
-def prior_spread() -> Array:
-    """Standard deviation that each parameter is expected to have: infinite for the homography, so
-    that only what the pictures tell decides; small for lenses and field, so that they stay at 0
-    where the common part tells nothing of them."""
-    field = [0.05 / (i + j) for i, j in _POWERS]
-    return np.array([*[np.inf] * 8, 0.05, 0.02, 0.03, *field, *field])
 
 
 def _frame(size: tuple[int, int]) -> Array:

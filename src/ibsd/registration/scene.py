@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ibsd.registration.coarse import MIN_MATCHES, CoarseMatch, coarse_match
+from ibsd.registration.coarse import CoarseMatch, coarse_match
 from ibsd.registration.colour import ColourMatch, match_colours
 from ibsd.registration.fine import Fit, fine_fit, grid_of
 from ibsd.registration.light import Image, dilated, sampled, shrunk
@@ -109,11 +109,11 @@ def chosen_scale(ratio: float) -> Scale:
 def coarse_mapping(lr: Image, hr: Image, match: CoarseMatch) -> Mapping:
     """The mapping of a coarse match, with the common part as its box. RefusedError where the match
     cannot be one of two photographs of a scene."""
-    if min(match.num_features) < MIN_MATCHES:
+    if min(match.num_features) < match.least:
         side = "LR" if match.num_features[0] < match.num_features[1] else "HR"
         raise RefusedError(
             f"{side} shows too little detail, as a flat wall does: "
-            f"{min(match.num_features)} features of at least {MIN_MATCHES}"
+            f"{min(match.num_features)} features of at least {match.least}"
         )
     if match.charts and match.charts[0] != match.charts[1]:
         raise RefusedError(
@@ -122,7 +122,7 @@ def coarse_mapping(lr: Image, hr: Image, match: CoarseMatch) -> Mapping:
     if not match.sufficient:
         raise RefusedError(
             "LR and HR show different scenes, or too little of both: "
-            f"{match.num_matches} features agree, of at least {MIN_MATCHES}"
+            f"{match.num_matches} features agree, of at least {match.least}"
         )
     sizes = (lr.shape[0], lr.shape[1]), (hr.shape[0], hr.shape[1])
     mapping = Mapping.from_homography(match.homography, *sizes)
