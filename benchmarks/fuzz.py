@@ -29,14 +29,20 @@ def main() -> int:
         help="number of the first case; every number is the same case again",
     )
     parser.add_argument("--surroundings", action="store_true", help="cases of surroundings.py")
+    parser.add_argument(
+        "--no-models", action="store_true", help="their cache holds no fast model: starts sooner"
+    )
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("error")
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as folder:
-        make = SurroundingsFuzzer if options.surroundings else Fuzzer
-        fuzzer = make(Path(folder).resolve(), Watch())
+        place = Path(folder).resolve()
+        if options.surroundings:
+            fuzzer = SurroundingsFuzzer(place, Watch(), models=not options.no_models)
+        else:
+            fuzzer = Fuzzer(place, Watch())
         for seed in range(options.first, options.first + options.cases):
             outcomes.append(fuzzer.run(seed))
             if outcomes[-1].broken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import hypothesis
@@ -23,5 +24,10 @@ if not torch.cuda.is_available():
     )  # before anything imports triton: its own library is defined by it too
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what stays until the end need not be looked through again and again
+
+
 def pytest_sessionfinish() -> None:
+    gc.unfreeze()
     processes.stop_server()

@@ -18,7 +18,10 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
-LOADED = ["torch._dynamo", "ibsd.cli.train", "ibsd.commands.train", "ibsd.commands.comparison_run"]
+LOADED = [
+    *("torch._dynamo", "ibsd.cli.train", "ibsd.commands.train", "ibsd.commands.comparison_run"),
+    "frozen",
+]
 """What the server holds: the first optimiser imports `torch._dynamo`."""
 
 

@@ -21,11 +21,11 @@ SMALL = [
     "student.weights=",  # from scratch, for a narrow student cannot start from the shipped weights
     "data.batch_size=4",
     "data.patch_px=16",
-    "training.num_steps=20",
-    "training.log_every=4",
+    "training.num_steps=12",
+    "training.log_every=2",
     "training.validate_every=0",
-    "training.learning_rate=2e-3",
-    "training.schedule.warm_up=4",
+    "training.learning_rate=4e-3",
+    "training.schedule.warm_up=2",
     "run.threads=1",
     "run.device=cpu",
 ]

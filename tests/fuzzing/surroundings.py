@@ -52,9 +52,13 @@ void bound_tiles(void) {}
 
 
 class SurroundingsFuzzer(Fuzzer):
-    """Makes and runs cases in `folder`, which becomes its own."""
+    """Makes and runs cases in `folder`, which becomes its own.
 
-    def __init__(self, folder: Path, watch: Watch) -> None:
+    Args:
+        models: the cache also holds a fast model, which takes seconds to make.
+    """
+
+    def __init__(self, folder: Path, watch: Watch, models: bool = True) -> None:
         super().__init__(folder, watch)
         self.kinds = {
             "name": self.name,
@@ -70,7 +74,7 @@ class SurroundingsFuzzer(Fuzzer):
         for module in LOADED:
             importlib.import_module(f"ibsd.{module}")
         self.model = self.make_model()
-        self.own_cache = self.make_cache()
+        self.own_cache = self.make_cache(models)
         self.begun = self.make_run()
 
     def make_model(self) -> Any:
@@ -85,24 +89,14 @@ class SurroundingsFuzzer(Fuzzer):
         opset = [helper.make_opsetid("", 18)]
         return helper.make_model(graph, opset_imports=opset, ir_version=9)
 
-    def make_cache(self) -> Path:
+    def make_cache(self, models: bool) -> Path:
         """A cache with the compiled bound and a fast model, and beside it a library of another."""
         own = self.seeds / "cache"
         os.environ["XDG_CACHE_HOME"] = str(own)
         compiled._load.cache_clear()
         assert compiled.why_not() == ""
-        # In a process of its own: OpenVINO's threads do not survive a fork.
-        (self.seeds / "a.png").write_bytes(self.images["png"])
-        command = (sys.executable, "-m", "ibsd", "upscale", "a.png", "-o", "b.png")
-        environment = {k: v for k, v in os.environ.items() if k != cached.VARIABLE}
-        subprocess.run(
-            (*command, "--weights", "a.safetensors"),
-            cwd=self.seeds,
-            env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            check=True,
-        )
-        [model] = own.glob("ibsd/model-*")
+        if models:
+            self.make_fast_model()
         (self.seeds / "planted.c").write_text(PLANTED)
         command = ("cc", "-shared", "-fPIC", "-o", "planted.so", "planted.c")
         subprocess.run(command, cwd=self.seeds, check=True)
@@ -113,12 +107,26 @@ class SurroundingsFuzzer(Fuzzer):
 
         def copy_model(_: Path, __: str, target: Path, log: object) -> None:
             shutil.rmtree(target.parent, ignore_errors=True)
-            shutil.copytree(model, target.parent)
+            for model in own.glob("ibsd/model-*"):
+                shutil.copytree(model, target.parent)
 
         # Neither the compiler nor the converter is what is tried here, and both are slow.
         compiled.build_library = copy_library
         cached._make = copy_model
         return own / "ibsd"
+
+    def make_fast_model(self) -> None:
+        """In a process of its own: OpenVINO's threads do not survive a fork."""
+        (self.seeds / "a.png").write_bytes(self.images["png"])
+        command = (sys.executable, "-m", "ibsd", "upscale", "a.png", "-o", "b.png")
+        environment = {k: v for k, v in os.environ.items() if k != cached.VARIABLE}
+        subprocess.run(
+            (*command, "--weights", "a.safetensors"),
+            cwd=self.seeds,
+            env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        )
 
     def make_run(self) -> Path:
         """A run of two steps, with two checkpoints."""
@@ -232,9 +240,9 @@ class SurroundingsFuzzer(Fuzzer):
         os.environ.pop(cached.VARIABLE, None)
         compiled._load.cache_clear()
         [library] = folder.glob("*.so")
-        [model] = folder.glob("model-*")
-        of_library = chance.random() < 0.5
-        file = library if of_library else chance.choice(sorted(model.iterdir()))
+        of_model = sorted(folder.glob("model-*/*"))
+        of_library = chance.random() < 0.5 or not of_model
+        file = library if of_library else chance.choice(of_model)
         ways = (
             "loose folder",
             "loose parent",
