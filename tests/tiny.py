@@ -16,11 +16,7 @@ from ibsd.data.patches import PairPatches
 from ibsd.students import Student, create_student
 
 SMALL: dict[str, list[dict[str, Any]]] = {
-    "imdn": [
-        {"width": 8, "num_blocks": 3},
-        {"width": 12, "num_blocks": 4},
-        {"width": 8, "num_blocks": 3, "unshuffle": 2},
-    ],
+    "imdn": [{"width": 8, "num_blocks": 3}, {"width": 12, "num_blocks": 4}],
     "rfdn": [{"width": 8}],
     "rfdn-aim": [{"width": 8, "num_blocks": 3}, {"width": 10, "num_blocks": 5}],
     "omnisr": [{"width": 8, "num_groups": 3}, {"width": 16, "num_groups": 4}],

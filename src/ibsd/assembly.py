@@ -66,19 +66,13 @@ def load_all_weights(student: Student, loaded: Student, path: str) -> None:
 
 def load_trunk(student: Student, loaded: Student, path: str) -> None:
     """Gives the student the tensors that have its names and shapes. Between two scales these are
-    all but the upsampler's.
-
-    A first convolution that takes cells of pixels gets the other's weights for each pixel, over
-    the number of pixels: it starts with the features of the shrunk picture.
-    """
+    all but the upsampler's."""
     own = student.state_dict()
-    shared: dict[str, torch.Tensor] = {}
-    for key, tensor in loaded.state_dict().items():
-        if tensor.dim() == 4 and tensor.shape[1] == 3 and key in own:
-            pixels = own[key].shape[1] // 3
-            tensor = tensor.repeat_interleave(pixels, dim=1) / pixels
-        if key in own and own[key].shape == tensor.shape:
-            shared[key] = tensor
+    shared = {
+        key: tensor
+        for key, tensor in loaded.state_dict().items()
+        if key in own and own[key].shape == tensor.shape
+    }
     if len(shared) < len(own) / 2:
         raise InputError(
             f"student.weights: {path} fits {len(shared)} of {len(own)} tensors: name other weights"

@@ -50,7 +50,6 @@ PAPERS: dict[str, str] = {
     "Xu et al., ICLR 2020": "2002.10689",
     "Zhang et al., CVPR 2018": "1801.03924",
     "Zhang et al., IEEE TIP 2017": "1608.03981",
-    "Zhang et al., IEEE TIP 2018": "1710.04026",
     "Zhang et al., ICCV 2019": "1905.08094",
     "Zhang et al., ICCV 2021": "2103.14006",
     "Zhu et al., TCSVT 2024": "",

@@ -190,7 +190,7 @@ def without_repetition(student: Student) -> Student:
 @pytest.mark.parametrize("name", NAMES)
 def test_export_with_dynamic_size_equals_eager(name: str):
     student = without_repetition(small(name)).eval()
-    multiple, smallest = student.spec.tile_multiple_px, student.card.exported_minimum_px
+    multiple, smallest = student.card.tile_multiple_px, student.card.exported_minimum_px
 
     def side(wanted: int) -> int:
         return max(smallest, wanted + -wanted % multiple)

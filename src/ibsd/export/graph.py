@@ -102,7 +102,7 @@ def exported_descriptor(student: Student) -> NetworkDescriptor:
         spec.receptive_field_px,
         spec.pools_globally,
         minimum_size_px=max(spec.minimum_size_px, card.exported_minimum_px),
-        multiple_px=spec.tile_multiple_px,
+        multiple_px=card.tile_multiple_px,
         pads_zeros=card.pads_zeros,
     )
 

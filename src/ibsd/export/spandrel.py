@@ -75,7 +75,7 @@ def _architecture(spandrel: Any, network: type[Student]) -> Any:
                 output_channels=3,
                 size_requirements=spandrel.SizeRequirements(
                     minimum=student.spec.minimum_size_px,
-                    multiple_of=student.spec.tile_multiple_px,
+                    multiple_of=student.card.tile_multiple_px,
                 ),
                 tiling=getattr(spandrel.ModelTiling, tiling),
             )

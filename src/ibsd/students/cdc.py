@@ -159,6 +159,7 @@ class CDC(Student):
         "Wei et al., ECCV 2020",
         "github.com/xiezw5 (CDC)",
         exported_minimum_px=2 * MULTIPLE,
+        tile_multiple_px=MULTIPLE,
     )
 
     def __init__(self, scale: Scale = 4, width: int = 64, num_hourglasses: int = 6) -> None:
@@ -171,7 +172,6 @@ class CDC(Student):
             scale=scale,
             channels=width,
             receptive_field_px=64,  # the published overlap of tiles; coarse levels see further
-            tile_multiple_px=MULTIPLE,
             pools_globally=True,
             cut=f"upsample_{COMPONENTS[-1]}",  # of the deepest branch; the others have theirs
             options={"width": width, "num_hourglasses": num_hourglasses},

@@ -230,6 +230,7 @@ class ESRT(Student):
         "Lu et al., CVPRW 2022",
         "github.com/luissen/ESRT",
         exported_minimum_px=4,
+        tile_multiple_px=2,
     )
 
     def __init__(self, scale: Scale = 4, width: int = 32) -> None:
@@ -240,7 +241,6 @@ class ESRT(Student):
             scale=scale,
             channels=width,
             receptive_field_px=64,  # a practical overlap; at half resolution it sees 200 px far
-            tile_multiple_px=2,
             pools_globally=True,
             cut="tail",  # F0 also reaches SR through `up`
             options={"width": width},

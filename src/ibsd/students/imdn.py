@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import check_width, count_blocks, pad_to, spatial_std, thirds
+from ibsd.students.layers import check_width, count_blocks, spatial_std, thirds
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
-from ibsd.types import InputError, Scale, require
+from ibsd.types import InputError, Scale
 
 SLOPE = 0.05
 
@@ -63,8 +63,8 @@ class DistillationNetwork(Student):
     """What IMDN and RFDN have in common: a first convolution, blocks one after the other, their
     joined outputs fused, the first convolution's output added, an upsampler.
 
-    At scale 1 it adds the input, so that it learns what to repair (Zhang et al., IEEE TIP 2017,
-    arXiv:1608.03981)."""
+    At scale 1 it adds the input, and a fresh one changes nothing: it learns what to repair (Zhang
+    et al., IEEE TIP 2017, arXiv:1608.03981)."""
 
     block_key: ClassVar[str]
     """Blocks are called this and their number, from 1."""
@@ -73,33 +73,28 @@ class DistillationNetwork(Student):
     node_blocks: tuple[int, ...]
     """Places, from 1, whose outputs are F1, F2, ..."""
 
-    cell: int = 1
-    """Pixels a side that the first convolution takes together, as channels."""
-
     def build(self, blocks: Iterable[nn.Module], order: Sequence[int]) -> None:
         """Adds all modules. `spec` is set already."""
         width = self.spec.channels
-        steps = self.spec.scale * self.cell
+        scale = self.spec.scale
         self.order = order
-        self.fea_conv = conv(3 * self.cell**2, width)
+        self.fea_conv = conv(3, width)
         for k, block in enumerate(blocks, start=1):
             self.add_module(f"{self.block_key}{k}", block)
         self.c = nn.Sequential(conv(len(order) * width, width, 1), nn.LeakyReLU(SLOPE))
         self.LR_conv = conv(width, width)
-        self.upsampler = nn.Sequential(conv(width, 3 * steps**2), nn.PixelShuffle(steps))
+        self.upsampler = nn.Sequential(conv(width, 3 * scale**2), nn.PixelShuffle(scale))
+        if scale == 1:
+            for parameter in self.upsampler.parameters():
+                nn.init.zeros_(parameter)
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        cells = lr
-        if self.cell > 1:
-            cells = F.pixel_unshuffle(pad_to(lr, multiple=self.cell), self.cell)
-        first = x = self.fea_conv(cells)
+        first = x = self.fea_conv(lr)
         outputs: list[Tensor] = []
         for k in self.order:
             x = self.get_submodule(f"{self.block_key}{k}")(x)
             outputs.append(x)
         sr = self.upsampler(self.LR_conv(self.c(torch.cat(outputs, dim=1))) + first)
-        if self.cell > 1:
-            sr = self.cropped(sr, lr)
         if self.spec.scale == 1:
             sr = sr + lr
         return sr, (first, *(outputs[k - 1] for k in self.node_blocks)) if keep_nodes else ()
@@ -107,13 +102,11 @@ class DistillationNetwork(Student):
 
 def scale_and_width(shapes: Shapes) -> dict[str, Any] | None:
     """Keywords, if the first convolution and upsampler are those of a `DistillationNetwork`."""
-    first = shapes.get("fea_conv.weight", ())
+    first = shapes.get("fea_conv.weight")
     last = shapes.get("upsampler.0.weight")
-    if len(first) < 2 or not last:
+    if not first or not last:
         return None
-    cell = round((first[1] / 3) ** 0.5)
-    options = {"scale": round((last[0] / 3) ** 0.5 / max(cell, 1)), "width": first[0]}
-    return options | ({"unshuffle": cell} if cell > 1 else {})
+    return {"scale": round((last[0] / 3) ** 0.5), "width": first[0]}
 
 
 class IMDN(DistillationNetwork):
@@ -127,9 +120,6 @@ class IMDN(DistillationNetwork):
         node_blocks: blocks (from 1) whose outputs are F1, F2, ... of the chain; F0 is the first
             convolution's output. Default: at a third, two thirds and the end, which for 6 blocks is
             the published 2, 4, 6.
-        unshuffle: cells of so many pixels a side become channels of one position, as in FFDNet
-            (Zhang et al., IEEE TIP 2018, arXiv:1710.04026): at 2 a quarter of the work. The nodes
-            then have a position for each cell.
 
     Source: Hui et al., ACM MM 2019; nodes as IBSD's published networks place them (docs/method.md
     1).
@@ -145,12 +135,9 @@ class IMDN(DistillationNetwork):
         width: int = 64,
         num_blocks: int = 6,
         node_blocks: tuple[int, ...] | None = None,
-        unshuffle: int = 1,
     ) -> None:
         super().__init__()
         check_width(self.name, width, 4)
-        require("imdn: unshuffle", unshuffle, unshuffle in (1, 2, 4), "1, 2 or 4")
-        self.cell = unshuffle
         if node_blocks is None:
             node_blocks = thirds(self.name, num_blocks)
         node_blocks = tuple(node_blocks)
@@ -165,12 +152,10 @@ class IMDN(DistillationNetwork):
             scale=scale,
             channels=width,
             num_nodes=1 + len(node_blocks),
-            receptive_field_px=(1 + 4 * num_blocks + 2) * unshuffle + unshuffle - 1,
-            tile_multiple_px=unshuffle,
+            receptive_field_px=1 + 4 * num_blocks + 2,
             pools_globally=True,
             options={"width": width, "num_blocks": num_blocks}
-            | ({"node_blocks": list(node_blocks)} if stated else {})
-            | ({"unshuffle": unshuffle} if unshuffle > 1 else {}),
+            | ({"node_blocks": list(node_blocks)} if stated else {}),
         )
         self.node_blocks = node_blocks
         self.build((DistillationBlock(width) for _ in range(num_blocks)), range(1, num_blocks + 1))

@@ -251,6 +251,7 @@ class OmniSR(Student):
         "Wang et al., CVPR 2023",
         "github.com/Francis0625/Omni-SR",
         exported_minimum_px=3 * WINDOW,
+        tile_multiple_px=WINDOW,
         pads_zeros=True,
     )
 
@@ -267,7 +268,6 @@ class OmniSR(Student):
             channels=width,
             # of the convolutions, in whole windows
             receptive_field_px=-(-(3 + 7 * num_groups) // WINDOW) * WINDOW,
-            tile_multiple_px=WINDOW,
             pools_globally=True,
             cut="up",
             options={"width": width, "num_groups": num_groups},

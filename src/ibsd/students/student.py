@@ -40,10 +40,6 @@ class StudentSpec:
     crops the result."""
     receptive_field_px: int
     """How many LR pixels away a pixel can influence the result through the convolutions alone."""
-    tile_multiple_px: int = 1
-    """The network works on windows or pools of this many LR pixels. It pads other sizes to a
-    multiple; an exported program takes multiples only. Tiles should start and end at multiples, so
-    that they meet the same windows as the whole image does."""
     pools_globally: bool
     """Whether statistics of the whole image enter, so that a tile can never equal the whole
     exactly."""
@@ -70,6 +66,10 @@ class NetworkCard:
     exported_minimum_px: int = 1
     """Smallest LR side that a program from `torch.export` with dynamic sizes takes. The network
     itself takes any."""
+    tile_multiple_px: int = 1
+    """The network works on windows or pools of this many LR pixels. It pads other sizes to a
+    multiple; an exported program takes multiples only. Tiles should start and end at multiples, so
+    that they meet the same windows as the whole image does."""
     pads_zeros: bool = False
     """Whether the network pads to the multiple by zeros; otherwise by replication."""
 
@@ -141,7 +141,7 @@ class Student(nn.Module, ABC):
 
     def tiling_advice(self) -> str:
         """One sentence on upscaling with this student tile by tile."""
-        multiple_px = self.spec.tile_multiple_px
+        multiple_px = self.card.tile_multiple_px
         aligned = f" that start at multiples of {multiple_px} px" if multiple_px > 1 else ""
         overlap = f"tiles{aligned}, overlapping by {self.spec.receptive_field_px} px"
         if not self.spec.pools_globally:
