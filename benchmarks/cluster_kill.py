@@ -48,7 +48,7 @@ def write_crops(photographs: Path, folder: Path, number: int) -> None:
                 break
 
 
-def upscale(source: Path, target: Path, *more: str) -> subprocess.Popen[bytes]:
+def upscale(source: Path | str, target: Path | str, *more: str) -> subprocess.Popen[bytes]:
     command = ["upscale", str(source), "-o", str(target), "--weights", WEIGHTS, *more]
     return subprocess.Popen(
         [sys.executable, "-m", "ibsd", *command],

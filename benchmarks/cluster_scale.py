@@ -3,9 +3,11 @@
     python benchmarks/cluster_scale.py manifest    # start and resume with a million names
     python benchmarks/cluster_scale.py calls       # processor time of the engine for each file
     python benchmarks/cluster_scale.py workers     # growth with 1, 2 and 8 workers that only wait
+    python benchmarks/cluster_scale.py network     # 1 and 2 workers with a network, at 512 x 512
 
 Processor time is that of all processes, Ray's included, so another load does not count. `workers`
-uses a network that waits for half a second, so it measures the engine and not the cores.
+uses a network that waits for half a second, so it measures the engine and not the cores. `network`
+tells the workers' processor time from that of all else, which is the engine's.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -33,13 +36,16 @@ from ibsd.cluster.engine import Job, Workers
 from ibsd.cluster.listing import listed, refuse_existing_targets, rows_of
 from ibsd.cluster.manifest import Row, opened
 from ibsd.cluster.worker import Upscaling
+from ibsd.commands.upscale_cluster import open_fast
 from ibsd.images.rgb import write_rgb
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.system import largest_resident_bytes
+from ibsd.weights import default_weights, named_or_file
 
 NAMES = 1_000_000
 LEFT = 1000
 SETTINGS = {"benchmark": True}
+OPTIONS = {"backend": "auto", "precision": "auto", "device": "cpu"}
 
 
 def open_waiting(seconds: float) -> Network:
@@ -91,16 +97,19 @@ def plan(folder: Path, resume: bool) -> dict[str, Any]:
     }
 
 
-def processor_seconds() -> float:
-    """Of this process and all that it has started, as long as they live."""
+def processor_seconds() -> tuple[float, float]:
+    """Of workers, and of this process and all else that it has started, as long as they live."""
     import_module("ray")  # which brings psutil
     psutil: Any = import_module("psutil")
     used = resource.getrusage(resource.RUSAGE_SELF)
-    total = used.ru_utime + used.ru_stime
+    of_workers, of_others = 0.0, used.ru_utime + used.ru_stime
     for child in psutil.Process().children(recursive=True):
         times = child.cpu_times()
-        total += times.user + times.system
-    return total
+        if "ray::Worker" in " ".join(child.cmdline()):
+            of_workers += times.user + times.system
+        else:
+            of_others += times.user + times.system
+    return of_workers, of_others
 
 
 def measure_calls(number: int) -> None:
@@ -112,7 +121,7 @@ def measure_calls(number: int) -> None:
         jobs = [Job("a.png", str(target))] * number
         for _ in workers.results(iter(jobs[:200])):
             pass
-        clock, processor = time.perf_counter(), processor_seconds()
+        clock, processor = time.perf_counter(), sum(processor_seconds())
         with opened(f"{folder}/out", SETTINGS) as manifest:
             for job, made in workers.results(iter(jobs)):
                 manifest.add(
@@ -120,20 +129,22 @@ def measure_calls(number: int) -> None:
                 )
         show(
             files=number,
-            processor_ms_each=1000 * (processor_seconds() - processor) / number,
+            processor_ms_each=1000 * (sum(processor_seconds()) - processor) / number,
             wall_ms_each=1000 * (time.perf_counter() - clock) / number,
         )
 
 
-def measure_workers(each: int) -> None:
+def measure_workers(
+    numbers: tuple[int, ...], each: int, pixels: np.ndarray, open: Callable[[], Network]
+) -> None:
     import ray
 
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "a.png"
-        write_rgb(picture, np.zeros((8, 8, 3), np.uint8))
+        write_rgb(picture, pixels)
         ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False)
-        for number in (1, 2, 8):
-            workers = Workers(Upscaling(partial(open_waiting, 0.5)), "cpu", number, print)
+        for number in numbers:
+            workers = Workers(Upscaling(open), "cpu", number, print)
             jobs = [
                 Job(str(picture), f"{folder}/{number}-{k}.png") for k in range((each + 1) * number)
             ]
@@ -141,11 +152,18 @@ def measure_workers(each: int) -> None:
                 pass
             while len(workers.hands) < number or any(hand.calls for hand in workers.hands):
                 list(workers._ended(more=True))
-            clock = time.perf_counter()
+            clock, before = time.perf_counter(), processor_seconds()
             for _ in workers.results(iter(jobs[number:])):
                 pass
-            rate = each * number / (time.perf_counter() - clock)
-            show(workers=number, files=each * number, files_per_second=rate)
+            files, seconds = each * number, time.perf_counter() - clock
+            of_workers, of_others = np.subtract(processor_seconds(), before) / files
+            show(
+                workers=number,
+                files=files,
+                files_per_second=files / seconds,
+                processor_seconds_of_workers_each=of_workers,
+                processor_seconds_of_all_else_each=of_others,
+            )
             for hand in workers.hands:
                 ray.kill(hand.actor)
         ray.shutdown()
@@ -157,7 +175,9 @@ def show(**figures: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("manifest", "calls", "workers", "start", "resume"))
+    parser.add_argument(
+        "part", choices=("manifest", "calls", "workers", "network", "start", "resume")
+    )
     parser.add_argument("--folder", type=Path)
     part, folder = vars(parser.parse_args()).values()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
@@ -167,8 +187,12 @@ def main() -> None:
         measure_manifest()
     elif part == "calls":
         measure_calls(5000)
+    elif part == "workers":
+        measure_workers((1, 2, 8), 20, np.zeros((8, 8, 3), np.uint8), partial(open_waiting, 0.5))
     else:
-        measure_workers(20)
+        blocks = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        opening = partial(open_fast, named_or_file(default_weights(4)), 0.0, OPTIONS)
+        measure_workers((1, 2), 8, blocks.repeat(8, axis=0).repeat(8, axis=1), opening)
 
 
 if __name__ == "__main__":
