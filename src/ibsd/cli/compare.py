@@ -25,6 +25,7 @@ def compare(
     *overrides: str,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
     jobs: int = 1,
+    cluster: str | None = None,
     table: Flag = False,
     examine: Flag = False,
     json: Flag = False,
@@ -55,6 +56,10 @@ def compare(
         Make only runs whose setting/arm/seed matches this pattern. May be given several times.
     jobs:
         Runs at a time, each on one thread.
+    cluster:
+        Make the runs on all machines of a Ray cluster: its address, such as 10.0.0.5:6379, or
+        local for all cores of this machine. Folders must be shared. Needs pip install
+        'ibsd[cluster]'.
     table:
         Make no run. Show the finished ones.
     examine:
@@ -67,6 +72,12 @@ def compare(
         raise InputError(f"--jobs is {jobs}: give 1 or more")
     if table and examine:
         raise InputError("give --table or --examine, not both")
+    if cluster is not None:
+        if jobs > 1 or table or examine:
+            raise InputError("--cluster makes runs: leave out --jobs, --table and --examine")
+        from ibsd.cluster import require_ray
+
+        require_ray()
     from ibsd.cli.signals import StopRequests
     from ibsd.cli.terminal import log, output_console, print_line
     from ibsd.commands.compare import compare as make_comparison
@@ -75,7 +86,9 @@ def compare(
 
     comparison = load_compare_config(config, overrides)
     with StopRequests() as stop:
-        results = make_comparison(comparison, only or (), jobs, table, examine, log, stop.reason)
+        results = make_comparison(
+            comparison, only or (), jobs, cluster, table, examine, log, stop.reason
+        )
     if json:
         print(results.to_json(), end="")
     else:

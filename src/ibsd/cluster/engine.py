@@ -113,6 +113,19 @@ def _signals_held() -> Generator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
+def takes_gpu(device: str) -> bool:
+    """Whether what runs on a device, such as "auto", is to hold a GPU of the cluster. InputError if
+    it must, and there is none."""
+    is_asked, has_any = device.startswith("cuda"), _resource("GPU") > 0
+    if is_asked and not has_any:
+        raise InputError(f"the device is {device!r}, and the cluster has no GPU: take cpu or auto")
+    return is_asked or (device == "auto" and has_any)
+
+
+def _resource(name: str) -> float:
+    return float(import_module("ray").cluster_resources().get(name, 0))
+
+
 @dataclass(eq=False)
 class _Hand:
     """A worker and the calls that it holds, oldest first. The first call of all opens the
@@ -140,11 +153,7 @@ class Workers:
         self.upscaling = upscaling
         self.most = most
         self.log = log
-        self.on_gpu = device.startswith("cuda") or (device == "auto" and self._resource("GPU") > 0)
-        if device.startswith("cuda") and not self._resource("GPU"):
-            raise InputError(
-                f"--device is {device!r}, and the cluster has no GPU: take cpu or auto"
-            )
+        self.on_gpu = takes_gpu(device)
         self.actor: Any = self.ray.remote(num_cpus=1, num_gpus=int(self.on_gpu))(Worker)
         self.hands: list[_Hand] = []
         self.again: deque[Job] = deque()
@@ -158,10 +167,7 @@ class Workers:
 
     def __len__(self) -> int:
         """Workers that there should be."""
-        return min(self.most, int(self._resource("GPU" if self.on_gpu else "CPU")))
-
-    def _resource(self, name: str) -> float:
-        return float(self.ray.cluster_resources().get(name, 0))
+        return min(self.most, int(_resource("GPU" if self.on_gpu else "CPU")))
 
     def results(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Made]]:
         """What became of each job, in no order. A job whose worker dies goes to another one.

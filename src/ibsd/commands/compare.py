@@ -39,6 +39,7 @@ def compare(
     config: CompareConfig,
     only: Sequence[str] = (),
     jobs: int = 1,
+    cluster: str | None = None,
     table_only: bool = False,
     examine: bool = False,
     log: Log = lambda sentence: None,
@@ -51,6 +52,7 @@ def compare(
         config: from `load_compare_config`.
         only: patterns of setting/arm/seed, such as "nikon-to-canon/ibsd/*". Default: all runs.
         jobs: runs at a time, each on one thread; above 1 each in a process of its own.
+        cluster: the address of a Ray cluster, or "local"; instead of `jobs`.
         table_only: make no run. Show the runs in the folder, whatever their NUMERICS.
         examine: make no run. Examine those whose weights are still in the work folder
             (`ibsd.commands.examine`).
@@ -75,7 +77,7 @@ def compare(
         for folder in (options.folder, options.work):
             make_folder(Path(folder))
         task: Task = "examine" if examine else "make"
-        outcomes = do_all(task, comparison, to_do, jobs, log, stop_requested)
+        outcomes = do_all(task, comparison, to_do, jobs, cluster, log, stop_requested)
         store = open_store(config)
     results, records = summarised(comparison, store, requests)
     stopped = stop_requested() is not None
@@ -182,10 +184,11 @@ def do_all(
     comparison: Comparison,
     names: list[RunName],
     jobs: int,
+    cluster: str | None,
     log: Log,
     stop_requested: Callable[[], str | None],
 ) -> dict[RunName, Outcome]:
-    """In this process or in several."""
+    """In this process, in several, or on a cluster."""
     time_left = TimeLeft(len(names), log)
 
     def do_here(name: RunName) -> Outcome:
@@ -198,6 +201,10 @@ def do_all(
         log(str(event.values[0]))
 
     def make(names: Sequence[RunName]) -> dict[RunName, Outcome]:
+        if cluster is not None:
+            from ibsd.commands.compare_cluster import on_cluster
+
+            return on_cluster(comparison, names, cluster, log, stop_requested, time_left)
         if jobs == 1:
             return one_by_one(names, do_here, time_left)
         return in_processes(names, jobs, start, stop_requested, on_event, time_left)

@@ -74,9 +74,14 @@ def examine_one(comparison: Comparison, name: RunName, log: Log) -> Outcome:
 
 
 def make_one(
-    comparison: Comparison, name: RunName, log: Log, stop_requested: Callable[[], str | None]
+    comparison: Comparison,
+    name: RunName,
+    log: Log,
+    stop_requested: Callable[[], str | None],
+    keep: Callable[[RunRecord], None] | None = None,
 ) -> Outcome:
-    """Makes one run and stores it, unless another process does or did."""
+    """Makes one run and stores it, unless another process does or did. `keep` stores it elsewhere
+    than here."""
     request = comparison.request(name)
     folder = work_folder(comparison.config, request.identity)
     with claimed(folder) as ours:
@@ -92,7 +97,7 @@ def make_one(
         record = make_record(comparison, name, request.identity, folder, log_run, stop_requested)
         if record is None:
             return "stopped"
-        store.add(record)
+        (keep or store.add)(record)
     log(f"{name_of(name)}: {outcome_text(comparison, name, record)}")
     return "made"
 
