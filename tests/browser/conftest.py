@@ -11,8 +11,6 @@ import pytest
 
 from app.conftest import serve, server, weights  # noqa: F401  # fixtures
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -24,6 +22,7 @@ FORBIDDEN = "http://*/**", "https://*/**"
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]

@@ -7,12 +7,14 @@ import signal
 import sys
 from collections.abc import Generator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
+if find_spec("ray") is None:  # which takes long to import
+    pytest.skip("pip install 'ibsd[cluster]' brings what is tested here", allow_module_level=True)
 pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
 
 from cluster.fakes import open_fake, refuse, write_pictures

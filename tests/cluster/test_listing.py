@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
-pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
 
 from ibsd.cluster.listing import listed, refuse_existing_targets, rows_of  # noqa: E402
 from ibsd.types import InputError  # noqa: E402

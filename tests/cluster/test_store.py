@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
-pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
 fsspec = pytest.importorskip("fsspec", reason="pip install 'ibsd[cluster]' brings what is tested")
 
 from cluster.fakes import open_fake, write_pictures  # noqa: E402
@@ -209,6 +208,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Generator[Server]:
 def test_a_server_that_is_away_in_mid_run(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ray = pytest.importorskip("ray")
     pictures = write_pictures(tmp_path / "in", 4)
     s3 = fsspec.filesystem("s3")
     s3.mkdir("bucket")
@@ -230,8 +230,6 @@ def test_a_server_that_is_away_in_mid_run(
         real = upscale_cluster.Workers
 
         def workers(*args: Any) -> Any:
-            import ray
-
             logs.append(Path(ray._private.worker._global_node.get_logs_dir_path()))
             return real(*args)
 

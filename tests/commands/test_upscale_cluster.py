@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
-pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
 
 import ibsd
 from cluster.fakes import open_fake, write_pictures
