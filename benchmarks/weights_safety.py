@@ -7,7 +7,8 @@ Pairs lie in the published layout; `:val` takes one split, else all are taken. O
 gives PSNR-Y and SSIM (`basicsr-y`) and LPIPS (`ibsd-cdc`), gains over bicubic of all and of each
 camera (the name up to the first `_`), the share of images below bicubic, and the mean of the worst
 tenth of gains. A ladder is the middle of each photograph, shrunk by bicubic, and then either noisy
-(Gaussian, in levels of 255, equal in R, G and B) or compressed (libjpeg, 4:2:0).
+(Gaussian, in levels of 255, equal in R, G and B) or compressed (libjpeg, 4:2:0). At x1 bicubic is
+the picture itself, and the ladder of noise starts at 5.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ def ladders(
         return lr + sigma / 255 * noise
 
     steps = {
-        "noise": {step: [noisy(k, lr, step) for k, lr in enumerate(lrs)] for step in NOISE},
+        "noise": {
+            step: [noisy(k, lr, step) for k, lr in enumerate(lrs)] for step in NOISE[scale == 1 :]
+        },
         "jpeg": {step: [libjpeg(lr, step, subsampled=True) for lr in lrs] for step in QUALITY},
     }
     found: dict[str, dict[str, dict[str, float]]] = {}

@@ -37,6 +37,9 @@ def test_shipped_weights_beat_bicubic_under_every_preset(name: str) -> None:
                 score(sr.clamp(0, 1), hr, scale, lpips=False)["basicsr-y"]["psnr_y"]
                 for sr in (student(lr), bicubic(lr, scale))
             )
+        if scale == 1 and preset == "clean":  # what has no faults changes by less than a level
+            assert own > 48
+            continue
         assert own > base, preset
 
 

@@ -61,13 +61,16 @@ def model_card(
     student = load_student(path)
     num_parameters = sum(parameter.numel() for parameter in student.parameters())
     name = path.stem
+    repairs = student.spec.scale == 1
+    base_name = "the photograph itself" if repairs else "bicubic"
+    result = "repaired.png" if repairs else "large.png"
     lines = [
         f"# {name}",
         "",
         f"{student.spec.name} at x{student.spec.scale}, {num_parameters:,} parameters, "
         f"{path.stat().st_size / 1024:,.0f} KiB. Licence of the weights: {LICENCE}.",
         "",
-        f"    ibsd upscale photo.jpg -o large.png --weights {name}",
+        f"    ibsd upscale photo.jpg -o {result} --weights {name}",
         "",
         "## Data",
         "",
@@ -84,7 +87,8 @@ def model_card(
     lines += [
         "## Scores",
         "",
-        "PSNR-Y and SSIM as basicsr computes them, LPIPS with AlexNet; differences to bicubic.",
+        "PSNR-Y and SSIM as basicsr computes them, LPIPS with AlexNet; differences to "
+        f"{base_name}.",
         "",
         "| pictures | PSNR-Y | SSIM | LPIPS |",
         "|---|---|---|---|",
@@ -131,7 +135,7 @@ def openmodeldb_entry(
         "name": path.stem,
         "author": author,
         "license": LICENCE,
-        "tags": ["general-upscaler", "photo"],
+        "tags": ["general-upscaler" if student.spec.scale > 1 else "restoration", "photo"],
         "description": description,
         "date": date,
         "architecture": student.spec.name,

@@ -15,6 +15,7 @@ SHIPPED = {
     "imdn-x2": "true to the photograph",
     "imdn-sharp-x4": "crisp to look at",
     "imdn-small-x4": "quick",
+    "imdn-x1": "removes noise, weakens blocks, keeps the size",
 }
 """Name -> aim. The first name of a scale is that scale's default."""
 
