@@ -3,11 +3,11 @@ by `ibsd register`, and by the coarse match alone.
 
     python benchmarks/registered_training.py PHOTOGRAPHS WORK -o benchmarks/results/NAME.json
 
-PHOTOGRAPHS is a folder of sharp photographs, WORK one for scenes, pairs and runs; what is there
-already is not made again. Each photograph becomes a planted scene (`ibsd.registration.planted`):
-HR, and LR by another camera through a known mapping. All arms have the same LR crops at the same
-places in the same order. They differ in HR alone. The test images are of other scenes and aligned
-by the truth.
+PHOTOGRAPHS is a folder of sharp photographs, WORK one for scenes, pairs and runs; what is whole
+there already is not made again. Each photograph becomes a planted scene
+(`ibsd.registration.planted`): HR, and LR by another camera through a known mapping. All arms have
+the same LR crops at the same places in the same order. They differ in HR alone. The test images are
+of other scenes and aligned by the truth.
 """
 
 from __future__ import annotations
@@ -63,10 +63,12 @@ def planted(photographs: Path) -> list[PlantedScene]:
 def write_photographs(work: Path, scenes: list[PlantedScene]) -> None:
     """near/ and far/, as a user has them, and test/, whose pairs are true."""
     for folder in ("near", "far", "test/LR", "test/HR"):
-        (work / folder).mkdir(parents=True)
+        (work / folder).mkdir(parents=True, exist_ok=True)
     for number, scene in enumerate(scenes[:NUM_TRAIN]):
-        write_rgb(work / "near" / f"{number:02}.png", scene.hr)
-        write_rgb(work / "far" / f"{number:02}.png", scene.lr)
+        for folder, pixels in (("near", scene.hr), ("far", scene.lr)):
+            file = work / folder / f"{number:02}.png"
+            if not file.exists():  # a stopped registration goes on with the same files
+                write_rgb(file, pixels)
     for number, scene in enumerate(scenes[NUM_TRAIN:]):
         left, top, right, bottom = (int(side) for side in common_box(scene.mapping))
         left, top = (left + right - TEST_PX) // 2, (top + bottom - TEST_PX) // 2
@@ -86,7 +88,7 @@ def write_arms(work: Path, scenes: list[PlantedScene]) -> list[SceneRecord]:
     options = RegisterOptions(SCALE, crop_px=CROP_PX, crops=CROPS, val=0, test=0)
     result = register_folders(work / "near", work / "far", work / "pairs", options, log=print)
     for folder in ("LR", *ARMS):
-        (work / "arms" / folder).mkdir(parents=True)
+        (work / "arms" / folder).mkdir(parents=True, exist_ok=True)
     for record in result.scenes:
         if record.refused:
             print(f"  {record.name}: {record.refused}")
@@ -156,7 +158,7 @@ def main() -> None:
             config = config_of(work, arm, seed, arguments.steps)
             weights = Path(config.run.folder) / "last.safetensors"
             if not weights.exists():
-                train(config)
+                train(config, resume=True)  # without a checkpoint it begins anew
             table = evaluate({arm: load_student(weights)}, test, SCALE, lpips=False)
             values[arm].append(table.means[arm]["basicsr-y"]["psnr_y"])
             bicubic = table.means["bicubic"]["basicsr-y"]["psnr_y"]

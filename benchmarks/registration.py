@@ -157,16 +157,15 @@ def moved_apart(folder: Path, output: Path | None) -> None:
 def compared(
     registered: Registered, lr: NDArray[np.uint8], hr: NDArray[np.uint8]
 ) -> dict[str, list[float]]:
-    """{"published": [shift, ceiling], "registered": likewise} of one crop, or nothing where none is
-    good enough."""
-    left, top, right, bottom = registered.box
-    side = min(96, min(right - left, bottom - top) // 8 * 8)
+    """{"published": [shift, ceiling], "registered": likewise} of one crop, of 64 pixels where none
+    of 96 is good enough; nothing where none of 64 is."""
     apart_hr = registered.fit.pyramid.hr
-    for place in choose_crops(registered, lr, side, 1).places:
-        [(_, lr_crop, hr_crop)] = cut(registered, lr, apart_hr, [place], side)
-        top, left = (4 * value for value in place)
-        own = np.ascontiguousarray(hr[top : top + 4 * side, left : left + 4 * side])
-        return {"published": judged(lr_crop, own), "registered": judged(lr_crop, hr_crop)}
+    for side in (96, 64):
+        for place in choose_crops(registered, lr, side, 1).places:
+            [(_, lr_crop, hr_crop)] = cut(registered, lr, apart_hr, [place], side)
+            top, left = (4 * value for value in place)
+            own = np.ascontiguousarray(hr[top : top + 4 * side, left : left + 4 * side])
+            return {"published": judged(lr_crop, own), "registered": judged(lr_crop, hr_crop)}
     return {}
 
 

@@ -60,3 +60,11 @@ def test_where_nothing_is_seen_nothing_moves_but_bends_go() -> None:
     assert found.change[[0, 2, 4]] == pytest.approx(0, abs=1e-6)
     assert np.isfinite(found.covariance).all()
     assert parameters[8] + found.change[8] == pytest.approx(0, abs=1e-4)
+
+
+def test_of_measurements_that_err_alike_less_is_sure() -> None:
+    draw = np.random.default_rng(0)
+    slopes = draw.normal(size=(60, NUM)) / 0.1
+    normal, pull = slopes.T @ slopes, slopes.T @ draw.normal(size=60)
+    one, three = (averaged_step(normal, pull, np.zeros(NUM), alike) for alike in (1.0, 3.0))
+    assert np.trace(three.covariance) > 1.1 * np.trace(one.covariance)

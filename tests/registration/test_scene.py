@@ -9,6 +9,7 @@ from ibsd.data.samples import sample
 from ibsd.registration.coarse import coarse_match
 from ibsd.registration.mapping import Mapping
 from ibsd.registration.scene import (
+    SURE_PX,
     RefusedError,
     checked_scale,
     chosen_scale,
@@ -26,7 +27,7 @@ def test_the_scale_is_measured() -> None:
     registered = registered_still()
     assert registered.scale == 3
     assert registered.ratio == pytest.approx(3, rel=0.1)
-    assert registered.correlation > 0.98 and registered.corner_px < 0.12
+    assert registered.correlation > 0.98 and registered.corner_px < SURE_PX
     assert [chosen_scale(ratio) for ratio in (1.6, 2.6, 4.4)] == [2, 3, 4]
 
 

@@ -32,13 +32,14 @@ class Step(NamedTuple):
     """[n, n]"""
 
 
-def averaged_step(normal: Array, pull: Array, parameters: Array) -> Step:
+def averaged_step(normal: Array, pull: Array, parameters: Array, alike: float = 1.0) -> Step:
     """The mean over all spreads.
 
     Args:
         normal: [n, n] of the pictures' least squares, without prior.
         pull: [n]: `normal @ change`, were there no prior.
         parameters: [n] as they are; `NUM_RIGID`, or all.
+        alike: by which the evidence is divided: measurements that err alike say less.
     """
     priors, sizes = _priors(len(parameters))
     # Changes of about 1 are nonsense: where nothing is seen, nothing moves.
@@ -48,7 +49,7 @@ def averaged_step(normal: Array, pull: Array, parameters: Array) -> Step:
     changes = (inverse @ wanted[..., None])[..., 0]
     evidence = (wanted * changes).sum(1) - parameters @ priors @ parameters
     evidence += np.linalg.slogdet(inverse)[1] + sizes
-    weights = np.exp((evidence - evidence.max()) / 2)
+    weights = np.exp((evidence - evidence.max()) / (2 * alike))
     weights /= weights.sum()
     change = weights @ changes
     off = changes - change

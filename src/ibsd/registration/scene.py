@@ -15,7 +15,7 @@ from ibsd.registration.mapping import Array, Mapping
 from ibsd.registration.masks import Comparison, Reason, compare, reasons_map
 from ibsd.types import InputError, Scale
 
-SURE_PX = 0.12
+SURE_PX = 0.09
 """Standard deviation in LR pixels up to which the corners must be known, on average. The true
 error is about half of it (benchmarks/registration.py)."""
 MIN_CORRELATION = 0.75
@@ -190,7 +190,7 @@ def register_pair(
     corner_px = float(fit.spread_px(corners(coarse.box)).mean())
     if not corner_px <= SURE_PX:
         raise RefusedError(
-            f"the corners are known to {corner_px:.2f} LR pixels only, of at most {SURE_PX}: "
+            f"the corners are known to {corner_px:.3f} LR pixels only, of at most {SURE_PX}: "
             "LR or HR shows too little detail there, or too much has moved"
         )
     return Registered(
