@@ -37,7 +37,7 @@ function offer(weights) {
   for (const scale of scales) {
     const label = document.createElement("label"), input = document.createElement("input"), text = document.createElement("span");
     Object.assign(input, { type: "radio", name: "scale", value: scale, checked: scale === (scales.includes(before) ? before : scales.at(-1)) });
-    text.textContent = scale === 1 ? "1×, repaired" : `${scale}×`;
+    text.textContent = `${scale}×`;
     label.append(input, text);
     row.append(label);
   }
