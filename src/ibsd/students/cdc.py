@@ -219,8 +219,8 @@ class CDC(Student):
         scale_of_key = {
             "upsample_flat.2.1.weight": 4,
             "upsample_flat.5.0.weight": 3,
-            "upsample_flat.2.0.weight": 2,
             "upsample_flat.1.0.weight": 1,
+            "upsample_flat.2.0.weight": 2,
         }
         scale = next((scale for key, scale in scale_of_key.items() if key in shapes), None)
         if not first or not scale or not num_hourglasses:
