@@ -26,6 +26,7 @@ if not torch.cuda.is_available():
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what stays until the end need not be looked through again and again
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_sessionfinish() -> None:

@@ -66,7 +66,7 @@ def test_the_guide_names_two_files_and_one_line_each() -> None:
 
 @pytest.mark.slow
 def test_a_method_and_a_network_are_one_file_and_one_line(tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE, tmp_path / "src/ibsd", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, tmp_path / "src/ibsd")
     for path, code in FILES.items():
         (tmp_path / path).write_text(code, encoding="utf-8")
     for path, line in LINES.items():
