@@ -15,8 +15,8 @@ import pytest
 from processes import Command
 
 ROOT = Path(__file__).parents[2]
-CASES = 30
-"""Ten of each kind."""
+CASES = 21
+"""Seven of each kind."""
 
 
 @pytest.mark.slow
