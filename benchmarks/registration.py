@@ -172,7 +172,7 @@ def compared(
 def moved_summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """How many pairs came back, and how well."""
     summary: dict[str, Any] = {
-        "registered": sum("known_px" in record for record in records),
+        "came_back": sum("known_px" in record for record in records),
         "refused": sum("refused" in record for record in records),
         "compared": sum("published" in record for record in records),
     }

@@ -26,6 +26,8 @@ NOTED_RATIO = 1.12
 """From which on it is said."""
 MIN_BELIEVED = 0.5
 """Share of the tiles that must follow one mapping."""
+MIN_DETAILED = 0.1
+"""Share of the tiles that must show detail, and not be saturated."""
 MIN_SIDE_PX = 48
 """Of the common part, in LR pixels."""
 
@@ -256,8 +258,13 @@ def common_box(mapping: Mapping, inside: Array | None = None) -> tuple[float, fl
 
 def _check_believed(fit: Fit) -> None:
     usable = fit.tiles.usable
-    believed = float((fit.weights[usable] > 0.1).mean()) if usable.any() else 0.0
-    if not usable.mean() > 0.1 or believed < MIN_BELIEVED:
+    if not usable.mean() > MIN_DETAILED:
+        raise RefusedError(
+            f"LR or HR shows too little detail: {usable.mean():.0%} of the common part can be "
+            f"compared, of at least {MIN_DETAILED:.0%}"
+        )
+    believed = float((fit.weights[usable] > 0.1).mean())
+    if believed < MIN_BELIEVED:
         raise RefusedError(
             f"LR and HR do not fit as one picture: {believed:.0%} of the parts that show detail "
             f"agree, of at least {MIN_BELIEVED:.0%}"
