@@ -7,7 +7,8 @@
 
 Processor time is that of all processes, Ray's included, so another load does not count. `workers`
 uses a network that waits for half a second, so it measures the engine and not the cores. `network`
-tells the workers' processor time from that of all else, which is the engine's.
+tells the workers' processor time from that of all else, which is the engine's: mostly of processes
+of Ray that cost the same each second, with work or without.
 """
 
 from __future__ import annotations
@@ -156,13 +157,14 @@ def measure_workers(
             for _ in workers.results(iter(jobs[number:])):
                 pass
             files, seconds = each * number, time.perf_counter() - clock
-            of_workers, of_others = np.subtract(processor_seconds(), before) / files
+            of_workers, of_others = np.subtract(processor_seconds(), before)
             show(
                 workers=number,
                 files=files,
                 files_per_second=files / seconds,
-                processor_seconds_of_workers_each=of_workers,
-                processor_seconds_of_all_else_each=of_others,
+                processor_seconds_of_workers_each=of_workers / files,
+                processor_seconds_of_all_else_each=of_others / files,
+                cores_of_all_else=of_others / seconds,
             )
             for hand in workers.hands:
                 ray.kill(hand.actor)
