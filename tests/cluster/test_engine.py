@@ -82,7 +82,9 @@ def test_a_machine_dies_and_a_file_ends_its_workers(
                 assert made.result.error is None
     assert sorted(found) == sorted(job.source for job in jobs)  # each once
     assert tries.pop(str(poison)) == 2
-    assert sum(tries.values()) <= len(pictures) + 1  # what the dead machine was at
+    # What the dead machine was at; and the poison ends two workers, sometimes before the result of
+    # the file before it has come back.
+    assert sum(tries.values()) <= len(pictures) + 3
     upscale_files([tmp_path / "in"], tmp_path / "one", open_fake())
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
