@@ -77,8 +77,15 @@ OTHER_CAMERAS = {
 SAME_CAMERAS = dict(list(OTHER_CAMERAS.items())[:2])
 WAY_BACK = {
     name: OTHER_CAMERAS[name]
-    for name in ("specialised - start", "specialised - plain", "specialised - plain, mean")
-} | {"IBSD - plain": OTHER_CAMERAS["IBSD - plain"]}
+    for name in (
+        "specialised - start",
+        "specialised - plain",
+        "specialised - plain, mean",
+        "specialised - wavelet, mean",
+        "IBSD - plain",
+        "IBSD - wavelet",
+    )
+}
 
 CAMERAS = (
     ("narrow, 1,500", "compare-cameras", SHORT),
