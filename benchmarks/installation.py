@@ -67,7 +67,7 @@ def build(folder: Path) -> Path:
         files.extractall(folder / "source", filter="data")
     run("python3", "-m", "venv", "tools", folder=folder)
     tools = folder / "tools/bin"
-    run(tools / "pip", "install", "--quiet", "build", "twine", folder=folder)
+    run(tools / "pip", "install", "-qq", "build", "twine", folder=folder)
     run(tools / "python", "-m", "build", "-o", "dist", "source", folder=folder)
     run(tools / "twine", "check", "--strict", *(folder / "dist").iterdir(), folder=folder)
     (wheel,) = (folder / "dist").glob("*.whl")
@@ -82,7 +82,7 @@ def installed(python: str, wheel: Path, folder: Path) -> dict[str, Any]:
     environment = timed(python, "-m", "venv", "venv", folder=folder)
     programs = folder / "venv/bin"
     empty = size(folder / "venv")
-    pip = (programs / "pip", "--quiet", "--cache-dir", folder / "cache")
+    pip = (programs / "pip", "-qq", "--cache-dir", folder / "cache")
     run(*pip, "download", "-d", "files", wheel, folder=folder)
     steps = {
         "environment": environment,

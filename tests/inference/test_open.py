@@ -67,6 +67,11 @@ def test_a_look_is_the_same_network_on_each_backend() -> None:
     assert psnr_db(outputs[0.4][0], crisp) < 60 > psnr_db(outputs[0.4][0], outputs[0.0][0])
 
 
+def test_a_look_without_openvino_runs_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ibsd.inference.open.installed", lambda backend: backend == "onnx")
+    assert open_network("imdn-safe-x4", look=0.5, precision="fp32").backend == "torch"
+
+
 @pytest.mark.slow
 def test_lpips_falls_as_the_look_gets_crisper() -> None:
     lr, hr = sample_pair(SPLITS["val"][0], 4)

@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def _from_file(name: str, file: Path) -> OfferedWeights:
     """Reads only the header of the file, or its certificate."""
     try:
         network = _safetensors_network(file) if file.suffix == ".safetensors" else _exported(file)
-        has_crisp = file in map(weights_file, CRISP)
+        # ONNX Runtime cannot mix the weights of two models.
+        has_crisp = file in map(weights_file, CRISP) and any(map(find_spec, ("openvino", "torch")))
         return OfferedWeights(
             name, file, int(network["scale"]), str(network["name"]), has_crisp=has_crisp
         )

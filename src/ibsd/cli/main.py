@@ -57,6 +57,8 @@ app = App(
 )
 TRAINING_PACKAGES = ("torch", "tensorboardX")
 """Of the extra `train`, and torch of `export` too. Upscaling needs none of them."""
+BROKEN_PIPE = 128 + 13
+"""Of SIGPIPE, which Windows has not."""
 USAGE = {
     demo: "ibsd demo [OPTIONS]",
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
@@ -141,10 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return BROKEN_PIPE
     except (SystemExit, io.UnsupportedOperation) as left:  # so rich leaves a broken pipe
         if isinstance(left.__context__, BrokenPipeError):
-            return 128 + signal.SIGPIPE
+            return BROKEN_PIPE
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:

@@ -71,6 +71,8 @@ def open_network(
         raise InputError(f"precision is {precision!r}: choose auto, {', '.join(known)}")
     if backend != "auto":
         _check_precision(backend, precision)
+    elif look and not installed("openvino") and importlib.util.find_spec("torch"):
+        backend = "torch"  # ONNX Runtime cannot mix the weights of two models
     backend, file = chosen_file(weights, backend, precision, device)
     _check_precision(backend, precision)
     towards = crisp_file(weights, file, look)
@@ -130,7 +132,7 @@ def _opened(
 
         return open_openvino(file, precision, certified_precisions(file), towards)
     if towards:
-        raise InputError("ONNX Runtime runs no look: install openvino, or choose the torch backend")
+        raise InputError("ONNX Runtime runs no look: pip install openvino, or leave the look out")
     from ibsd.inference.onnx_backend import open_onnx
 
     return open_onnx(file, precision)
