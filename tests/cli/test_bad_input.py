@@ -423,7 +423,7 @@ def test_a_folder_for_weights(
     }
     said = ibsd(command, *arguments[command])
     assert (said.code, "Traceback" in said.err) == (2, False), said.err
-    assert said.err.startswith("ibsd: ")
+    assert said.err.splitlines()[-1].startswith("ibsd: ")
 
 
 def test_a_working_folder_that_is_gone(ibsd: Call, tmp_path: Path) -> None:

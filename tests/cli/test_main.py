@@ -108,7 +108,7 @@ def test_signals_give_their_codes(
 ) -> None:
     fail_with(error, monkeypatch)
     said = ibsd("upscale", "a.png", "-o", "out", "--weights", "w.safetensors")
-    assert (said.code, said.err) == (code, "")
+    assert (said.code, said.err) == (code, "opening w for 1 photograph\n")
 
 
 def test_a_full_disk_is_no_defect(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:

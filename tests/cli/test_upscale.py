@@ -74,6 +74,7 @@ def test_existing_results_are_skipped_or_replaced(
     assert_one_sentence(ibsd("upscale", "in", "-o", "out", "--weights", weights), "exists already")
     said = ibsd("upscale", "in", "-o", "out", "--weights", weights, "--skip-existing")
     assert (said.code, said.out) == (0, "1 of 2 upscaled, 1 there already.\n")
+    assert said.err.startswith(f"opening {weights.stem} for 2 photographs\n")  # no terminal here
     assert (tmp_path / "out" / "a.png").read_text() == "mine"
     assert_one_sentence(
         ibsd("upscale", "in", "-o", "out", "--weights", weights, "--skip-existing", "--force"),

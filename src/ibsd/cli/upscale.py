@@ -177,7 +177,10 @@ def upscale(
         "log": log,
     }
     noun = "photograph" if len(jobs) == 1 else "photographs"
-    with console.status(Text(f"opening {weights.stem} for {len(jobs)} {noun}")):
+    opening = f"opening {weights.stem} for {len(jobs)} {noun}"
+    if not (console.is_terminal or json):  # a status is shown on terminals only
+        log(opening)
+    with console.status(Text(opening)):
         network = open_network(fast_weights(weights, **options), look=look, **options)
     num_done = 0
     with ExitStack() as stack:
