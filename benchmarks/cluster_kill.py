@@ -2,11 +2,12 @@
 
 Needs pip install 'ibsd[cluster]'.
 
-    python benchmarks/cluster_kill.py PHOTOGRAPHS --photographs 2000 --times 10
+    python benchmarks/cluster_kill.py PHOTOGRAPHS -o benchmarks/results/cluster-kill.json
 
 The machines are `ray.cluster_utils.Cluster`'s, on this machine, of one core each. PHOTOGRAPHS is a
 folder; small crops of them are upscaled, so that a run takes minutes. Each run is the command
 `ibsd upscale --cluster`, and the machine dies after a share of the results that is drawn at random.
+The JSON holds each run as soon as it has ended. The same command makes the runs that it lacks.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import pyarrow.parquet as parquet
 from ray.cluster_utils import Cluster
 
 from ibsd.images.rgb import read_rgb, write_rgb
+from ibsd.system import write_whole
 
 PX = 32
 WEIGHTS = "imdn-small-x4"
@@ -118,17 +120,21 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--photographs", type=int, default=2000)
     parser.add_argument("--times", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
+    runs = json.loads(given.output.read_text())["runs"] if given.output.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         crops, one = Path(folder) / "crops", Path(folder) / "one"
         write_crops(given.source, crops, given.photographs)
         assert upscale(crops, one).wait() == 0
-        for seed in range(given.seed, given.seed + given.times):
+        for seed in sorted(set(range(given.times)) - {run["seed"] for run in runs}):
             target = Path(folder) / f"many-{seed}"
             found = killed_run(crops, target, given.photographs, seed)
             found["different"] = len(different(one, target))
             found["left_over"] = sum(name.startswith(".0") for name in os.listdir(target))
+            runs.append(found)
+            result = {"photographs": given.photographs, "px": PX, "weights": WEIGHTS, "runs": runs}
+            write_whole(given.output, json.dumps(result, indent=1) + "\n")
             print(json.dumps(found), flush=True)
 
 

@@ -22,6 +22,8 @@ from ibsd.data.layouts import PUBLISHED, find_data
 from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import Pair, PairSets, find_pairs
 from ibsd.data.patches import PairPatches, PatchSource
+from ibsd.data.shard_patches import ShardPatches
+from ibsd.data.shards import is_shards, open_shards
 from ibsd.distillation.objective import Objective
 from ibsd.distillation.registry import OBJECTIVES, declared_options
 from ibsd.doctor.drop_list import read_drop_list
@@ -119,8 +121,13 @@ def checked_pairs(
         "val": fingerprint(sets.val, digests),
     }
     if config.data.photographs:
-        fingerprints["photographs"] = fingerprint(as_pairs(config.data.photographs))
+        fingerprints["photographs"] = photographs_fingerprint(config.data.photographs)
     return sets, fingerprints
+
+
+def photographs_fingerprint(folder: str) -> str:
+    """Of photographs or of shards of them."""
+    return open_shards(folder).fingerprint if is_shards(folder) else fingerprint(as_pairs(folder))
 
 
 def as_pairs(folder: str) -> tuple[Pair, ...]:
@@ -158,7 +165,7 @@ def build_source(
     marks: Sequence[int] = (),
     part: tuple[int, int] = (0, 1),
 ) -> PatchSource:
-    """The patches of the config, resident on the device: of pairs, of photographs, or of both.
+    """The patches of the config: of pairs, of photographs or shards of them, or of both.
     `marks` and `part` as for `PairPatches`."""
     data = config.data
     scale = config.student.scale
@@ -185,15 +192,15 @@ def build_source(
         source.groups = groups_of(pairs, data.groups)
         sources.append(source)
     if data.photographs:
-        stack = photograph_stack(find_photographs(data.photographs), scale, device)
         softness = (data.softness[0], data.softness[1])
-        of_photographs = options(num_photographs)
         own_marks = () if pairs else marks
-        sources.append(
-            PhotographPatches(
-                stack, data.degradations, softness, scale, of_photographs, seed, own_marks, part
-            )
-        )
+        how = data.degradations, softness, scale, options(num_photographs), seed, own_marks, part
+        if is_shards(data.photographs):
+            source = ShardPatches(open_shards(data.photographs), *how, device)
+        else:
+            stack = photograph_stack(find_photographs(data.photographs), scale, device)
+            source = PhotographPatches(stack, *how)
+        sources.append(source)
     return sources[0] if len(sources) == 1 else MixedPatches(*sources)
 
 

@@ -1,13 +1,21 @@
-"""A network for workers that starts at once, and pictures that it takes badly."""
+"""A network that starts at once, pictures that it takes badly, and tasks without Ray."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 
+from ibsd.cluster import tasks
 from ibsd.images.rgb import write_rgb
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.types import InputError
@@ -40,3 +48,33 @@ def write_pictures(folder: Path, number: int, *, black: bool = False) -> list[Pa
     for path in paths:
         write_rgb(path, draw.integers(0, 1 if black else 256, (8, 8, 3), dtype=np.uint8))
     return paths
+
+
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Tasks of `cluster.tasks` run in this process, the newest first, and what travels is pickled.
+    Returns how many calls there were at once."""
+    calls: list[tuple[Any, ...]] = []
+    most = 0
+
+    def remote(function: Any, shared: bytes, item: object) -> bytes:
+        nonlocal most
+        calls.append((function, shared, pickle.dumps(item)))
+        most = max(most, len(calls))
+        return pickle.dumps(calls[-1])
+
+    def get(call: bytes) -> Any:
+        function, shared, item = pickle.loads(call)
+        calls.pop()
+        return pickle.loads(pickle.dumps(function(pickle.loads(shared), pickle.loads(item))))
+
+    ray = SimpleNamespace(
+        remote=lambda **options: lambda function: SimpleNamespace(remote=partial(remote, function)),
+        put=pickle.dumps,
+        cluster_resources=lambda: {"CPU": 2.0},
+        wait=lambda waiting, timeout: (waiting[-1:], waiting[:-1]),
+        get=get,
+        exceptions=SimpleNamespace(WorkerCrashedError=MemoryError, OutOfMemoryError=MemoryError),
+    )
+    monkeypatch.setattr(tasks, "import_module", lambda name: ray)
+    monkeypatch.setattr(tasks, "connected", lambda address: nullcontext())
+    return lambda: most

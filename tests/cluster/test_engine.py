@@ -96,7 +96,7 @@ def test_a_signal_waits_until_ray_is_done() -> None:
     reached: list[int] = []
 
     def stopped() -> None:
-        with engine._signals_held() as let_through:
+        with engine.signals_held() as let_through:
             let_through()
             signal.raise_signal(signal.SIGINT)
             reached.append(1)

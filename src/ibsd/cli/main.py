@@ -66,7 +66,7 @@ USAGE = {
     evaluate: "ibsd evaluate WEIGHTS... PAIRS [OPTIONS]",
     compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
     report: "ibsd report FOLDER... [OPTIONS]",
-    data: "ibsd data preview PHOTO [OPTIONS]",
+    data: "ibsd data preview PHOTO [OPTIONS], or ibsd data shard PHOTOS -o SHARDS [OPTIONS]",
     upscale: "ibsd upscale IN... -o OUT [OPTIONS]",
     export: "ibsd export WEIGHTS --format FORMAT [OPTIONS]",
     efficiency: "ibsd efficiency WEIGHTS... [OPTIONS]",

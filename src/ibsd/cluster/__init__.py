@@ -6,6 +6,7 @@
 - `manifest.py`: what became of each file, in parts of Parquet that are only ever added.
 - `worker.py`: an actor that holds the opened network and upscales one file a call.
 - `engine.py`: connects to Ray, hands files to workers, and replaces workers that die.
+- `tasks.py`: one function for many items, for commands that need no open network.
 
 Ray starts the processes and moves the calls; docs/decisions/0120-cluster.md says why no more of it
 is used. Nothing here is imported by a run on one machine. A cluster runs what it is sent: connect

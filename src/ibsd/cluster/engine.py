@@ -56,19 +56,19 @@ def connected(address: str) -> Generator[None]:
     else:
         _check_address(address)
     try:
-        with _signals_held() as let_through:  # ray takes SIGTERM for itself
+        with signals_held() as let_through:  # ray takes SIGTERM for itself
             try:
                 ray.init(address=address, **options)
             except Exception as error:  # of many kinds
                 raise InputError(
-                    f"the cluster at {address} does not take this run ({_reason(error)}): check "
+                    f"the cluster at {address} does not take this run ({reason(error)}): check "
                     "that its machines have the same Python, ray and ibsd"
                 ) from error
             let_through()
         yield
     except import_module("ray.exceptions").RayError as error:
         raise InputError(
-            f"the cluster at {address} is lost ({_reason(error)}): the same command goes on"
+            f"the cluster at {address} is lost ({reason(error)}): the same command goes on"
         ) from error
     finally:
         ray.shutdown()
@@ -91,7 +91,7 @@ def _check_address(address: str) -> None:
 
 
 @contextmanager
-def _signals_held() -> Generator[Callable[[], None]]:
+def signals_held() -> Generator[Callable[[], None]]:
     """Meanwhile a signal waits until the function that this gives is called: an exception out of a
     handler that runs inside of Ray comes out as a SystemError."""
     received: list[int] = []
@@ -176,7 +176,7 @@ class Workers:
         the network.
         """
         more = True
-        with _signals_held() as let_through:
+        with signals_held() as let_through:
             while True:
                 let_through()
                 while more or self.again:
@@ -200,7 +200,7 @@ class Workers:
         pool = self.ray.util.ActorPool(actors)
         measured: list[tuple[float, int] | str] = []
         try:
-            with _signals_held() as let_through:
+            with signals_held() as let_through:
                 opened = [actor.open.remote() for actor in actors]
                 while len(self.ray.wait(opened, num_returns=number, timeout=1.0)[0]) < number:
                     let_through()
@@ -213,10 +213,10 @@ class Workers:
                         measured.append(pool.get_next_unordered(timeout=1.0))
             return measured
         except InputError as error:
-            raise _cause(error) from None
+            raise cause(error) from None
         except self.dead as error:
             raise InputError(
-                f"a worker died in the calibration ({_reason(error)}): look into the logs of "
+                f"a worker died in the calibration ({reason(error)}): look into the logs of "
                 "ray, and whether the machines have memory enough"
             ) from None
 
@@ -257,7 +257,7 @@ class Workers:
                 return
             made: Made = self.ray.get(call)
         except InputError as error:
-            raise _cause(error) from None
+            raise cause(error) from None
         except self.dead as error:
             yield from self._buried(hand, error)
         else:
@@ -270,7 +270,7 @@ class Workers:
         try:
             self.ray.get(call)
         except InputError as error:
-            raise _cause(error) from None
+            raise cause(error) from None
         self.deaths_at_opening = 0
         self.waits_since = None
 
@@ -280,13 +280,13 @@ class Workers:
         with suppress(Exception):  # it may only have seemed dead
             self.ray.kill(hand.actor)
         self.looked = 0.0
-        reason = _reason(error)
+        why = reason(error)
         jobs = self._jobs(hand)
         if hand.calls[0][1] is None:
             self.deaths_at_opening += 1
             if self.deaths_at_opening >= MOST_TRIES * max(1, len(self)):
                 raise InputError(
-                    f"every worker dies while it opens the network ({reason}): look into the logs "
+                    f"every worker dies while it opens the network ({why}): look into the logs "
                     "of ray, and whether the machines have memory enough"
                 )
             return
@@ -298,7 +298,7 @@ class Workers:
             self.again.appendleft(over)
             return
         sentence = (
-            f"{over.source} ended {MOST_TRIES} workers ({reason}), as a file does that needs more "
+            f"{over.source} ended {MOST_TRIES} workers ({why}), as a file does that needs more "
             "memory than there is: choose a smaller --tile, or leave it out"
         )
         remove_partials(over.target)
@@ -315,13 +315,12 @@ class Workers:
             self.log("waiting for a free core of the cluster")
 
 
-def _cause(error: InputError) -> InputError:
+def cause(error: InputError) -> InputError:
     """What was raised in a worker, without its traceback there."""
-    cause: Any = getattr(error, "cause", error)
-    return InputError(str(cause))
+    return InputError(str(getattr(error, "cause", error)))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What Ray says of a death, in a few words."""
     words = str(getattr(error, "cause", None) or error).strip().splitlines()
     return f"{type(error).__name__}: {words[-1].strip()[:200] if words else ''}".rstrip(".: ")

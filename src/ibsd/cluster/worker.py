@@ -66,11 +66,7 @@ class Worker:
 
     def open(self) -> None:
         """InputError for another version of ibsd, or for a network that cannot be opened here."""
-        if ibsd.__version__ != self.version:
-            raise InputError(
-                f"{self.node} has ibsd {ibsd.__version__}, not {self.version} as here: "
-                "install the same version on every machine"
-            )
+        check_version(self.version)
         self.network = self.upscaling.open()
         tiles_for(self.upscaling.tile, self.network)
 
@@ -123,6 +119,15 @@ class Worker:
                 "this is a defect of ibsd, please report it"
             )
         return Result(source, target, error, note)
+
+
+def check_version(version: str) -> None:
+    """InputError if this machine has another version of ibsd."""
+    if ibsd.__version__ != version:
+        raise InputError(
+            f"{os.uname().nodename} has ibsd {ibsd.__version__}, not {version} as here: "
+            "install the same version on every machine"
+        )
 
 
 def remove_partials(target: str) -> None:

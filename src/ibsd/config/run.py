@@ -75,7 +75,8 @@ class DataConfig(PatchOptions):
     cache: str = ""
     """Folder for a memory-mapped copy, used when the images exceed the limit."""
     photographs: str = ""
-    """Folder of sharp photographs. Every patch of them is degraded anew."""
+    """Folder of sharp photographs, or of their shards (`ibsd data shard`). Every patch is degraded
+    anew."""
     degradations: dict[str, Any] = field(default_factory=lambda: {"camera": 1.0})
     """Share of each preset or single family (`data/presets.py`) among the patches of
     photographs."""

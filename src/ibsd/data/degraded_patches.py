@@ -18,8 +18,9 @@ from ibsd.data.options import PatchOptions
 from ibsd.data.pairs import image_files
 from ibsd.data.patches import DrawnPatches, PatchSource, join_views
 from ibsd.data.presets import find_preset
+from ibsd.data.shards import is_shards
 from ibsd.images import read_rgb
-from ibsd.types import Batch, Origin, Scale
+from ibsd.types import Batch, InputError, Origin, Scale
 
 MARGIN_PX = 4
 """LR pixels around a patch that are degraded with it and cut off, so that blur, resizing and JPEG
@@ -159,6 +160,8 @@ class MixedPatches(PatchSource):
 
 def find_photographs(folder: str | Path) -> tuple[Path, ...]:
     """Image files of a folder, sorted by name. InputError if it is no folder or holds none."""
+    if is_shards(folder):
+        raise InputError(f"{folder} holds shards, for training alone: name a folder of photographs")
     return tuple(image_files(Path(folder)))
 
 

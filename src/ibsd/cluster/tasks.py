@@ -1,0 +1,66 @@
+"""One function for many items, each a task of a Ray cluster that holds nothing. Upscaling has
+workers in place of it (`engine.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from itertools import islice
+from typing import Any, TypeVar
+
+import ibsd
+from ibsd.cluster.engine import CALLS_AHEAD, MOST_TRIES, cause, connected, reason, signals_held
+from ibsd.cluster.worker import check_version
+from ibsd.types import InputError
+
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+
+
+def on_cluster(
+    function: Callable[[_Item], _Value],
+    items: Iterable[_Item],
+    address: str,
+    on_value: Callable[[int, _Value], None],
+) -> None:
+    """Makes `function(item)` of each item on the cores of a cluster. `on_value` takes an item's
+    number and value in this process, in the order in which they end.
+
+    A task whose machine or process dies is made again, three times in all.
+
+    Errors: InputError that a call raises, if a task dies three times, or if the cluster is lost.
+    """
+    with connected(address):
+        ray: Any = import_module("ray")
+        task = ray.remote(num_cpus=1, max_retries=MOST_TRIES - 1)(_called)
+        shared = ray.put((function, ibsd.__version__))
+        waiting = enumerate(items)
+        running: dict[Any, int] = {}
+        with signals_held() as let_through:
+            while True:
+                let_through()
+                room = CALLS_AHEAD * max(1, int(ray.cluster_resources().get("CPU", 0)))
+                for number, item in islice(waiting, max(0, room - len(running))):
+                    running[task.remote(shared, item)] = number
+                if not running:
+                    return
+                for call in ray.wait(list(running), timeout=1.0)[0]:
+                    on_value(running.pop(call), _value(ray, call))
+
+
+def _value(ray: Any, call: Any) -> Any:
+    try:
+        return ray.get(call)
+    except InputError as error:
+        raise cause(error) from None
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        raise InputError(
+            f"a task ended {MOST_TRIES} processes ({reason(error)}), as one does that needs more "
+            "memory than there is: look into the logs of ray"
+        ) from None
+
+
+def _called(shared: tuple[Callable[[Any], Any], str], item: Any) -> Any:
+    function, version = shared
+    check_version(version)
+    return function(item)
