@@ -39,6 +39,22 @@ def test_gain_offset_and_tone_pull_at_nothing() -> None:
     assert changed.gains.mean() == pytest.approx(0.8 * 1.2 * 0.5**0.2, rel=0.1)
 
 
+def test_an_edge_tells_its_shift_though_tones_bend() -> None:
+    """In one tile alone an edge that moved looks like a bend. Many tiles bend alike."""
+    x = np.mgrid[:96, :96][1].astype(np.float64)
+    noise = np.random.default_rng(0).normal(0, 0.004, (2, 96, 96))
+    target, source = (
+        (0.5 - 0.3 * np.cos((x + right) * np.pi / 24) + noise[kind]).astype(np.float32)
+        for kind, right in enumerate((0.3, 0.0))
+    )
+    many, few = (
+        fit_tiles(target[:rows] ** 1.2, source[:rows], EVERY[:rows], 12) for rows in (96, 24)
+    )
+    assert many.tone == pytest.approx(1.2, abs=0.05)
+    assert few.tone == 1.0
+    assert many.information[:, 0, 0].mean() > 1.2 * few.information[:, 0, 0].mean()
+
+
 def test_blur_is_measured() -> None:
     _, source = pictures(0, 0)
     fits = fit_tiles(blurred(source, 0.5), source, EVERY, 24)

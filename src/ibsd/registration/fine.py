@@ -32,8 +32,10 @@ from ibsd.registration.mapping import NUM_FIELD, NUM_RIGID, Array, Mapping
 from ibsd.registration.prior import Step, averaged_step
 from ibsd.registration.tiles import TileFits, fit_tiles, tile_px
 
-SMOOTHING_PX = 0.7
-"""Standard deviation of the blur of both pictures before they are compared, in LR pixels."""
+SMOOTHING_PX = 0.5
+"""Standard deviation of the blur of both pictures before tiles are fitted, in LR pixels."""
+LOOK_PX = 0.7
+"""Likewise before colours and masks are made, where single pixels must not count."""
 CAMERA_PX = 0.5
 """Of the blur that LR has and HR has not, about."""
 LARGEST_FINE_PIXELS = 2_000_000
@@ -127,10 +129,12 @@ class Pyramid:
         self.lr_light: dict[int, Plane] = {}
         self.hr_light: dict[int, Plane] = {}
         self.hr_luma: dict[int, Plane] = {}
-        self.lr_views: dict[int, tuple[Plane, NDArray[np.bool_]]] = {}
+        self.lr_view: tuple[tuple[int, float], Plane] | None = None
         self.hr_smooth: tuple[tuple[int, float], Plane] | None = None
         self.ratio = mapping.ratio(grid_of(mapping.box))
         self.camera_px = CAMERA_PX
+        self.tone = 1.0
+        """Power of LR's tone curve over HR's."""
 
     def planes(
         self, mapping: Mapping, step: int
@@ -149,16 +153,12 @@ class Pyramid:
         """By which HR is shrunk at a level: two to three of its pixels stay for one of LR's."""
         return max(1, int(self.ratio * step / 2))
 
-    def blur_px(self, step: int) -> float:
-        """Of HR before it is compared with LR's smoothed picture, in pixels of that."""
-        return float(np.hypot(SMOOTHING_PX, self.camera_px / step))
-
     def lights(self, mappings: Sequence[Mapping], step: int) -> list[Lights]:
         """Both pictures at `step` LR pixels a pixel under each mapping."""
         lr, hr, ratio, _ = self.planes(mappings[0], step)
         lr_bright = largest_channel(lr) > BRIGHT
-        lr_smooth = blurred(lr, SMOOTHING_PX)
-        hr_smooth = blurred(hr, self.blur_px(step) * ratio)
+        lr_smooth = blurred(lr, LOOK_PX)
+        hr_smooth = blurred(hr, float(np.hypot(LOOK_PX, self.camera_px / step)) * ratio)
         lights: list[Lights] = []
         for mapping in mappings:
             places = self.planes(mapping, step)[3]
@@ -170,26 +170,28 @@ class Pyramid:
     def view(self, mapping: Mapping, step: int) -> View:
         """Both pictures at `step` LR pixels a pixel."""
         lr, hr, ratio, places = self.planes(mapping, step)
-        if step not in self.lr_views:
-            self.lr_views[step] = (
-                root(blurred(luma(lr), SMOOTHING_PX)),
-                largest_channel(lr) > _SATURATED,
-            )
-        lr_view, lr_bright = self.lr_views[step]
+        # Blurring bent levels moves edges: what LR's tone curve did is undone before.
+        lr_key = (step, round(self.tone, 3))
+        if self.lr_view is None or self.lr_view[0] != lr_key:
+            straight = luma(np.power(lr, np.float32(1 / lr_key[1])))
+            self.lr_view = (lr_key, root(blurred(straight, SMOOTHING_PX)))
+        lr_view = self.lr_view[1]
         shrink = self.shrink(step)
         if shrink not in self.hr_luma:
             self.hr_luma[shrink] = luma(hr)
         # A hundredth of a pixel of blur moves nothing, and blurs of a whole photograph take time.
-        key = (shrink, round(self.blur_px(step) * ratio, 2))
+        key = (shrink, round(self.camera_px / step * ratio, 2))
         if self.hr_smooth is None or self.hr_smooth[0] != key:
             self.hr_smooth = (key, blurred(self.hr_luma[shrink], key[1]))
-        moved = sampled(self.hr_smooth[1], places)
+        # As LR was made: what was too fine for its pixels is false in both alike.
+        moved = blurred(sampled(self.hr_smooth[1], places, "cubic"), SMOOTHING_PX)
         usable = inside(places, hr.shape, _BORDER_PX * ratio)
-        usable &= ~dilated(lr_bright | (moved > _SATURATED), 2)
+        usable &= ~dilated((largest_channel(lr) > _SATURATED) | (moved > _SATURATED), 2)
         return View(lr_view, root(moved), usable)
 
-    def learn_blur(self, fit: Fit) -> None:
-        """Blurs HR more, or less, as LR's tiles want it."""
+    def learn(self, fit: Fit) -> None:
+        """Blurs HR more, or less, and straightens LR's tone curve, as LR's tiles want it."""
+        self.tone = float(np.clip(self.tone * fit.tiles.tone, 0.5, 2.0))
         known = fit.weights > 0.3
         if known.any():
             wanted = float(np.median(fit.tiles.blurs[known])) * fit.step**2
@@ -217,7 +219,7 @@ def fine_fit(lr: Image, hr: Image, mapping: Mapping, first_step: int) -> Fit:
             # The field waits until the lenses are about right.
             with_field = step == finest and number > 0
             fit = _improved(pyramid, mapping, step, with_field)
-            pyramid.learn_blur(fit)
+            pyramid.learn(fit)
             moved = np.abs(fit.mapping(grid_of(mapping.box)) - mapping(grid_of(mapping.box))).max()
             mapping = fit.mapping
             if moved < _STILL_PX * pyramid.ratio * step and number > 1:

@@ -24,8 +24,10 @@ FARTHEST_RATIO = 1.3
 """By which the measured ratio may be off the scale."""
 NOTED_RATIO = 1.12
 """From which on it is said."""
-MIN_BELIEVED = 0.5
-"""Share of the tiles that must follow one mapping."""
+MIN_BELIEVED = 0.6
+"""Share of the tiles that show detail that must follow one mapping."""
+DETAIL = 0.02
+"""Standard deviation in a tile, in the square root of light, that must be found in HR too."""
 MIN_DETAILED = 0.1
 """Share of the tiles that must show detail, and not be saturated."""
 MIN_SIDE_PX = 48
@@ -263,7 +265,9 @@ def _check_believed(fit: Fit) -> None:
             f"LR or HR shows too little detail: {usable.mean():.0%} of the common part can be "
             f"compared, of at least {MIN_DETAILED:.0%}"
         )
-    believed = float((fit.weights[usable] > 0.1).mean())
+    # What lies too far off is no usable tile, and no witness for the mapping.
+    detailed = usable | (fit.tiles.contrasts > DETAIL)
+    believed = float((fit.weights[detailed] > 0.1).mean())
     if believed < MIN_BELIEVED:
         raise RefusedError(
             f"LR and HR do not fit as one picture: {believed:.0%} of the parts that show detail "

@@ -17,7 +17,15 @@ from ibsd.registration.light import Plane
 Array = NDArray[np.float64]
 LARGEST_STEP_PX = 2.0
 """A tile that wants to move further has found nothing."""
+LEAST_GAIN = 0.2
+"""Of a tile, and the inverse of the largest."""
+ALIKE_PIXELS = 4.0
+"""So many pixels of a smoothed picture have one noise."""
 _NUISANCES = 4
+LEAST_SPREAD = 1e-4
+"""Variance between tiles of how the tone curve bends, at least."""
+_LEAST_TOLD = 20
+"""Tiles that must tell how the tone curve bends."""
 _LEAST_FILLED = 0.4
 """Share of a tile's pixels that must be usable."""
 LEAST_NOISE = 5e-4
@@ -43,7 +51,9 @@ class TileFits(NamedTuple):
     residuals: Array
     """Root mean square of what is left after the fit."""
     contrasts: Array
-    """Standard deviation of the target."""
+    """Standard deviation of the target; 0 where too little of the tile is usable."""
+    tone: float
+    """About target = gain * source**tone, over all tiles."""
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -94,24 +104,16 @@ def fit_tiles(target: Plane, source: Plane, usable: NDArray[np.bool_], side: int
             sums[:, i, j] = sums[:, j, i] = total(weighted * terms[j])
     count = np.maximum(sums[:, 0, 0], 1.0)
     contrasts = sums[:, 6, 6] / count - (sums[:, 0, 6] / count) ** 2
-    # Offset, gain, tone and blur are eliminated: what stays is of the shift alone.
-    rest, nuisances = _eliminated(sums, _NUISANCES)
-    normal = rest[:, :2, :2]
-    trace = np.trace(normal, axis1=1, axis2=2)
-    solid = normal + np.maximum(1e-4 * trace, 1e-12)[:, None, None] * np.eye(2)
-    steps = np.linalg.solve(solid, rest[:, :2, 2:])[..., 0]
-    left = np.maximum(rest[:, 2, 2] - (steps * rest[:, :2, 2]).sum(1), 1e-12)
-    values = nuisances[:, :, 2] - (nuisances[:, :, :2] * steps[:, None]).sum(2)
-    # The slope of the tone curve where the tile lies.
-    gains = values[:, 1] + 2 * values[:, 2] * sums[:, 0, 1] / count
-    variance = np.maximum(left / np.maximum(count - 6, 1.0), LEAST_NOISE**2)
+    filled = count >= _LEAST_FILLED * side**2
+    tone = _know_tone(sums, filled, middle)
+    steps, normal, left, values, variance, gains = _solved(sums)
     scale = np.where(abs(gains) > 1e-3, gains, 1.0)
     shifts = steps / scale[:, None]
     information = normal * (gains**2 / variance)[:, None, None]
     bad = (
-        (count < _LEAST_FILLED * side**2)
-        | (gains < 0.2)
-        | (gains > 5)
+        ~filled
+        | (gains < LEAST_GAIN)
+        | (gains > 1 / LEAST_GAIN)
         | (abs(shifts).max(1) > LARGEST_STEP_PX)
     )
     information[bad] = 0
@@ -124,8 +126,76 @@ def fit_tiles(target: Plane, source: Plane, usable: NDArray[np.bool_], side: int
         gains,
         values[:, 3] / scale,
         np.sqrt(left / count),
-        np.sqrt(np.maximum(contrasts, 0)),
+        np.sqrt(np.maximum(contrasts, 0)) * filled,
+        tone,
     )
+
+
+class _Solved(NamedTuple):
+    """Of all tiles, for their `sums`."""
+
+    steps: Array
+    """[n, 2]: gain times shift."""
+    normal: Array
+    """[n, 2, 2]: least squares of the steps alone."""
+    left: Array
+    """Sum of squares."""
+    values: Array
+    """[n, 4]: offset, gain, bend and blur."""
+    variance: Array
+    """Of a pixel's noise."""
+    gains: Array
+    """Slope of the tone curve where the tile lies."""
+
+
+def _solved(sums: Array) -> _Solved:
+    count = np.maximum(sums[:, 0, 0], 1.0)
+    # Offset, gain, tone and blur are eliminated: what stays is of the shift alone.
+    rest, nuisances = _eliminated(sums, _NUISANCES)
+    normal = rest[:, :2, :2]
+    trace = np.trace(normal, axis1=1, axis2=2)
+    solid = normal + np.maximum(1e-4 * trace, 1e-12)[:, None, None] * np.eye(2)
+    steps = np.linalg.solve(solid, rest[:, :2, 2:])[..., 0]
+    left = np.maximum(rest[:, 2, 2] - (steps * rest[:, :2, 2]).sum(1), 1e-12)
+    values = nuisances[:, :, 2] - (nuisances[:, :, :2] * steps[:, None]).sum(2)
+    gains = values[:, 1] + 2 * values[:, 2] * sums[:, 0, 1] / count
+    variance = np.maximum(left / np.maximum(count - 6, 1.0), LEAST_NOISE**2)
+    return _Solved(steps, normal, left, values, variance, gains)
+
+
+def _know_tone(sums: Array, filled: NDArray[np.bool_], middle: float) -> float:
+    """Writes into the `sums` how much tone curves bend: about as much in all tiles. Else a tile
+    with one edge cannot tell a shift from a bend. The power of the curve is returned.
+
+    Under the power p a bend is (p - 1) / 2 times gain over level.
+    """
+    first = _solved(sums)
+    told = filled & (first.gains > LEAST_GAIN) & (first.gains < 1 / LEAST_GAIN)
+    if told.sum() < _LEAST_TOLD:
+        return 1.0
+    inner = sums[:, :6, :6]
+    ridge = 1e-8 + 1e-9 * np.trace(inner, axis1=1, axis2=2)
+    solid = inner + ridge[:, None, None] * np.eye(6)
+    noise = ALIKE_PIXELS * first.variance
+    level = np.maximum(sums[:, 0, 1] / np.maximum(sums[:, 0, 0], 1.0) + middle, 0.1)
+    unit = np.clip(first.gains, LEAST_GAIN, 1 / LEAST_GAIN) / level
+    bends = first.values[:, 2] / unit
+    doubts = noise * np.linalg.inv(solid)[:, 2, 2] / unit**2
+    bend = _weighted_median(bends[told], 1 / doubts[told])
+    known = told & (doubts <= np.quantile(doubts[told], 1 / 3))
+    spread = 2.2 * np.median((bends[known] - bend) ** 2) - np.median(doubts[known])
+    weight, wanted = noise / (max(float(spread), LEAST_SPREAD) * unit**2), bend * unit
+    sums[:, 2, 2] += weight
+    sums[:, 2, 6] += weight * wanted
+    sums[:, 6, 2] += weight * wanted
+    sums[:, 6, 6] += weight * wanted**2
+    return float(np.clip(1 + 2 * bend, 0.5, 2.0))
+
+
+def _weighted_median(values: Array, weights: Array) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _eliminated(sums: Array, num: int) -> tuple[Array, Array]:
