@@ -73,7 +73,9 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         cluster_resources=lambda: {"CPU": 2.0},
         wait=lambda waiting, timeout: (waiting[-1:], waiting[:-1]),
         get=get,
-        exceptions=SimpleNamespace(WorkerCrashedError=MemoryError, OutOfMemoryError=MemoryError),
+        exceptions=SimpleNamespace(
+            RayTaskError=SystemError, WorkerCrashedError=MemoryError, OutOfMemoryError=MemoryError
+        ),
     )
     monkeypatch.setattr(tasks, "import_module", lambda name: ray)
     monkeypatch.setattr(tasks, "connected", lambda address: nullcontext())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibsd.cli.options import Flag, Output
+from ibsd.cluster import require_ray
 from ibsd.system import refuse_existing
 from ibsd.types import InputError, counted, require, require_scale
 
@@ -24,6 +25,7 @@ def doctor(
     scale: int | None = None,
     max_shift: float = 0.5,
     output: Output = None,
+    cluster: str | None = None,
     force: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -53,6 +55,9 @@ def doctor(
         Leave out pairs that are shifted by more than this, in LR pixels beyond the common shift.
     output:
         Folder for doctor.json, doctor.html and drop.txt, the list of files to leave out.
+    cluster:
+        Check on all machines of a Ray cluster, each pair on one core: its address, such as
+        10.0.0.5:6379, or local. Needs pip install 'ibsd[cluster]'.
     force:
         Replace these three files if they exist.
     json:
@@ -66,13 +71,15 @@ def doctor(
     if scale is not None:
         require_scale("--scale", scale)
     require("--max-shift", max_shift, max_shift > 0, "above 0")
+    if cluster is not None:
+        require_ray()
     from ibsd.cli.terminal import print_line, progress_bar
     from ibsd.commands.doctor import NAMES, as_text, examine_pairs, write_checkup
 
     targets = [output / name for name in NAMES] if output else []
     refuse_existing(targets, force)
     with progress_bar("pairs") as on_pair:
-        checkup = examine_pairs(pairs, lr, hr, scale, max_shift, on_pair)
+        checkup = examine_pairs(pairs, lr, hr, scale, max_shift, on_pair, cluster)
     if output:
         write_checkup(checkup, output, (pairs or lr or output).absolute().name, pairs)
     if json:

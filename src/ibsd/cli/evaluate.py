@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ibsd.cli.options import Flag, Output
+from ibsd.cluster import require_ray
 from ibsd.commands.evaluate import Means, Split
 from ibsd.reporting.format import difference_text, is_better, metric_title, score_text
 from ibsd.system import refuse_existing
@@ -31,6 +32,7 @@ def evaluate(
     force: Flag = False,
     lpips: Annotated[bool, Parameter(negative="--no-lpips")] = True,
     device: str = "auto",
+    cluster: str | None = None,
     json: Flag = False,
 ) -> None:
     """Score weight files on pairs, under every protocol, beside bicubic interpolation.
@@ -65,6 +67,9 @@ def evaluate(
         Compute LPIPS, the slowest metric.
     device:
         auto, cpu, cuda or cuda:0.
+    cluster:
+        Score on all machines of a Ray cluster, each pair on one core: its address, such as
+        10.0.0.5:6379, or local. Needs pip install 'ibsd[cluster]'.
     json:
         Print the JSON file instead of tables.
     """
@@ -72,6 +77,11 @@ def evaluate(
         raise InputError("--lr and --hr go together: give both folders")
     if matrix is not None and (lr is not None or split is not None):
         raise InputError("--matrix makes its own pairs: leave out --lr, --hr and --split")
+    if cluster is not None:
+        require_ray()
+        if matrix is not None or device not in ("auto", "cpu"):
+            raise InputError("--cluster scores pairs on cores: leave out --matrix and --device")
+        device = "cpu"
     files, folder = (paths, None) if lr or matrix else (paths[:-1], paths[-1] if paths else None)
     if not files:
         raise InputError(
@@ -83,6 +93,7 @@ def evaluate(
         find_split,
         load_students,
         score_matrix,
+        score_on_cluster,
         score_pairs,
         scores_with_places,
         write_texts,
@@ -112,7 +123,10 @@ def evaluate(
         assert folder is not None
         pairs = find_split(folder, split, scale, log)
     with progress_bar("images") as on_image:
-        table = score_pairs(students, pairs, scale, lpips, on_image, log)
+        if cluster is None:
+            table = score_pairs(students, pairs, scale, lpips, on_image, log)
+        else:
+            table = score_on_cluster(files, pairs, scale, lpips, cluster, on_image)
     text = scores_with_places(table, files, pairs)
     write_texts(targets, [text, table.to_csv()])
     if json:

@@ -1,9 +1,10 @@
-"""One function for many items, each a task of a Ray cluster that holds nothing. Upscaling has
-workers in place of it (`engine.py`)."""
+"""One function for many items, each a task of a Ray cluster. Upscaling has workers in place of it
+(`engine.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
@@ -24,7 +25,8 @@ def on_cluster(
     on_value: Callable[[int, _Value], None],
 ) -> None:
     """Makes `function(item)` of each item on the cores of a cluster. `on_value` takes an item's
-    number and value in this process, in the order in which they end.
+    number and value in this process, in the order in which they end. Relative names mean there what
+    they mean here.
 
     A task whose machine or process dies is made again, three times in all.
 
@@ -33,7 +35,7 @@ def on_cluster(
     with connected(address):
         ray: Any = import_module("ray")
         task = ray.remote(num_cpus=1, max_retries=MOST_TRIES - 1)(_called)
-        shared = ray.put((function, ibsd.__version__))
+        shared = ray.put((function, ibsd.__version__, os.getcwd()))
         waiting = enumerate(items)
         running: dict[Any, int] = {}
         with signals_held() as let_through:
@@ -48,11 +50,30 @@ def on_cluster(
                     on_value(running.pop(call), _value(ray, call))
 
 
+def values_on_cluster(
+    address: str,
+    function: Callable[[_Item], _Value],
+    items: Sequence[_Item],
+    on_done: Callable[[int, int], None],
+) -> list[_Value]:
+    """`on_cluster`, with the values in the order of the items. `on_done` takes (done, total)."""
+    values: dict[int, _Value] = {}
+
+    def keep(number: int, value: _Value) -> None:
+        values[number] = value
+        on_done(len(values), len(items))
+
+    on_cluster(function, items, address, keep)
+    return [values[number] for number in range(len(items))]
+
+
 def _value(ray: Any, call: Any) -> Any:
     try:
         return ray.get(call)
     except InputError as error:
         raise cause(error) from None
+    except ray.exceptions.RayTaskError as error:  # a defect of ours
+        raise error.cause from None
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
         raise InputError(
             f"a task ended {MOST_TRIES} processes ({reason(error)}), as one does that needs more "
@@ -60,7 +81,15 @@ def _value(ray: Any, call: Any) -> Any:
         ) from None
 
 
-def _called(shared: tuple[Callable[[Any], Any], str], item: Any) -> Any:
-    function, version = shared
+def _called(shared: tuple[Callable[[Any], Any], str, str], item: Any) -> Any:
+    function, version, folder = shared
     check_version(version)
+    if os.getcwd() != folder:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise InputError(
+                f"{folder} cannot be entered on {os.uname().nodename} ({error.strerror}): give the "
+                "command in a folder that all machines share"
+            ) from None
     return function(item)

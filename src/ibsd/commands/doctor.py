@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 import ibsd
-from ibsd.doctor.checkup import Checkup, check_folder
+from ibsd.doctor.checkup import Checkup, InTurn, check_folder
 from ibsd.doctor.drop_list import drop_list
 from ibsd.doctor.pair_checkup import CheckupLimits
 from ibsd.reporting.doctor import doctor_page
@@ -26,10 +27,18 @@ def examine_pairs(
     scale: Scale | None,
     max_shift_px: float,
     on_pair: Callable[[int, int], None],
+    cluster: str | None = None,
 ) -> Checkup:
-    """`check_folder` on one thread: images are small, and more threads wait for each other."""
+    """`check_folder` on one thread: images are small, and more threads wait for each other. With
+    `cluster` each pair is a task on the machines there."""
     torch.set_num_threads(1)
-    return check_folder(pairs, lr, hr, scale, CheckupLimits(shift_px=max_shift_px), on_pair)
+    limits = CheckupLimits(shift_px=max_shift_px)
+    in_turn: InTurn | None = None
+    if cluster is not None:
+        from ibsd.cluster.tasks import values_on_cluster
+
+        in_turn = partial(values_on_cluster, cluster)
+    return check_folder(pairs, lr, hr, scale, limits, on_pair, in_turn)
 
 
 def as_text(checkup: Checkup) -> str:

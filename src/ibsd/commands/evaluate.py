@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ibsd.system import make_folder, write_whole
-from ibsd.types import InputError
+from ibsd.types import InputError, counted
 from ibsd.weights import named_or_file
 
 if TYPE_CHECKING:
     import torch
 
     from ibsd.data.pairs import Pair
-    from ibsd.evaluation.scores import ScoreTable
+    from ibsd.evaluation.scores import ScoreRow, ScoreTable
     from ibsd.students import Student
     from ibsd.types import Scale
 
@@ -108,6 +109,57 @@ def score_pairs(
         on_image(done, len(pairs))
 
     return evaluate(students, pairs, scale, device_of(students), lpips, progress)
+
+
+def score_on_cluster(
+    files: Sequence[Path],
+    pairs: Sequence[Pair],
+    scale: Scale,
+    lpips: bool,
+    address: str,
+    on_image: Callable[[int, int], None],
+) -> ScoreTable:
+    """`score_pairs` on the cores of a cluster, a task for each pair. InputError with all pairs that
+    cannot be scored."""
+    from ibsd.cluster.tasks import values_on_cluster
+    from ibsd.data.pairs import listed
+    from ibsd.evaluation.scores import ScoreTable
+
+    score = partial(score_one, tuple(files), scale, lpips)
+    made = values_on_cluster(address, score, pairs, on_image)
+    if problems := [each for each in made if isinstance(each, str)]:
+        many = f"{len(problems)} of {counted(len(pairs), 'pair')} cannot be scored"
+        raise InputError(listed(f"{many}; repair or remove:", problems))
+    rows = (row for rows in made if not isinstance(rows, str) for row in rows)
+    return ScoreTable(scale, tuple(rows))
+
+
+def score_one(
+    files: tuple[Path, ...], scale: Scale, lpips: bool, pair: Pair
+) -> tuple[ScoreRow, ...] | str:
+    """The rows of one pair, or why there are none. The networks stay open in this process."""
+    from ibsd.evaluation.scores import evaluate
+
+    students = opened_students(files)
+    try:
+        check_one(pair, scale)
+        return evaluate(students, [pair], scale, "cpu", lpips).rows
+    except InputError as error:
+        return str(error)
+
+
+@lru_cache(maxsize=1)
+def opened_students(files: tuple[Path, ...]) -> dict[str, Student]:
+    """`load_students`, once."""
+    return load_students(files, "cpu")
+
+
+def check_one(pair: Pair, scale: Scale) -> None:
+    """`check_pairs` of one, in its own words."""
+    from ibsd.data.integrity import digest_pairs, pair_problems
+
+    if problems := pair_problems(pair, scale, digest_pairs([pair])):
+        raise InputError("; ".join(problems))
 
 
 def score_matrix(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -30,6 +31,11 @@ from ibsd.images import image_size
 from ibsd.types import SCALES, InputError, Scale
 
 _Matched = TypeVar("_Matched")
+InTurn = Callable[
+    [Callable[[PairCheckup], Any], Sequence[PairCheckup], Callable[[int, int], None]], list[Any]
+]
+"""(function, pairs, progress) -> the function's value for each pair, in order. The function's pair
+may be a copy, and comes back in its value."""
 
 
 @dataclass
@@ -107,6 +113,7 @@ def check_folder(
     scale: Scale | None = None,
     limits: CheckupLimits | None = None,
     on_pair: Callable[[int, int], None] = lambda done, total: None,
+    in_turn: InTurn | None = None,
 ) -> Checkup:
     """Checks a folder of pairs in any known layout, or two folders.
 
@@ -115,6 +122,7 @@ def check_folder(
             there are several.
         limits: what counts as wrong; by default `CheckupLimits()`.
         on_pair: called with (pairs done, pairs in all) after each pair.
+        in_turn: makes a function's values for all pairs; by default one after the other, here.
 
     Errors: InputError where there is nothing to check. A problem with single files is a finding.
     """
@@ -143,17 +151,43 @@ def check_folder(
     # Test comes before val and val before train, so that train's duplicates are dropped.
     splits = {"test": layout.sets.test, "val": layout.sets.val, "train": layout.sets.train}
     checkups = [PairCheckup(pair, split) for split, pairs in splits.items() for pair in pairs]
-    hashes: list[PerceptualHash | None] = []
-    for done, checkup in enumerate(checkups, start=1):
-        hashes.append(check_pair(checkup, scale, limits))
-        on_pair(done, len(checkups))
+    in_turn = in_turn or _in_turn
+    checked = in_turn(partial(_checked, scale, limits), checkups, on_pair)
+    checkups = [checkup for checkup, _ in checked]
+    hashes = [found for _, found in checked]
     files = list(dict.fromkeys(alone))
     result = Checkup(layout.name, scale, scales, checkups, files, Misalignment(0.0, 0.0, 0.0))
     result.common = common_part(result.measured())
-    for checkup in checkups:
-        judge_alignment(checkup, result.common, scale, limits)
-    mark_duplicates(checkups, hashes)
+    judge = partial(_judged, result.common, scale, limits)
+    result.pairs = in_turn(judge, checkups, lambda done, total: None)
+    mark_duplicates(result.pairs, hashes)
     return result
+
+
+def _in_turn(
+    function: Callable[[PairCheckup], Any],
+    checkups: Sequence[PairCheckup],
+    on_pair: Callable[[int, int], None],
+) -> list[Any]:
+    values: list[Any] = []
+    for done, checkup in enumerate(checkups, start=1):
+        values.append(function(checkup))
+        on_pair(done, len(checkups))
+    return values
+
+
+def _checked(
+    scale: Scale, limits: CheckupLimits, checkup: PairCheckup
+) -> tuple[PairCheckup, PerceptualHash | None]:
+    found = check_pair(checkup, scale, limits)
+    return checkup, found
+
+
+def _judged(
+    common: Misalignment, scale: Scale, limits: CheckupLimits, checkup: PairCheckup
+) -> PairCheckup:
+    judge_alignment(checkup, common, scale, limits)
+    return checkup
 
 
 def _two_folders(lr: Path, hr: Path, alone: list[Path]) -> dict[Scale, Layout]:

@@ -1,0 +1,32 @@
+"""A checkup on a cluster is that of one machine. Ray is left out here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.fakes import without_ray
+from ibsd.commands.doctor import as_text, examine_pairs
+from ibsd.data.samples import sample_pair
+from ibsd.images.rgb import write_rgb
+
+
+def test_a_cluster_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split, name in (("train", "chelsea"), ("train", "coffee"), ("test", "chelsea")):
+        for side, pixels, size in zip(("LR", "HR"), sample_pair(name, 2), (40, 80), strict=True):
+            folder = tmp_path / f"{split}_{side}"
+            folder.mkdir(exist_ok=True)
+            write_rgb(folder / f"{name}.png", np.ascontiguousarray(pixels[:size, :size]))
+    (tmp_path / "train_LR" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "train_HR" / "broken.png").write_bytes(b"no picture")
+    without_ray(monkeypatch)
+    seen: list[tuple[int, int]] = []
+    one, many = (
+        examine_pairs(tmp_path, None, None, 2, 0.5, lambda *k: seen.append(k), cluster)
+        for cluster in (None, "local")
+    )
+    assert as_text(many) == as_text(one)
+    assert one.counts()["damaged"] == 1 and one.counts()["leak"] == 1
+    assert seen == 2 * [(1, 4), (2, 4), (3, 4), (4, 4)]
