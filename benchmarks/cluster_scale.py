@@ -5,6 +5,8 @@
     python benchmarks/cluster_scale.py workers     # growth with 1, 2 and 8 workers that only wait
     python benchmarks/cluster_scale.py network     # 1 and 2 workers with a network, at 512 x 512
 
+-o FILE keeps the figures of each part in a JSON file, beside those of other parts.
+
 Processor time is that of all processes, Ray's included, so another load does not count. `workers`
 uses a network that waits for half a second, so it measures the engine and not the cores. `network`
 tells the workers' processor time from that of all else, which is the engine's: mostly of processes
@@ -30,6 +32,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
+import torch
 
 import ibsd
 from ibsd.cluster import engine
@@ -38,14 +41,16 @@ from ibsd.cluster.listing import listed, refuse_existing_targets, rows_of
 from ibsd.cluster.manifest import Row, opened
 from ibsd.cluster.worker import Upscaling
 from ibsd.commands.upscale_cluster import open_fast
+from ibsd.comparison.machine import machine_facts
 from ibsd.images.rgb import write_rgb
 from ibsd.inference.network import Network, NetworkDescriptor
-from ibsd.system import largest_resident_bytes
+from ibsd.system import largest_resident_bytes, write_whole
 from ibsd.weights import default_weights, named_or_file
 
 NAMES = 1_000_000
 LEFT = 1000
 SETTINGS = {"benchmark": True}
+SHOWN: list[dict[str, float]] = []
 OPTIONS = {"backend": "auto", "precision": "auto", "device": "cpu"}
 
 
@@ -72,7 +77,9 @@ def measure_manifest() -> None:
                     Row(source, target, "done", None, None, 0.5, 1, "north", ibsd.__version__)
                 )
         for step in ("start", "resume"):
-            subprocess.run([sys.executable, __file__, step, "--folder", folder], check=True)
+            command = [sys.executable, __file__, step, "--folder", folder]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            show(**json.loads(said))
 
 
 def plan(folder: Path, resume: bool) -> dict[str, Any]:
@@ -88,7 +95,7 @@ def plan(folder: Path, resume: bool) -> dict[str, Any]:
         refuse_existing_targets(jobs, str(out))
     next(rows_of(jobs))
     return {
-        "step": "resume" if resume else "start",
+        "resumes": resume,
         "names": NAMES,
         "to do": len(jobs),
         "wall_seconds": round(time.perf_counter() - clock, 1),
@@ -172,7 +179,8 @@ def measure_workers(
 
 
 def show(**figures: float) -> None:
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}), flush=True)
+    SHOWN.append({name: round(value, 3) for name, value in figures.items()})
+    print(json.dumps(SHOWN[-1]), flush=True)
 
 
 def main() -> None:
@@ -181,7 +189,8 @@ def main() -> None:
         "part", choices=("manifest", "calls", "workers", "network", "start", "resume")
     )
     parser.add_argument("--folder", type=Path)
-    part, folder = vars(parser.parse_args()).values()
+    parser.add_argument("-o", "--output", type=Path)
+    part, folder, output = vars(parser.parse_args()).values()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     if part in ("start", "resume"):
         print(json.dumps(plan(folder, part == "resume")), flush=True)
@@ -195,6 +204,10 @@ def main() -> None:
         blocks = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
         opening = partial(open_fast, named_or_file(default_weights(4)), 0.0, OPTIONS)
         measure_workers((1, 2), 8, blocks.repeat(8, axis=0).repeat(8, axis=1), opening)
+    if output:
+        kept = json.loads(output.read_text()) if output.exists() else {}
+        kept |= machine_facts(torch.device("cpu")) | {part: SHOWN}
+        write_whole(output, json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

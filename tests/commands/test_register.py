@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.fakes import without_ray
 from ibsd.commands.register import RegisterOptions, SceneRecord, register_folders
 from ibsd.data.layouts import find_data
 from ibsd.data.samples import sample
@@ -29,7 +30,9 @@ def photographs(folder: Path, names: dict[str, str]) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-def test_pairs_are_written_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
+def test_pairs_are_written_and_a_stopped_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     near, far = photographs(tmp_path, {"a": "stream", "wall": "table"})
     write_rgb(far / "wall.png", np.full((120, 150, 3), 90, np.uint8))
     output = tmp_path / "pairs"
@@ -52,10 +55,13 @@ def test_pairs_are_written_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert again.as_json()["scenes"] == json.loads(json.dumps(result.as_json()))["scenes"]
     assert before == {file: file.stat().st_mtime_ns for file in output.rglob("*.png")}
 
-    # Killed between pairs and record: the scene is done again, and comes out the same.
+    # Killed between pairs and record: the scene is done again, here on a cluster without Ray, and
+    # comes out the same.
     pixels = read_rgb(sets.train[0].hr)
     (output / "scenes" / "a.json").unlink()
-    register_folders(near, far, output, OPTIONS)
+    without_ray(monkeypatch)
+    again = register_folders(near, far, output, OPTIONS, cluster="local")
+    assert [scene.crops for scene in again.scenes] == [good.crops, []]
     assert np.array_equal(read_rgb(sets.train[0].hr), pixels)
 
     with pytest.raises(InputError, match="begun with other options"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ibsd.cli.options import Flag, Output
+from ibsd.cluster import require_ray
 from ibsd.types import InputError, require
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def register(
     crops: int = 0,
     val: float = 0.1,
     test: float = 0.1,
+    cluster: str | None = None,
     json: Flag = False,
 ) -> int:
     """Make pairs of photographs of the same scenes: near and far, or at two focal lengths.
@@ -74,6 +76,9 @@ def register(
         Share of the scenes to choose by.
     test:
         Share of the scenes to report.
+    cluster:
+        Register on all machines of a Ray cluster, each scene on one core: its address, such as
+        10.0.0.5:6379, or local. The folders must be shared. Needs pip install 'ibsd[cluster]'.
     json:
         Print what became of each scene as JSON.
     """
@@ -90,6 +95,8 @@ def register(
         )
     if scale is not None:
         require("--scale", scale, scale in (2, 3, 4), "2, 3 or 4")
+    if cluster is not None:
+        require_ray()
     from ibsd.cli.terminal import log, print_json, print_line, progress_bar
     from ibsd.commands.register import RegisterOptions, register_folders
 
@@ -101,7 +108,7 @@ def register(
             if not json:
                 log(f"{done} of {total}  {outcome(record)}")
 
-        result = register_folders(hr, lr, output, options, on_scene, log)
+        result = register_folders(hr, lr, output, options, on_scene, log, cluster)
     if json:
         print_json(result.as_json())
     else:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -121,6 +122,10 @@ class RegisterResult:
         }
 
 
+_Scene = tuple[Pair, Split, CoarseMatch | None]
+"""Photographs, their set, and their match where it is known."""
+
+
 def register_folders(
     hr_folder: Path,
     lr_folder: Path,
@@ -128,6 +133,7 @@ def register_folders(
     options: RegisterOptions | None = None,
     on_scene: Callable[[SceneRecord, int, int], None] = lambda record, done, total: None,
     log: Callable[[str], None] = lambda sentence: None,
+    cluster: str | None = None,
 ) -> RegisterResult:
     """Registers the scenes of two folders and writes pairs into `output`, in the published layout,
     with a page for the run and one for each scene.
@@ -135,6 +141,7 @@ def register_folders(
     Args:
         on_scene: called with (record, scenes done, scenes in all) after each scene.
         log: called with remarks.
+        cluster: "local" or the address of a Ray cluster, where each scene is then a task.
 
     Errors: InputError before anything is written: OpenCV or photographs are missing, `output` holds
     something else, or it was begun with other options. A scene that cannot be registered is
@@ -156,14 +163,26 @@ def register_folders(
     make_folder(output / SCENES)
     plan = {"version": ibsd.__version__, "options": asdict(options), "scale": scale}
     _write_json(output / RECORD, plan)
-    for done, pair in enumerate(matched.pairs, start=1):
+    to_do: list[_Scene] = []
+    for pair in matched.pairs:
         if pair.name not in records:
-            record = _one_scene(
-                pair, splits[pair.name], output, scale, options, matches.pop(pair.name, None)
-            )
-            _write_json(output / SCENES / f"{pair.name}.json", asdict(record))
-            records[pair.name] = record
-        on_scene(records[pair.name], done, len(matched.pairs))
+            to_do.append((pair, splits[pair.name], matches.pop(pair.name, None)))
+    for done, record in enumerate(records.values(), start=1):
+        on_scene(record, done, len(matched.pairs))
+
+    def keep(_: int, record: SceneRecord) -> None:
+        _write_json(output / SCENES / f"{record.name}.json", asdict(record))
+        records[record.name] = record
+        on_scene(record, len(records), len(matched.pairs))
+
+    register = partial(_one_scene, output, scale, options)
+    if cluster is None:
+        for number, scene in enumerate(to_do):
+            keep(number, register(scene))
+    else:
+        from ibsd.cluster.tasks import on_cluster
+
+        on_cluster(register, to_do, cluster, keep)
     scenes = [records[pair.name] for pair in matched.pairs]
     result = RegisterResult(matched.sentence(), scale, scenes, output)
     if matched.by != "name":
@@ -245,15 +264,9 @@ def _measured_scale(pairs: tuple[Pair, ...], matches: dict[str, CoarseMatch]) ->
     return chosen_scale(median(ratios))
 
 
-def _one_scene(
-    pair: Pair,
-    split: Split,
-    output: Path,
-    scale: Scale,
-    options: RegisterOptions,
-    match: CoarseMatch | None,
-) -> SceneRecord:
+def _one_scene(output: Path, scale: Scale, options: RegisterOptions, scene: _Scene) -> SceneRecord:
     """Registers one scene and writes its pairs and its page."""
+    pair, split, match = scene
     started = time.monotonic()
     record = SceneRecord(pair.name, str(pair.lr), str(pair.hr), split, _stamps(pair))
     try:
