@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     runs = json.loads(given.output.read_text())["runs"] if given.output.exists() else []
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else they starve on a busy machine
     with tempfile.TemporaryDirectory() as folder:
         crops, one = Path(folder) / "crops", Path(folder) / "one"
         write_crops(given.source, crops, given.photographs)

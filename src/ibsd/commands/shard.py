@@ -86,6 +86,7 @@ def make_shards(
         "crops": sharding.crops,
         "seed": sharding.seed,
         "photographs": len(names),
+        "photographs_a_shard": each,
         "names": hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest(),
         "shards": len(tasks),
     }
