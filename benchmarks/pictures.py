@@ -1,11 +1,14 @@
 """Writes the pictures of README and docs (docs/pictures) from committed results: before and after
 by the weights in the package, the camera matrix and the course of the bound from
-benchmarks/compare-cameras; with `--check` only compares.
+benchmarks/compare-cameras, and ladders of noise and JPEG from weights_safety.py; with `--check`
+only compares.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import torch
 from ibsd.commands.compare import stored_results
 from ibsd.comparison.results import Results
 from ibsd.data.samples import UPSCALING_SAMPLE, sample_pair
+from ibsd.evaluation.scores import BICUBIC
 from ibsd.images.rgb import bicubic, read_rgb, to_array, to_tensor, write_rgb
 from ibsd.reporting.matrix import camera_matrix, matrix_drawing
 from ibsd.reporting.pictures import before_after
@@ -24,6 +28,7 @@ from ibsd.students import load_student
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 WEIGHTS, SCALE = "imdn-safe-x4", 4
+LADDERS = ROOT / "benchmarks/results/peers-ladders-1cpu-2026-11-29.json"
 SETTING, ARMS = "nikon-to-canon", {"plain": "watch", "IBSD": "ibsd"}
 """`watch` is plain training bit for bit, with estimators that only look on: so plain has a bound
 too."""
@@ -42,7 +47,11 @@ MATRIX_ARMS = (
 def main() -> int:
     runs = ROOT / "benchmarks" / "compare-cameras"
     results = stored_results(ROOT / "configs/compare-cameras.toml", [f'compare.folder="{runs}"'])
-    drawings = {"cameras.svg": cameras(results), "bound.svg": bound(results)}
+    drawings = {
+        "cameras.svg": cameras(results),
+        "bound.svg": bound(results),
+        "ladders.svg": ladders(json.loads(LADDERS.read_text())["ladders"]),
+    }
     picture = upscaled()
     if "--check" in sys.argv:
         stale = [
@@ -118,6 +127,28 @@ def bound(results: Results) -> str:
     panel = Panel("What layers tell of each other", series, "step", "bound, nats per element")
     drawing = panels_drawing([panel])
     assert drawing is not None, f"no bound was logged in {SETTING}"
+    return drawing.standalone()
+
+
+def ladders(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Gain over bicubic of each network, by strength of the noise and by JPEG quality."""
+    panels: list[Panel] = []
+    for ladder, (title, across) in {
+        "noise": ("Noise", "sigma, levels of 255"),
+        "jpeg": ("JPEG", "quality"),
+    }.items():
+        rungs = found[ladder]
+        methods = [name for name in next(iter(rungs.values())) if name != BICUBIC]
+        series = [
+            Series(
+                name.removeprefix("Real-"),
+                [(k, rung[name]) for k, rung in enumerate(rungs.values())],
+            )
+            for name in methods
+        ]
+        panels.append(Panel(title, series, across, "PSNR-Y over bicubic, dB", list(rungs)))
+    drawing = panels_drawing(panels)
+    assert drawing is not None
     return drawing.standalone()
 
 

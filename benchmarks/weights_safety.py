@@ -8,14 +8,15 @@ gives PSNR-Y and SSIM (`basicsr-y`) and LPIPS (`ibsd-cdc`), gains over bicubic o
 camera (the name up to the first `_`), the share of images below bicubic, and the mean of the worst
 tenth of gains. A ladder is the middle of each photograph, shrunk by bicubic, and then either noisy
 (Gaussian, in levels of 255, equal in R, G and B) or compressed (libjpeg, 4:2:0). At x1 bicubic is
-the picture itself, and the ladder of noise starts at 5.
+the picture itself, and the ladder of noise starts at 5. `--peers` adds the free networks of
+peers.py, whose packages must be installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ from ibsd.data.pairs import Pair, find_layout
 from ibsd.evaluation.matrix import centre_crop
 from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
 from ibsd.images.rgb import to_array, to_tensor
-from ibsd.students import Student, load_student
+from ibsd.students import load_student
+from ibsd.types import Scale
+
+Upscale = Callable[[torch.Tensor], torch.Tensor]
 
 NOISE = (0, 5, 10, 15, 20, 30)
 QUALITY = (95, 80, 60, 40, 30, 20, 10)
@@ -47,12 +51,19 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--every", type=int, default=4, help="of the photographs")
     parser.add_argument("--crop", type=int, default=192, help="HR pixels of a ladder's pictures")
+    parser.add_argument("--peers", action="store_true")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
     students = {Path(name).stem: load_student(name) for name in arguments.weights}
     [scale] = {student.spec.scale for student in students.values()}
+    methods: dict[str, Upscale] = dict(students)
+    if arguments.peers:
+        from peers import PEERS_X2, PEERS_X4, ncnn_method
+
+        peers = PEERS_X2 if scale == 2 else PEERS_X4
+        methods |= {name: ncnn_method(*where) for name, where in peers.items()}
     found: dict[str, Any] = {
         "machine": machine_facts(torch.device("cpu")),
         "versions": versions(),
@@ -60,15 +71,15 @@ def main() -> None:
     }
     for given in arguments.pairs:
         name, _, place = given.partition("=")
-        found["pairs"][name] = real(evaluate(students, pairs_of(place), scale))
+        found["pairs"][name] = real(evaluate(methods, pairs_of(place), scale))
     for name, sets in found["pairs"].items():
         for method, figures in sets["all"].items():
             print(f"{name:10} {method:24}", *(f"{key} {x:.3f}" for key, x in figures.items()))
     if arguments.photographs:
         paths = find_photographs(arguments.photographs)[:: arguments.every]
-        found["ladders"] = ladders(students, paths, arguments.crop)
+        found["ladders"] = ladders(methods, paths, arguments.crop, scale)
         for name, steps in found["ladders"].items():
-            for method in students:
+            for method in methods:
                 gains = (f"{step}: {gain[method]:+.2f}" for step, gain in steps.items())
                 print(f"{name:10} {method:24}", *gains)
     if arguments.output:
@@ -110,10 +121,9 @@ def real(table: ScoreTable) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def ladders(
-    students: dict[str, Student], photographs: Sequence[Path], crop_px: int
+    methods: Mapping[str, Upscale], photographs: Sequence[Path], crop_px: int, scale: Scale
 ) -> dict[str, dict[str, dict[str, float]]]:
     """{ladder: {step: {method: PSNR-Y over bicubic}}}, and bicubic's own PSNR-Y."""
-    [scale] = {student.spec.scale for student in students.values()}
     hrs = [centre_crop(path, scale, crop_px) for path in photographs]
     lrs = [to_tensor(shrunk(hr, scale)) for hr in hrs]
 
@@ -134,10 +144,10 @@ def ladders(
                 (path.stem, to_array(lr.clamp(0, 1)), hr)
                 for path, lr, hr in zip(photographs, degraded, hrs, strict=True)
             ]
-            means = evaluate(students, pairs, scale, lpips=False).means
+            means = evaluate(methods, pairs, scale, lpips=False).means
             psnr = {method: figures["basicsr-y"]["psnr_y"] for method, figures in means.items()}
             found.setdefault(ladder, {})[str(step)] = {BICUBIC: psnr[BICUBIC]} | {
-                method: psnr[method] - psnr[BICUBIC] for method in students
+                method: psnr[method] - psnr[BICUBIC] for method in methods
             }
     return found
 
