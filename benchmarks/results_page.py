@@ -36,7 +36,6 @@ SHORT = {
 LONG = {
     "IBSD - plain": ("ibsd", "plain"),
     "wavelet - plain": ("wavelet-to-hr", "plain"),
-    "soft target - plain": ("soft-target-only", "plain"),
     "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
     "IBSD - soft target": ("ibsd", "soft-target-only"),
     "bound alone - plain": ("information-only", "plain"),
@@ -84,6 +83,8 @@ WAY_BACK = {
         "specialised - wavelet, mean",
         "IBSD - plain",
         "IBSD - wavelet",
+        "soft target - wavelet",
+        "IBSD - soft target",
     )
 }
 
