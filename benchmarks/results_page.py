@@ -27,7 +27,6 @@ AGAINST_PLAIN = {
 SHORT = {
     "IBSD - plain": ("ibsd-hf-1", "plain"),
     "wavelet - plain": ("wavelet-to-hr-1", "plain"),
-    "soft target - plain": ("soft-target-only-1", "plain"),
     "IBSD - wavelet": ("ibsd-hf-1", "wavelet-to-hr-1"),
     "IBSD - soft target": ("ibsd-hf-1", "soft-target-only-1"),
     "IBSD 0.1 - frozen 0.1": ("ibsd", "frozen"),
