@@ -177,7 +177,7 @@ def upscale(
         "log": log,
     }
     noun = "photograph" if len(jobs) == 1 else "photographs"
-    opening = f"opening {weights.stem} for {len(jobs)} {noun}"
+    opening = f"opening {weights.stem or weights} for {len(jobs)} {noun}"
     if not (console.is_terminal or json):  # a status is shown on terminals only
         log(opening)
     with console.status(Text(opening)):
