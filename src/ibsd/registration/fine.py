@@ -32,10 +32,9 @@ from ibsd.registration.mapping import NUM_FIELD, NUM_RIGID, Array, Mapping
 from ibsd.registration.prior import Step, averaged_step
 from ibsd.registration.tiles import TileFits, fit_tiles, tile_px
 
-SMOOTHING_PX = 0.5
-"""Standard deviation of the blur of both pictures before tiles are fitted, in LR pixels."""
-LOOK_PX = 0.7
-"""Likewise before colours and masks are made, where single pixels must not count."""
+SMOOTHING_PX = 0.7
+"""Standard deviation of the blur of both pictures before they are compared, in LR pixels. Less is
+worse where a scene is finer than LR's pixels."""
 CAMERA_PX = 0.5
 """Of the blur that LR has and HR has not, about."""
 LARGEST_FINE_PIXELS = 2_000_000
@@ -157,8 +156,8 @@ class Pyramid:
         """Both pictures at `step` LR pixels a pixel under each mapping."""
         lr, hr, ratio, _ = self.planes(mappings[0], step)
         lr_bright = largest_channel(lr) > BRIGHT
-        lr_smooth = blurred(lr, LOOK_PX)
-        hr_smooth = blurred(hr, float(np.hypot(LOOK_PX, self.camera_px / step)) * ratio)
+        lr_smooth = blurred(lr, SMOOTHING_PX)
+        hr_smooth = blurred(hr, float(np.hypot(SMOOTHING_PX, self.camera_px / step)) * ratio)
         lights: list[Lights] = []
         for mapping in mappings:
             places = self.planes(mapping, step)[3]

@@ -15,7 +15,7 @@ from ibsd.registration.mapping import Array, Mapping
 from ibsd.registration.masks import Comparison, Reason, compare, reasons_map
 from ibsd.types import InputError, Scale
 
-SURE_PX = 0.09
+SURE_PX = 0.08
 """Standard deviation in LR pixels up to which the corners must be known, on average. The true
 error is about half of it (benchmarks/registration.py)."""
 MIN_CORRELATION = 0.75
