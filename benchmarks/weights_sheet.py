@@ -6,7 +6,10 @@ photographs inside the package.
 
 Of an image the part is shown where the first and the last weights differ most. With
 `--photographs` a row for each of these files as it is, beside two networks of peers.py, and
-without HR. Its part is where the weights differ most from bicubic.
+without HR. Its part is where the weights differ most from bicubic. Rows of
+docs/pictures/peers.jpg: picosdeeuropa, Picture_0B, Picture_1A (Debian's lomiri-wallpapers), City100
+iPhone 035, 055; aitzgorri, friends, life, Wine, City100 Nikon 045; the package's chelsea, coffee,
+pavilion, dahlia, rocket, and at JPEG 40 astronaut, dogs; coins, retina, page of scikit-image.
 """
 
 from __future__ import annotations
