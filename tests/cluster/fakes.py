@@ -50,9 +50,11 @@ def write_pictures(folder: Path, number: int, *, black: bool = False) -> list[Pa
     return paths
 
 
-def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def without_ray(
+    monkeypatch: pytest.MonkeyPatch, is_deadly: Callable[[Any], bool] = lambda item: False
+) -> Callable[[], int]:
     """Tasks of `cluster.tasks` run in this process, the newest first, and what travels is pickled.
-    Returns how many calls there were at once."""
+    A deadly item ends its processes. Returns how many calls there were at once."""
     calls: list[tuple[Any, ...]] = []
     most = 0
 
@@ -65,7 +67,10 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     def get(call: bytes) -> Any:
         function, shared, item = pickle.loads(call)
         calls.pop()
-        return pickle.loads(pickle.dumps(function(pickle.loads(shared), pickle.loads(item))))
+        given = pickle.loads(item)
+        if is_deadly(given):
+            raise MemoryError("The worker died")
+        return pickle.loads(pickle.dumps(function(pickle.loads(shared), given)))
 
     ray = SimpleNamespace(
         remote=lambda **options: lambda function: SimpleNamespace(remote=partial(remote, function)),
@@ -74,7 +79,10 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         wait=lambda waiting, timeout: (waiting[-1:], waiting[:-1]),
         get=get,
         exceptions=SimpleNamespace(
-            RayTaskError=SystemError, WorkerCrashedError=MemoryError, OutOfMemoryError=MemoryError
+            RayTaskError=SystemError,
+            WorkerCrashedError=MemoryError,
+            OutOfMemoryError=MemoryError,
+            NodeDiedError=MemoryError,
         ),
     )
     monkeypatch.setattr(tasks, "import_module", lambda name: ray)

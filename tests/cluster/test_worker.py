@@ -47,7 +47,8 @@ def test_what_goes_wrong_with_a_file_is_its_result(
 
     monkeypatch.setattr("ibsd.cluster.worker.upscale_job", broken)
     said = ours.upscale(str(picture), str(tmp_path / "out.png")).result.error
-    assert said is not None and "ValueError a defect; this is a defect of ibsd" in said
+    assert said is not None
+    assert f"{picture}: ValueError a defect (line " in said and "this is a defect of ibsd" in said
 
 
 def test_a_measurement_keeps_nothing(tmp_path: Path) -> None:

@@ -30,3 +30,11 @@ def test_a_cluster_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert as_text(many) == as_text(one)
     assert one.counts()["damaged"] == 1 and one.counts()["leak"] == 1
     assert seen == 2 * [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+    without_ray(monkeypatch, lambda checkup: checkup.pair.name == "coffee")
+    fewer = examine_pairs(tmp_path, None, None, 2, 0.5, lambda *_: None, "local")
+    assert fewer.counts() == one.counts() | {"unchecked": 1}
+    assert "coffee: ended 3 processes" in fewer.drop[tmp_path / "train_LR" / "coffee.png"]
+    assert [pair for pair in fewer.pairs if pair.pair.name != "coffee"] == [
+        pair for pair in many.pairs if pair.pair.name != "coffee"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,13 @@ import pytest
 
 import tiny
 from cluster.fakes import without_ray
-from ibsd.commands.evaluate import load_students, score_on_cluster, score_pairs
+from ibsd.commands.evaluate import (
+    load_students,
+    score_on_cluster,
+    score_pairs,
+    scores_with_places,
+    unscored,
+)
 from ibsd.data.pairs import Pair, find_pairs
 from ibsd.data.samples import sample_pair
 from ibsd.export.weights import save_student
@@ -40,23 +47,33 @@ def test_a_cluster_gives_the_same_figures(world: Path, monkeypatch: pytest.Monke
     without_ray(monkeypatch)
     files, pairs = files_and_pairs(world)
     seen: list[tuple[int, int]] = []
-    many = score_on_cluster(files, pairs, 2, False, "local", lambda *k: seen.append(k))
+    many, failed = score_on_cluster(files, pairs, 2, False, "local", lambda *k: seen.append(k))
     students = load_students(files, "cpu")
     one = score_pairs(students, pairs, 2, False, lambda done, total: None, print)
     assert [replace(row, seconds=0.0) for row in many.rows] == [
         replace(row, seconds=0.0) for row in one.rows
     ]
-    assert len(many.rows) == 9 and seen == [(1, 3), (2, 3), (3, 3)]
+    assert len(many.rows) == 9 and seen == [(1, 3), (2, 3), (3, 3)] and not failed
 
 
-def test_pairs_that_cannot_be_scored_are_listed(
+def test_pairs_that_cannot_be_scored_are_listed_and_the_others_are_scored(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_ray(monkeypatch)
+    without_ray(monkeypatch, lambda pair: pair.name == "rocket")
     files, pairs = files_and_pairs(world)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     bad = [*pairs, Pair("broken", broken, pairs[0].hr), Pair("same", pairs[0].hr, pairs[0].hr)]
-    with pytest.raises(InputError, match="2 of 5 pairs cannot be scored") as caught:
-        score_on_cluster(files, bad, 2, False, "local", lambda done, total: None)
-    assert "broken.png" in str(caught.value) and "not 2 times" in str(caught.value)
+    table, failed = score_on_cluster(files, bad, 2, False, "local", lambda done, total: None)
+    assert {row.image for row in table.rows} == {"chelsea", "coffee"}
+    assert list(failed) == ["rocket", "broken", "same"]
+    said = unscored(failed, len(bad))
+    for words in ("3 of 5 pairs cannot", "rocket: ended 3 proc", "broken.png", "not 2 times"):
+        assert words in said
+    written = json.loads(scores_with_places(table, files, bad, failed))
+    assert written["failed"] == failed and [pair[0] for pair in written["pairs"]] == [
+        "chelsea",
+        "coffee",
+    ]
+    with pytest.raises(InputError, match="2 of 2 pairs cannot be scored"):
+        score_on_cluster(files, bad[3:], 2, False, "local", lambda done, total: None)

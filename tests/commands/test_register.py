@@ -55,10 +55,15 @@ def test_pairs_are_written_and_a_stopped_run_goes_on(
     assert again.as_json()["scenes"] == json.loads(json.dumps(result.as_json()))["scenes"]
     assert before == {file: file.stat().st_mtime_ns for file in output.rglob("*.png")}
 
-    # Killed between pairs and record: the scene is done again, here on a cluster without Ray, and
-    # comes out the same.
+    # A scene that ends its processes on a cluster, here without Ray, leaves no pairs and no record.
+    # So it is done again, as after a kill between the two, and comes out the same.
     pixels = read_rgb(sets.train[0].hr)
     (output / "scenes" / "a.json").unlink()
+    without_ray(monkeypatch, lambda scene: True)
+    failed = register_folders(near, far, output, OPTIONS, cluster="local")
+    assert (failed.num_failed, failed.num_crops) == (1, 0)
+    assert "ended 3 processes" in failed.scenes[0].refused
+    assert not [*output.rglob("*.png")] and not (output / "scenes" / "a.json").exists()
     without_ray(monkeypatch)
     again = register_folders(near, far, output, OPTIONS, cluster="local")
     assert [scene.crops for scene in again.scenes] == [good.crops, []]

@@ -111,8 +111,12 @@ def test_a_cluster_makes_the_same_shards(
     pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
     from cluster.fakes import without_ray
 
+    many = replace(sharding(photographs, tmp_path / "many"), cluster="local")
+    without_ray(monkeypatch, lambda task: task.number == 0)
+    with pytest.raises(InputError, match="^1 of 4 shards cannot be made, the first: ended 3 proc"):
+        make_shards(many, lambda *counts: None)
     without_ray(monkeypatch)
     how = sharding(photographs, tmp_path / "one")
     make_shards(how, lambda *counts: None)
-    make_shards(replace(how, output=tmp_path / "many", cluster="local"), lambda *counts: None)
+    make_shards(many, lambda *counts: None)
     assert content(tmp_path / "one") == content(tmp_path / "many")

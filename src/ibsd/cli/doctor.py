@@ -28,7 +28,7 @@ def doctor(
     cluster: str | None = None,
     force: Flag = False,
     json: Flag = False,
-) -> None:
+) -> int:
     """Check pairs before training on them: files, alignment, colours, leaks.
 
     For example:
@@ -84,10 +84,11 @@ def doctor(
         write_checkup(checkup, output, (pairs or lr or output).absolute().name, pairs)
     if json:
         print(as_text(checkup), end="")
-        return
-    show_doctor(checkup, targets)
-    if checkup.drop and not output:
-        print_line("add -o FOLDER for drop.txt, which ibsd train reads: data.drop=FILE")
+    else:
+        show_doctor(checkup, targets)
+        if checkup.drop and not output:
+            print_line("add -o FOLDER for drop.txt, which ibsd train reads: data.drop=FILE")
+    return 2 if "unchecked" in checkup.counts() else 0
 
 
 def show_doctor(checkup: Checkup, targets: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +35,7 @@ def evaluate(
     device: str = "auto",
     cluster: str | None = None,
     json: Flag = False,
-) -> None:
+) -> int:
     """Score weight files on pairs, under every protocol, beside bicubic interpolation.
 
     For example:
@@ -69,7 +70,8 @@ def evaluate(
         auto, cpu, cuda or cuda:0.
     cluster:
         Score on all machines of a Ray cluster, each pair on one core: its address, such as
-        10.0.0.5:6379, or local. Needs pip install 'ibsd[cluster]'.
+        10.0.0.5:6379, or local. Pairs that cannot be scored are named at the end. Needs pip install
+        'ibsd[cluster]'.
     json:
         Print the JSON file instead of tables.
     """
@@ -87,7 +89,7 @@ def evaluate(
         raise InputError(
             "name one or more weight files, then the folder of pairs, as ibsd evaluate --help shows"
         )
-    from ibsd.cli.terminal import log, output_console, print_line, progress_bar
+    from ibsd.cli.terminal import log, output_console, print_line, printable, progress_bar
     from ibsd.commands.evaluate import (
         common_scale,
         find_split,
@@ -96,6 +98,7 @@ def evaluate(
         score_on_cluster,
         score_pairs,
         scores_with_places,
+        unscored,
         write_texts,
     )
 
@@ -114,7 +117,7 @@ def evaluate(
         else:
             title = f"PSNR-Y under each degradation at x{scale}, difference to bicubic"
             console.print(matrix_means(means, [*students], title))
-        return
+        return 0
     if lr and hr:
         from ibsd.data.pairs import find_pairs
 
@@ -123,20 +126,25 @@ def evaluate(
         assert folder is not None
         pairs = find_split(folder, split, scale, log)
     with progress_bar("images") as on_image:
+        failed: dict[str, str] = {}
         if cluster is None:
             table = score_pairs(students, pairs, scale, lpips, on_image, log)
         else:
-            table = score_on_cluster(files, pairs, scale, lpips, cluster, on_image)
-    text = scores_with_places(table, files, pairs)
+            table, failed = score_on_cluster(files, pairs, scale, lpips, cluster, on_image)
+    text = scores_with_places(table, files, pairs, failed)
     write_texts(targets, [text, table.to_csv()])
     if json:
         print(text, end="")
-        return
-    console.print(image_table(table))
-    console.print()
-    console.print(means_table(table))
-    if targets:
-        print_line(f"\nwritten: {targets[0]} and {targets[1]}")
+    else:
+        console.print(image_table(table))
+        console.print()
+        console.print(means_table(table))
+        if targets:
+            print_line(f"\nwritten: {targets[0]} and {targets[1]}")
+    if failed:
+        print(printable(f"ibsd: {unscored(failed, len(pairs))}"), file=sys.stderr)
+        return 2
+    return 0
 
 
 def matrix_means(means_of: Mapping[str, Means], students: list[str], title: str) -> Table:

@@ -113,7 +113,7 @@ def register(
         print_json(result.as_json())
     else:
         print_line(summary(result))
-    return 0 if result.num_crops else 2
+    return 0 if result.num_crops and not result.num_failed else 2
 
 
 def _charts(

@@ -14,8 +14,15 @@ only to one that you trust.
 """
 
 from importlib.util import find_spec
+from typing import NamedTuple
 
 from ibsd.types import InputError
+
+
+class Failed(NamedTuple):
+    """Of a task without a value. The others go on."""
+
+    reason: str
 
 
 def require_ray() -> None:

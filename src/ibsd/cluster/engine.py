@@ -47,6 +47,7 @@ def connected(address: str) -> Generator[None]:
     """Connects to the cluster at an address such as HOST:6379, or starts one of this machine's
     cores for "local". InputError if there is none."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_task_oom_retries", str(MOST_TRIES - 1))  # else without end
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

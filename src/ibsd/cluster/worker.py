@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ import ibsd
 from ibsd.cluster.folder import exists
 from ibsd.cluster.store import NoAnswerError, is_address, local_job, put
 from ibsd.inference.network import Network
-from ibsd.system import is_disk_full, make_folder
+from ibsd.system import exhausted, is_disk_full, make_folder
 from ibsd.types import InputError
 from ibsd.upscaling.folders import upscale_job
 from ibsd.upscaling.size import NETWORK_SIZE, Size
@@ -61,7 +63,7 @@ class Worker:
     def __init__(self, upscaling: Upscaling, version: str) -> None:
         self.upscaling = upscaling
         self.version = version
-        self.node = os.uname().nodename
+        self.node = platform.node()
         self.folders: set[Path] = set()
 
     def open(self) -> None:
@@ -113,19 +115,27 @@ class Worker:
                 raise
             error = str(sentence)  # its folder cannot be made, or there is no such object
         except Exception as defect:  # of ours: the others go on
-            reason = str(defect).strip().splitlines()
-            error = (
-                f"{source}: {type(defect).__name__} {reason[0] if reason else ''}; "
-                "this is a defect of ibsd, please report it"
-            )
+            error = f"{source}: {said_of(defect)}"
         return Result(source, target, error, note)
+
+
+def said_of(defect: Exception) -> str:
+    """A defect of ours in one sentence, and where it is; or that memory ran out."""
+    if sentence := exhausted(defect):
+        return sentence
+    words = str(defect).strip().splitlines()
+    place = traceback.extract_tb(defect.__traceback__)[-1]
+    return (
+        f"{type(defect).__name__} {words[0] if words else ''} (line {place.lineno} of "
+        f"{os.path.basename(place.filename)}); this is a defect of ibsd, please report it"
+    )
 
 
 def check_version(version: str) -> None:
     """InputError if this machine has another version of ibsd."""
     if ibsd.__version__ != version:
         raise InputError(
-            f"{os.uname().nodename} has ibsd {ibsd.__version__}, not {version} as here: "
+            f"{platform.node()} has ibsd {ibsd.__version__}, not {version} as here: "
             "install the same version on every machine"
         )
 

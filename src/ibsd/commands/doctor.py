@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 
 import ibsd
-from ibsd.doctor.checkup import Checkup, InTurn, check_folder
+from ibsd.cluster import Failed
+from ibsd.doctor.checkup import Checked, Checkup, InTurn, check_folder
 from ibsd.doctor.drop_list import drop_list
-from ibsd.doctor.pair_checkup import CheckupLimits
+from ibsd.doctor.pair_checkup import CheckupLimits, Finding, PairCheckup
 from ibsd.reporting.doctor import doctor_page
 from ibsd.system import make_folder, write_whole
 from ibsd.types import Scale
@@ -35,10 +36,27 @@ def examine_pairs(
     limits = CheckupLimits(shift_px=max_shift_px)
     in_turn: InTurn | None = None
     if cluster is not None:
-        from ibsd.cluster.tasks import values_on_cluster
-
-        in_turn = partial(values_on_cluster, cluster)
+        in_turn = partial(_on_cluster, cluster)
     return check_folder(pairs, lr, hr, scale, limits, on_pair, in_turn)
+
+
+def _on_cluster(
+    address: str,
+    function: Callable[[PairCheckup], Checked],
+    checkups: Sequence[PairCheckup],
+    on_pair: Callable[[int, int], None],
+) -> list[Checked]:
+    """An `InTurn`. A pair over which a task fails is "unchecked"."""
+    from ibsd.cluster.tasks import values_on_cluster
+
+    checked: list[Checked] = []
+    made = values_on_cluster(address, function, checkups, on_pair)
+    for checkup, value in zip(checkups, made, strict=True):
+        if isinstance(value, Failed):
+            checkup.findings.append(Finding("unchecked", value.reason, True))
+            value = checkup, None
+        checked.append(value)
+    return checked
 
 
 def as_text(checkup: Checkup) -> str:

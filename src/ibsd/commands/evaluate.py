@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ibsd.cluster import Failed
 from ibsd.system import make_folder, write_whole
 from ibsd.types import InputError, counted
 from ibsd.weights import named_or_file
@@ -118,25 +119,39 @@ def score_on_cluster(
     lpips: bool,
     address: str,
     on_image: Callable[[int, int], None],
-) -> ScoreTable:
-    """`score_pairs` on the cores of a cluster, a task for each pair. InputError with all pairs that
-    cannot be scored."""
+) -> tuple[ScoreTable, dict[str, str]]:
+    """`score_pairs` on the cores of a cluster, a task for each pair.
+
+    Returns: the table, and {pair: why} of those that cannot be scored. InputError if none can.
+    """
     from ibsd.cluster.tasks import values_on_cluster
-    from ibsd.data.pairs import listed
     from ibsd.evaluation.scores import ScoreTable
 
     score = partial(score_one, tuple(files), scale, lpips)
     made = values_on_cluster(address, score, pairs, on_image)
-    if problems := [each for each in made if isinstance(each, str)]:
-        many = f"{len(problems)} of {counted(len(pairs), 'pair')} cannot be scored"
-        raise InputError(listed(f"{many}; repair or remove:", problems))
-    rows = (row for rows in made if not isinstance(rows, str) for row in rows)
-    return ScoreTable(scale, tuple(rows))
+    failed = {
+        pair.name: each.reason
+        for pair, each in zip(pairs, made, strict=True)
+        if isinstance(each, Failed)
+    }
+    if len(failed) == len(pairs):
+        raise InputError(unscored(failed, len(pairs)))
+    rows = (row for rows in made if not isinstance(rows, Failed) for row in rows)
+    return ScoreTable(scale, tuple(rows)), failed
+
+
+def unscored(failed: dict[str, str], total: int) -> str:
+    """The sentence about pairs that cannot be scored."""
+    from ibsd.data.pairs import listed
+
+    many = f"{len(failed)} of {counted(total, 'pair')} cannot be scored"
+    lines = [f"{name}: {reason}" for name, reason in failed.items()]
+    return listed(f"{many}; repair or remove:", lines)
 
 
 def score_one(
     files: tuple[Path, ...], scale: Scale, lpips: bool, pair: Pair
-) -> tuple[ScoreRow, ...] | str:
+) -> tuple[ScoreRow, ...] | Failed:
     """The rows of one pair, or why there are none. The networks stay open in this process."""
     from ibsd.evaluation.scores import evaluate
 
@@ -145,7 +160,7 @@ def score_one(
         check_one(pair, scale)
         return evaluate(students, [pair], scale, "cpu", lpips).rows
     except InputError as error:
-        return str(error)
+        return Failed(str(error))
 
 
 @lru_cache(maxsize=1)
@@ -192,8 +207,11 @@ def device_of(students: dict[str, Student]) -> torch.device:
     return next(next(iter(students.values())).parameters()).device
 
 
-def scores_with_places(table: ScoreTable, files: Sequence[Path], pairs: Sequence[Pair]) -> str:
-    """The text of `scores.json`: the table, and where weights and images lie, for the page."""
+def scores_with_places(
+    table: ScoreTable, files: Sequence[Path], pairs: Sequence[Pair], failed: dict[str, str]
+) -> str:
+    """The text of `scores.json`: the table, and where weights and images lie, for the page. With
+    `failed` if there are any: {pair without scores: why}."""
     places: dict[str, Any] = {
         "weights": dict(
             zip(
@@ -203,9 +221,13 @@ def scores_with_places(table: ScoreTable, files: Sequence[Path], pairs: Sequence
             )
         ),
         "pairs": [
-            [pair.name, *(str(file.absolute()) for file in (pair.lr, pair.hr))] for pair in pairs
+            [pair.name, *(str(file.absolute()) for file in (pair.lr, pair.hr))]
+            for pair in pairs
+            if pair.name not in failed
         ],
     }
+    if failed:
+        places["failed"] = failed
     return json.dumps(json.loads(table.to_json()) | places, indent=1) + "\n"
 
 

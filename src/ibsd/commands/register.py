@@ -3,6 +3,7 @@ record is written, last of all; a stopped run goes on with the scenes that have 
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import time
@@ -16,6 +17,7 @@ from statistics import median
 from typing import Any
 
 import ibsd
+from ibsd.cluster import Failed
 from ibsd.data.pairs import Pair
 from ibsd.images.rgb import write_rgb
 from ibsd.registration.coarse import CoarseMatch, coarse_match
@@ -106,6 +108,8 @@ class RegisterResult:
     scale: Scale
     scenes: list[SceneRecord]
     output: Path
+    num_failed: int = 0
+    """Scenes that a cluster could not make. The next run tries them again."""
 
     @property
     def num_crops(self) -> int:
@@ -141,7 +145,8 @@ def register_folders(
     Args:
         on_scene: called with (record, scenes done, scenes in all) after each scene.
         log: called with remarks.
-        cluster: "local" or the address of a Ray cluster, where each scene is then a task.
+        cluster: "local" or the address of a Ray cluster, where each scene is then a task. One that
+            fails is refused, and nothing of it stays.
 
     Errors: InputError before anything is written: OpenCV or photographs are missing, `output` holds
     something else, or it was begun with other options. A scene that cannot be registered is
@@ -170,8 +175,19 @@ def register_folders(
     for done, record in enumerate(records.values(), start=1):
         on_scene(record, done, len(matched.pairs))
 
-    def keep(_: int, record: SceneRecord) -> None:
-        _write_json(output / SCENES / f"{record.name}.json", asdict(record))
+    num_failed = 0
+
+    def keep(number: int, made: SceneRecord | Failed) -> None:
+        nonlocal num_failed
+        if isinstance(made, Failed):
+            num_failed += 1
+            pair, split, _ = to_do[number]
+            record = _begun(pair, split)
+            record.refused = made.reason
+            _remove_crops(output, pair.name)
+        else:
+            record = made
+            _write_json(output / SCENES / f"{record.name}.json", asdict(record))
         records[record.name] = record
         on_scene(record, len(records), len(matched.pairs))
 
@@ -184,7 +200,7 @@ def register_folders(
 
         on_cluster(register, to_do, cluster, keep)
     scenes = [records[pair.name] for pair in matched.pairs]
-    result = RegisterResult(matched.sentence(), scale, scenes, output)
+    result = RegisterResult(matched.sentence(), scale, scenes, output, num_failed)
     if matched.by != "name":
         for sentence in _crossed(scenes):
             log(sentence)
@@ -268,7 +284,7 @@ def _one_scene(output: Path, scale: Scale, options: RegisterOptions, scene: _Sce
     """Registers one scene and writes its pairs and its page."""
     pair, split, match = scene
     started = time.monotonic()
-    record = SceneRecord(pair.name, str(pair.lr), str(pair.hr), split, _stamps(pair))
+    record = _begun(pair, split)
     try:
         with ThreadPoolExecutor(_WORKERS) as workers:
             lr, hr = workers.map(read_photograph, (pair.lr, pair.hr))
@@ -303,6 +319,16 @@ def _one_scene(output: Path, scale: Scale, options: RegisterOptions, scene: _Sce
     write_whole(output / SCENES / f"{pair.name}.html", page)
     record.seconds = time.monotonic() - started
     return record
+
+
+def _begun(pair: Pair, split: Split) -> SceneRecord:
+    return SceneRecord(pair.name, str(pair.lr), str(pair.hr), split, _stamps(pair))
+
+
+def _remove_crops(output: Path, scene: str) -> None:
+    for side in ("LR", "HR"):
+        for file in output.glob(f"*_{side}/{glob.escape(scene)}-y?????-x?????.png"):
+            file.unlink()
 
 
 def _crossed(scenes: list[SceneRecord]) -> list[str]:

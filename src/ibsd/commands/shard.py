@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from ibsd.cluster import Failed
 from ibsd.cluster.store import NoAnswerError, local_job
 from ibsd.data.shards import (
     INDEX,
@@ -28,7 +29,7 @@ from ibsd.data.shards import (
 )
 from ibsd.images import read_rgb
 from ibsd.system import claimed, make_folder, write_whole
-from ibsd.types import InputError
+from ibsd.types import InputError, counted
 from ibsd.upscaling.file_jobs import images_below
 
 
@@ -95,8 +96,13 @@ def make_shards(
         done = len(tasks) - len(to_do)
         on_shard(done, len(tasks))
 
-        def keep(_: int, shard: Shard) -> None:
+        failed: list[str] = []
+
+        def keep(_: int, shard: Shard | Failed) -> None:
             nonlocal done
+            if isinstance(shard, Failed):
+                failed.append(shard.reason)
+                return
             index.write(json.dumps(asdict(shard)).encode() + b"\n")
             index.flush()
             made[shard.number] = shard
@@ -110,6 +116,11 @@ def make_shards(
             from ibsd.cluster.tasks import on_cluster
 
             on_cluster(make, to_do, sharding.cluster, keep)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {counted(len(tasks), 'shard')} cannot be made, the first: "
+            f"{failed[0]}: the same command tries them again"
+        )
     shards = [made[task.number] for task in tasks]
     if not any(shard.crops for shard in shards):
         name, reason = shards[0].left_out[0]

@@ -31,11 +31,13 @@ from ibsd.images import image_size
 from ibsd.types import SCALES, InputError, Scale
 
 _Matched = TypeVar("_Matched")
+Checked = tuple[PairCheckup, PerceptualHash | None]
+"""A pair with more findings, and its hash if it was made. The pair may be a copy."""
 InTurn = Callable[
-    [Callable[[PairCheckup], Any], Sequence[PairCheckup], Callable[[int, int], None]], list[Any]
+    [Callable[[PairCheckup], Checked], Sequence[PairCheckup], Callable[[int, int], None]],
+    list[Checked],
 ]
-"""(function, pairs, progress) -> the function's value for each pair, in order. The function's pair
-may be a copy, and comes back in its value."""
+"""(function, pairs, progress) -> the function's value for each pair, in order."""
 
 
 @dataclass
@@ -159,35 +161,34 @@ def check_folder(
     result = Checkup(layout.name, scale, scales, checkups, files, Misalignment(0.0, 0.0, 0.0))
     result.common = common_part(result.measured())
     judge = partial(_judged, result.common, scale, limits)
-    result.pairs = in_turn(judge, checkups, lambda done, total: None)
+    judged = in_turn(judge, checkups, lambda done, total: None)
+    result.pairs = [checkup for checkup, _ in judged]
     mark_duplicates(result.pairs, hashes)
     return result
 
 
 def _in_turn(
-    function: Callable[[PairCheckup], Any],
+    function: Callable[[PairCheckup], Checked],
     checkups: Sequence[PairCheckup],
     on_pair: Callable[[int, int], None],
-) -> list[Any]:
-    values: list[Any] = []
+) -> list[Checked]:
+    values: list[Checked] = []
     for done, checkup in enumerate(checkups, start=1):
         values.append(function(checkup))
         on_pair(done, len(checkups))
     return values
 
 
-def _checked(
-    scale: Scale, limits: CheckupLimits, checkup: PairCheckup
-) -> tuple[PairCheckup, PerceptualHash | None]:
+def _checked(scale: Scale, limits: CheckupLimits, checkup: PairCheckup) -> Checked:
     found = check_pair(checkup, scale, limits)
     return checkup, found
 
 
 def _judged(
     common: Misalignment, scale: Scale, limits: CheckupLimits, checkup: PairCheckup
-) -> PairCheckup:
+) -> Checked:
     judge_alignment(checkup, common, scale, limits)
-    return checkup
+    return checkup, None
 
 
 def _two_folders(lr: Path, hr: Path, alone: list[Path]) -> dict[Scale, Layout]:

@@ -45,7 +45,7 @@ class Finding(NamedTuple):
     """Something wrong with a pair."""
 
     kind: str
-    """damaged, no partner, other scene, leak, copy, shift, flat, saturated or colour."""
+    """damaged, unchecked, no partner, other scene, leak, copy, shift, flat, saturated or colour."""
     sentence: str
     drops: bool
     """Whether the pair should be left out of training."""

@@ -67,8 +67,10 @@ def doctor_page(name: str, checkup: Checkup, version: str) -> str:
 
 
 def suspect(health: PairCheckup) -> str:
-    """LR and HR of a pair side by side under its problems; "" where neither can be read."""
-    sides = (("LR", health.pair.lr), ("HR", health.pair.hr))
+    """LR and HR of a pair side by side under its problems; "" where neither can be read. What ended
+    other processes is not read."""
+    unchecked = any(finding.kind == "unchecked" for finding in health.findings)
+    sides = () if unchecked else (("LR", health.pair.lr), ("HR", health.pair.hr))
     figures = [
         html.figure(_small(pixels), side, f"{side} of {health.pair.name}")
         for side, file in sides
