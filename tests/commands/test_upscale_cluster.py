@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +51,24 @@ class Here:
         return []
 
 
+class Metric(dict[str, float]):
+    """Sums by the state of photographs, or last values."""
+
+    def __init__(self, name: str, description: str, tag_keys: tuple[str, ...] = ()) -> None:
+        metrics[name] = self
+
+    def inc(self, value: float, tags: dict[str, str] | None = None) -> None:
+        assert value > 0  # as Ray wants it
+        key = (tags or {"state": ""})["state"]
+        self[key] = self.get(key, 0) + value
+
+    def set(self, value: float) -> None:
+        self[""] = value
+
+
+metrics: dict[str, Metric] = {}
+
+
 @pytest.fixture(autouse=True)
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
@@ -58,6 +77,8 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(upscale_cluster, "connected", connected)
     monkeypatch.setattr(upscale_cluster, "Workers", Here)
+    ray = SimpleNamespace(Counter=Metric, Gauge=Metric)
+    monkeypatch.setattr("ibsd.cluster.metrics.import_module", lambda name: ray)
 
 
 class Heard:
@@ -87,6 +108,9 @@ def test_it_stops_and_goes_on_and_makes_nothing_twice(
     monkeypatch.setattr(Here, "stops_after", 100)
     again = Heard()
     said = upscale_on_cluster(run(tmp_path), again, print)
+    assert metrics["ibsd_files"] == {"done": 3, "failed": 1}
+    assert metrics["ibsd_pixels"] == {"": 3 * 16 * 16} and metrics["ibsd_files_left"] == {"": 0}
+    assert 0.3 < metrics["ibsd_worker_seconds"][""] and not metrics["ibsd_worker_deaths"]
     assert (said.total, said.num_skipped, len(said.errors)) == (6, 2, 1)
     assert [call[1] for call in again.calls] == [3, 4, 5, 6]
     assert {call[0].source for call in heard.calls} & {

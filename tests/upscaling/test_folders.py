@@ -53,7 +53,7 @@ def test_one_file_to_a_name_and_to_a_folder(tmp_path: Path) -> None:
     array = picture(tmp_path / "a.png")
     bigger = array.repeat(2, 0).repeat(2, 1)
     assert upscale_files([tmp_path / "a.png"], tmp_path / "new" / "b.tif", Nearest()) == [
-        FileResult(tmp_path / "a.png", tmp_path / "new" / "b.tif")
+        FileResult(tmp_path / "a.png", tmp_path / "new" / "b.tif", pixels=bigger[..., 0].size)
     ]
     assert np.array_equal(read_rgb(tmp_path / "new" / "b.tif"), bigger)
     (result,) = upscale_files(

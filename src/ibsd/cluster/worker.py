@@ -47,6 +47,7 @@ class Result:
     error: str | None = None
     note: str | None = None
     skipped: bool = False
+    pixels: int = 0
 
 
 class Made(NamedTuple):
@@ -88,6 +89,7 @@ class Worker:
     def _result(self, source: str, target: str) -> Result:
         how = self.upscaling
         error = note = None
+        pixels = 0
         try:
             if how.keep_existing and exists(target):
                 return Result(source, target, skipped=True)
@@ -108,6 +110,7 @@ class Worker:
                     said and said.replace(str(job.source), source).replace(str(job.target), target)
                     for said in (made.error, made.note)
                 )
+                pixels = made.pixels
                 if is_address(target) and error is None:
                     put(job.target, target)
         except InputError as sentence:
@@ -116,7 +119,7 @@ class Worker:
             error = str(sentence)  # its folder cannot be made, or there is no such object
         except Exception as defect:  # of ours: the others go on
             error = f"{source}: {said_of(defect)}"
-        return Result(source, target, error, note)
+        return Result(source, target, error, note, pixels=0 if error else pixels)
 
 
 def said_of(defect: Exception) -> str:

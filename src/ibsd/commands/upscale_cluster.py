@@ -15,6 +15,7 @@ import ibsd
 from ibsd.cluster.engine import Job, Workers, connected
 from ibsd.cluster.listing import Listing, listed, refuse_existing_targets, rows_of
 from ibsd.cluster.manifest import Manifest, Row, State, is_begun, opened
+from ibsd.cluster.metrics import Metrics
 from ibsd.cluster.worker import Made, Result, Upscaling, remove_partials
 from ibsd.commands.fast_weights import fast_weights
 from ibsd.inference.exported import sha256_of
@@ -142,6 +143,7 @@ def _results(
     try:
         with connected(run.address):
             workers = Workers(run.upscaling(not manifest.replaces), run.device, len(pending), log)
+            metrics = Metrics()
             try:
                 with closing(workers.results(starmap(Job, rows_of(pending)))) as results:
                     for job, made in results:
@@ -149,7 +151,9 @@ def _results(
                         if result.skipped and not run.skip_existing:
                             # Of this run itself, which ended before it could say so.
                             result = replace(result, skipped=False)
-                        manifest.add(_row(job, made._replace(result=result)))
+                        row = _row(job, made._replace(result=result))
+                        manifest.add(row)
+                        metrics.add(row, result.pixels, len(pending) - manifest.num_added)
                         yield result
             except InputError as no_more:
                 done = (

@@ -30,6 +30,8 @@ class FileResult:
     """What the format of `target` could not keep of the photograph."""
     skipped: bool = False
     """`target` existed and was left as it was."""
+    pixels: int = 0
+    """Of what was written."""
 
 
 def upscale_files(
@@ -209,7 +211,7 @@ def upscale_job(
             f"{source} needs more memory than there is: "
             "choose a smaller --tile, make it smaller, or raise the limit",
         )
-    return FileResult(source, target, note=note and f"{target}: {note}")
+    return FileResult(source, target, note=note and f"{target}: {note}", pixels=height * width)
 
 
 def _progress_at(disk_full: InputError, results: Sequence[FileResult], total: int) -> str:
