@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -39,6 +39,7 @@ def upscale(
     precision: str = "auto",
     device: str = "auto",
     cluster: str | None = None,
+    shards: Literal["tar"] | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -110,6 +111,8 @@ def upscale(
         Upscale on all machines of a Ray cluster: its address, such as 10.0.0.5:6379, or local for
         all cores of this machine. A manifest in the output says what became of each file, and the
         same command goes on where a run stopped. Needs pip install 'ibsd[cluster]'.
+    shards:
+        With --cluster: tar writes shard-000000.tar and so on, of 256 MiB, as WebDataset reads them.
     dry_run:
         With --cluster: upscale a few photographs, keep nothing, and say what all would take.
     json:
@@ -129,7 +132,7 @@ def upscale(
     if weights is None:
         weights = default_weights(2 if scale is not None and scale <= 2 and not look else 4)
     tile_px = tile_size(tile)
-    if cluster is not None or dry_run:
+    if cluster is not None or dry_run or shards:
         from ibsd.cli.upscale_cluster import on_cluster
 
         return on_cluster(
@@ -151,6 +154,7 @@ def upscale(
             backend=backend,
             precision=precision,
             device=device,
+            shards=shards,
         )
     if any("://" in name for name in (*inputs, output)):
         raise InputError("object stores are read and written by a cluster: add --cluster local")

@@ -20,7 +20,7 @@ def on_cluster(cluster: str | None, dry_run: bool, json: bool, **options: Any) -
     """A run, or with `dry_run` what it would take. `options` are the other fields of `ClusterRun`.
     Returns the exit code."""
     if cluster is None:
-        raise InputError("--dry-run estimates a run on a cluster: add --cluster local or ADDRESS")
+        raise InputError("--dry-run and --shards are for a cluster: add --cluster local or ADDRESS")
     require_ray()
     from ibsd.commands.upscale_cluster import ClusterRun
 

@@ -4,6 +4,7 @@
 - `store.py`: object stores, by addresses. `folder.py`: a manifest's folder, there or on a disk.
 - `listing.py`: which files become which, as a table of names: nothing is opened or looked at.
 - `manifest.py`: what became of each file, in parts of Parquet that are only ever added.
+- `tars.py`: results in tars.
 - `worker.py`: an actor that holds the opened network and upscales one file a call.
 - `metrics.py`: counts for Ray's dashboard.
 - `engine.py`: connects to Ray, hands files to workers, and replaces workers that die.

@@ -58,7 +58,7 @@ def listed(
     for each in inputs:
         find = _root_and_addresses if is_address(each) else _root_and_names
         root, names = find(each, output, passed_over)
-        tables += _tables(root, names, _absolute(output), suffix, ending)
+        tables += _tables(root, names, absolute(output), suffix, ending)
     jobs = pa.concat_tables(tables)
     if pc.count_distinct(jobs["target"]).as_py() < len(jobs):
         jobs = jobs.group_by(["source", "target"]).aggregate([])
@@ -136,7 +136,7 @@ def _root_and_addresses(
     found: list[str] = []
     for address in addresses:
         parts = address[len(root) + 1 :].split("/")
-        if address.startswith(f"{_absolute(output)}/") or any(part[:1] == "." for part in parts):
+        if address.startswith(f"{absolute(output)}/") or any(part[:1] == "." for part in parts):
             continue
         (found if is_photograph_name(parts[-1]) and all(parts) else passed_over).append(address)
     if not found:
@@ -160,7 +160,7 @@ def _of_list(given: str) -> tuple[str, Iterable[str]]:
         ) from None
     if column.null_count or not len(column):
         raise InputError(f"{given} holds no names, or an empty one: give each photograph a row")
-    folder = _folder(_absolute(given))
+    folder = _folder(absolute(given))
     names = [_joined(folder, name) for name in _strings(column)]
     wrong = next((name for name in names if not is_photograph_name(os.path.basename(name))), None)
     if wrong is not None:
@@ -195,7 +195,8 @@ def _folder(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _absolute(name: str) -> str:
+def absolute(name: str) -> str:
+    """A folder's name, or its address, as the names of jobs begin."""
     return name.rstrip("/") if is_address(name) else os.path.abspath(name)
 
 

@@ -52,6 +52,8 @@ class Row(NamedTuple):
     """The machine, by Ray's name."""
     version: str
     """Of ibsd."""
+    shard: str | None = None
+    """The tar in the output that holds the target, by its name in there."""
 
 
 _SCHEMA = pa.schema(
@@ -65,6 +67,7 @@ _SCHEMA = pa.schema(
         ("tries", pa.int8()),
         ("node", pa.string()),
         ("version", pa.string()),
+        ("shard", pa.string()),
     ]
 )
 
@@ -76,8 +79,6 @@ class Manifest:
         self.folder = folder
         self.replaces = replaces
         """Whether files that were there before the run are to be replaced."""
-        self.num_added = 0
-        """Rows of this run."""
         self.rows: list[Row] = []
         self.committed = time.monotonic()
         self.number = max((int(part[5:13]) for part in self.parts()), default=0)
@@ -85,10 +86,14 @@ class Manifest:
     def add(self, row: Row) -> None:
         """Keeps a row, and writes a part now and then."""
         self.rows.append(row)
-        self.num_added += 1
         if len(self.rows) >= ROWS_OF_PART or time.monotonic() - self.committed >= SECONDS_OF_PART:
             with suppress(NoAnswerError):  # with a later row, then
                 self.commit(waits=False)
+
+    def add_at_once(self, rows: Iterable[Row]) -> None:
+        """Writes rows into one part, so that all are there or none."""
+        self.rows += rows
+        self.commit()
 
     def commit(self, *, waits: bool = True) -> None:
         """Writes the rows that are not written yet as one part."""

@@ -79,6 +79,11 @@ def names(address: str, *, pattern: bool = False) -> list[str]:
     return _asked(address, found)
 
 
+def size(address: str) -> int:
+    """Bytes of the object."""
+    return _asked(address, lambda store: store.size(address))
+
+
 def read(address: str) -> bytes:
     """The whole object."""
     return _asked(address, lambda store: store.cat_file(address))

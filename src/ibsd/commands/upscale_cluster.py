@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import ibsd
 from ibsd.cluster.engine import Job, Workers, connected
-from ibsd.cluster.listing import Listing, listed, refuse_existing_targets, rows_of
+from ibsd.cluster.listing import Listing, absolute, listed, refuse_existing_targets, rows_of
 from ibsd.cluster.manifest import Manifest, Row, State, is_begun, opened
 from ibsd.cluster.metrics import Metrics
+from ibsd.cluster.tars import Tars, refuse_existing_tars
 from ibsd.cluster.worker import Made, Result, Upscaling, remove_partials
 from ibsd.commands.fast_weights import fast_weights
 from ibsd.inference.exported import sha256_of
@@ -51,6 +52,7 @@ class ClusterRun:
     backend: str = "auto"
     precision: str = "auto"
     device: str = "auto"
+    shards: Literal["tar"] | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class ClusterRun:
             "format": self.format,
             "quality": self.quality,
             "first frame": self.first_frame,
+            "shards": self.shards,
             **self.options,
         }
 
@@ -114,11 +117,15 @@ def upscale_on_cluster(run: ClusterRun, on_file: OnFile, log: Callable[[str], No
         pending = manifest.unsettled(listing.jobs)
         total = len(listing.jobs)
         num_skipped, errors = total - len(pending), list[str]()
+        tars = Tars(absolute(run.output), manifest) if run.shards else None
         if len(pending):
-            for result in _results(run, pending, manifest, log):
+            results = _results(run, pending, manifest, tars, log)
+            for done, result in enumerate(results, start=num_skipped + 1):
                 num_skipped += result.skipped
                 errors += [result.error] if result.error else []
-                on_file(result, total - len(pending) + manifest.num_added, total)
+                on_file(result, done, total)
+        if tars:
+            tars.finish()
     return Outcome(total, num_skipped, errors, listing.passed_over)
 
 
@@ -128,38 +135,56 @@ def _checked(run: ClusterRun) -> tuple[Listing, dict[str, object]]:
         raise InputError(
             "force replaces what exists and skip_existing keeps it: choose one of them."
         )
+    if run.shards and run.skip_existing:
+        raise InputError("--skip-existing keeps files, and --shards writes tars: leave one out")
     crisp_file(named_or_file(run.weights), run.weights, run.look)  # refuses what cannot be
     settings = run.settings()
     listing = listed(run.inputs, run.output, suffix=run.suffix, format=run.format)
     if not (run.force or run.skip_existing or is_begun(run.output)):
-        refuse_existing_targets(listing.jobs, run.output)
+        if run.shards:
+            refuse_existing_tars(run.output)
+        else:
+            refuse_existing_targets(listing.jobs, run.output)
     return listing, settings
 
 
 def _results(
-    run: ClusterRun, pending: Any, manifest: Manifest, log: Callable[[str], None]
+    run: ClusterRun,
+    pending: Any,
+    manifest: Manifest,
+    tars: Tars | None,
+    log: Callable[[str], None],
 ) -> Iterator[Result]:
     in_flight: list[Job] = []
+    done = 0
+    loose = tars.loose if tars else lambda target: target
+    jobs = (Job(source, loose(target)) for source, target in rows_of(pending))
+    keeps = tars is not None or not manifest.replaces
     try:
         with connected(run.address):
-            workers = Workers(run.upscaling(not manifest.replaces), run.device, len(pending), log)
+            workers = Workers(run.upscaling(keeps), run.device, len(pending), log)
             metrics = Metrics()
             try:
-                with closing(workers.results(starmap(Job, rows_of(pending)))) as results:
-                    for job, made in results:
+                with closing(workers.results(jobs)) as results:
+                    for done, (job, made) in enumerate(results, start=1):
                         result = made.result
                         if result.skipped and not run.skip_existing:
                             # Of this run itself, which ended before it could say so.
                             result = replace(result, skipped=False)
+                        if tars:
+                            job = job._replace(target=tars.target(job.target))
+                            result = tars.named(result)
                         row = _row(job, made._replace(result=result))
-                        manifest.add(row)
-                        metrics.add(row, result.pixels, len(pending) - manifest.num_added)
+                        if tars and row.state == "done":
+                            tars.add(row)
+                        else:
+                            manifest.add(row)
+                        metrics.add(row, result.pixels, len(pending) - done)
                         yield result
             except InputError as no_more:
-                done = (
-                    f"; {manifest.num_added} of {len(pending)} are done, the same command goes on"
-                )
-                raise InputError(f"{no_more}{done}") from no_more
+                raise InputError(
+                    f"{no_more}; {done} of {len(pending)} are done, the same command goes on"
+                ) from no_more
             finally:
                 in_flight = workers.in_flight()
     finally:  # all workers have ended
