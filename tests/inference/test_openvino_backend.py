@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -33,3 +36,24 @@ def test_bf16_of_an_onnx_file_is_tried_on_this_machine(
     monkeypatch.setattr("ibsd.inference.openvino_backend.has_bf16", lambda: True)
     monkeypatch.setattr("ibsd.inference.openvino_backend.CERTIFIED_DB", certified_db)
     assert open_network("imdn-small-x4", backend="openvino").precision == precision
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_thread_is_bound_to_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ibsd.inference.openvino_backend.thread_limit", lambda: 1)
+    network = open_network("imdn-small-x4", backend="openvino")
+    picture = np.zeros((1, 3, 96, 96), np.float32)
+    seen = threading.Event()
+
+    def compute() -> None:
+        while not seen.is_set():
+            network(picture)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        looks = {frozenset(os.sched_getaffinity(thread.native_id or 0)) for _ in range(20000)}
+    finally:
+        seen.set()
+        thread.join()
+    assert looks == {frozenset(os.sched_getaffinity(0))}

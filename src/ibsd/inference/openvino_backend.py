@@ -114,7 +114,12 @@ def has_bf16() -> bool:
 def _compiled(path: Path, core: Any, model: Any, hint: str) -> Runner:
     """The model compiled for the CPU. `hint`, "f32" or "bf16", is the precision of the layers whose
     precision the file does not fix."""
-    settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    settings = {
+        "INFERENCE_PRECISION_HINT": hint,
+        "PERFORMANCE_HINT": "LATENCY",
+        # By itself OpenVINO binds the threads of every process to the same first cores.
+        "ENABLE_CPU_PINNING": "NO",
+    }
     if thread_limit():
         settings["INFERENCE_NUM_THREADS"] = str(thread_limit())
     try:
