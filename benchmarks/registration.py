@@ -1,6 +1,6 @@
 """How well photographs are registered: planted scenes, real pairs moved apart, a large scene.
 
-python benchmarks/registration.py planted [FOLDER [JSON]]   # by default the package's photographs
+python benchmarks/registration.py planted [FOLDER [JSON [DRAW]]]   # else the package's photographs
 python benchmarks/registration.py moved PAIRS [JSON]        # real pairs in a layout ibsd reads
 python benchmarks/registration.py large [NUMBER]            # planted scenes of 24 megapixels
 """
@@ -8,6 +8,7 @@ python benchmarks/registration.py large [NUMBER]            # planted scenes of 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -36,7 +37,7 @@ from ibsd.registration.light import Image, sampled
 from ibsd.registration.mapping import Mapping
 from ibsd.registration.masks import Reason
 from ibsd.registration.planted import plant
-from ibsd.registration.scene import RefusedError, Registered, corners, register_pair
+from ibsd.registration.scene import SURE_PX, RefusedError, Registered, corners, register_pair
 from ibsd.system import largest_resident_bytes
 
 NUM_SCENES = 40
@@ -51,37 +52,43 @@ def corner_error(truth: Mapping, registered: Registered) -> float:
     return float(np.linalg.norm(np.einsum("nij,nj->ni", inverse, off), axis=1).mean())
 
 
-def photographs(folder: Path | None) -> Iterator[Image]:
-    """`NUM_SCENES` photographs, again from the first on where there are fewer."""
+def photographs(folder: Path | None, draw: int) -> Iterator[Image]:
+    """`NUM_SCENES` photographs, again from the first on where there are fewer. So many
+    draws of a folder as it holds times `NUM_SCENES` photographs have none in common."""
     files = images_in(folder) if folder else []
     names = sample_names()
     for number in range(NUM_SCENES):
         if files:
-            yield read_rgb(files[number * len(files) // NUM_SCENES])
+            yield read_rgb(files[(number * len(files) // NUM_SCENES + draw) % len(files)])
         else:
             yield sample(names[number % len(names)])
 
 
-def planted(folder: Path | None, output: Path | None) -> None:
-    """Corner errors of still scenes, and masks of scenes with objects that moved."""
+def planted(folder: Path | None, output: Path | None, draw: int = 0) -> None:
+    """Corner errors of still scenes, and masks of scenes with objects that moved. Another `draw`
+    takes other photographs and plants otherwise. The error of what is refused is told as well."""
     scenes: list[dict[str, Any]] = []
-    for number, photograph in enumerate(photographs(folder)):
+    for number, photograph in enumerate(photographs(folder, draw)):
         scale = (2, 3, 4)[number % 3]
         record: dict[str, Any] = {"scale": scale}
         scenes.append(record)
-        scene = plant(photograph, scale, number)
+        seed = 1000 * draw + number
+        scene = plant(photograph, scale, seed)
         try:
-            registered = register_pair(scene.lr, scene.hr, scale)
+            registered = register_pair(scene.lr, scene.hr, scale, sure_px=math.inf)
         except RefusedError as error:
             record["refused"] = str(error)
         else:
             record["corner_error_px"] = round(corner_error(scene.mapping, registered), 4)
             record["known_px"] = round(registered.corner_px, 4)
-        moving = plant(photograph, scale, number, other=sample("table"))
+            if not registered.corner_px <= SURE_PX:
+                record["refused"] = "corners known too badly"
+        moving = plant(photograph, scale, seed, other=sample("table"))
         with suppress(RefusedError):
             record |= masked(moving.moved, register_pair(moving.lr, moving.hr, scale))
         print(number, record, flush=True)
-    result = {"machine": machine_facts(torch.device("cpu")), **summary(scenes), "scenes": scenes}
+    facts = {"machine": machine_facts(torch.device("cpu")), "draw": draw}
+    result = {**facts, **summary(scenes), "scenes": scenes}
     print({name: value for name, value in result.items() if name != "scenes"})
     if output:
         output.write_text(json.dumps(result, indent=1) + "\n")
@@ -107,13 +114,16 @@ def masked(moved: NDArray[np.bool_], registered: Registered) -> dict[str, float]
 
 def summary(scenes: list[dict[str, Any]]) -> dict[str, Any]:
     """Errors in LR pixels and shares, over the scenes that were registered."""
-    errors, recalls, lost = (
-        [scene[name] for scene in scenes if name in scene]
-        for name in ("corner_error_px", "recall", "lost")
+    recalls, lost = (
+        [scene[name] for scene in scenes if name in scene] for name in ("recall", "lost")
     )
+    known = [scene for scene in scenes if "known_px" in scene]
+    errors = [scene["corner_error_px"] for scene in known if "refused" not in scene]
+    left_out = [scene["corner_error_px"] for scene in known if "refused" in scene]
     return {
         "registered": len(errors),
         "refused": len(scenes) - len(errors),
+        f"refused_but_right_by_{GOOD_PX}_px": sum(error < GOOD_PX for error in left_out),
         f"wrong_by_{GOOD_PX}_px_or_more": sum(error >= GOOD_PX for error in errors),
         "corner_error_px": {"median": median(errors), "largest": max(errors)},
         "moved_objects_masked": {
@@ -276,7 +286,7 @@ def main(arguments: list[str]) -> None:
     folder: Any = Path(rest[0]) if rest else None
     output = Path(rest[1]) if len(rest) > 1 else None
     if kind == "planted":
-        planted(folder, output)
+        planted(folder, output, int(rest[2]) if len(rest) > 2 else 0)
     elif kind == "moved" and folder:
         moved_apart(folder, output)
     elif kind == "large":

@@ -159,13 +159,18 @@ def checked_scale(mapping: Mapping, scale: Scale | None) -> Scale:
 
 
 def register_pair(
-    lr: Image, hr: Image, scale: Scale | None = None, match: CoarseMatch | None = None
+    lr: Image,
+    hr: Image,
+    scale: Scale | None = None,
+    match: CoarseMatch | None = None,
+    sure_px: float = SURE_PX,
 ) -> Registered:
     """Registers two photographs of one scene, sRGB [H, W, 3] of 8 or 16 bits.
 
     Args:
         scale: 2, 3 or 4; by default the one nearest to what is measured.
         match: a coarse match made before.
+        sure_px: standard deviation in LR pixels up to which the corners must be known.
 
     Errors: RefusedError where the photographs do not fit, or fit too loosely to learn from.
     """
@@ -192,9 +197,9 @@ def register_pair(
             f"of at least {MIN_CORRELATION}"
         )
     corner_px = float(fit.spread_px(corners(coarse.box)).mean())
-    if not corner_px <= SURE_PX:
+    if not corner_px <= sure_px:
         raise RefusedError(
-            f"the corners are known to {corner_px:.3f} LR pixels only, of at most {SURE_PX}: "
+            f"the corners are known to {corner_px:.3f} LR pixels only, of at most {sure_px}: "
             "LR or HR shows too little detail there, or too much has moved"
         )
     return Registered(
