@@ -110,6 +110,7 @@ def test_linear_problems_solved_together_are_the_ones_solved_alone_and_stationar
     assert abs(float(share) - 0.5) < 1e-4
 
 
+@pytest.mark.slow
 def test_standardised_uses_known_samples_only_and_a_constant_feature_stays_finite() -> None:
     values = torch.tensor([[1.0, 5.0], [3.0, 5.0], [100.0, 5.0]], dtype=torch.float64)
     out = standardised(values, torch.tensor([[True, True, False]]))

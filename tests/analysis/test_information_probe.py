@@ -127,6 +127,7 @@ def test_units_change_the_bound_of_fixed_estimators_but_not_of_fresh_standardise
     assert after.standardised.nll[0] == pytest.approx(before.standardised.nll[0], abs=5e-3)
 
 
+@pytest.mark.slow
 def test_fixed_estimators_lose_the_bound_with_the_scale_at_least_linearly() -> None:
     """The gain per element is at most s |x' - x| / b when the earlier node alone shrinks by s."""
     chain, (fit, _, held) = estimators_of_the_run(), three_sets()

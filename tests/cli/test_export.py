@@ -54,6 +54,7 @@ def test_shipped_weights_go_by_name_and_nothing_is_written_beside_them(
     assert_one_sentence(ibsd("export", "imdn-x9", "--format", "onnx"), "imdn-x9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_shipped_weights_run_without_an_export(ibsd: Call, tmp_path: Path, backend: str) -> None:
     write_rgb(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
@@ -63,6 +64,7 @@ def test_shipped_weights_run_without_an_export(ibsd: Call, tmp_path: Path, backe
         assert enlarged.size == (32, 32)
 
 
+@pytest.mark.slow
 def test_a_failing_certificate_is_a_defect_and_leaves_nothing(
     ibsd: Call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

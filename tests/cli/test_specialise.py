@@ -96,6 +96,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert all(torch.equal(parts[key], whole[key]) for key in whole)
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_sentence_and_leave_nothing(
     ibsd: Call, pairs: Path, weights: Path, tmp_path: Path
 ) -> None:

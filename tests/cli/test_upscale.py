@@ -84,6 +84,7 @@ def test_existing_results_are_skipped_or_replaced(
     assert read_rgb("out/a.png").shape == (16, 16, 3)
 
 
+@pytest.mark.slow
 def test_format_and_quality(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     write_rgb(
         tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
@@ -126,6 +127,7 @@ def test_names_are_checked_before_the_network_is_opened(
     assert "passed over, not named as an image: in/notes.txt" in said.err
 
 
+@pytest.mark.slow
 def test_the_size_that_is_asked_for(ibsd: Call, weights: Path, tmp_path: Path) -> None:
     write_rgb(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
     for option, value, shape in (

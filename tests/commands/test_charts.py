@@ -21,6 +21,7 @@ def own(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_charts_for_a_screen(tmp_path: Path) -> None:
     files = write_charts(tmp_path / "charts", "screen", "640x480", own(tmp_path / "own"))
     assert [file.name for file in files] == ["chart-00.png", "chart-01.png"]

@@ -13,6 +13,7 @@ from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import write_rgb
 
 
+@pytest.mark.slow
 def test_a_cluster_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split, name in (("train", "chelsea"), ("train", "coffee"), ("test", "chelsea")):
         for side, pixels, size in zip(("LR", "HR"), sample_pair(name, 2), (40, 80), strict=True):

@@ -127,6 +127,7 @@ def test_it_stops_and_goes_on_and_makes_nothing_twice(
     assert all(row["reason"] == said.errors[0] for row in rows if row["state"] == "failed")
 
 
+@pytest.mark.slow
 def test_an_object_store_takes_what_a_disk_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

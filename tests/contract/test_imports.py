@@ -174,6 +174,7 @@ WORKERS = "ibsd.comparison.pool"
 READING = {"torch.load", "torch.hub.load", "np.load", "numpy.load", "eval", "exec"}
 
 
+@pytest.mark.slow
 def test_nothing_can_execute_what_it_reads():
     for name in MODULES:
         packages = {imported.split(".")[0] for imported in imports(name, top_level=False)}

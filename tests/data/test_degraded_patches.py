@@ -76,6 +76,7 @@ def test_pairs_of_scale_1_have_one_size_and_blocks_anywhere(folder: Path) -> Non
     assert len(edges) > 2
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_batches_also_after_a_resume(folder: Path) -> None:
     first, second, other = patches(folder), patches(folder), patches(folder, seed=1)
     for _ in range(3):

@@ -204,6 +204,7 @@ def test_an_estimator_of_the_degradation_that_is_fooled_draws_no_gradient() -> N
     assert objective.diagnostics(batch)["gradient_share/bound"] == 0
 
 
+@pytest.mark.slow
 def test_frozen_estimators_stay_random_and_raise_no_alarm_about_themselves() -> None:
     objective = IBSD(
         tiny.student(), lambda_mi=1e-2, lambda_hf=0.0, warm_up=0, ramp=0, inner_steps=0

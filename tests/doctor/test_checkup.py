@@ -179,6 +179,7 @@ def test_two_folders(sound: Path):
     assert (found.scale, len(found.pairs), found.counts()) == (3, 2, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_scale_that_the_pictures_do_not_have_is_said_of_each(sound: Path, scale: int):
     found = check_folder(sound, scale=scale)

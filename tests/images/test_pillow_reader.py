@@ -184,6 +184,7 @@ def test_truncated_files_are_refused(tmp_path: Path, form: str) -> None:
         refused(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
 def test_any_damage_is_an_input_error_or_harmless(tmp_path: Path, form: str) -> None:
     memory = io.BytesIO()

@@ -38,6 +38,7 @@ def test_bf16_of_an_onnx_file_is_tried_on_this_machine(
     assert open_network("imdn-small-x4", backend="openvino").precision == precision
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_thread_is_bound_to_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ibsd.inference.openvino_backend.thread_limit", lambda: 1)
