@@ -18,7 +18,14 @@ from typing import IO
 
 from ibsd.types import InputError
 
-# -- memory
+# -- memory and cores
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def resident_bytes() -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ibsd.cluster import tasks
+from ibsd.cluster import engine, tasks
 from ibsd.images.rgb import write_rgb
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.types import InputError
@@ -87,4 +87,5 @@ def without_ray(
     )
     monkeypatch.setattr(tasks, "import_module", lambda name: ray)
     monkeypatch.setattr(tasks, "connected", lambda address: nullcontext())
+    monkeypatch.setattr(engine, "connected", lambda address: nullcontext())
     return lambda: most

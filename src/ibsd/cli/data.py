@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ibsd.cli.options import Flag, Output
-from ibsd.system import refuse_existing
+from ibsd.system import num_cores, refuse_existing
 from ibsd.types import InputError, counted, require, require_scale
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def data(
         require_ray()
     from ibsd.commands.shard import Sharding
 
-    jobs = jobs or os.cpu_count() or 1
+    jobs = jobs or num_cores()
     sharding = Sharding(source, output, crop_px, crops, shard_mib, seed, jobs, cluster, force)
     shard(sharding, json)
 

@@ -105,6 +105,6 @@ def sentences(found: Estimate) -> str:
         f"({min(each):.2f} to {max(each):.2f}).",
         f"About {clock(found.worker_seconds / found.workers)} with "
         f"{counted(found.workers, 'worker')}, {found.worker_seconds / 3600:,.2f} {unit} hours, "
-        f"{found.result_bytes / 1e9:,.2f} GB of results.",
+        f"{found.result_bytes / 1e6:,.0f} MB of results.",
     ]
     return "\n".join([*lines, *(f"  {error}" for error in found.errors)])

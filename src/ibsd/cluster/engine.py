@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import ibsd
 from ibsd.cluster.worker import Made, Result, Upscaling, Worker, remove_partials
+from ibsd.system import num_cores
 from ibsd.types import InputError
 
 MOST_TRIES = 3
@@ -45,34 +46,51 @@ class Job(NamedTuple):
 @contextmanager
 def connected(address: str) -> Generator[None]:
     """Connects to the cluster at an address such as HOST:6379, or starts one of this machine's
-    cores for "local". InputError if there is none."""
+    cores for "local". Inside of another one it does nothing. InputError if there is none."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_task_oom_retries", str(MOST_TRIES - 1))  # else without end
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # else deaths are told on stdout
     import ray
 
+    if ray.is_initialized():
+        yield
+        return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-        options["num_cpus"] = len(os.sched_getaffinity(0))
+        options["num_cpus"] = num_cores()
     else:
         _check_address(address)
     try:
-        with signals_held() as let_through:  # ray takes SIGTERM for itself
-            try:
-                ray.init(address=address, **options)
-            except Exception as error:  # of many kinds
-                raise InputError(
-                    f"the cluster at {address} does not take this run ({reason(error)}): check "
-                    "that its machines have the same Python, ray and ibsd"
-                ) from error
-            let_through()
+        for tries in range(1, MOST_TRIES + 1):
+            with signals_held() as let_through:  # ray takes SIGTERM for itself
+                try:
+                    ray.init(address=address, **options)
+                except Exception as error:  # of many kinds
+                    if address != "local" or tries == MOST_TRIES:
+                        raise _refused(address, error) from error
+                    ray.shutdown()  # on a busy machine its parts do not wait for each other
+                let_through()
+            if ray.is_initialized():
+                break
         yield
     except import_module("ray.exceptions").RayError as error:
         raise InputError(
-            f"the cluster at {address} is lost ({reason(error)}): the same command goes on"
+            f"{_place(address)} is lost ({reason(error)}): the same command goes on"
         ) from error
     finally:
         ray.shutdown()
+
+
+def _refused(address: str, error: Exception) -> InputError:
+    advice = "check that its machines have the same Python, ray and ibsd"
+    if address == "local":
+        advice = "the machine may be too busy, try again"
+    return InputError(f"{_place(address)} does not take this run ({reason(error)}): {advice}")
+
+
+def _place(address: str) -> str:
+    return "Ray on this machine" if address == "local" else f"the cluster at {address}"
 
 
 def _check_address(address: str) -> None:

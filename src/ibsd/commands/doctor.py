@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -35,9 +36,13 @@ def examine_pairs(
     torch.set_num_threads(1)
     limits = CheckupLimits(shift_px=max_shift_px)
     in_turn: InTurn | None = None
-    if cluster is not None:
-        in_turn = partial(_on_cluster, cluster)
-    return check_folder(pairs, lr, hr, scale, limits, on_pair, in_turn)
+    with ExitStack() as stack:
+        if cluster is not None:
+            from ibsd.cluster.engine import connected
+
+            stack.enter_context(connected(cluster))  # once for both turns
+            in_turn = partial(_on_cluster, cluster)
+        return check_folder(pairs, lr, hr, scale, limits, on_pair, in_turn)
 
 
 def _on_cluster(

@@ -174,7 +174,7 @@ def check_one(pair: Pair, scale: Scale) -> None:
     from ibsd.data.integrity import digest_pairs, pair_problems
 
     if problems := pair_problems(pair, scale, digest_pairs([pair])):
-        raise InputError("; ".join(problems))
+        raise InputError("; ".join(problem.rstrip(".") for problem in problems))
 
 
 def score_matrix(

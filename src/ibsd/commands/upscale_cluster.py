@@ -22,7 +22,7 @@ from ibsd.commands.fast_weights import fast_weights
 from ibsd.inference.exported import sha256_of
 from ibsd.inference.network import Network
 from ibsd.inference.open import crisp_file, open_network
-from ibsd.types import InputError
+from ibsd.types import InputError, counted
 from ibsd.upscaling.folders import check_quality
 from ibsd.upscaling.size import NETWORK_SIZE, Size
 from ibsd.upscaling.strips import TileSize
@@ -160,6 +160,7 @@ def _results(
     loose = tars.loose if tars else lambda target: target
     jobs = (Job(source, loose(target)) for source, target in rows_of(pending))
     keeps = tars is not None or not manifest.replaces
+    log(opening(run, len(pending)))
     try:
         with connected(run.address):
             workers = Workers(run.upscaling(keeps), run.device, len(pending), log)
@@ -190,6 +191,12 @@ def _results(
     finally:  # all workers have ended
         for job in in_flight:
             remove_partials(job.target)
+
+
+def opening(run: ClusterRun, number: int) -> str:
+    """The sentence before Ray answers, which takes some seconds."""
+    ray = "starting Ray" if run.address == "local" else f"connecting to {run.address}"
+    return f"{ray} for {counted(number, 'photograph')}"
 
 
 def _row(job: Job, made: Made) -> Row:
@@ -241,6 +248,7 @@ def estimate(run: ClusterRun, log: Callable[[str], None]) -> Estimate:
     if not number:
         raise InputError(f"nothing is left to estimate: all photographs are in {run.output}")
     chosen = pending.take([k * len(pending) // number for k in range(number)])
+    log(opening(run, number))
     with connected(run.address):
         workers = Workers(run.upscaling(False), run.device, len(pending), log)
         measured = workers.measured([*starmap(Job, rows_of(chosen))])

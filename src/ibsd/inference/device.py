@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ibsd.system import num_cores
 from ibsd.types import InputError, require
 
 if TYPE_CHECKING:
@@ -64,11 +65,7 @@ def small_kernel_threads() -> int:
     Patches keep no more busy, and torch's threads wait for each other in a loop: with as many as
     there are cores, one other program that works costs most of the speed.
     """
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return thread_limit() or max(1, min(4, cores // 2))
+    return thread_limit() or max(1, min(4, num_cores() // 2))
 
 
 def thread_limit() -> int:
