@@ -37,7 +37,7 @@ from ibsd.registration.light import Image, sampled
 from ibsd.registration.mapping import Mapping
 from ibsd.registration.masks import Reason
 from ibsd.registration.planted import plant
-from ibsd.registration.scene import SURE_PX, RefusedError, Registered, corners, register_pair
+from ibsd.registration.scene import RefusedError, Registered, corners, register_pair
 from ibsd.system import largest_resident_bytes
 
 NUM_SCENES = 40
@@ -45,8 +45,9 @@ GOOD_PX = 0.1
 
 
 def corner_error(truth: Mapping, registered: Registered) -> float:
-    """Mean distance of the corners of the common part from where they belong, in LR pixels."""
-    points = corners(registered.coarse.box)
+    """Mean distance of the corners of the part that is used from where they belong, in LR
+    pixels."""
+    points = corners(registered.part)
     off = registered.fit.mapping(points) - truth(points)
     inverse = np.linalg.inv(truth.local_matrix(points))
     return float(np.linalg.norm(np.einsum("nij,nj->ni", inverse, off), axis=1).mean())
@@ -75,14 +76,17 @@ def planted(folder: Path | None, output: Path | None, draw: int = 0) -> None:
         seed = 1000 * draw + number
         scene = plant(photograph, scale, seed)
         try:
-            registered = register_pair(scene.lr, scene.hr, scale, sure_px=math.inf)
+            registered = register_pair(scene.lr, scene.hr, scale)
         except RefusedError as error:
             record["refused"] = str(error)
+            with suppress(RefusedError):
+                whole = register_pair(scene.lr, scene.hr, scale, sure_px=math.inf)
+                record["corner_error_px"] = round(corner_error(scene.mapping, whole), 4)
         else:
             record["corner_error_px"] = round(corner_error(scene.mapping, registered), 4)
             record["known_px"] = round(registered.corner_px, 4)
-            if not registered.corner_px <= SURE_PX:
-                record["refused"] = "corners known too badly"
+            cut_off = (registered.reasons == Reason.UNSURE).mean()
+            record["cut_off"] = round(float(cut_off), 4)
         moving = plant(photograph, scale, seed, other=sample("table"))
         with suppress(RefusedError):
             record |= masked(moving.moved, register_pair(moving.lr, moving.hr, scale))
@@ -95,19 +99,19 @@ def planted(folder: Path | None, output: Path | None, draw: int = 0) -> None:
 
 
 def masked(moved: NDArray[np.bool_], registered: Registered) -> dict[str, float]:
-    """Shares that are masked: of what moved, and of what did not and is not called saturated; and
-    the share that is. `moved` is [h, w] of LR."""
+    """Shares that are masked: of what moved, and of what did not and is called neither saturated
+    nor known too badly; and the share that is. `moved` is [h, w] of LR."""
     left, top, right, bottom = registered.box
     step = registered.fit.step
     reasons = registered.reasons.repeat(step, 0).repeat(step, 1)
     moved = moved[top:bottom, left:right][: reasons.shape[0], : reasons.shape[1]]
     inside = reasons != Reason.OUTSIDE
-    saturated = reasons == Reason.SATURATED
+    aside = (reasons == Reason.SATURATED) | (reasons == Reason.UNSURE)
     bad = reasons != Reason.GOOD
     shares = {
         "recall": bad[moved & inside].mean(),
-        "lost": bad[~moved & inside & ~saturated].mean(),
-        "saturated": saturated[inside].mean(),
+        "lost": bad[~moved & inside & ~aside].mean(),
+        "set_aside": aside[inside].mean(),
     }
     return {name: round(float(share), 4) for name, share in shares.items()}
 
@@ -118,14 +122,21 @@ def summary(scenes: list[dict[str, Any]]) -> dict[str, Any]:
         [scene[name] for scene in scenes if name in scene] for name in ("recall", "lost")
     )
     known = [scene for scene in scenes if "known_px" in scene]
-    errors = [scene["corner_error_px"] for scene in known if "refused" not in scene]
-    left_out = [scene["corner_error_px"] for scene in known if "refused" in scene]
+    errors = [scene["corner_error_px"] for scene in known]
+    left_out = [
+        scene["corner_error_px"]
+        for scene in scenes
+        if "refused" in scene and "corner_error_px" in scene
+    ]
+    cut_off = [scene["cut_off"] for scene in known]
     return {
         "registered": len(errors),
         "refused": len(scenes) - len(errors),
         f"refused_but_right_by_{GOOD_PX}_px": sum(error < GOOD_PX for error in left_out),
         f"wrong_by_{GOOD_PX}_px_or_more": sum(error >= GOOD_PX for error in errors),
         "corner_error_px": {"median": median(errors), "largest": max(errors)},
+        "registered_whole": sum(share == 0 for share in cut_off),
+        "largest_share_cut_off": max(cut_off),
         "moved_objects_masked": {
             "scenes": len(recalls),
             "median": median(recalls),

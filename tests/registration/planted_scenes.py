@@ -40,8 +40,8 @@ def registered_moving() -> Registered:
 
 
 def corner_error(scene: PlantedScene, registered: Registered) -> float:
-    """Mean distance in LR pixels of the corners of the common part from where they belong."""
-    points = corners(registered.coarse.box)
+    """Mean distance in LR pixels of the corners of what is used from where they belong."""
+    points = corners(registered.part)
     inverse = np.linalg.inv(scene.mapping.local_matrix(points))
     off = registered.fit.mapping(points) - scene.mapping(points)
     return float(np.linalg.norm(np.einsum("nij,nj->ni", inverse, off), axis=1).mean())

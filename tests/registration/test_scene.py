@@ -8,6 +8,8 @@ import pytest
 from ibsd.data.samples import sample
 from ibsd.registration.coarse import coarse_match
 from ibsd.registration.mapping import Mapping
+from ibsd.registration.masks import Reason
+from ibsd.registration.planted import plant
 from ibsd.registration.scene import (
     SURE_PX,
     RefusedError,
@@ -18,7 +20,7 @@ from ibsd.registration.scene import (
     register_pair,
 )
 
-from .planted_scenes import registered_still, still
+from .planted_scenes import corner_error, part_of, registered_still, still
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +70,18 @@ def test_a_small_common_part_is_refused() -> None:
     part = np.ascontiguousarray(scene.lr[:, :40])
     with pytest.raises(RefusedError, match="share 2"):
         coarse_mapping(part, scene.hr, match)
+
+
+def test_a_part_that_shows_nothing_spoils_no_other() -> None:
+    photograph = part_of("brushes").copy()
+    photograph[:, 140:] = 128
+    scene = plant(photograph, 2, seed=1)
+    whole, registered = (register_pair(scene.lr, scene.hr, 2, sure_px=px) for px in (np.inf, 0.02))
+    assert whole.part == whole.fit.mapping.box and whole.corner_px > 0.02 > registered.corner_px
+    assert registered.part[0] < 40 and registered.part[2] < 0.8 * whole.part[2]
+    assert (registered.reasons[:, -5:] == Reason.UNSURE).all()
+    assert (registered.reasons[20:-20, 20:80] != Reason.UNSURE).all()
+    assert corner_error(scene, registered) < corner_error(scene, whole)
 
 
 @pytest.mark.slow

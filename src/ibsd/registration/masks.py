@@ -39,6 +39,7 @@ class Reason(IntEnum):
     UNALIGNED = 3
     BLURRED = 4
     SATURATED = 5
+    UNSURE = 6
 
     @property
     def words(self) -> str:
@@ -49,6 +50,7 @@ class Reason(IntEnum):
             Reason.UNALIGNED: "not aligned",
             Reason.BLURRED: "out of focus",
             Reason.SATURATED: "saturated",
+            Reason.UNSURE: "known too badly",
         }[self]
 
 

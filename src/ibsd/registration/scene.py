@@ -15,9 +15,15 @@ from ibsd.registration.mapping import Array, Mapping
 from ibsd.registration.masks import Comparison, Reason, compare, reasons_map
 from ibsd.types import InputError, Scale
 
-SURE_PX = 0.08
-"""Standard deviation in LR pixels up to which the corners must be known, on average. The true
-error is about half of it (benchmarks/registration.py)."""
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) in LR pixels."""
+SURE_PX = 0.04
+"""Standard deviation in LR pixels up to which the corners of what is used must be known, on
+average."""
+MIN_KNOWN = 0.5
+"""Share of the common part that must be known so well."""
+_LINES = 25
+"""A side, between which that part is chosen."""
 MIN_CORRELATION = 0.75
 """Of LR's and HR's pictures where they overlap. Unrelated photographs reach 0.2 to 0.6."""
 FARTHEST_RATIO = 1.3
@@ -54,8 +60,10 @@ class Registered:
     ratio: float
     """HR pixels for one LR pixel."""
     correlation: float
+    part: Box
+    """The largest part of the box whose corners are known well enough; nothing else is used."""
     corner_px: float
-    """Standard deviation of the corners of the common part, in LR pixels."""
+    """Standard deviation of the corners of this part, in LR pixels."""
     num_matches: int
 
     @property
@@ -196,12 +204,8 @@ def register_pair(
             f"LR and HR show different things: correlation {correlation:.2f} at the best fit, "
             f"of at least {MIN_CORRELATION}"
         )
-    corner_px = float(fit.spread_px(corners(coarse.box)).mean())
-    if not corner_px <= sure_px:
-        raise RefusedError(
-            f"the corners are known to {corner_px:.3f} LR pixels only, of at most {sure_px}: "
-            "LR or HR shows too little detail there, or too much has moved"
-        )
+    part, corner_px = _known_part(fit, sure_px)
+    reasons[_outside(part, fit, reasons.shape)] = Reason.UNSURE
     return Registered(
         fit,
         coarse,
@@ -212,6 +216,7 @@ def register_pair(
         scale,
         fit.mapping.ratio(grid_of(fit.mapping.box)),
         correlation,
+        part,
         corner_px,
         match.num_matches,
     )
@@ -261,6 +266,40 @@ def common_box(mapping: Mapping, inside: Array | None = None) -> tuple[float, fl
         float(np.floor(x[right])),
         float(np.floor(y[bottom])),
     )
+
+
+def _known_part(fit: Fit, sure_px: float) -> tuple[Box, float]:
+    """The largest part of the common one whose corners are known to `sure_px` on average, and how
+    well they are: corners that show nothing spoil no other part. RefusedError where it is
+    small."""
+    points = grid_of(fit.mapping.box, _LINES)
+    spreads = fit.spread_px(points).reshape(_LINES, _LINES)
+    low, high = np.triu_indices(_LINES, 1)
+    means = np.mean(
+        [spreads[np.ix_(rows, columns)] for rows in (low, high) for columns in (low, high)], 0
+    )
+    shares = np.outer(high - low, high - low) / (_LINES - 1) ** 2
+    known = np.where(means <= sure_px, shares, 0.0)
+    if known.max() < MIN_KNOWN:
+        raise RefusedError(
+            f"the best {MIN_KNOWN:.0%} of the common part are known to "
+            f"{means[shares >= MIN_KNOWN].min():.3f} LR pixels only, of at most {sure_px}: "
+            "LR or HR shows too little detail, or too much has moved"
+        )
+    row, column = np.unravel_index(int(known.argmax()), known.shape)
+    x, y = points.reshape(_LINES, _LINES, 2)[0, :, 0], points.reshape(_LINES, _LINES, 2)[:, 0, 1]
+    part = (x[low[column]], y[low[row]], x[high[column]], y[high[row]])
+    left, top, right, bottom = (float(side) for side in part)
+    return (left, top, right, bottom), float(means[row, column])
+
+
+def _outside(part: Box, fit: Fit, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """[h, w] at `fit.step` LR pixels a pixel: what does not lie in a part of the box."""
+    left, top = fit.mapping.box[:2]
+    x, y = (fit.step * (np.arange(length) + 0.5) for length in (size[1], size[0]))
+    across = (x + left > part[0]) & (x + left < part[2])
+    down = (y + top > part[1]) & (y + top < part[3])
+    return ~(down[:, None] & across)
 
 
 def _check_believed(fit: Fit) -> None:

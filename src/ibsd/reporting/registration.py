@@ -32,6 +32,7 @@ COLOURS: dict[Reason, tuple[int, int, int]] = {
     Reason.UNALIGNED: (226, 140, 40),
     Reason.BLURRED: (64, 110, 214),
     Reason.SATURATED: (236, 214, 60),
+    Reason.UNSURE: (150, 80, 190),
 }
 SCENE_COLUMNS = (
     "scene",
@@ -45,10 +46,10 @@ SCENE_COLUMNS = (
     "remark",
 )
 COLUMNS_ABOUT = (
-    "Ratio: HR pixels for one LR pixel. Corners: standard deviation of the corners of the common "
-    "part. Left: root mean square of LR less HR in levels of 255, with HR smoothed as LR is, under "
-    "the match by features alone and after the fine registration. Left out: share of the common "
-    "part."
+    "Ratio: HR pixels for one LR pixel. Corners: standard deviation of the corners of the part "
+    "that is used. Left: root mean square of LR less HR in levels of 255, with HR smoothed as LR "
+    "is, under the match by features alone and after the fine registration. Left out: share of the "
+    "common part."
 )
 
 
@@ -180,7 +181,7 @@ def _reasons_picture(picture: Pixels, reasons: NDArray[np.uint8]) -> Pixels:
 
 
 def _legend() -> str:
-    names = ("grey", "red", "orange", "blue", "yellow")
+    names = ("grey", "red", "orange", "blue", "yellow", "violet")
     kinds = zip(names, COLOURS, strict=True)
     return ", ".join(f"{colour}: {reason.words}" for colour, reason in kinds)
 
