@@ -24,9 +24,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as parquet
 from ray.cluster_utils import Cluster
 
+from ibsd.cluster.arrow import parquet
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.system import write_whole
 
@@ -60,13 +60,23 @@ def upscale(source: Path | str, target: Path | str, *more: str) -> subprocess.Po
     )
 
 
+def three_machines() -> tuple[Any, list[Any]]:
+    """The cluster, and those that may be killed. On a busy machine not every start is in time."""
+    for tries in range(10):
+        cluster = Cluster()
+        try:
+            cluster.add_node(num_cpus=1, include_dashboard=False)
+            return cluster, [cluster.add_node(num_cpus=1) for _ in range(2)]
+        except Exception as error:
+            print(f"start {tries}: {error}", flush=True)
+            cluster.shutdown()
+    raise SystemExit("Ray does not start: the machine is too busy")
+
+
 def killed_run(crops: Path, target: Path, number: int, seed: int) -> dict[str, Any]:
     """One run. Returns what it came to."""
     draw = random.Random(seed)
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster, nodes = three_machines()
     started = time.monotonic()
     process = upscale(crops, target, "--cluster", cluster.address)
     after = draw.randrange(number // 20, number * 19 // 20)
@@ -134,7 +144,13 @@ def main() -> None:
             found["different"] = len(different(one, target))
             found["left_over"] = sum(name.startswith(".0") for name in os.listdir(target))
             runs.append(found)
-            result = {"photographs": given.photographs, "px": PX, "weights": WEIGHTS, "runs": runs}
+            result = {
+                "photographs": given.photographs,
+                "px": PX,
+                "weights": WEIGHTS,
+                "kills": f"{len(runs)} of {given.times}",
+                "runs": runs,
+            }
             write_whole(given.output, json.dumps(result, indent=1) + "\n")
             print(json.dumps(found), flush=True)
 

@@ -35,6 +35,13 @@ def open_fake() -> Network:
     return Network(DESCRIPTOR, run)
 
 
+def fatal(number: int) -> int:
+    """A task. 1 ends its process, and 2 is a defect."""
+    if number == 1:
+        os._exit(1)
+    return number // (number - 2)
+
+
 def refuse() -> Network:
     """As for weights that cannot be read."""
     raise InputError("no such network")

@@ -17,9 +17,10 @@ if find_spec("ray") is None:  # which takes long to import
     pytest.skip("pip install 'ibsd[cluster]' brings what is tested here", allow_module_level=True)
 pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
 
-from cluster.fakes import open_fake, refuse, write_pictures
-from ibsd.cluster import engine
+from cluster.fakes import fatal, open_fake, refuse, write_pictures
+from ibsd.cluster import Failed, engine, tasks
 from ibsd.cluster.engine import Job, Workers, connected
+from ibsd.cluster.tasks import values_on_cluster
 from ibsd.cluster.worker import Upscaling
 from ibsd.types import InputError
 from ibsd.upscaling import upscale_files
@@ -61,6 +62,11 @@ def test_a_machine_dies_and_a_file_ends_its_workers(
     before = signal.getsignal(signal.SIGTERM)
     with connected(two_machines.address):
         assert signal.getsignal(signal.SIGTERM) == before
+        monkeypatch.setattr(tasks, "MOST_TRIES", 1)
+        values = values_on_cluster(two_machines.address, fatal, range(4), lambda done, total: None)
+        assert values[::3] == [0, 3]
+        for value, words in zip(values[1:3], ("ended 1 processes", "ZeroDivision"), strict=True):
+            assert isinstance(value, Failed) and words in value.reason
         for opening, device, words in (
             (refuse, "cpu", "no such network"),
             (open_fake, "cuda", "no GPU"),
