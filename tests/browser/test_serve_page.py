@@ -37,7 +37,7 @@ def photograph(width: int = 120, height: int = 80) -> bytes:
 
 
 def choose(watched: Watched, *files: tuple[str, bytes]) -> None:
-    kinds = {"jpg": "image/jpeg", "png": "image/png"}
+    kinds = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif"}
     watched.tab.set_input_files(
         "#files",
         [

@@ -129,6 +129,13 @@ def test_on_a_phone_in_the_dark_by_keyboard_and_offline(address: str, open_tab: 
     tab.wait_for_selector(".job.cancelled")
     result = downloaded(tab, "turned.jpg")
     assert psnr_db(result, upscaled(np.asarray(tall))) > 30  # through a JPEG
+    moving = io.BytesIO()
+    white, black = (Image.new("L", (40, 40), grey) for grey in (255, 0))
+    white.save(moving, "GIF", save_all=True, append_images=[black], duration=20)  # ends black
+    choose(watched, ("moving.gif", moving.getvalue()))
+    tab.wait_for_selector("[aria-label='Compare moving.gif']:visible")
+    thumb = Image.open(io.BytesIO(tab.locator(".thumb img").last.screenshot()))
+    assert np.median(np.asarray(thumb)) > 250, "as the result, the first frame"
     tab.locator("[aria-label='Compare turned.jpg']").focus()
     tab.keyboard.press("Enter")
     tab.locator(".compare input").focus()

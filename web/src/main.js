@@ -5,6 +5,7 @@ import { zip } from "./zip.js";
 
 const IMAGE = /^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp|gif)$/i;
 const LARGE = 8e6; // bytes: the page itself does not load such a file, which would block it
+const MOVES = /^image\/gif$/; // nor one that may move, beside a result that is its first frame
 
 let page, worker, threads, ready, running = null, number = 0;
 const cards = [];
@@ -64,7 +65,7 @@ function next() {
 function take(files) {
   trouble("");
   for (const file of files) {
-    const card = Object.assign(newCard(number++, file.name || "photograph"), { file, large: file.size > LARGE });
+    const card = Object.assign(newCard(number++, file.name || "photograph"), { file, large: file.size > LARGE || MOVES.test(file.type) });
     const { part } = card;
     if (!card.large) {
       card.before = URL.createObjectURL(file);
