@@ -60,6 +60,7 @@ def test_each_command_shows_an_example(command: str, ibsd: Call) -> None:
         (["evaluate"], ["weight files", "ibsd evaluate --help"]),
         (["compare", "a.toml", "--cluster", "local", "--jobs", "2"], ["leave out --jobs"]),
         (["upscale"], ["nothing to upscale"]),
+        (["upscale", "-", "-o", "out"], ["standard input is not read", "ibsd upscale --help"]),
         (["upscale", "s3://bucket/a.png", "-o", "out"], ["add --cluster local"]),
     ],
 )

@@ -85,7 +85,7 @@ def data(
         show_preview(Path(source), output, scale, seed, force, json)
         return
     if output is None:
-        raise InputError("it is not said where the shards go: add -o FOLDER")
+        raise InputError("no output is named: add -o FOLDER")
     fits = crop_px > 0 and crop_px % 12 == 0
     require("--crop-px", crop_px, fits, "a multiple of 12, so that crops serve every scale")
     require("--crops", crops, crops > 0, "above 0")

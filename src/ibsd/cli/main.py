@@ -183,6 +183,8 @@ def usage_error(error: CycloptsError, given: Sequence[str]) -> str:
         advice = f"did you mean {near[0]}? There are" if near else "choose one of"
         return f"there is no command {given[0]!r}: {advice} {', '.join(names)}"
     command = f"ibsd {given[0]}" if given and given[0] in app else "ibsd"
+    if "-" in given:
+        return f"'-' is no file, and standard input is not read: name a file: see {command} --help"
     said = " ".join(str(error).split()).rstrip(".")
     return f"{said} See {command} --help" if said.endswith("?") else f"{said}: see {command} --help"
 

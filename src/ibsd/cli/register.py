@@ -83,7 +83,7 @@ def register(
         Print what became of each scene as JSON.
     """
     if output is None:
-        raise InputError("it is not said where the result goes: add -o FOLDER")
+        raise InputError("no output is named: add -o FOLDER")
     if chart:
         return _charts(hr, lr, output, chart, chart_size, json)
     if chart_size:

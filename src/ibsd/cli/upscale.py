@@ -123,9 +123,7 @@ def upscale(
             "there is nothing to upscale: name image files or folders, as ibsd upscale --help shows"
         )
     if output is None:
-        raise InputError(
-            "it is not said where the results go: add -o FOLDER, or -o FILE for a single image"
-        )
+        raise InputError("no output is named: add -o FOLDER, or -o FILE for a single image")
     from ibsd.upscaling.size import Size  # which loads numpy
 
     size = Size(scale, width, height, max_side, megapixels)
