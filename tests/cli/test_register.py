@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ibsd.cli.register import outcome, summary
+from ibsd.commands.register import RegisterResult, SceneRecord
 from ibsd.data.samples import sample
 from ibsd.images.rgb import write_rgb
 from ibsd.registration.planted import plant
@@ -28,6 +30,13 @@ def test_register(ibsd: Call, tmp_path: Path) -> None:
     again = ibsd("register", "near", "far", "-o", "pairs", "--crop", 64, "--json")
     assert (again.code, again.err) == (0, "1 scene, matched by name\n")
     assert json.loads(again.out)["scale"] == 2
+
+
+def test_a_scene_without_pairs_says_why(tmp_path: Path) -> None:
+    dropped = {"known too badly": 5, "moved or changed": 1}
+    scene = SceneRecord("a", "a.png", "a.png", "val", [], corner_px=0.04, dropped=dropped)
+    assert "0 pairs for val (5 known too badly, 1 moved or changed), corners" in outcome(scene)
+    assert "a smaller --crop" in summary(RegisterResult("by name", 2, [scene], tmp_path))
 
 
 def test_wrong_calls(ibsd: Call, tmp_path: Path) -> None:

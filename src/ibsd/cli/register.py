@@ -150,8 +150,10 @@ def outcome(record: SceneRecord) -> str:
     if record.refused:
         return f"{record.name}: refused, {record.refused}"
     remark = f"; {record.remark}" if record.remark else ""
+    dropped = ", ".join(f"{number} {why}" for why, number in record.dropped.items())
+    why_none = f" ({dropped})" if dropped and not record.crops else ""
     return (
-        f"{record.name}: {len(record.crops)} pairs for {record.split}, "
+        f"{record.name}: {len(record.crops)} pairs for {record.split}{why_none}, "
         f"corners known to {record.corner_px:.2f} LR px{remark}"
     )
 
@@ -170,4 +172,8 @@ def summary(result: RegisterResult) -> str:
     ]
     if result.num_crops:
         lines.append(f"next: ibsd doctor {result.output} -o checkup")
+    elif good:
+        lines.append(
+            "next: a smaller --crop, into a new folder; the page shows what cannot be used"
+        )
     return "\n".join(lines)
