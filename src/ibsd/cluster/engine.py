@@ -83,7 +83,10 @@ def connected(address: str) -> Generator[None]:
 
 
 def _refused(address: str, error: Exception) -> InputError:
-    advice = "check that its machines have the same Python, ray and ibsd"
+    advice = (
+        "set RAY_AUTH_MODE=token if it was started with a token, and check that all machines have "
+        "the same Python, ray and ibsd"
+    )
     if address == "local":
         advice = "the machine may be too busy, try again"
     return InputError(f"{_place(address)} does not take this run ({reason(error)}): {advice}")
