@@ -113,6 +113,7 @@ def upscale(
         same command goes on where a run stopped. Needs pip install 'ibsd[cluster]'.
     shards:
         With --cluster: tar writes shard-000000.tar and so on, of 256 MiB, as WebDataset reads them.
+        --force removes those that are there.
     dry_run:
         With --cluster: upscale a few photographs, keep nothing, and say what all would take.
     json:
