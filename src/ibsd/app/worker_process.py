@@ -107,12 +107,13 @@ class WorkerProcess:
         return f" ({signal.Signals(-code).name})" if code < 0 else ""
 
     async def kill(self) -> None:
-        """End the process at once, if there is one."""
+        """End the process at once, if there is one, with all that it has started: a process that
+        holds its pipes would be waited for."""
         process = self.process
         self.process = None
         if process is not None:
             with suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             # asyncio closes the pipes only when they have been read to the end.
             process._transport.close()  # pyright: ignore

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ibsd.inference.silent import import_silent
 from ibsd.types import Scale
 
 NO_PARAMETERS = {"PRelu", "FakeQuantize"}
@@ -75,10 +76,7 @@ def count_cost(name: str, scale: Scale, lr_size: tuple[int, int], **options: Any
 def count_exported_cost(path: str | Path, height: int, width: int) -> InferenceCost:
     """Cost of a model of `ibsd export` (.xml or .onnx) for an LR image of a size that the model
     takes. OpenVINO reads the model."""
-    import openvino
-
-    core: Any = openvino.Core()
-    model = core.read_model(path)
+    model = import_silent("openvino").Core().read_model(path)
     model.reshape([1, 3, height, width])
     multiply_adds = activations = parameters = 0
     for node in model.get_ordered_ops():

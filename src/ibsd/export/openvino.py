@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 from ibsd.inference.exported import METADATA_KEY
 from ibsd.inference.network import NetworkDescriptor
 from ibsd.inference.openvino_graph import arrange
+from ibsd.inference.silent import import_silent
 
-openvino: Any = importlib.import_module("openvino")
+openvino: Any = import_silent("openvino")
 
 
 def write_openvino(

@@ -14,6 +14,7 @@ import numpy as np
 from ibsd.data.samples import SPLITS, sample
 from ibsd.inference.exported import METADATA_KEY
 from ibsd.inference.network import NetworkDescriptor
+from ibsd.inference.silent import import_silent
 
 CALIBRATION_PX = 128
 CROPS_PER_PHOTOGRAPH = 4
@@ -60,7 +61,7 @@ def quantised(model: Any, descriptor: NetworkDescriptor) -> Any:
     its precision: its means and contrasts in int8 cost 0.23 dB, for a tenth of the time
     (docs/performance.md).
     """
-    nncf: Any = importlib.import_module("nncf")
+    nncf: Any = import_silent("nncf")
     nncf.set_log_level(logging.ERROR)
 
     def as_input(lr: np.ndarray) -> dict[str, np.ndarray]:

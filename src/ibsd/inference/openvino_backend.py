@@ -3,21 +3,22 @@ no torch."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 
 from ibsd.inference.device import thread_limit
 from ibsd.inference.exported import METADATA_KEY, not_runnable, read_metadata
 from ibsd.inference.network import Network, NetworkDescriptor, Runner
 from ibsd.inference.openvino_graph import arrange, mix
 from ibsd.inference.parity import CERTIFICATE_PX, CERTIFIED_DB, certificate_picture, psnr_db
+from ibsd.inference.silent import import_silent
 from ibsd.types import InputError
+
+openvino: Any = import_silent("openvino")
 
 
 def open_openvino(
@@ -88,7 +89,7 @@ def _read(core: Any, path: Path) -> Any:
 def _widen(model: Any) -> None:
     """Shipped .onnx files hold their weights in half precision, which are widened once here. With
     `arrange` the model is as `ibsd export` writes an .xml."""
-    passes: Any = importlib.import_module("openvino.passes")
+    passes = import_silent("openvino.passes")
     manager = passes.Manager()
     manager.register_pass(passes.ConstantFolding())
     manager.run_passes(model)

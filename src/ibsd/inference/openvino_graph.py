@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 
-ops: Any = importlib.import_module("openvino.opset14")
+from ibsd.inference.silent import import_silent
+
+ops: Any = import_silent("openvino.opset14")
 
 
 def arrange(model: Any) -> None:

@@ -1,0 +1,17 @@
+import asyncio
+from asyncio.subprocess import PIPE
+
+from ibsd.app.worker_process import WorkerProcess
+
+
+def test_what_a_worker_started_ends_with_it() -> None:
+    async def kill() -> None:
+        worker = WorkerProcess(idle_seconds=60)
+        worker.process = await asyncio.create_subprocess_exec(
+            "sh", "-c", "sleep 60 & echo; wait", stdin=PIPE, stdout=PIPE, start_new_session=True
+        )
+        assert worker.process.stdout
+        await worker.process.stdout.readline()
+        await asyncio.wait_for(worker.kill(), 10)
+
+    asyncio.run(kill())
