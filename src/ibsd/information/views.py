@@ -73,8 +73,8 @@ def view_statistics_distance(
     """How far the statistics of Z differ between views: per-channel mean, covariance of the
     channels, and the mean of random Fourier features.
 
-        |mean_a - mean_b|^2 + |cov_a - cov_b|^2 / C + |E phi(z_a) - E phi(z_b)|^2,
-        phi(z) = sqrt(2) cos(W z + p)
+        mean (mean_a - mean_b)^2 + mean (cov_a - cov_b)^2 + mean (E phi(z_a) - E phi(z_b))^2,
+        phi(z) = sqrt(2) cos(W z + p),  means over entries and photographs
 
     Args:
         features: Z, [N, C, H, W], rows as in `views_upper_bound`; standardised here, with
@@ -82,8 +82,8 @@ def view_statistics_distance(
         frequencies: W, [K, C].
         phases: p, [K], in 0 to 2 pi.
 
-    Returns: a scalar, each part a mean over its entries and photographs. Gradients flow to
-    `features` in both views. Check by hand: equal views give 0.
+    Returns: a scalar. Gradients flow to `features` in both views. Check by hand: equal views give
+    0.
     Source: Wang et al., CVPR 2024, arXiv:2402.18929, with these three statistics.
     """
     check_views(len(features), num_views)

@@ -110,9 +110,9 @@ def _misalignments(checkup: Checkup) -> list[tuple[str, str]]:
     turns = sorted(abs(misalignment.beyond(common).degrees) for misalignment in measured)
     shared = f"{common.down_px:+.3f} down, {common.right_px:+.3f} right"
     items = [
-        ("shift all share, LR px", shared),
+        ("shift of all pairs, LR px", shared),
         ("shift beyond it, LR px", f"median {median(shifts):.3f}, largest {shifts[-1]:.3f}"),
-        ("rotation beyond the shared", f"median {median(turns):.3f}°, largest {turns[-1]:.3f}°"),
+        ("rotation beyond that of all", f"median {median(turns):.3f}°, largest {turns[-1]:.3f}°"),
     ]
     channels = zip(*(misalignment.gain for misalignment in measured), strict=True)
     finite = ([gain for gain in gains if math.isfinite(gain)] for gains in channels)
