@@ -106,7 +106,7 @@ def test_committed_runs_are_found_and_not_made_again(
     (place / "results" / FILE).rename(elsewhere / "results" / FILE)
     said: list[str] = []
     results = run_compare("compare.toml", only=["*/plain/0"], log=said.append)
-    assert said == ["1 runs: 1 are done, 0 to make"]
+    assert said == ["runs: 1 done, 0 to make"]
     assert figures(elsewhere) == first
     assert results.missing == ("one/plain/1", "one/ibsd/0", "one/ibsd/1")
 
@@ -117,7 +117,7 @@ def test_a_new_test_set_is_scored_without_training_again(place: Path) -> None:
     overrides = ['settings.one.tests.seen={select = "a*", role = "seen"}']
     said: list[str] = []
     results = run_compare("compare.toml", overrides, only=["*/plain/0"], log=said.append)
-    assert said[0] == "1 runs: 0 are done, 1 to make"
+    assert said[0] == "runs: 0 done, 1 to make"
     assert {level.test for level in results.mean_scores} == {"new", "seen"}
     assert results.costs[0].num_steps == 6
     assert len(list((place / "work").iterdir())) == 1  # the same training
@@ -173,7 +173,7 @@ def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -
     assert "one, scored on new (unseen" in shown.out
     assert "no interval" in shown.out
     assert "2 runs still to make" in shown.out
-    assert "2 runs: 0 are done, 2 to make" in shown.err
+    assert "runs: 0 done, 2 to make" in shown.err
     assert main(["compare", "compare.toml", "--table", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["missing"] == ["one/plain/1", "one/ibsd/1"]
 

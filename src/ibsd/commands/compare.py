@@ -151,7 +151,7 @@ def chosen(names: Sequence[RunName], only: Sequence[str]) -> list[RunName]:
 def to_make(store: Store, requests: dict[RunName, RunRequest], log: Log) -> list[RunName]:
     """The runs that the store lacks."""
     missing = [name for name, request in requests.items() if store.find(request) is None]
-    log(f"{len(requests)} runs: {len(requests) - len(missing)} are done, {len(missing)} to make")
+    log(f"runs: {len(requests) - len(missing)} done, {len(missing)} to make")
     return missing
 
 
