@@ -24,9 +24,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import torch
 from ray.cluster_utils import Cluster
 
 from ibsd.cluster.arrow import parquet
+from ibsd.commands.run_record import versions
+from ibsd.comparison.machine import machine_facts
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.system import write_whole
 
@@ -150,6 +153,8 @@ def main() -> None:
                 "weights": WEIGHTS,
                 "kills": f"{len(runs)} of {given.times}",
                 "runs": runs,
+                "machine": machine_facts(torch.device("cpu")),
+                "versions": versions(),
             }
             write_whole(given.output, json.dumps(result, indent=1) + "\n")
             print(json.dumps(found), flush=True)
