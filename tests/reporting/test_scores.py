@@ -36,8 +36,8 @@ def test_the_second_network_is_held_against_the_first() -> None:
     assert_stands_alone(text)
     header, psnr, lpips = cells(text.partition("<details>")[0])
     assert header == ["", "bicubic", "one", "two", "two less one"]
-    assert psnr[1:] == ["22.00", "23.00", "24.00", "+1.00 (+1.00 to +1.00, ahead here)"]
-    assert lpips[-1] == "+0.0100 (+0.0100 to +0.0100, behind here)"
+    assert psnr[1:] == ["22.00", "23.00", "24.00", "+1.00 (+1.00 to +1.00)"]
+    assert lpips[-1] == "+0.0100 (+0.0100 to +0.0100)"
     assert "Means over 3 images" in text
     assert cells(text.partition("<details>")[2]) == [
         ["image", "bicubic", "one", "two"],
@@ -57,6 +57,18 @@ def test_one_network_has_no_difference() -> None:
 def test_a_perfect_image_has_no_difference() -> None:
     text = table(bicubic=(20.0, 22.0), one=(float("inf"), 23.0), two=(21.0, 24.0))
     assert cells(text)[1][-1] == ""
+
+
+def test_six_images_allow_a_verdict_and_five_do_not() -> None:
+    def last(number: int) -> list[str]:
+        text = table(bicubic=(20.0,) * number, one=(21.0,) * number, two=(22.0,) * number)
+        return [row[-1] for row in cells(text.partition("<details>")[0])[1:]]
+
+    assert last(5) == ["+1.00 (+1.00 to +1.00)", "+0.0100 (+0.0100 to +0.0100)"]
+    assert last(6) == [
+        "+1.00 (+1.00 to +1.00, ahead here)",
+        "+0.0100 (+0.0100 to +0.0100, behind here)",
+    ]
 
 
 def test_an_interval_around_zero_is_no_verdict() -> None:

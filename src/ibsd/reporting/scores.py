@@ -20,6 +20,8 @@ ABOUT_SCORES = (
 )
 PER_IMAGE = ("basicsr-y", "psnr_y")
 """Protocol and metric that are shown for every image."""
+FEWEST = 6
+"""Images for a verdict: the signs of five can all be equal by chance, in 6 % of cases."""
 WEIGHTED_PROTOCOL = "realsr-testm"
 """Its means weigh each image by its patches."""
 
@@ -79,7 +81,7 @@ def _difference(
     low, high = bootstrap_interval(differences[None], weights)
     # No verdict: these are single networks, and another seed may turn the sign round.
     verdict = ""
-    if not low <= 0 <= high:
+    if len(differences) >= FEWEST and not low <= 0 <= high:
         verdict = ", ahead here" if is_better(metric, mean) else ", behind here"
     texts = [difference_text(metric, value) for value in (mean, low, high)]
     return f"{texts[0]} ({texts[1]} to {texts[2]}{verdict})"
