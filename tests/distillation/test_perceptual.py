@@ -8,13 +8,9 @@ import torch
 from torch import Tensor
 
 import tiny
-from ibsd.distillation.perceptual import PERIOD_PX, Perceptual, at_every_phase, grid, resized
-from ibsd.distillation.shift import shift_distance
-from ibsd.distillation.texture import texture_distance
+from ibsd.distillation.perceptual import PERIOD_PX, Perceptual, at_every_phase, grid
 from ibsd.metrics import Lpips
 from ibsd.types import Batch, InputError
-
-ON = {"lambda_texture": 0.1, "lambda_shift": 1.0}
 
 
 def with_dots(place: tuple[int, int]) -> Tensor:
@@ -117,50 +113,3 @@ def test_the_smallest_patches_are_cut_by_less() -> None:
     objective.terms(Batch(torch.rand(4, 3, 16, 16), torch.rand(4, 3, 32, 32), None))
     with pytest.raises(InputError, match="at least 31 x 31 px, not 28 x 28"):
         objective.terms(Batch(torch.rand(1, 3, 14, 14), torch.rand(1, 3, 28, 28), None))
-
-
-def test_factors_and_shifts_come_from_the_step_alone_and_factors_lie_within_zoom() -> None:
-    first, second = (Perceptual(tiny.student(), num_patches=6, zoom=(0.6, 1.5)) for _ in range(2))
-    first.begin_step(3, 9)
-    drawn = first.factors
-    for step in (7, 3):
-        second.begin_step(step, 9)
-    assert second.factors == drawn and len(set(drawn)) == 6
-    assert all(0.6 <= factor <= 1.5 for factor in drawn)
-    assert second.shift == first.shift
-
-
-def test_all_shifts_of_the_scale_are_drawn_but_none() -> None:
-    objective = Perceptual(tiny.student(scale=2), lambda_shift=1.0)
-    drawn: set[tuple[int, int]] = set()
-    for step in range(30):
-        objective.begin_step(step, 30)
-        drawn.add(objective.shift)
-    assert drawn == {(0, 1), (1, 0), (1, 1)}
-
-
-def test_resized_pairs_are_compared_as_they_look_at_that_size() -> None:
-    objective = Perceptual(tiny.student(), num_patches=2, zoom=(0.7, 1.4), **ON)
-    batch = Batch(torch.rand(3, 3, 24, 24), torch.rand(3, 3, 48, 48), None)
-    objective.begin_step(0, 1)
-    terms = objective.loss(batch).terms
-    sr = objective.student(batch.lr)
-    expected = [
-        Lpips()(*(at_every_phase(resized(x[k : k + 1], factor), k - 1) for x in (sr, batch.hr)))
-        for k, factor in zip((1, 2), objective.factors, strict=True)
-    ]
-    assert torch.allclose(terms["lpips"], torch.cat(expected).mean(), atol=1e-6)
-    assert torch.equal(terms["texture"], texture_distance(sr, batch.hr))
-    moved = shift_distance(objective.student, batch.lr, sr, *objective.shift)
-    assert torch.equal(terms["shift"], moved)
-    assert objective.lpips_of(batch.hr, batch.hr, 0)[:2].abs().max() < 1e-6
-
-
-def test_an_even_picture_stays_even_and_no_side_falls_below_what_lpips_takes() -> None:
-    even = torch.full((1, 3, 40, 64), 0.3)
-    for factor, size in ((0.5, (31, 32)), (0.75, (31, 48)), (1.3, (52, 83))):
-        assert resized(even, factor).shape[-2:] == size
-        assert torch.allclose(resized(even, factor), torch.tensor(0.3), atol=1e-5)
-    for zoom in ((0.0, 1.0), (1.2, 0.8)):
-        with pytest.raises(InputError, match="zoom"):
-            Perceptual(tiny.student(), zoom=zoom)
