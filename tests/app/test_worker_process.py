@@ -1,5 +1,6 @@
 import asyncio
 from asyncio.subprocess import PIPE
+from concurrent.futures import ThreadPoolExecutor
 
 from ibsd.app.worker_process import WorkerProcess
 
@@ -14,4 +15,5 @@ def test_what_a_worker_started_ends_with_it() -> None:
         await worker.process.stdout.readline()
         await asyncio.wait_for(worker.kill(), 10)
 
-    asyncio.run(kill())
+    with ThreadPoolExecutor(1) as own_thread:  # a browser's test may leave its loop in this one
+        own_thread.submit(asyncio.run, kill()).result()
