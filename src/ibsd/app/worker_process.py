@@ -113,7 +113,10 @@ class WorkerProcess:
         self.process = None
         if process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                if hasattr(os, "killpg"):  # not on Windows
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    process.kill()
             await process.wait()
             # asyncio closes the pipes only when they have been read to the end.
             process._transport.close()  # pyright: ignore
