@@ -29,6 +29,7 @@ PAPERS: dict[str, str] = {
     "Gortler et al., SIGGRAPH 1996": "",
     "Huang et al., CVPR 2015": "",
     "Hui et al., ACM MM 2019": "1909.11856",
+    "Jolicoeur-Martineau, ICLR 2019": "1807.00734",
     "Kim et al., ICCV 2021": "2006.12000",
     "Kong et al., CVPR 2022": "2112.12089",
     "Kong et al., CVPRW 2022": "2205.07514",

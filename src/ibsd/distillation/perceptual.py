@@ -1,16 +1,21 @@
-"""Training for how an image looks as well as for its pixels: L1, LPIPS, and a penalty on the
-upscaler's grid. No self-distillation. A finish for weights that people use."""
+"""Training for how an image looks as well as for its pixels: L1, LPIPS, a penalty on the
+upscaler's grid, and a discriminator if asked. No self-distillation. A finish for weights that
+people use."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ibsd.distillation.objective import Objective
+from ibsd.distillation.discriminator import Adversary, at_changing_phases
+from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.metrics.perceptual import MINIMUM_SIZE_PX, Lpips
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError
+from ibsd.types import Batch, InputError, require
 
 PERIOD_PX = 4
 """Stride of AlexNet's first convolution."""
@@ -21,7 +26,7 @@ WINDOW_PERIODS = 8
 
 class Perceptual(Objective):
     """L1(SR, HR) + lambda_lpips * LPIPS(SR, HR) (AlexNet, v0.1: Zhang et al., CVPR 2018,
-    arXiv:1801.03924) + lambda_grid * grid(SR - HR).
+    arXiv:1801.03924) + lambda_grid * grid(SR - HR) + lambda_adversarial * softplus(D(HR) - D(SR)).
 
     LPIPS rewards texture. The cheapest texture for a sub-pixel upscaler is a pattern of its own
     period, which `grid` penalises. Weights that were trained on a metric cannot be judged by it:
@@ -29,9 +34,15 @@ class Perceptual(Objective):
 
     Args:
         lambda_lpips: weight of LPIPS.
-        lambda_grid: weight of `grid`. With both 0, training is plain.
+        lambda_grid: weight of `grid`. With all weights 0, training is plain.
         num_patches: LPIPS sees this many patches of each batch, the last ones. It costs about as
             much as a small student.
+        lambda_adversarial: weight of the discriminator's verdict (`discriminator.py`). With 0 there
+            is no discriminator.
+        adversarial_warm_up: updates during which the discriminator learns and has no weight.
+        discriminator_learning_rate: of its own Adam.
+        discriminator_width: channels of its first layer.
+        seed: of its initial weights, which leave the global generator untouched.
     """
 
     deferrable = True
@@ -42,6 +53,11 @@ class Perceptual(Objective):
         lambda_lpips: float = 0.05,
         lambda_grid: float = 1.0,
         num_patches: int = 4,
+        lambda_adversarial: float = 0.0,
+        adversarial_warm_up: int = 0,
+        discriminator_learning_rate: float = 1e-4,
+        discriminator_width: int = 32,
+        seed: int = 0,
     ) -> None:
         if min(lambda_lpips, lambda_grid) < 0 or num_patches < 1:
             raise InputError(
@@ -50,7 +66,25 @@ class Perceptual(Objective):
             )
         super().__init__(student, {"l1": 1.0, "lpips": lambda_lpips, "grid": lambda_grid})
         self.num_patches = num_patches
-        self.lpips = Lpips().to(next(student.parameters()).device)
+        device = next(student.parameters()).device
+        self.lpips = Lpips().to(device)
+        weight, warm_up, width = lambda_adversarial, adversarial_warm_up, discriminator_width
+        rate = discriminator_learning_rate
+        require("perceptual: lambda_adversarial", weight, weight >= 0, "at least 0")
+        require("perceptual: adversarial_warm_up", warm_up, warm_up >= 0, "at least 0")
+        require("perceptual: discriminator_learning_rate", rate, rate >= 0, "at least 0")
+        require("perceptual: discriminator_width", width, width >= 1, "at least 1")
+        self.lambda_adversarial = lambda_adversarial
+        self.adversarial_warm_up = adversarial_warm_up
+        self.adversary: Adversary | None = None
+        if lambda_adversarial > 0:
+            self.scheduled = True
+            self.weights["adversarial"] = lambda_adversarial
+            self.adversary = Adversary(device, width, rate, seed)
+
+    def defer(self) -> None:
+        if self.adversary:
+            self.adversary.defer()
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         sr = self.student(batch.lr).float()
@@ -61,7 +95,33 @@ class Perceptual(Objective):
         lpips = self.lpips(at_every_phase(sr_part, first), at_every_phase(hr_part, first)).mean()
         error = sr - batch.hr
         own_grid = grid(error, self.student.spec.scale)
-        return {"l1": error.abs().mean(), "lpips": lpips, "grid": own_grid}, ()
+        terms = {"l1": error.abs().mean(), "lpips": lpips, "grid": own_grid}
+        if not self.adversary:
+            return terms, ()
+        step = self.current_step
+        if step is not None:  # between updates the last weight stays
+            ramp = ramp_factor(step, self.adversarial_warm_up, 0)
+            self.weights["adversarial"] = self.lambda_adversarial * ramp
+        first = (step or 0) * len(sr)
+        sr, hr = at_changing_phases(sr, first), at_changing_phases(batch.hr, first)
+        if self.weights["adversarial"] != 0:
+            terms["adversarial"] = self.adversary.term(sr, hr)
+        return terms, (sr.detach(), hr)
+
+    def auxiliary_step(self, nodes: Sequence[Tensor]) -> dict[str, Tensor]:
+        if not self.adversary:
+            return {}
+        sr, hr = nodes
+        return {"discriminator": self.adversary.learn(sr, hr, self.accepted, self.processes)}
+
+    def state(self) -> dict[str, Any]:
+        own = {"adversary": self.adversary.state()} if self.adversary else {}
+        return super().state() | own
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        if self.adversary:
+            self.adversary.load_state(state["adversary"])
 
 
 def at_every_phase(images: Tensor, first: int = 0) -> Tensor:
