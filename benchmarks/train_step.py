@@ -52,7 +52,7 @@ OPTIONS: dict[str, Any] = {
 class PublishedBound(IBSD):
     """The bound as the published code computes it."""
 
-    def bound(self, link: tuple[Tensor, ...]) -> Tensor:
+    def bound(self, link: tuple[Tensor, ...], num_views: int = 1) -> Tensor:
         return published(*link)
 
 
