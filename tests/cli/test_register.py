@@ -26,7 +26,7 @@ def test_register(ibsd: Call, tmp_path: Path) -> None:
     said = ibsd("register", "near", "far", "-o", "pairs", "--crop", 64)
     assert said.code == 0, said.err
     assert "1 of 1 scenes registered at x2: train" in said.out
-    assert "matched by name" in said.err and "pairs for train, corners known to" in said.err
+    assert "matched by name" in said.err and "for train, corners known to" in said.err
     again = ibsd("register", "near", "far", "-o", "pairs", "--crop", 64, "--json")
     assert (again.code, again.err) == (0, "1 scene, matched by name\n")
     assert json.loads(again.out)["scale"] == 2
@@ -37,6 +37,9 @@ def test_a_scene_without_pairs_says_why(tmp_path: Path) -> None:
     scene = SceneRecord("a", "a.png", "a.png", "val", [], corner_px=0.04, dropped=dropped)
     assert "0 pairs for val (5 known too badly, 1 moved or changed), corners" in outcome(scene)
     assert "a smaller --crop" in summary(RegisterResult("by name", 2, [scene], tmp_path))
+    scene.crops = ["a-y00000-x00000.png"]
+    assert "1 pair for val, corners" in outcome(scene)
+    assert "none is for train" in summary(RegisterResult("by name", 2, [scene], tmp_path))
 
 
 def test_wrong_calls(ibsd: Call, tmp_path: Path) -> None:
@@ -50,5 +53,5 @@ def test_wrong_calls(ibsd: Call, tmp_path: Path) -> None:
     assert_one_sentence(ibsd("register", "near", "far", "-o", "x", "--scale", 5), "--scale is 5")
     assert_one_sentence(ibsd("register", "near", "far", "-o", "x"), "near", "does not exist")
     assert_one_sentence(ibsd("register", "far", "far", "-o", "x"), "holds no images")
-    assert_one_sentence(ibsd("register", "near", "far", "-o", "x", "--crop", 4), "crop_px is 4")
+    assert_one_sentence(ibsd("register", "near", "far", "-o", "x", "--crop", 4), "(--crop) is 4")
     assert not (tmp_path / "x").exists()

@@ -69,7 +69,7 @@ def test_pairs_are_written_and_a_stopped_run_goes_on(
     assert [scene.crops for scene in again.scenes] == [good.crops, []]
     assert np.array_equal(read_rgb(sets.train[0].hr), pixels)
 
-    with pytest.raises(InputError, match="begun with other options"):
+    with pytest.raises(InputError, match="other options .crop_px 48, not 32; crops 2, not 0; "):
         register_folders(near, far, output, RegisterOptions(crop_px=32))
     write_rgb(near / "a.png", np.full((120, 150, 3), 90, np.uint8))
     with pytest.raises(InputError, match="photographs of a changed"):
@@ -96,6 +96,11 @@ def test_a_wrong_order_is_said(tmp_path: Path) -> None:
     assert all("different scenes" in scene.refused for scene in result.scenes)
     assert said[0].endswith("matched by order")
     assert len(said) == 3 and all("the order is wrong" in sentence for sentence in said[1:])
+    # Where the scale is to be measured too, and by names that say otherwise.
+    (near / "a.png").rename(near / "x.png")
+    (near / "b.png").rename(near / "y.png")
+    with pytest.raises(InputError, match=r"x.png fits .*y.png: the order is wrong"):
+        register_folders(near, far, tmp_path / "new", RegisterOptions(crop_px=48))
 
 
 def test_options_are_checked() -> None:

@@ -48,6 +48,8 @@ def test_no_crop_lies_on_what_moved() -> None:
         assert (registered.reasons[window][:48, :48] != Reason.GOOD).mean() <= 0.02
         taken[window][:48, :48] += 1
     assert taken.max() == 1
+    [why] = choose_crops(registered, moving().lr, 4000).dropped
+    assert why.startswith("larger than the common part")
 
 
 def test_a_few_are_spread() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ibsd.cli.options import Flag, Output
 from ibsd.cluster import require_ray
-from ibsd.types import InputError, require
+from ibsd.types import InputError, counted, require
 
 if TYPE_CHECKING:
     from ibsd.commands.register import RegisterResult, SceneRecord
@@ -153,7 +153,7 @@ def outcome(record: SceneRecord) -> str:
     dropped = ", ".join(f"{number} {why}" for why, number in record.dropped.items())
     why_none = f" ({dropped})" if dropped and not record.crops else ""
     return (
-        f"{record.name}: {len(record.crops)} pairs for {record.split}{why_none}, "
+        f"{record.name}: {counted(len(record.crops), 'pair')} for {record.split}{why_none}, "
         f"corners known to {record.corner_px:.2f} LR px{remark}"
     )
 
@@ -161,16 +161,20 @@ def outcome(record: SceneRecord) -> str:
 def summary(result: RegisterResult) -> str:
     """What came out, and what to do with it."""
     good = [scene for scene in result.scenes if not scene.refused]
-    counts = [
-        f"{split} {sum(len(scene.crops) for scene in good if scene.split == split)}"
+    counts = {
+        split: sum(len(scene.crops) for scene in good if scene.split == split)
         for split in ("train", "val", "test")
-    ]
+    }
     lines = [
         f"{len(good)} of {len(result.scenes)} scenes registered at x{result.scale}: "
-        f"{', '.join(counts)} pairs",
+        f"{', '.join(f'{split} {number}' for split, number in counts.items())} pairs",
         f"page: {result.output / 'register.html'}",
     ]
-    if result.num_crops:
+    if result.num_crops and not counts["train"]:
+        lines.append(
+            "none is for train: add scenes, or repeat with --val 0 --test 0 and a new folder"
+        )
+    elif result.num_crops:
         lines.append(f"next: ibsd doctor {result.output} -o checkup")
     elif good:
         lines.append(

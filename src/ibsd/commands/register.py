@@ -26,7 +26,13 @@ from ibsd.registration.fine import grid_of
 from ibsd.registration.light import read_photograph
 from ibsd.registration.matching import MatchBy, match_files
 from ibsd.registration.opencv import require_opencv
-from ibsd.registration.scene import RefusedError, chosen_scale, coarse_mapping, register_pair
+from ibsd.registration.scene import (
+    DIFFERENT,
+    RefusedError,
+    chosen_scale,
+    coarse_mapping,
+    register_pair,
+)
 from ibsd.registration.splits import Split, assign_splits
 from ibsd.reporting.registration import run_page, scene_page
 from ibsd.system import make_folder, write_whole
@@ -67,7 +73,7 @@ class RegisterOptions:
             self.match in ("auto", "name", "time", "order"),
             "auto, name, time or order",
         )
-        require("crop_px", self.crop_px, self.crop_px >= 16, "16 or more")
+        require("crop_px (--crop)", self.crop_px, self.crop_px >= 16, "16 or more")
         require("crops", self.crops, self.crops >= 0, "0 or more")
         for name, share in (("val", self.val), ("test", self.test)):
             require(name, share, 0 <= share < 0.5, "at least 0 and below 0.5")
@@ -201,9 +207,10 @@ def register_folders(
         on_cluster(register, to_do, cluster, keep)
     scenes = [records[pair.name] for pair in matched.pairs]
     result = RegisterResult(matched.sentence(), scale, scenes, output, num_failed)
-    if matched.by != "name":
-        for sentence in _crossed(scenes):
-            log(sentence)
+    for sentence in _crossed(
+        [pair for pair in matched.pairs if DIFFERENT in records[pair.name].refused]
+    ):
+        log(sentence)
     write_whole(output / PAGE, run_page(output.absolute().name, result.as_json(), ibsd.__version__))
     return result
 
@@ -222,9 +229,15 @@ def _plan(output: Path, options: RegisterOptions) -> dict[str, Any]:
             )
         return {}
     plan = _read_json(record)
-    if plan.get("options") != asdict(options):
+    begun: dict[str, Any] = plan.get("options") or {}
+    others = [
+        f"{name} {begun.get(name)}, not {value}"
+        for name, value in asdict(options).items()
+        if begun.get(name) != value
+    ]
+    if others:
         raise InputError(
-            f"{output} was begun with other options ({plan.get('options')}): "
+            f"{output} was begun with other options ({'; '.join(others)}): "
             "repeat them, or name a new folder"
         )
     return plan
@@ -261,6 +274,7 @@ def _measured_scale(pairs: tuple[Pair, ...], matches: dict[str, CoarseMatch]) ->
     """From the first scenes that can be matched. Their matches are kept in `matches`."""
     ratios: list[float] = []
     refused: InputError | None = None
+    different: list[Pair] = []
     for pair in pairs:
         try:
             lr = read_photograph(pair.lr)
@@ -270,13 +284,16 @@ def _measured_scale(pairs: tuple[Pair, ...], matches: dict[str, CoarseMatch]) ->
             ratios.append(mapping.ratio(grid_of(mapping.box)))
         except RefusedError as error:
             refused = refused or InputError(f"{pair.lr} and {pair.hr}: {error}")
+            if DIFFERENT in str(error):
+                different.append(pair)
         except InputError as error:  # it names its file
             refused = refused or error
         if len(ratios) == _SCENES_FOR_SCALE:
             break
     if not ratios:
         assert refused is not None
-        raise InputError(f"no scene can be matched; the first one, {refused}")
+        advice = "".join(f"; {sentence}" for sentence in _crossed(different)[:1])
+        raise InputError(f"no scene can be matched; the first one, {refused}{advice}")
     return chosen_scale(median(ratios))
 
 
@@ -331,21 +348,19 @@ def _remove_crops(output: Path, scene: str) -> None:
             file.unlink()
 
 
-def _crossed(scenes: list[SceneRecord]) -> list[str]:
-    """Which of the refused photographs fit another's partner: signs of a wrong order."""
-    refused = [scene for scene in scenes if "different scenes" in scene.refused][:_MOST_CROSSED]
+def _crossed(different: list[Pair]) -> list[str]:
+    """Which photographs of these pairs, of which none fits, fit another's partner: signs of a wrong
+    order."""
+    pairs = different[:_MOST_CROSSED]
     sentences: list[str] = []
-    photographs = {
-        file: read_photograph(file) for scene in refused for file in (scene.lr, scene.hr)
-    }
-    for scene in refused:
-        for other in refused:
-            if other is scene:
+    photographs = {file: read_photograph(file) for pair in pairs for file in (pair.lr, pair.hr)}
+    for pair in pairs:
+        for other in pairs:
+            if other is pair:
                 continue
-            match = coarse_match(photographs[scene.lr], photographs[other.hr])
-            if match.sufficient:
+            if coarse_match(photographs[pair.lr], photographs[other.hr]).sufficient:
                 sentences.append(
-                    f"{scene.lr} fits {other.hr}: the order is wrong, or a photograph is missing; "
+                    f"{pair.lr} fits {other.hr}: the order is wrong, or a photograph is missing; "
                     "rename them so that partners have the same name"
                 )
     return sentences

@@ -45,6 +45,8 @@ def choose_crops(registered: Registered, lr: Image, side: int, most: int = 0) ->
     levels_of = Sums(levels * np.float32(255 / np.iinfo(lr.dtype).max))
     bad = Sums((reasons[:height, :width] != Reason.GOOD).astype(np.float32))
     best = Crops([], {})
+    if side > min(height, width):
+        return Crops([], {f"larger than the common part, {width}x{height} LR pixels": 1})
     for number in range(_OFFSETS**2):
         down, across = divmod(number, _OFFSETS)
         free = height % side, width % side

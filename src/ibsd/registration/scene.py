@@ -15,6 +15,8 @@ from ibsd.registration.mapping import Array, Mapping
 from ibsd.registration.masks import Comparison, Reason, compare, reasons_map
 from ibsd.types import InputError, Scale
 
+DIFFERENT = "different scenes"
+"""What the sentence says of photographs that show them."""
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in LR pixels."""
 SURE_PX = 0.04
@@ -129,11 +131,11 @@ def coarse_mapping(lr: Image, hr: Image, match: CoarseMatch) -> Mapping:
         )
     if match.charts and match.charts[0] != match.charts[1]:
         raise RefusedError(
-            f"LR and HR show different scenes: chart {match.charts[0]} and chart {match.charts[1]}"
+            f"LR and HR show {DIFFERENT}: chart {match.charts[0]} and chart {match.charts[1]}"
         )
     if not match.sufficient:
         raise RefusedError(
-            "LR and HR show different scenes, or too little of both: "
+            f"LR and HR show {DIFFERENT}, or too little of both: "
             f"{match.num_matches} features agree, of at least {match.least}"
         )
     sizes = (lr.shape[0], lr.shape[1]), (hr.shape[0], hr.shape[1])
@@ -147,7 +149,7 @@ def coarse_mapping(lr: Image, hr: Image, match: CoarseMatch) -> Mapping:
         )
     determinants = np.linalg.det(mapping.local_matrix(grid_of(mapping.box)))
     if determinants.min() <= 0 or determinants.max() > 4 * determinants.min():
-        raise RefusedError("LR and HR fit only if one is bent: they show different scenes")
+        raise RefusedError(f"LR and HR fit only if one is bent: they show {DIFFERENT}")
     return mapping
 
 
