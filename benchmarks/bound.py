@@ -123,7 +123,7 @@ def seconds_to_compile() -> float:
     compiler = shutil.which("cc") or "gcc"
     with tempfile.TemporaryDirectory() as folder:
         before = os.times()
-        compiled.build(compiler, Path(folder) / "bound.so")
+        compiled.build_library(compiler, Path(folder) / "bound.so")
         after = os.times()
     return round(
         after.children_user + after.children_system - before.children_user - before.children_system,

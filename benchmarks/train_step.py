@@ -141,7 +141,7 @@ def main() -> None:
     ] / len(images)
     refresh *= BANK_IMAGES / OPTIONS["period"]  # seconds a step
     plain = times["plain"]["median"]
-    result = facts(clock, device) | {
+    result: dict[str, Any] = facts(clock, device) | {
         "ceilings": ceilings(clock, device),
         "setting": {
             key: getattr(arguments, key)
@@ -205,9 +205,7 @@ def measured_parts(
         torch.autograd.grad(
             sum_of([objective.bound(link) for link in links]), nodes, retain_graph=True
         )
-        nll = sum_of(
-            [laplace_nll(earlier.detach(), location, spread) for earlier, location, spread in links]
-        )
+        nll = sum_of([laplace_nll(link[0].detach(), link[1], link[2]) for link in links])
         torch.autograd.grad(nll, list(objective.chain.parameters()))
 
     works: dict[str, Callable[[], Any]] = {
