@@ -7,7 +7,7 @@ import torch
 
 from ibsd.distillation import IBSD, Plain
 from ibsd.distillation.objective import Objective
-from ibsd.distillation.view_alignment import ViewAlignment
+from ibsd.distillation.view_alignment import ViewAlignment, mismatched
 from ibsd.students import create_student
 from ibsd.types import Batch, InputError, Origin
 
@@ -106,3 +106,25 @@ def test_shuffled_pairs_cannot_be_learnt() -> None:
         maps = objective.view(objective.traced(batch()._replace(lr=lr))[1], lr)
         bounds[shuffled] = float(objective.penalty(maps).detach())
     assert bounds[False] > 3 * abs(bounds[True])
+
+
+def test_shuffled_views_are_of_other_photographs() -> None:
+    """Same views of photographs that differ: matched they are equal, shuffled they are not, and
+    each row still is some row of its own view."""
+    z = torch.arange(3.0).repeat(2).view(6, 1, 1, 1)
+    first, second = mismatched(z, 2).chunk(2)
+    assert torch.equal(first, z[:3])
+    assert not (first == second).any()
+    assert torch.equal(second.sort(0).values, z[3:])
+    assert torch.equal(mismatched(z, 1), z)
+    with pytest.raises(InputError, match="2 photographs"):
+        mismatched(z[:2], 2)
+    objective = ViewAlignment(
+        student(), shuffled=True, share=0, lambda_views=1.0, warm_up=0, ramp=0
+    )
+    views = batch()
+    same = views._replace(lr=views.lr[:2].repeat(2, 1, 1, 1))
+    objective.begin_step(0, 1)
+    plain = ViewAlignment(student(), share=0, lambda_views=1.0, warm_up=0, ramp=0)
+    plain.begin_step(0, 1)
+    assert objective.loss(same).terms["views"] > plain.loss(same).terms["views"]

@@ -23,7 +23,7 @@ from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.distillation.wavelet import wavelet_loss
 from ibsd.information.views import two_view_bound, view_statistics_distance
 from ibsd.students.student import Student
-from ibsd.types import Batch, require
+from ibsd.types import Batch, InputError, require
 
 Measure = Literal["bound", "statistics"]
 FREQUENCIES = 64
@@ -38,6 +38,8 @@ class ViewAlignment(Objective):
         lambda_views: weight of the distance, or where it begins if `share` is set.
         share: wanted share of L1's gradient (`gradient_share.py`); 0 for a fixed weight.
         measure: `bound` or `statistics`.
+        shuffled: whether each view is held against a view of another photograph, with which it
+            shares nothing: with `share` the honest control.
         warm_up, ramp, lambda_hf, final_share, period, soft_target: as for `IBSD`. By default there
             is no wavelet loss.
         seed: of the random frequencies.
@@ -52,6 +54,7 @@ class ViewAlignment(Objective):
         lambda_views: float = 1e-3,
         share: float = 0.1,
         measure: Measure = "bound",
+        shuffled: bool = False,
         warm_up: int = 100,
         ramp: int = 250,
         lambda_hf: float = 0.0,
@@ -66,6 +69,7 @@ class ViewAlignment(Objective):
         fits = measure in ("bound", "statistics")
         require("view-alignment: measure", measure, fits, "bound or statistics")
         self.measure = measure
+        self.shuffled = shuffled
         self.warm_up = warm_up
         self.ramp_steps = ramp
         self.share = GradientShare("views", share if lambda_views > 0 else 0.0, lambda_views)
@@ -88,6 +92,8 @@ class ViewAlignment(Objective):
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
         (sr, _), cut = self.student.trace_with_cut(batch.lr)
         sr = sr.float()
+        if self.shuffled:
+            cut = mismatched(cut, batch.num_views)
         terms = {"l1": (sr - batch.hr).abs().mean()}
         if self.weights["views"] != 0:
             terms["views"] = self.distance(cut, batch.num_views)
@@ -124,6 +130,15 @@ class ViewAlignment(Objective):
         with torch.no_grad():
             self.log_spread.copy_(state["log_spread"])
         self.spread_optimizer.load_state_dict(state["spread_optimizer"])
+
+
+def mismatched(cut: Tensor, num_views: int) -> Tensor:
+    """Views [num_views * N, ...] with the k-th moved on by k photographs of N: rows of equal number
+    then show different ones. InputError for a single photograph."""
+    views = cut.unflatten(0, (num_views, -1))
+    if views.shape[1] < 2 <= num_views:
+        raise InputError("view-alignment: shuffled needs 2 photographs a batch: raise batch_size")
+    return torch.cat([view.roll(number, 0) for number, view in enumerate(views)])
 
 
 @torch.no_grad()
