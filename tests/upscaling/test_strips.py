@@ -70,6 +70,28 @@ def test_tiles_equal_the_whole(channels: int, bits: int) -> None:
         assert (parts != whole).mean() < 1e-3
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_tiles_that_go_together_equal_tiles_alone(channels: int) -> None:
+    """Four tiles a call: every call has one shape, and the rest of a row is filled up."""
+    shapes: list[tuple[int, ...]] = []
+
+    def noted(made: Network, tiles_a_call: int) -> Network:
+        run = made.run
+        made.tiles_a_call = tiles_a_call
+        made.run = lambda lr: shapes.append(lr.shape) or run(lr)
+        return made
+
+    alone, together = (
+        np.concatenate(list(upscaled_strips(photograph(channels), noted(network(), count), 41)))
+        for count in (1, 4)
+    )
+    calls = [shape for shape in shapes if shape[0] != 1]
+    assert set(calls) == {(4, 3, 41, 41)}
+    assert len(shapes) - len(calls) > len(calls)
+    assert np.abs(together.astype(int) - alone).max() <= 1  # float32 tips a rounding
+    assert (together != alone).mean() < 1e-3
+
+
 def test_the_overlap_is_how_far_the_network_sees_and_less_would_show() -> None:
     made = network()
     assert tiles_for("auto", made) == (256, DEPTH, 0)

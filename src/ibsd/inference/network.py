@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 DEFAULT_TILE_PX = 256
 """The tile on every machine, so that no result depends on memory."""
+TILES_ON_A_GPU = 8
+"""One tile of a lightweight network leaves most of a GPU idle."""
 
 Runner = Callable[[np.ndarray], np.ndarray]
-"""float32 [1, 3, h, w] -> float32 [1, 3, sh, sw]. It gets only sizes that the network takes, and
-does not change its input."""
+"""float32 [n, 3, h, w] -> float32 [n, 3, sh, sw]; n is 1 unless `Network.tiles_a_call` says more.
+It gets only sizes that the network takes, and does not change its input."""
 
 TensorFunction = Callable[["Tensor"], "Tensor"]
 """A torch network: [1, 3, H, W] -> [1, 3, sH, sW]."""
@@ -129,6 +131,8 @@ class Network:
     make_exact: Callable[[], Runner] | None = None
     """Makes the same network in fp32; None if `run` is in fp32, or if fp32 is not available."""
     log: Callable[[str], None] = print
+    tiles_a_call: int = 1
+    """Most tiles that one call takes, for `upscaling/strips.py`."""
 
     @property
     def scale(self) -> Scale:
@@ -147,7 +151,7 @@ class Network:
             self.make_exact = None
             self.precision = "fp32"
             sr = self.run(padded)
-        expected = (1, 3, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
+        expected = (len(lr), 3, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
         if sr.shape != expected:
             raise InputError(
                 f"{self.descriptor.name} gives {list(sr.shape)} where its scale {self.scale} means "
@@ -171,7 +175,12 @@ def torch_network(student: TensorFunction, scale: Scale | None = None) -> Networ
         with torch.inference_mode():
             return student(torch.tensor(lr, dtype=dtype, device=device)).float().cpu().numpy()
 
-    return Network(NetworkDescriptor.of(student, scale), run)
+    return Network(NetworkDescriptor.of(student, scale), run, tiles_a_call=tiles_a_call(device))
+
+
+def tiles_a_call(device: Any) -> int:
+    """Of a torch network on this device."""
+    return TILES_ON_A_GPU if str(device).startswith("cuda") else 1
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ibsd.inference.device import choose_device
-from ibsd.inference.network import Network, NetworkDescriptor, Runner
+from ibsd.inference.network import Network, NetworkDescriptor, Runner, tiles_a_call
 from ibsd.inference.parity import CERTIFICATE_PX, CERTIFIED_DB, certificate_picture, psnr_db
 from ibsd.students import Student, load_student
 from ibsd.students.ema import mixed
@@ -64,6 +64,7 @@ def student_network(student: Student, precision: str = "fp32", compiled: bool = 
         "compiled" if compiled else "torch",
         precision,
         None if precision == "fp32" else exact,
+        tiles_a_call=tiles_a_call(next(student.parameters()).device),
     )
 
 

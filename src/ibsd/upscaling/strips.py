@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -96,6 +96,7 @@ def upscaled_strips(
     before the network sees them, so that they cannot bleed into the visible edge. Values are
     clamped and rounded, halves to even.
 
+    Tiles of a row go through the network together, as many as it takes (`Network.tiles_a_call`).
     `on_tile(done, all)` is called after each tile. InputError as `tiles_for` and `Photograph.read`,
     and when the network's result has a wrong shape or is not finite.
     """
@@ -106,6 +107,8 @@ def upscaled_strips(
     columns = spans(header.width, tile_px, overlap_px)
     tile_height = min(tile_px, header.height)
     tile_width = min(tile_px, header.width)
+    size = min(network.tiles_a_call, len(columns))
+    groups = [columns[first : first + size] for first in range(0, len(columns), size)]
     window = Window(photograph)
     mosaic = Mosaic(header.height, header.width, scale, blend_px)
     num_done = 0
@@ -114,21 +117,37 @@ def upscaled_strips(
         down = mosaic.finished(row, header.height)
         shape = ((down.stop - down.start) * scale, header.width * scale, header.channels)
         strip = np.empty(shape, header.dtype)
-        for column in columns:
-            across = mosaic.finished(column, header.width)
-            lr, alpha = window.tile(row.start, column.start, tile_height, tile_width)
-            sr = mosaic.add(_run(network, lr)[0], row, column)
-            _check_finite(sr)
-            target = strip[:, across.start * scale : across.stop * scale]
-            colours = sr.mean(axis=0, keepdims=True) if header.grey else sr
-            target[..., : len(colours)] = _levels(colours, header.bits).transpose(1, 2, 0)
-            if alpha is not None:
-                opacity = crop(bicubic_plane(alpha, scale), down, across, row, column, scale)
-                target[..., -1] = _levels(opacity, header.bits)
-            num_done += 1
-            if on_tile:
-                on_tile(num_done, len(rows) * len(columns))
+        for group in groups:
+            lr, alphas = zip(
+                *(
+                    window.tile(row.start, column.start, tile_height, tile_width)
+                    for column in group
+                ),
+                strict=True,
+            )
+            results = _run(network, _of_size(lr, size))
+            for column, alpha, result in zip(group, alphas, results, strict=False):
+                across = mosaic.finished(column, header.width)
+                sr = mosaic.add(result, row, column)
+                _check_finite(sr)
+                target = strip[:, across.start * scale : across.stop * scale]
+                colours = sr.mean(axis=0, keepdims=True) if header.grey else sr
+                target[..., : len(colours)] = _levels(colours, header.bits).transpose(1, 2, 0)
+                if alpha is not None:
+                    opacity = crop(bicubic_plane(alpha, scale), down, across, row, column, scale)
+                    target[..., -1] = _levels(opacity, header.bits)
+                num_done += 1
+                if on_tile:
+                    on_tile(num_done, len(rows) * len(columns))
         yield strip
+
+
+def _of_size(tiles: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """Tiles [1, 3, h, w] as one batch [size, 3, h, w]. The last one is repeated where there are
+    fewer: a GPU prepares itself for a shape, so all batches have one."""
+    if size == 1:
+        return tiles[0]
+    return np.concatenate([*tiles, *[tiles[-1]] * (size - len(tiles))])
 
 
 def _run(network: Network, lr: np.ndarray) -> np.ndarray:

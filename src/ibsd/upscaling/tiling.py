@@ -128,9 +128,9 @@ def crop(
 
 
 def run_tile(network: Network, lr: np.ndarray, scale: Scale) -> np.ndarray:
-    """[1, 3, h, w] -> [1, 3, sh, sw]. InputError when the network gives another shape."""
+    """[n, 3, h, w] -> [n, 3, sh, sw]. InputError when the network gives another shape."""
     sr = network(lr)
-    expected = (1, 3, lr.shape[-2] * scale, lr.shape[-1] * scale)
+    expected = (len(lr), 3, lr.shape[-2] * scale, lr.shape[-1] * scale)
     if tuple(sr.shape) != expected:
         raise InputError(
             f"the student gave {tuple(sr.shape)} where scale {scale} needs {expected}: "
