@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ibsd.images import to_eight_bits
-from ibsd.registration.light import Image, Plane, blurred, luma, sampled
+from ibsd.registration.light import Image, blurred, sampled
 from ibsd.registration.masks import Reason
 from ibsd.registration.scene import Registered
 
@@ -36,14 +36,16 @@ class Crops(NamedTuple):
 def choose_crops(registered: Registered, lr: Image, side: int, most: int = 0) -> Crops:
     """Where crops of `side` LR pixels lie: on the grid that holds most good ones, and of these at
     most `most` (0: all), spread over the scene."""
+    import cv2
+
     left, top, right, bottom = registered.box
     step = registered.fit.step
     reasons = registered.reasons.repeat(step, 0).repeat(step, 1)
     height = min(bottom - top, reasons.shape[0])
     width = min(right - left, reasons.shape[1])
-    levels = luma(lr[top : top + height, left : left + width].astype(np.float32))
-    levels_of = Sums(levels * np.float32(255 / np.iinfo(lr.dtype).max))
-    bad = Sums((reasons[:height, :width] != Reason.GOOD).astype(np.float32))
+    pixels = to_eight_bits(lr[top : top + height, left : left + width])
+    levels_of = Sums(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY))
+    bad = Sums((reasons[:height, :width] != Reason.GOOD).astype(np.uint8))
     best = Crops([], {})
     if side > min(height, width):
         return Crops([], {f"larger than the common part, {width}x{height} LR pixels": 1})
@@ -61,7 +63,7 @@ def choose_crops(registered: Registered, lr: Image, side: int, most: int = 0) ->
 class Sums:
     """Mean and standard deviation of squares of a plane, each in four look-ups."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: NDArray[Any]) -> None:
         import cv2
 
         self.first, self.second = cv2.integral2(plane, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
