@@ -10,7 +10,7 @@ from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import read_rgb, write_rgb
 from ibsd.weights import SHIPPED
 
-from .conftest import Call, assert_one_sentence
+from .conftest import Call
 
 
 @pytest.mark.slow
@@ -27,8 +27,10 @@ def test_upscale_needs_no_weights(ibsd: Call, tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "large.png").shape == (160, 200, 3)
 
 
-def test_a_scale_without_weights_and_one_beside_weights(ibsd: Call, tmp_path: Path) -> None:
-    for arguments in (("--scale", "3"), ("--scale", "4", "--weights", "imdn-x4")):
-        assert_one_sentence(
-            ibsd("upscale", tmp_path / "small.png", "-o", tmp_path / "x.png", *arguments), "weights"
-        )
+def test_without_named_weights_the_scale_chooses(ibsd: Call, tmp_path: Path) -> None:
+    write_rgb(tmp_path / "small.png", sample_pair("chelsea", 4)[0][:8, :10])
+    for scale, own in (("1.5", 2), ("3", 3), ("5", 4)):
+        options = ("-o", tmp_path / f"{own}.png", "--scale", scale)
+        said = ibsd("upscale", tmp_path / "small.png", *options)
+        assert f"opening imdn-safe-x{own} " in said.out + said.err
+        assert read_rgb(tmp_path / f"{own}.png").shape[0] == round(8 * float(scale))

@@ -62,7 +62,7 @@ def test_a_look_is_the_same_network_on_each_backend() -> None:
         for look in (0.0, 0.4, 1.0)
     }
     assert all(psnr_db(*pair) > 100 for pair in outputs.values())
-    crisp = open_network("imdn-sharp-x4", backend="torch", precision="fp32")(lr)
+    crisp = open_network("imdn-crisp-x4", backend="torch", precision="fp32")(lr)
     assert psnr_db(outputs[1.0][0], crisp) > 100
     assert psnr_db(outputs[0.4][0], crisp) < 60 > psnr_db(outputs[0.4][0], outputs[0.0][0])
 

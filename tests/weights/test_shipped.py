@@ -85,9 +85,10 @@ def test_a_name_is_a_file_of_the_package_unless_one_lies_here(
 
 
 def test_the_default_of_a_scale() -> None:
-    assert default_weights() == weights_file("imdn-safe-x4")
-    with pytest.raises(InputError, match="brings no weights for x3, only for"):
-        default_weights(3)
+    for scale in (2, 3, 4):
+        assert default_weights(scale) == weights_file(f"imdn-safe-x{scale}")
+    with pytest.raises(InputError, match="brings no weights for x5, only for"):
+        default_weights(5)
 
 
 def test_a_backend_opens_a_name() -> None:

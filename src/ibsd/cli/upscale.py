@@ -67,9 +67,10 @@ def upscale(
         Folder for the results. For a single image it may be a file, with --cluster an address.
     weights:
         A name from ibsd models, a weight file (.safetensors or a published .pth), or a model of
-        ibsd export (.xml, .onnx). By default imdn-safe-x4, or imdn-x2 if --scale is at most 2.
+        ibsd export (.xml, .onnx). By default imdn-safe-x4, or imdn-safe-x3
+        or -x2 if --scale is at most that.
     look:
-        From 0, true to the photograph, to 1, crisp: the share of imdn-sharp-x4 in the mean of its
+        From 0, true to the photograph, to 1, crisp: the share of imdn-crisp-x4 in the mean of its
         weights and those of imdn-safe-x4.
     scale:
         How many times wider and higher the result is, such as 1.5, 3 or 8. By default the scale of
@@ -129,7 +130,8 @@ def upscale(
 
     size = Size(scale, width, height, max_side, megapixels)
     if weights is None:
-        weights = default_weights(2 if scale is not None and scale <= 2 and not look else 4)
+        own = next((own for own in (2, 3) if scale and not look and scale <= own), 4)
+        weights = default_weights(own)
     tile_px = tile_size(tile)
     if cluster is not None or dry_run or shards:
         from ibsd.cli.upscale_cluster import on_cluster

@@ -19,7 +19,7 @@ from typing import Any
 from ibsd.inference.exported import exported_name, read_certificate
 from ibsd.system import make_folder, require_utf8, write_whole
 from ibsd.types import InputError
-from ibsd.weights import FOLDER, SHIPPED, named_or_file
+from ibsd.weights import CRISP, FOLDER, SHIPPED, named_or_file
 
 SITE = Path(__file__).parent / "site"
 RUNTIME = "runtime.wasm.xz"
@@ -37,7 +37,7 @@ SHIPPED_LIMITS = (
     "It is made for photographs: drawings and text gain little.",
     "Heavy noise and heavy JPEG compression come back softer, not repaired.",
 )
-INVENTS = "Fine texture is guessed and may be wrong. imdn-x4 is truer to the photograph."
+INVENTS = "Fine texture is guessed and may be wrong. imdn-safe-x4 is truer to the photograph."
 
 
 def refuse_site(folder: Path, force: bool) -> None:
@@ -92,7 +92,8 @@ def page_description(name: str, certificate: dict[str, Any], num_parameters: int
     worst = min(size["psnr_db"] or math.inf for size in sizes)  # null if equal
     shipped = SHIPPED.get(name)
     licence = "not stated: ask whoever made this page" if shipped is None else "MIT"
-    own_limits = (*SHIPPED_LIMITS, *((INVENTS,) if "sharp" in name else ())) if shipped else ()
+    guesses = name in (*CRISP.values(), "imdn-sharp-x4")
+    own_limits = (*SHIPPED_LIMITS, *((INVENTS,) if guesses else ())) if shipped else ()
     return {
         "name": name,
         "network": network,

@@ -11,17 +11,21 @@ FOLDER = Path(__file__).parent
 
 SHIPPED = {
     "imdn-safe-x4": "safe for any photograph",
+    "imdn-safe-x3": "safe for any photograph",
+    "imdn-safe-x2": "safe for any photograph",
+    "imdn-safe-small-x4": "quick and safe",
+    "imdn-crisp-x4": "crisp to look at",
+    "imdn-x1": "removes noise, weakens blocks, keeps the size",
     "imdn-x4": "true to the photograph",
     "imdn-x2": "true to the photograph",
-    "imdn-sharp-x4": "crisp to look at",
+    "imdn-sharp-x4": "the crisp ones before imdn-crisp-x4",
     "imdn-small-x4": "quick",
-    "imdn-x1": "removes noise, weakens blocks, keeps the size",
 }
 """Name -> aim. The first name of a scale is that scale's default."""
 
-CRISP = {"imdn-safe-x4": "imdn-sharp-x4"}
-"""Faithful weights -> the crisp ones of the same network, trained from the same start: any mean of
-both is a network between them."""
+CRISP = {"imdn-safe-x4": "imdn-crisp-x4"}
+"""Faithful weights -> the crisp ones of the same network, both from `imdn-x4`: any mean of both is
+a network between them."""
 
 
 def named_or_file(weights: str | Path) -> Path:
