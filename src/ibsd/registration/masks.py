@@ -19,7 +19,7 @@ _WINDOW_PX = 3
 _SURE = 14.0
 _LIKELY = 7.0
 """Times the energy that noise and small shifts leave: a seed, and what grows from it."""
-_LEAST = 0.012
+_LEAST = 0.02
 """Root mean square of sRGB in [0, 1] below which nothing is called moved."""
 _GROWN_PX = 1
 SHIFTED_PX = 0.5
