@@ -97,7 +97,8 @@ come with `imdn-safe-x4`."""
 CRISP_LIMITS = """\
 - Texture is guessed, and may be wrong: for what was there, `imdn-safe-x4` is nearer \
 (docs/weights.md has both).
-- Strong noise and blocks come back softer or as texture, not repaired."""
+- Fur, rock and coins can show a weave of squares, in 7 of 49 parts seen without names.
+- JPEG's blocks are sharpened: at quality 40 and below it is up to 0.3 dB behind bicubic."""
 
 REPAIRED = """\
 The photographs of `imdn-x4`, and no real pair. HR is the photograph, blurred a little (up to 0.4 \
