@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 import tiny
-from ibsd.inference.network import Network, NetworkDescriptor, as_network, torch_network
+from ibsd.inference.network import (
+    LIGHTWEIGHT,
+    TILES_ON_A_GPU,
+    Network,
+    NetworkDescriptor,
+    as_network,
+    tiles_a_call,
+    torch_network,
+)
 from ibsd.inference.torch_backend import student_network
 from ibsd.students.layers import pad_to
 from ibsd.types import InputError
@@ -132,3 +140,14 @@ def test_a_network_of_another_scale_than_it_says_is_refused() -> None:
     network = Network(descriptor, lambda lr: lr.repeat(2, axis=2).repeat(2, axis=3))
     with pytest.raises(InputError, match="liar gives"):
         network(np.zeros((1, 3, 4, 5), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("device", "number", "tiles"),
+    [("cuda:1", LIGHTWEIGHT, TILES_ON_A_GPU), ("cuda", LIGHTWEIGHT + 1, 1), ("cpu", 1, 1)],
+)
+def test_only_a_small_network_on_a_gpu_takes_several_tiles(
+    device: str, number: int, tiles: int
+) -> None:
+    parameters = [torch.empty(number - 1, device="meta"), torch.empty(1, device="meta")]
+    assert tiles_a_call(torch.device(device), parameters) == tiles

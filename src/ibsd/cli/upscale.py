@@ -130,8 +130,8 @@ def upscale(
 
     size = Size(scale, width, height, max_side, megapixels)
     if weights is None:
-        own = next((own for own in (2, 3) if scale and not look and scale <= own), 4)
-        weights = default_weights(own)
+        largest = 4 if look or scale is None else scale  # looks are of x4 alone
+        weights = default_weights(2 if largest <= 2 else 3 if largest <= 3 else 4)
     tile_px = tile_size(tile)
     if cluster is not None or dry_run or shards:
         from ibsd.cli.upscale_cluster import on_cluster

@@ -22,7 +22,6 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ibsd.distillation.objective import held_fixed
 from ibsd.distillation.optimizers import skip_where_refused, use_fused, with_fused
-from ibsd.distributed import ALONE, Processes
 
 PERIOD_PX = 8
 """The discriminator steps this many pixels."""
@@ -86,9 +85,7 @@ class Adversary:
         with held_fixed(self.network):
             return preference_loss(self.network(sr), real)
 
-    def learn(
-        self, sr: Tensor, hr: Tensor, accepted: Tensor | None = None, processes: Processes = ALONE
-    ) -> Tensor:
+    def learn(self, sr: Tensor, hr: Tensor, accepted: Tensor | None = None) -> Tensor:
         """One step of the discriminator from detached images. Returns its loss before it, detached.
         Nothing changes where `accepted`, a bool on the device, is false."""
         parameters = list(self.network.parameters())
@@ -100,7 +97,6 @@ class Adversary:
         self.network.eval()
         loss = preference_loss(real, false)
         loss.backward()
-        processes.average_gradients(parameters)
         finite = torch.isfinite(torch.nn.utils.clip_grad_norm_(parameters, math.inf))
         if accepted is not None:
             skip_where_refused(self.optimizer, finite & accepted)

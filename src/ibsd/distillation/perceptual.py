@@ -112,7 +112,7 @@ class Perceptual(Objective):
         if not self.adversary:
             return {}
         sr, hr = nodes
-        return {"discriminator": self.adversary.learn(sr, hr, self.accepted, self.processes)}
+        return {"discriminator": self.adversary.learn(sr, hr, self.accepted)}
 
     def state(self) -> dict[str, Any]:
         own = {"adversary": self.adversary.state()} if self.adversary else {}

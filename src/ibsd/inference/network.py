@@ -3,7 +3,7 @@ unless a torch network is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ DEFAULT_TILE_PX = 256
 """The tile on every machine, so that no result depends on memory."""
 TILES_ON_A_GPU = 8
 """One tile of a lightweight network leaves most of a GPU idle."""
+LIGHTWEIGHT = 2_000_000
+"""Parameters up to which a network takes several: of a large one they might not fit."""
 
 Runner = Callable[[np.ndarray], np.ndarray]
 """float32 [n, 3, h, w] -> float32 [n, 3, sh, sw]; n is 1 unless `Network.tiles_a_call` says more.
@@ -175,12 +177,14 @@ def torch_network(student: TensorFunction, scale: Scale | None = None) -> Networ
         with torch.inference_mode():
             return student(torch.tensor(lr, dtype=dtype, device=device)).float().cpu().numpy()
 
-    return Network(NetworkDescriptor.of(student, scale), run, tiles_a_call=tiles_a_call(device))
+    count = tiles_a_call(device, parameters())
+    return Network(NetworkDescriptor.of(student, scale), run, tiles_a_call=count)
 
 
-def tiles_a_call(device: Any) -> int:
-    """Of a torch network on this device."""
-    return TILES_ON_A_GPU if str(device).startswith("cuda") else 1
+def tiles_a_call(device: Any, parameters: Iterable[Any]) -> int:
+    """Of a torch network with these parameters on this device."""
+    small = sum(parameter.numel() for parameter in parameters) <= LIGHTWEIGHT
+    return TILES_ON_A_GPU if small and str(device).startswith("cuda") else 1
 
 
 @contextmanager

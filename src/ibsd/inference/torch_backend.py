@@ -58,13 +58,14 @@ def student_network(student: Student, precision: str = "fp32", compiled: bool = 
     def exact() -> Runner:
         return _runner(student, "fp32")
 
+    device = next(student.parameters()).device
     return Network(
         NetworkDescriptor.of(student),
         _runner(student, precision, compiled),
         "compiled" if compiled else "torch",
         precision,
         None if precision == "fp32" else exact,
-        tiles_a_call=tiles_a_call(next(student.parameters()).device),
+        tiles_a_call=tiles_a_call(device, student.parameters()),
     )
 
 
