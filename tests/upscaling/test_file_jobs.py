@@ -27,3 +27,21 @@ def test_jobs_are_known_without_reading_or_writing(tmp_path: Path) -> None:
 def test_mistakes_need_no_network(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         file_jobs([tmp_path / "none.jpg"], tmp_path / "out")
+
+
+def test_a_suffix_of_no_image_means_no_folder(tmp_path: Path) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.touch()
+    with pytest.raises(InputError, match=r"a\.xyz does not end .* \.png, .* with a slash"):
+        file_jobs([photo], tmp_path / "a.xyz")
+    (tmp_path / "2026.11").mkdir()
+    outputs = [tmp_path / "2026.11", f"{tmp_path}/a.xyz/", tmp_path / "large"]
+    for output in outputs:
+        assert file_jobs([photo], output).jobs[0].target == Path(output) / "a.jpg"
+    assert file_jobs([photo, tmp_path], tmp_path / "x.4").jobs[0].target.parent == tmp_path / "x.4"
+
+
+def test_an_image_that_cannot_be_read_is_refused_with_what_converts_it(tmp_path: Path) -> None:
+    (tmp_path / "a b.GIF").touch()
+    with pytest.raises(InputError, match=r'magick ".*/a b\.GIF\[0\]" ".*/a b\.png"'):
+        file_jobs([tmp_path / "a b.GIF"], tmp_path / "out")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ibsd.images import PHOTOGRAPH_SUFFIXES, WRITABLE_SUFFIXES, is_photograph_name
-from ibsd.images.formats import format_to_write
 from ibsd.types import InputError
 
 _OTHER_IMAGES = (
@@ -45,6 +44,8 @@ def file_jobs(
 ) -> FileJobs:
     """The jobs of `upscale_files`, whose arguments these are. Nothing is written or decoded.
 
+    For a single file an output with a suffix is a file, unless it is a folder or ends with a slash.
+
     Errors: InputError for inputs and outputs as in `upscale_files`.
     """
     if force and skip_existing:
@@ -53,7 +54,8 @@ def file_jobs(
         )
     passed_over: list[Path] = []
     paths = [Path(path) for path in inputs]
-    jobs = _jobs(paths, Path(output), suffix, format, passed_over)
+    is_folder = os.path.isdir(output) or os.fspath(output).endswith(("/", os.sep))
+    jobs = _jobs(paths, Path(output), is_folder, suffix, format, passed_over)
     if skip_existing:
         jobs = _without_results(jobs)
     _check_targets(jobs, may_exist=force or skip_existing)
@@ -61,7 +63,12 @@ def file_jobs(
 
 
 def _jobs(
-    inputs: list[Path], output: Path, suffix: str, format: str | None, passed_over: list[Path]
+    inputs: list[Path],
+    output: Path,
+    is_folder: bool,
+    suffix: str,
+    format: str | None,
+    passed_over: list[Path],
 ) -> list[FileJob]:
     """Every file to upscale, sorted; each source once for each target."""
     if not inputs:
@@ -71,10 +78,14 @@ def _jobs(
         # Path.exists would raise where looking is forbidden.
         if not os.path.exists(path):
             raise InputError(f"{path} does not exist: check the name.")
-    is_photograph = output.suffix.lower() in PHOTOGRAPH_SUFFIXES
-    if (is_photograph or output.suffix.lower() in _OTHER_IMAGES) and not output.is_dir():
-        if not is_photograph:
-            format_to_write(output)  # refuses it
+    is_image = output.suffix.lower() in (*PHOTOGRAPH_SUFFIXES, *_OTHER_IMAGES)
+    is_only = len(inputs) == 1 and not inputs[0].is_dir()
+    if not is_folder and (is_image or (is_only and output.suffix)):
+        if output.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+            raise InputError(
+                f"{output} does not end in the name of an image format: choose one of "
+                f"{', '.join(WRITABLE_SUFFIXES)}, or end the name of a folder with a slash."
+            )
         return [_single_job(inputs, output, renamed=bool(suffix or format))]
     jobs: set[FileJob] = set()
     for path in inputs:
@@ -129,10 +140,15 @@ def _single_job(inputs: list[Path], output: Path, renamed: bool) -> FileJob:
 
 def checked_image_name(path: Path) -> Path:
     """The path. InputError if it is not named as an image."""
+    if path.suffix.lower() in _OTHER_IMAGES:
+        raise InputError(
+            f"{path} is an image of a kind that cannot be read: convert it, for example with "
+            f'ImageMagick, magick "{path}[0]" "{path.with_suffix(".png")}", or leave it out.'
+        )
     if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
         raise InputError(
             f"{path} is not named as an image ({', '.join(PHOTOGRAPH_SUFFIXES)}): "
-            "convert it, or leave it out."
+            "rename it if it is one, or leave it out."
         )
     return path
 
