@@ -19,7 +19,7 @@ import tiny
 from ibsd.students import Student, create_student, load_student
 from ibsd.types import InputError
 
-PREFIXES = ("", "module.")
+PREFIXES = ("", "module.", "module._orig_mod.")
 
 
 def prefixed(student: Student, prefix: str) -> dict[str, Tensor]:
@@ -37,7 +37,7 @@ def same_network(ours: Student, theirs: Student) -> None:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("nest", [None, "params_ema", "params", "state_dict", "model"])
+@pytest.mark.parametrize("nest", [None, "params_ema", "params", "state_dict", "net_g"])
 def test_published_pth_files(tmp_path: Path, prefix: str, nest: str | None):
     student = tiny.student(seed=3)
     state = prefixed(student, prefix)
@@ -58,6 +58,21 @@ def test_the_averaged_weights_are_preferred(tmp_path: Path):
         {"params": raw.state_dict(), "params_ema": averaged.state_dict()}, tmp_path / "x.pth"
     )
     same_network(load_student(tmp_path / "x.pth"), averaged)
+
+
+def test_files_of_other_trainers_load_or_say_what_they_hold(tmp_path: Path):
+    student = tiny.student(seed=5)
+    averaged = prefixed(student, "module.") | {"n_averaged": torch.tensor(3)}
+    torch.save({"model_state_dict": averaged, "epoch": 3}, tmp_path / "averaged.pth")
+    same_network(load_student(tmp_path / "averaged.pth"), student)
+    torch.save(prefixed(student, "net_g.") | {"net_d.a": torch.zeros(1)}, tmp_path / "both.pth")
+    assert "its first keys are net_g." in refused(tmp_path / "both.pth")
+    torch.save({"epoch": 1, "optimizers": []}, tmp_path / "training.state")
+    assert "'epoch', 'optimizers'" in refused(tmp_path / "training.state")
+    torch.save(student, tmp_path / "whole.pth")
+    assert "state_dict()" in refused(tmp_path / "whole.pth")
+    torch.save(prefixed(student, "") | {"no_norm": torch.zeros(1)}, tmp_path / "more.pth")
+    assert "also holds 'no_norm'" in refused(tmp_path / "more.pth")
 
 
 @pytest.mark.parametrize(("scale", "width", "blocks"), [(2, 8, 3), (3, 12, 4), (4, 4, 7)])

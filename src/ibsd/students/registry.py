@@ -4,6 +4,7 @@ by its keys and shapes."""
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -34,7 +35,10 @@ STUDENTS: dict[str, type[Student]] = {
     name: resolve_name(f"ibsd.students.{home}") for name, home in HOMES.items()
 }
 
-WRAPPERS = ("params_ema", "params", "state_dict", "model", "net", "generator")
+WRAPPERS = (
+    *("params_ema", "params-ema", "params", "state_dict", "model_state_dict"),
+    *("model", "net_g", "net", "generator"),
+)
 """Keys under which published files nest the state dict, best first."""
 
 
@@ -65,8 +69,9 @@ def load_student(path: str | Path) -> Student:
     in eval mode.
 
     Reads safetensors (ours or anyone's) and `.pth`/`.pt` files (never executing code from them);
-    strips `module.` prefixes, looks into nested dicts, and detects network, scale and width from
-    keys and shapes. Half-precision weights are widened.
+    strips prefixes that all keys share (`module.`, `_orig_mod.`, `net_g.`), looks into nested
+    dicts, and detects network, scale and width from keys and shapes. Half-precision weights are
+    widened.
 
     Errors: InputError naming the file if it is missing, damaged, or holds no network that we know.
     """
@@ -95,9 +100,13 @@ def load_student(path: str | Path) -> Student:
     expected = {key: tuple(tensor.shape) for key, tensor in sized.state_dict().items()}
     for key in sorted(expected.keys() | shapes.keys()):
         if expected.get(key) != shapes.get(key):
+            fault = f"{key!r} is {shapes.get(key)} and not {expected.get(key)}"
+            if key not in shapes:
+                fault = f"{key!r} {expected[key]} is missing"
+            elif key not in expected:
+                fault = f"it also holds {key!r}, a part that this network has not"
             raise InputError(
-                f"{path}: looks like {network.name} x{options['scale']}, but {key!r} is "
-                f"{shapes.get(key, 'missing')} and not {expected.get(key, 'missing')}; "
+                f"{path}: looks like {network.name} x{options['scale']}, but {fault}; "
                 "use other weights"
             )
     for key, tensor in state.items():
@@ -116,7 +125,7 @@ def _refuse_giant(options: dict[str, Any], num_tensors: int) -> None:
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by key (without `module.`) and the safetensors metadata ({} for `.pth`). Errors:
+    """Tensors by key (`without_prefix`) and the safetensors metadata ({} for `.pth`). Errors:
     InputError naming the file."""
     if not path.is_file():
         raise no_such_file(path)
@@ -125,12 +134,18 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         check_weight_file(path)
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                keys = file.keys()
-                state = {key.removeprefix("module."): file.get_tensor(key) for key in keys}
-                return state, dict(file.metadata() or {})
+                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                return without_prefix(state), dict(file.metadata() or {})
         content = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" not in str(error):
+            raise refused(path, str(error).strip().split("\n")[0]) from None
+        raise InputError(
+            f"{path}: holds a pickled object, which is not loaded, as it could run any code: save "
+            "the network's state_dict() where it was made, and name that file"
+        ) from None
     # on a broken file the readers raise nearly anything, struct.error and AssertionError included
     except Exception as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -139,12 +154,24 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         wrapper: Any = content if isinstance(content, dict) else {}
         nested = next((key for key in WRAPPERS if isinstance(wrapper.get(key), dict)), None)
         content = wrapper[nested] if nested else content
-    tensors = content.items() if isinstance(content, dict) else ()
-    named = ((str(key).removeprefix("module."), value) for key, value in tensors)
-    state = {key: value for key, value in named if isinstance(value, Tensor)}
+    entries: dict[Any, Any] = content if isinstance(content, dict) else {}
+    state = {str(key): value for key, value in entries.items() if isinstance(value, Tensor)}
     if not state:
-        raise InputError(f"{path}: holds no tensors by name; name a network's state dict")
+        held = ", ".join(map(repr, list(entries)[:6])) or type(content).__name__
+        raise InputError(
+            f"{path}: holds no tensors by name, but {held}; name a network's state dict"
+        )
     # a view can repeat a small storage without end
     if any(tensor.numel() > path.stat().st_size for tensor in state.values()):
         raise refused(path, "its tensors are larger than itself")
-    return state, {}
+    return without_prefix(state), {}
+
+
+def without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by their keys less what all keys begin with: wrappers such as DataParallel
+    (`module.`) and torch.compile (`_orig_mod.`) and trainers (`net_g.`) add a name and a dot."""
+    state = {key: tensor for key, tensor in state.items() if key != "n_averaged"}  # AveragedModel's
+    for _ in range(4):  # "module._orig_mod." are two
+        if len({key.partition(".")[:2] for key in state}) == 1 and "." in next(iter(state)):
+            state = {key.partition(".")[2]: tensor for key, tensor in state.items()}
+    return state
