@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ibsd.data.samples import sample
-from ibsd.registration.coarse import MIN_MATCHES, coarse_match
+from ibsd.registration.coarse import MIN_MATCHES, coarse_match, nearest
 
 from .planted_scenes import still
 
@@ -43,3 +43,15 @@ def test_a_small_blurred_picture_is_found_by_its_faint_features() -> None:
     assert match.sufficient and match.least < MIN_MATCHES
     found = match.homography @ [32, 32, 1]
     assert np.linalg.norm(found[:2] / found[2] - 128) < 4
+
+
+def test_the_nearest_marks_are_those_of_opencv() -> None:
+    draw = np.random.default_rng(0)
+    marks, others = (draw.integers(0, 256, (num, 128)).astype(np.float32) for num in (701, 300))
+    others[:40] = marks[:40]
+    others[40:50] = others[:10]
+    partners, ratios = nearest(marks, others)
+    for row, (best, second) in enumerate(cv2.BFMatcher(cv2.NORM_L2).knnMatch(marks, others, k=2)):
+        assert row < 10 or partners[row] == best.trainIdx
+        expected = best.distance / second.distance if second.distance else 1.0
+        assert ratios[row] == pytest.approx(expected, rel=1e-6)

@@ -21,6 +21,8 @@ MIN_SIMILAR_MATCHES = 8
 """Likewise, for a similarity. Crops of different scenes reached 4 in 96 trials."""
 _MAX_FEATURES = 6000
 _TOLERANCE_PX = 3.0
+_ROWS = 500
+"""Features of LR that are compared with all of HR at once."""
 
 
 class _Search(NamedTuple):
@@ -110,12 +112,12 @@ def _match_at(lr: Image, hr: Image, side: int, search: _Search = _FIRST) -> Coar
     nothing = CoarseMatch(np.eye(3), 0, counts, least=least)
     if min(counts) < least:
         return nothing
-    neighbours = cv2.BFMatcher(cv2.NORM_L2).knnMatch(lr_marks, hr_marks, k=2)
-    good = [best for best, second in neighbours if best.distance < search.ratio * second.distance]
-    if len(good) < least:
+    partners, ratios = nearest(lr_marks, hr_marks)
+    good = ratios < search.ratio
+    if good.sum() < least:
         return nothing
-    source = np.array([lr_points[match.queryIdx] for match in good]) * lr_factor
-    target = np.array([hr_points[match.trainIdx] for match in good]) * hr_factor
+    source = lr_points[good] * lr_factor
+    target = hr_points[partners[good]] * hr_factor
     tolerance = _TOLERANCE_PX * max(hr_factor)
     find: Any = cv2.estimateAffinePartial2D if search.similarity else cv2.findHomography
     method = cv2.RANSAC if search.similarity else cv2.USAC_MAGSAC
@@ -133,6 +135,34 @@ def _match_at(lr: Image, hr: Image, side: int, search: _Search = _FIRST) -> Coar
     agreeing = {tuple(point) for point in np.round(target[agree.ravel() > 0], 1)}
     square = np.vstack([matrix, np.eye(3)[len(matrix) :]])
     return CoarseMatch(np.asarray(square, np.float64), len(agreeing), counts, least=least)
+
+
+def nearest(
+    marks: NDArray[np.float32], others: NDArray[np.float32]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """For each of `marks` [n, d] the number of the nearest of `others` [m, d], m > 1, and its
+    distance over that of the second nearest. OpenCV's matcher takes five times as long.
+
+    Products of SIFT's descriptors, whole numbers up to 255, are exact in float32.
+    """
+    squares = (others**2).sum(1)
+    partners = np.empty(len(marks), np.intp)
+    ratios = np.empty(len(marks))
+    for start in range(0, len(marks), _ROWS):
+        part = marks[start : start + _ROWS]
+        rows = np.arange(len(part))
+        far = squares - 2 * (part @ others.T)
+        best = far.argmin(1)
+        own = (part**2).sum(1)
+        shortest = far[rows, best] + own
+        far[rows, best] = np.inf
+        second = far.min(1) + own
+        partners[start : start + _ROWS] = best
+        alike = np.ones(len(part))
+        ratios[start : start + _ROWS] = np.sqrt(
+            np.divide(shortest, second, out=alike, where=second > 0)
+        )
+    return partners, ratios
 
 
 def _grey(image: Image, side: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

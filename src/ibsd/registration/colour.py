@@ -36,8 +36,10 @@ class ColourMatch:
 
     def toned(self, levels: Plane) -> Plane:
         """Curves of sRGB [..., 3] in [0, 1]."""
-        channels = [np.interp(levels[..., c], KNOTS, self.curves[c]) for c in range(3)]
-        return np.stack(channels, -1).astype(np.float32)
+        toned = np.empty(levels.shape, np.float32)
+        for c in range(3):
+            toned[..., c] = np.interp(levels[..., c], KNOTS, self.curves[c])
+        return toned
 
     def gains(self, left: float, top: float, width: int, height: int, step: float) -> Plane:
         """[height, width] of the field, for pixels of side `step` LR pixels from a corner on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,7 @@ def choose_crops(registered: Registered, lr: Image, side: int, most: int = 0) ->
     height = min(bottom - top, reasons.shape[0])
     width = min(right - left, reasons.shape[1])
     pixels = to_eight_bits(lr[top : top + height, left : left + width])
-    levels_of = Sums(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY))
-    bad = Sums((reasons[:height, :width] != Reason.GOOD).astype(np.uint8))
+    levels = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY), np.uint8)
     best = Crops([], {})
     if side > min(height, width):
         return Crops([], {f"larger than the common part, {width}x{height} LR pixels": 1})
@@ -53,46 +52,28 @@ def choose_crops(registered: Registered, lr: Image, side: int, most: int = 0) ->
         down, across = divmod(number, _OFFSETS)
         free = height % side, width % side
         start = down * free[0] // (_OFFSETS - 1), across * free[1] // (_OFFSETS - 1)
-        crops = _on_grid(reasons[:height, :width], bad, levels_of, side, start)
+        crops = _on_grid(reasons[:height, :width], levels, side, start)
         if len(crops.places) > len(best.places) or not number:
             best = crops
     places = [Place(place.top + top, place.left + left) for place in best.places]
     return Crops(spread(places, most) if most else places, best.dropped)
 
 
-class Sums:
-    """Mean and standard deviation of squares of a plane, each in four look-ups."""
-
-    def __init__(self, plane: NDArray[Any]) -> None:
-        import cv2
-
-        self.first, self.second = cv2.integral2(plane, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
-
-    def mean(self, top: int, left: int, side: int) -> float:
-        return _within(self.first, top, left, side)
-
-    def deviation(self, top: int, left: int, side: int) -> float:
-        square = _within(self.second, top, left, side) - self.mean(top, left, side) ** 2
-        return max(square, 0.0) ** 0.5
-
-
-def _within(sums: NDArray[Any], top: int, left: int, side: int) -> float:
-    bottom, right = top + side, left + side
-    total = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    return float(total) / side**2
-
-
 def _on_grid(
-    reasons: NDArray[np.uint8], bad: Sums, levels: Sums, side: int, start: tuple[int, int]
+    reasons: NDArray[np.uint8], levels: NDArray[np.uint8], side: int, start: tuple[int, int]
 ) -> Crops:
+    import cv2
+
+    assert Reason.GOOD == 0
     crops = Crops([], {})
     for top in range(start[0], reasons.shape[0] - side + 1, side):
         for left in range(start[1], reasons.shape[1] - side + 1, side):
-            if bad.mean(top, left, side) > MOST_BAD:
-                part = reasons[top : top + side, left : left + side]
+            window = (slice(top, top + side), slice(left, left + side))
+            part = reasons[window]
+            if cv2.countNonZero(part) > MOST_BAD * side**2:
                 kinds = np.bincount(part.ravel(), minlength=len(Reason))[1:]
                 why = Reason(int(kinds.argmax()) + 1).words
-            elif levels.deviation(top, left, side) < LEAST_CONTRAST:
+            elif cv2.meanStdDev(levels[window])[1].item() < LEAST_CONTRAST:
                 why = "flat"
             else:
                 crops.places.append(Place(top, left))

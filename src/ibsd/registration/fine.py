@@ -149,8 +149,10 @@ class Pyramid:
         return lr, hr, self.ratio * step / shrink, places
 
     def shrink(self, step: int) -> int:
-        """By which HR is shrunk at a level: two to three of its pixels stay for one of LR's."""
-        return max(1, int(self.ratio * step / 2))
+        """By which HR is shrunk at a level: two to four of its pixels stay for one of LR's. Blocks
+        of LR's pixels get a little less, for a ratio just below 2 would keep all of HR."""
+        least = 2.0 if step == 1 else 1.8
+        return max(1, int(self.ratio * step / least))
 
     def lights(self, mappings: Sequence[Mapping], step: int) -> list[Lights]:
         """Both pictures at `step` LR pixels a pixel under each mapping."""
