@@ -51,6 +51,15 @@ def largest_resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def free_bytes() -> int:
+    """Memory of the machine that can still be allocated."""
+    with suppress(OSError, ValueError):  # Linux counts what caches would give back
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        [kib] = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
+        return 1024 * int(kib)
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 # -- what the machine runs out of
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

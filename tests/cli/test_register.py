@@ -51,6 +51,7 @@ def test_wrong_calls(ibsd: Call, tmp_path: Path) -> None:
         ibsd("register", "a", "b", "-o", "x", "--chart-size", "a4"), "add --chart screen"
     )
     assert_one_sentence(ibsd("register", "near", "far", "-o", "x", "--scale", 5), "--scale is 5")
+    assert_one_sentence(ibsd("register", "near", "far", "-o", "x", "--jobs", -1), "--jobs is -1")
     assert_one_sentence(ibsd("register", "near", "far", "-o", "x"), "near", "does not exist")
     assert_one_sentence(ibsd("register", "far", "far", "-o", "x"), "holds no images")
     assert_one_sentence(ibsd("register", "near", "far", "-o", "x", "--crop", 4), "(--crop) is 4")

@@ -33,19 +33,22 @@ def photographs(folder: Path, names: dict[str, str]) -> tuple[Path, Path]:
 def test_pairs_are_written_and_a_stopped_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    near, far = photographs(tmp_path, {"a": "stream", "wall": "table"})
+    near, far = photographs(tmp_path, {"a": "stream", "b": "brushes", "wall": "table"})
     write_rgb(far / "wall.png", np.full((120, 150, 3), 90, np.uint8))
     output = tmp_path / "pairs"
     seen: list[SceneRecord] = []
     said: list[str] = []
-    result = register_folders(near, far, output, OPTIONS, lambda r, *_: seen.append(r), said.append)
-    good, wall = result.scenes
+    result = register_folders(
+        near, far, output, OPTIONS, lambda r, *_: seen.append(r), said.append, jobs=2
+    )
+    good, other, wall = result.scenes
     assert (good.refused, len(good.crops), good.split) == ("", 2, "train")
     assert good.rest is not None and good.rest[1] < good.rest[0]
     assert "flat wall" in wall.refused and not wall.crops
-    assert said[0] == "2 scenes, matched by name" and [r.name for r in seen] == ["a", "wall"]
+    assert said[0] == "3 scenes, matched by name"
+    assert sorted(record.name for record in seen) == ["a", "b", "wall"]
     sets = find_data(output, 2).sets
-    assert len(sets.train) == 2
+    assert len(sets.train) == 4
     assert read_rgb(sets.train[0].hr).shape == (96, 96, 3)
     assert "Residual shift" in (output / "scenes" / "a.html").read_text()
     assert "flat wall" in (output / "register.html").read_text()
@@ -57,17 +60,19 @@ def test_pairs_are_written_and_a_stopped_run_goes_on(
 
     # A scene that ends its processes on a cluster, here without Ray, leaves no pairs and no record.
     # So it is done again, as after a kill between the two, and comes out the same.
-    pixels = read_rgb(sets.train[0].hr)
+    of_a = [output / f"train_{side}" / name for side in ("HR", "LR") for name in good.crops]
+    content = [file.read_bytes() for file in of_a]
     (output / "scenes" / "a.json").unlink()
     without_ray(monkeypatch, lambda scene: True)
     failed = register_folders(near, far, output, OPTIONS, cluster="local")
-    assert (failed.num_failed, failed.num_crops) == (1, 0)
+    assert (failed.num_failed, failed.num_crops) == (1, len(other.crops))
     assert "ended 3 processes" in failed.scenes[0].refused
-    assert not [*output.rglob("*.png")] and not (output / "scenes" / "a.json").exists()
+    assert not [*output.rglob("a*.png")] and not (output / "scenes" / "a.json").exists()
     without_ray(monkeypatch)
     again = register_folders(near, far, output, OPTIONS, cluster="local")
-    assert [scene.crops for scene in again.scenes] == [good.crops, []]
-    assert np.array_equal(read_rgb(sets.train[0].hr), pixels)
+    assert [scene.crops for scene in again.scenes] == [good.crops, other.crops, []]
+    # Made alone and made beside another scene, it is the same.
+    assert [file.read_bytes() for file in of_a] == content
 
     with pytest.raises(InputError, match="other options .crop_px 48, not 32; crops 2, not 0; "):
         register_folders(near, far, output, RegisterOptions(crop_px=32))

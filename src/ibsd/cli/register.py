@@ -27,6 +27,7 @@ def register(
     crops: int = 0,
     val: float = 0.1,
     test: float = 0.1,
+    jobs: int = 0,
     cluster: str | None = None,
     json: Flag = False,
 ) -> int:
@@ -76,6 +77,8 @@ def register(
         Share of the scenes to choose by.
     test:
         Share of the scenes to report.
+    jobs:
+        Scenes at a time. 0 takes as many as cores and memory allow.
     cluster:
         Register on all machines of a Ray cluster, each scene on one core: its address, such as
         10.0.0.5:6379, or local. The folders must be shared. Needs pip install 'ibsd[cluster]'.
@@ -95,6 +98,7 @@ def register(
         )
     if scale is not None:
         require("--scale", scale, scale in (2, 3, 4), "2, 3 or 4")
+    require("--jobs", jobs, jobs >= 0, "0 or more")
     if cluster is not None:
         require_ray()
     from ibsd.cli.terminal import log, print_json, print_line, progress_bar
@@ -108,7 +112,7 @@ def register(
             if not json:
                 log(f"{done} of {total}  {outcome(record)}")
 
-        result = register_folders(hr, lr, output, options, on_scene, log, cluster)
+        result = register_folders(hr, lr, output, options, on_scene, log, cluster, jobs)
     if json:
         print_json(result.as_json())
     else:

@@ -3,14 +3,11 @@ record is written, last of all; a stopped run goes on with the scenes that have 
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import time
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -18,92 +15,42 @@ from typing import Any
 
 import ibsd
 from ibsd.cluster import Failed
+from ibsd.commands.register_scene import (
+    SCENES,
+    RegisterOptions,
+    Scene,
+    SceneRecord,
+    new_record,
+    one_scene,
+    remove_crops,
+    stamps_of,
+)
+from ibsd.commands.threads import on_threads
 from ibsd.data.pairs import Pair
-from ibsd.images.rgb import write_rgb
+from ibsd.images import open_photograph
 from ibsd.registration.coarse import CoarseMatch, coarse_match
-from ibsd.registration.crops import choose_crops, cut
 from ibsd.registration.fine import grid_of
 from ibsd.registration.light import read_photograph
-from ibsd.registration.matching import MatchBy, match_files
+from ibsd.registration.matching import match_files
 from ibsd.registration.opencv import require_opencv
 from ibsd.registration.scene import (
     DIFFERENT,
     RefusedError,
     chosen_scale,
     coarse_mapping,
-    register_pair,
 )
 from ibsd.registration.splits import Split, assign_splits
-from ibsd.reporting.registration import run_page, scene_page
-from ibsd.system import make_folder, write_whole
-from ibsd.types import InputError, Scale, require
+from ibsd.reporting.registration import run_page
+from ibsd.system import free_bytes, make_folder, num_cores, write_whole
+from ibsd.types import InputError, Scale
 
 RECORD = "register.json"
 PAGE = "register.html"
-SCENES = "scenes"
 _SCENES_FOR_SCALE = 3
-_WORKERS = 2
-_MOST_PENDING = 64
-"""Images that wait to be written."""
+_BYTES_A_PIXEL = 25
+"""Of memory that a scene takes for each pixel of both photographs, at most."""
 _MOST_CROSSED = 6
 """Refused scenes whose photographs are tried with each other's partners."""
-
-
-@dataclass(frozen=True)
-class RegisterOptions:
-    """What a run makes of its photographs."""
-
-    scale: Scale | None = None
-    """By default the one nearest to the median of the first scenes."""
-    match: MatchBy = "auto"
-    crop_px: int = 128
-    """Side of a crop of LR."""
-    crops: int = 0
-    """Most crops of a scene; 0 for all that fit."""
-    val: float = 0.1
-    """Share of the scenes."""
-    test: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.scale is not None:
-            require("scale", self.scale, self.scale in (2, 3, 4), "2, 3 or 4")
-        require(
-            "match",
-            self.match,
-            self.match in ("auto", "name", "time", "order"),
-            "auto, name, time or order",
-        )
-        require("crop_px (--crop)", self.crop_px, self.crop_px >= 16, "16 or more")
-        require("crops", self.crops, self.crops >= 0, "0 or more")
-        for name, share in (("val", self.val), ("test", self.test)):
-            require(name, share, 0 <= share < 0.5, "at least 0 and below 0.5")
-
-
-@dataclass
-class SceneRecord:
-    """What became of one scene."""
-
-    name: str
-    lr: str
-    hr: str
-    split: Split
-    stamps: list[int]
-    """Bytes and time of change of both photographs."""
-    refused: str = ""
-    """Why the photographs do not fit; empty where they do."""
-    remark: str = ""
-    ratio: float | None = None
-    corner_px: float | None = None
-    correlation: float | None = None
-    matches: int | None = None
-    rest: tuple[float, float] | None = None
-    """Root mean square of what is left in levels of 255, under the coarse match and at the end."""
-    shares: dict[str, float] = field(default_factory=dict[str, float])
-    """{use: share of the common part}."""
-    crops: list[str] = field(default_factory=list[str])
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    """{why: crops that were left out}."""
-    seconds: float = 0.0
 
 
 @dataclass
@@ -132,10 +79,6 @@ class RegisterResult:
         }
 
 
-_Scene = tuple[Pair, Split, CoarseMatch | None]
-"""Photographs, their set, and their match where it is known."""
-
-
 def register_folders(
     hr_folder: Path,
     lr_folder: Path,
@@ -144,6 +87,7 @@ def register_folders(
     on_scene: Callable[[SceneRecord, int, int], None] = lambda record, done, total: None,
     log: Callable[[str], None] = lambda sentence: None,
     cluster: str | None = None,
+    jobs: int = 1,
 ) -> RegisterResult:
     """Registers the scenes of two folders and writes pairs into `output`, in the published layout,
     with a page for the run and one for each scene.
@@ -153,6 +97,8 @@ def register_folders(
         log: called with remarks.
         cluster: "local" or the address of a Ray cluster, where each scene is then a task. One that
             fails is refused, and nothing of it stays.
+        jobs: scenes at a time on this machine; 0 for as many as its cores and memory allow.
+            Results are the same.
 
     Errors: InputError before anything is written: OpenCV or photographs are missing, `output` holds
     something else, or it was begun with other options. A scene that cannot be registered is
@@ -174,7 +120,7 @@ def register_folders(
     make_folder(output / SCENES)
     plan = {"version": ibsd.__version__, "options": asdict(options), "scale": scale}
     _write_json(output / RECORD, plan)
-    to_do: list[_Scene] = []
+    to_do: list[Scene] = []
     for pair in matched.pairs:
         if pair.name not in records:
             to_do.append((pair, splits[pair.name], matches.pop(pair.name, None)))
@@ -188,19 +134,18 @@ def register_folders(
         if isinstance(made, Failed):
             num_failed += 1
             pair, split, _ = to_do[number]
-            record = _begun(pair, split)
+            record = new_record(pair, split)
             record.refused = made.reason
-            _remove_crops(output, pair.name)
+            remove_crops(output, pair.name)
         else:
             record = made
             _write_json(output / SCENES / f"{record.name}.json", asdict(record))
         records[record.name] = record
         on_scene(record, len(records), len(matched.pairs))
 
-    register = partial(_one_scene, output, scale, options)
+    register = partial(one_scene, output, scale, options)
     if cluster is None:
-        for number, scene in enumerate(to_do):
-            keep(number, register(scene))
+        on_threads(register, to_do, jobs or _jobs_that_fit(to_do), keep)
     else:
         from ibsd.cluster.tasks import on_cluster
 
@@ -255,7 +200,7 @@ def _finished(output: Path, pairs: tuple[Pair, ...]) -> dict[str, SceneRecord]:
             record = SceneRecord(**_read_json(file))
         except TypeError as error:
             raise InputError(f"{file} is no record of a scene: remove it") from error
-        if record.stamps == _stamps(pair):
+        if record.stamps == stamps_of(pair):
             records[pair.name] = record
         elif not record.refused:
             raise InputError(
@@ -263,11 +208,6 @@ def _finished(output: Path, pairs: tuple[Pair, ...]) -> dict[str, SceneRecord]:
                 "name a new folder"
             )
     return records
-
-
-def _stamps(pair: Pair) -> list[int]:
-    statuses = [file.stat() for file in (pair.lr, pair.hr)]
-    return [value for status in statuses for value in (status.st_size, status.st_mtime_ns)]
 
 
 def _measured_scale(pairs: tuple[Pair, ...], matches: dict[str, CoarseMatch]) -> Scale:
@@ -297,55 +237,15 @@ def _measured_scale(pairs: tuple[Pair, ...], matches: dict[str, CoarseMatch]) ->
     return chosen_scale(median(ratios))
 
 
-def _one_scene(output: Path, scale: Scale, options: RegisterOptions, scene: _Scene) -> SceneRecord:
-    """Registers one scene and writes its pairs and its page."""
-    pair, split, match = scene
-    started = time.monotonic()
-    record = _begun(pair, split)
-    try:
-        with ThreadPoolExecutor(_WORKERS) as workers:
-            lr, hr = workers.map(read_photograph, (pair.lr, pair.hr))
-        registered = register_pair(lr, hr, scale, match)
-    except InputError as error:
-        record.refused = str(error)
-        record.seconds = time.monotonic() - started
-        return record
-    crops = choose_crops(registered, lr, options.crop_px, options.crops)
-    folders = {side: output / f"{split}_{side}" for side in ("LR", "HR")}
-    with ThreadPoolExecutor(_WORKERS) as workers:
-        pending: deque[Future[None]] = deque()
-        for place, lr_crop, hr_crop in cut(registered, lr, hr, crops.places, options.crop_px):
-            name = f"{pair.name}-y{place.top:05}-x{place.left:05}.png"
-            for side, pixels in (("LR", lr_crop), ("HR", hr_crop)):
-                folders[side].mkdir(exist_ok=True)
-                pending.append(workers.submit(write_rgb, folders[side] / name, pixels))
-            while len(pending) > _MOST_PENDING:
-                pending.popleft().result()
-            record.crops.append(name)
-        for written in pending:
-            written.result()
-    record.remark = registered.remark()
-    record.ratio = registered.ratio
-    record.corner_px = registered.corner_px
-    record.correlation = registered.correlation
-    record.matches = registered.num_matches
-    record.rest = registered.rest_levels()
-    record.shares = registered.shares()
-    record.dropped = crops.dropped
-    page = scene_page(pair.name, registered, lr, hr, crops, options.crop_px, ibsd.__version__)
-    write_whole(output / SCENES / f"{pair.name}.html", page)
-    record.seconds = time.monotonic() - started
-    return record
-
-
-def _begun(pair: Pair, split: Split) -> SceneRecord:
-    return SceneRecord(pair.name, str(pair.lr), str(pair.hr), split, _stamps(pair))
-
-
-def _remove_crops(output: Path, scene: str) -> None:
-    for side in ("LR", "HR"):
-        for file in output.glob(f"*_{side}/{glob.escape(scene)}-y?????-x?????.png"):
-            file.unlink()
+def _jobs_that_fit(scenes: Sequence[Scene]) -> int:
+    """Scenes at a time that cores and memory allow, if all are as large as the first."""
+    pixels = 0
+    for pair, _, _ in scenes[:1]:
+        for file in (pair.lr, pair.hr):
+            with suppress(InputError):  # said when its turn comes
+                header = open_photograph(file).header
+                pixels += header.height * header.width
+    return max(1, min(len(scenes), num_cores(), free_bytes() // (_BYTES_A_PIXEL * pixels + 1)))
 
 
 def _crossed(different: list[Pair]) -> list[str]:

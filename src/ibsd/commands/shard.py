@@ -6,18 +6,17 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from ibsd.cluster import Failed
 from ibsd.cluster.store import NoAnswerError, local_job
+from ibsd.commands.threads import on_threads
 from ibsd.data.shards import (
     INDEX,
     Shard,
@@ -194,21 +193,3 @@ def read_photograph(name: str) -> np.ndarray:
     """uint8 [H, W, 3] of a file or an object."""
     with local_job(name, "-") as job:
         return read_rgb(job.source)
-
-
-def on_threads(
-    make: Callable[..., Shard],
-    tasks: Sequence[Task],
-    jobs: int,
-    on_shard: Callable[[int, Shard], None],
-) -> None:
-    """As `cluster.tasks.on_cluster`. Pillow and hashlib let threads run at once."""
-    stop = Event()
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        calls = [pool.submit(make, task, stop.is_set) for task in tasks]
-        for number, call in enumerate(as_completed(calls)):
-            on_shard(number, call.result())
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from ibsd.data.pairs import Pair, Size, fitted_size, load_pair
 from ibsd.images import image_size
+from ibsd.system import free_bytes
 from ibsd.types import InputError, Origin
 
 
@@ -226,8 +226,4 @@ def free_memory_bytes(device: torch.device) -> int:
     """Memory that can still be allocated on the device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    with suppress(OSError, ValueError):  # Linux counts what caches would give back
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        [kib] = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
-        return 1024 * int(kib)
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return free_bytes()

@@ -1,0 +1,39 @@
+"""One function for many items on the threads of this process, several at a time. The libraries that
+do the work let threads run at once. `cluster.tasks` is the same for many machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+
+
+def on_threads(
+    make: Callable[[_Item, Callable[[], bool]], _Value],
+    items: Sequence[_Item],
+    jobs: int,
+    on_value: Callable[[int, _Value], None],
+) -> None:
+    """Makes `make(item, stopped)` of each item, `jobs` at a time. `on_value` takes an item's number
+    and value in this thread, in the order in which they end.
+
+    An error or Ctrl-C ends all: `stopped()` is then true, and what has begun is waited for. One at
+    a time is made in this thread, where Ctrl-C ends it at once.
+    """
+    if jobs == 1:
+        for number, item in enumerate(items):
+            on_value(number, make(item, lambda: False))
+        return
+    stop = Event()
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        calls = {pool.submit(make, item, stop.is_set): k for k, item in enumerate(items)}
+        for call in as_completed(calls):
+            on_value(calls[call], call.result())
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
