@@ -62,7 +62,8 @@ def load_all_weights(student: Student, loaded: Student, path: str) -> None:
         student.load_state_dict(loaded.state_dict())
     except RuntimeError:
         raise InputError(
-            f"student.weights: {path} has other student.options: make them equal"
+            f"student.weights: {path} has student.options {dict(theirs.options)}, and the config "
+            f"{dict(ours.options)}: make them equal"
         ) from None
 
 

@@ -31,6 +31,7 @@ def test_examine_then_train(ibsd: Call, config: Path, pairs: Path, tmp_path: Pat
         "leak: 1 pair",
         "damaged: 1 pair",
         "to leave out: 4 files",
+        "obey it: data.drop=checkup/drop.txt",
     ):
         assert word in said.out, said.out
     facts = json.loads(Path("checkup/doctor.json").read_text())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import tiny
 from ibsd.commands.specialise import specialise_config
 from ibsd.commands.train import train
 from ibsd.data.samples import sample_pair
@@ -77,7 +78,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 ) -> None:
     given = (pairs, "--weights", weights, "--steps", 4, *SMALL, "--no-lpips")
     assert ibsd("specialise", *given, "-o", "whole").code == 0
-    stopping = specialise_config(str(pairs), str(weights), Path("parts"), 4, SMALL)
+    stopping = specialise_config({"pairs": str(pairs)}, str(weights), Path("parts"), 4, SMALL)
     steps: list[int] = []
     result = train(
         stopping,
@@ -117,6 +118,17 @@ def test_mistakes_are_one_sentence_and_leave_nothing(
     assert_one_sentence(ibsd(*start, weights), "mine/report.html exists already")
     assert_one_sentence(ibsd(*start, weights, "--resume"), "mine/report.html exists already")
     assert Path("mine/report.html").read_text() == "mine"
+
+
+def test_a_setting_may_stand_where_two_folders_replace_the_pairs(
+    ibsd: Call, weights: Path, tmp_path: Path
+) -> None:
+    tiny.write_pairs(tmp_path / "own", [(8, 8)], 2)
+    folders = ("--lr", tmp_path / "own" / "LR", "--hr", tmp_path / "own" / "HR")
+    given = ("-o", "mine", "--weights", weights)
+    said = ibsd("specialise", "data.drop=none.txt", *folders, *given)
+    assert_one_sentence(said, "none.txt", "list of files to leave out")
+    assert_one_sentence(ibsd("specialise", *folders[:2], *given), "--lr and --hr")
 
 
 def test_a_config_that_names_the_recipe_needs_a_start(ibsd: Call, config: Path) -> None:

@@ -25,7 +25,7 @@ def weights(tmp_path: Path) -> str:
 def test_the_recipe_is_the_arm_of_the_comparison() -> None:
     compared = load_compare_config(ROOT / "configs" / "generalise-realsr.toml")
     arm = compared.run_config("from-realsr", "ibsd", 0)
-    ours = specialise_config("realsr", "imdn-x4", Path("mine"))
+    ours = specialise_config({"pairs": "realsr"}, "imdn-x4", Path("mine"))
     assert ours.training == arm.training
     assert ours.data == arm.data
     theirs = vars(IBSDOptions(**arm.objective.options))
@@ -35,19 +35,28 @@ def test_the_recipe_is_the_arm_of_the_comparison() -> None:
 
 
 def test_all_lengths_shrink_with_the_steps(weights: str) -> None:
-    config = specialise_config("pairs", weights, Path("mine"), 120)
+    config = specialise_config({"pairs": "pairs"}, weights, Path("mine"), 120)
     assert config.objective.options == {"warm_up": 10, "ramp": 25, "period": 25}
     assert (config.training.num_steps, config.training.schedule.warm_up) == (120, 20)
-    specialise_config("pairs", weights, Path("mine"), 1)
+    specialise_config({"pairs": "pairs"}, weights, Path("mine"), 1)
 
 
 def test_overrides_come_last_and_the_folder_is_the_commands(weights: str) -> None:
     given = ("data.batch_size=3", "training.start_share=0.25", "run.folder=elsewhere")
-    config = specialise_config("pairs", weights, Path("mine"), overrides=given)
+    config = specialise_config({"pairs": "pairs"}, weights, Path("mine"), overrides=given)
     assert (config.data.batch_size, config.training.start_share) == (3, 0.25)
     assert config.run.folder == "mine/run"
     with pytest.raises(InputError, match="start_share"):
-        specialise_config("pairs", weights, Path("mine"), overrides=["training.start_share=0"])
+        specialise_config(
+            {"pairs": "pairs"}, weights, Path("mine"), overrides=["training.start_share=0"]
+        )
+
+
+def test_two_folders_serve_as_well(weights: str, tmp_path: Path) -> None:
+    tiny.write_pairs(tmp_path / "own", [(8, 8)], 2)
+    places = {side: str(tmp_path / "own" / side.upper()) for side in ("lr", "hr")}
+    _, notes = images_to_score(specialise_config(places, weights, Path("mine")), 2)
+    assert notes == ["LR has no test and no val pairs: nothing shows the gain on your cameras"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +82,7 @@ def test_test_is_scored_or_else_val_and_the_photographs_always(
             place = tmp_path / "pairs" / f"{split}_{side}"
             place.parent.mkdir(exist_ok=True)
             (tmp_path / split / side).rename(place)
-    config = specialise_config(str(tmp_path / "pairs"), weights, Path("mine"))
+    config = specialise_config({"pairs": str(tmp_path / "pairs")}, weights, Path("mine"))
     images, notes = images_to_score(config, 2)
     assert list(images) == [name for name in (title, ELSEWHERE) if name]
     assert len(notes) == bool(remark) and remark in "".join(notes)

@@ -190,6 +190,11 @@ def test_published_pairs_are_found_and_fingerprinted_as_before(tmp_path: Path) -
         write(tmp_path / "pairs" / f"{split}_LR" / "a.png", hr[::4, ::4])
     layout = find_data(tmp_path / "pairs", 4)
     assert (layout.name, layout.sets) == (PUBLISHED, find_layout(tmp_path / "pairs"))
+    for side in ("LR", "HR"):
+        (tmp_path / "own" / side).parent.mkdir(exist_ok=True)
+        (tmp_path / "own" / side).symlink_to(tmp_path / "pairs" / f"train_{side}")
+    own = find_data(tmp_path / "own", 2)
+    assert own.name == "two folders" and len(own.sets.train) == len(layout.sets.train)
     assert [len(pairs) for pairs in layout.sets.by_split().values()] == [1, 1, 0]
     # Finished runs are kept under fingerprints: this one must never change.
     assert fingerprint(layout.sets.val).startswith("f8c0a238b407df27")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ibsd.cli.options import Flag, Output
+from ibsd.cli.options import Flag, Output, require_folders
 from ibsd.cluster import require_ray
 from ibsd.system import refuse_existing
-from ibsd.types import InputError, counted, require, require_scale
+from ibsd.types import counted, require, require_scale
 
 if TYPE_CHECKING:
     from ibsd.doctor.checkup import Checkup
@@ -63,11 +63,7 @@ def doctor(
     json:
         Print doctor.json instead of a table.
     """
-    if (pairs is None) == (lr is None) or (lr is None) != (hr is None):
-        raise InputError(
-            "name the folder of pairs, or two folders with --lr and --hr, "
-            "as ibsd doctor --help shows"
-        )
+    require_folders("doctor", pairs, lr, hr)
     if scale is not None:
         require_scale("--scale", scale)
     require("--max-shift", max_shift, max_shift > 0, "above 0")
@@ -86,8 +82,10 @@ def doctor(
         print(as_text(checkup), end="")
     else:
         show_doctor(checkup, targets)
-        if checkup.drop and not output:
-            print_line("add -o FOLDER for drop.txt, which ibsd train reads: data.drop=FILE")
+        if checkup.drop:
+            drop = output / "drop.txt" if output else "FILE"
+            first = "" if output else "add -o FOLDER for drop.txt; "
+            print_line(f"{first}ibsd specialise, train and compare obey it: data.drop={drop}")
     return 2 if "unchecked" in checkup.counts() else 0
 
 

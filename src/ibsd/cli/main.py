@@ -62,7 +62,7 @@ BROKEN_PIPE = 128 + 13
 USAGE = {
     demo: "ibsd demo [OPTIONS]",
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",
-    specialise: "ibsd specialise PAIRS -o FOLDER [SECTION.KEY=VALUE ...] [OPTIONS]",
+    specialise: "ibsd specialise [PAIRS] -o FOLDER [SECTION.KEY=VALUE ...] [OPTIONS]",
     evaluate: "ibsd evaluate WEIGHTS... PAIRS [OPTIONS]",
     compare: "ibsd compare CONFIG [SECTION.KEY=VALUE ...] [OPTIONS]",
     report: "ibsd report FOLDER... [OPTIONS]",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ibsd.cli.options import Flag
+from ibsd.cli.options import Flag, require_folders
 from ibsd.types import require
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ DEFAULT_WEIGHTS = "imdn-x4"
 
 
 def specialise(
-    pairs: Path,
+    pairs: Path | None = None,
     /,
     *overrides: str,
+    lr: Path | None = None,
+    hr: Path | None = None,
     output: Annotated[Path, Parameter(alias="-o")],
     weights: str = DEFAULT_WEIGHTS,
     steps: int | None = None,
@@ -50,6 +52,11 @@ def specialise(
         test_HR to score on.
     overrides:
         Settings of the training that replace the recipe's: section.key=value.
+    lr:
+        Folder of LR images to train on, instead of the folder of pairs. data.val_lr=FOLDER and
+        data.val_hr=FOLDER name images to score on.
+    hr:
+        Folder of HR images.
     output:
         Folder for specialised.safetensors, report.html, scores.json and the training, in run/.
     weights:
@@ -66,19 +73,25 @@ def specialise(
         Print the places of the results and the mean scores as JSON.
     """
     require("--steps", steps, steps is None or steps >= 1, "at least 1")
+    if lr is not None and pairs is not None:
+        overrides = (str(pairs), *overrides)
+        pairs = None
+    require_folders("specialise", pairs, lr, hr)
     from ibsd.cli.terminal import print_json, print_line, progress_bar
     from ibsd.cli.train import followed
     from ibsd.commands.specialise import NUM_STEPS, claim, outcome, specialise_config
     from ibsd.distributed import ALONE
 
-    config = specialise_config(str(pairs), weights, output, steps or NUM_STEPS, overrides)
+    places = {"pairs": str(pairs)} if pairs else {"lr": str(lr), "hr": str(hr)}
+    config = specialise_config(places, weights, output, steps or NUM_STEPS, overrides)
     claim(output, config, resume, force)
     result, _, code = followed(config, resume, ALONE)
     if not result.finished and json:
         print_json(vars(result))
         return code
     if not result.finished:
-        command = ["ibsd", "specialise", str(pairs), *overrides, "-o", str(output)]
+        named = [str(pairs)] if pairs else ["--lr", str(lr), "--hr", str(hr)]
+        command = ["ibsd", "specialise", *named, *overrides, "-o", str(output)]
         command += ["--weights", weights] if weights != DEFAULT_WEIGHTS else []
         command += ["--steps", str(steps)] if steps else []
         num_steps = config.training.num_steps
@@ -89,8 +102,8 @@ def specialise(
         made = outcome(config, lpips, on_image)
     if json:
         means = {title: table.means for title, table in made.tables.items()}
-        places = {"weights": made.weights, "report": made.report}
-        print_json(vars(result) | places | {"means": means, "notes": made.notes})
+        written = {"weights": made.weights, "report": made.report}
+        print_json(vars(result) | written | {"means": means, "notes": made.notes})
     else:
         show(made)
     return code

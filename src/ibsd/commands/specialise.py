@@ -65,13 +65,16 @@ class Outcome:
 
 
 def specialise_config(
-    pairs: str,
+    places: Mapping[str, str],
     weights: str,
     folder: Path,
     num_steps: int = NUM_STEPS,
     overrides: Sequence[str] = (),
 ) -> Config:
     """The run in `folder`/run. With fewer or more steps all parts of it shrink or grow alike.
+
+    Args:
+        places: of the pairs, {"pairs": folder} or {"lr": folder, "hr": folder}.
 
     Errors: InputError for weights that cannot be read and overrides that no config takes.
     """
@@ -84,7 +87,7 @@ def specialise_config(
     schedule = {"kind": "cosine", "warm_up": round(LEARNING_RATE_WARM_UP * num_steps / NUM_STEPS)}
     table: dict[str, Any] = {
         "student": student | {"weights": weights},
-        "data": RECIPE["data"] | {"pairs": pairs},
+        "data": RECIPE["data"] | places,
         "objective": {"name": "specialise", "options": lengths},
         "training": RECIPE["training"] | {"num_steps": num_steps, "schedule": schedule},
     }
@@ -148,13 +151,18 @@ def outcome(config: Config, lpips: bool, on_image: Callable[[int, int], None]) -
     details = [
         ("start", config.student.weights),
         ("network", f"{config.student.name} x{scale}"),
-        ("pairs", Path(config.data.pairs).resolve().name),
+        ("pairs", name_of_pairs(config)),
         ("steps", f"{config.training.num_steps:,}"),
         ("share of the start in the mean", f"{config.training.start_share:.0%}"),
         ("curves of the training", f"{RUN}/{REPORT}"),
     ]
     write_whole(folder / REPORT, specialise_page(tables, shown, details, versions()))
     return Outcome(weights, folder / REPORT, tables, notes)
+
+
+def name_of_pairs(config: Config) -> str:
+    """The name of the folder that the user gave."""
+    return Path(config.data.pairs or config.data.lr).resolve().name
 
 
 def images_to_score(
@@ -165,7 +173,7 @@ def images_to_score(
     sets = find_sets(config)
     notes: list[str] = []
     images: dict[str, Sequence[Pair | LoadedPair]] = {}
-    name = Path(config.data.pairs).resolve().name
+    name = name_of_pairs(config)
     if own := sets.test or sets.val:
         split = "test" if sets.test else "val"
         images[f"{split} of {name}"] = own

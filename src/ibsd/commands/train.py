@@ -110,6 +110,8 @@ def train_together(
     make_folder(folder)
     if sets.val and processes.is_main:
         make_folder(folder / "validation")
+    if not sets.val:
+        callbacks.log("no pairs to choose by (val): nothing is validated, and last is what counts")
     if processes.is_main:
         write_json(folder / RUN_FILE, record)
 

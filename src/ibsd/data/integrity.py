@@ -80,7 +80,8 @@ def check_pairs(
         lines = [sentence for pair in bad for sentence in problems[pair]]
         if reason := one_reason(problems):
             raise InputError(f"{many}, all for one reason: {reason}")
-        raise InputError(listed(f"{many}; repair or remove:", lines))
+        advice = "repair or remove them, or let ibsd doctor list them for data.drop:"
+        raise InputError(listed(f"{many}; {advice}", lines))
     sizes = [(digests[pair.lr].size, digests[pair.hr].size) for pair in pairs]
     if cropped := sum(fitted_size(lr, hr) != hr for lr, hr in sizes):
         log(

@@ -9,6 +9,7 @@ files are called.
 | RealSR V1, V2 | as V3, but LR has HR's size |
 | City100 | `City100_NikonD5500/001H.PNG`, `001L.PNG`; likewise iPhoneX; LR has HR's size |
 | Set5 and such, DIV2K | see `benchmark_sets.py` |
+| two folders | `LR`, `HR`, all to train on |
 
 `scaled_pairs.py` brings LR of HR's size to a scale. Only names and headers are read here.
 Sources: Cai et al., ICCV 2019, arXiv:1904.00523 (RealSR); Wei et al., ECCV 2020,
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ibsd.data.benchmark_sets import find_benchmark, find_div2k, is_benchmark
-from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout, images_in
+from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_layout, find_pairs, images_in
 from ibsd.images import image_size
 from ibsd.types import SCALES, InputError, Scale, counted
 
@@ -90,6 +91,10 @@ def recognise(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> Lay
         for find in (find_div2k, find_benchmark):
             if (named := find(folder, scale, dropped)) is not None:
                 return Layout(*named)
+        if holds_lr_and_hr(folder):
+            return Layout(
+                "two folders", PairSets(find_pairs(folder / "LR", folder / "HR", dropped))
+            )
     return Layout(PUBLISHED, find_layout(folder, dropped))
 
 

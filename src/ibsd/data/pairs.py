@@ -172,7 +172,8 @@ def find_layout(folder: str | os.PathLike[str], dropped: Collection[Path] = ()) 
     if not sets:
         raise InputError(
             f"{folder} holds no train_LR and train_HR, val_LR and val_HR, or test_LR and test_HR: "
-            "name the folder that does"
+            "name the folder that does, or two folders of your own by --lr and --hr (in a config "
+            "data.lr and data.hr)"
         )
     return PairSets(**sets)
 

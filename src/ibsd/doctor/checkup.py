@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 from ibsd.data.integrity import one_reason
-from ibsd.data.layouts import Layout, find_data, holds_lr_and_hr
+from ibsd.data.layouts import Layout, find_data
 from ibsd.data.pairs import Pair, PairSets, UnmatchedError, find_pairs, size_ratio
 from ibsd.doctor.alignment import Misalignment
 from ibsd.doctor.duplicates import PerceptualHash, near_duplicates
@@ -130,9 +130,6 @@ def check_folder(
     """
     limits = limits or CheckupLimits()
     alone: list[Path] = []
-    if folder is not None and holds_lr_and_hr(folder):
-        lr = folder / "LR"
-        hr = folder / "HR"
     if lr is not None and hr is not None:
         layouts = _two_folders(lr, hr, alone)
     else:

@@ -154,7 +154,7 @@ def _refuse_deep(image: Image.Image, name: str) -> None:
     if deep:
         raise TooDeepError(
             f"{name} has more than 8 bits a channel, which would be lost here: "
-            "use another tool for now, or save it with 8 bits."
+            "save it with 8 bits, and of a pair LR and HR alike."
         )
 
 
