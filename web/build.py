@@ -8,9 +8,9 @@ holds the hashes of all sources and of the page, which tests/export/test_web.py 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-import lzma
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,8 +18,10 @@ from pathlib import Path
 WEB = Path(__file__).parent
 ROOT = WEB.parent
 SITE = ROOT / "src/ibsd/export/site"
-WASM = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
-RUNTIME = "runtime.wasm.xz"
+RUNTIMES = {
+    "runtime.bin": "ort-wasm-simd-threaded.wasm",
+    "webgpu.bin": "ort-wasm-simd-threaded.jspi.wasm",
+}
 KEPT = "NOTICE.txt"
 
 
@@ -43,8 +45,9 @@ def main() -> None:
             path.unlink()
     for path in (WEB / "dist").iterdir():
         shutil.copyfile(path, SITE / path.name)
-    wasm = (WEB / WASM).read_bytes()
-    (SITE / RUNTIME).write_bytes(lzma.compress(wasm, preset=9 | lzma.PRESET_EXTREME))
+    for name, file in RUNTIMES.items():
+        wasm = (WEB / "node_modules/onnxruntime-web/dist" / file).read_bytes()
+        (SITE / name).write_bytes(gzip.compress(wasm, 9, mtime=0))
     lock = json.loads((WEB / "package-lock.json").read_text(encoding="utf-8"))
     built = {
         "onnxruntime-web": lock["packages"]["node_modules/onnxruntime-web"]["version"],

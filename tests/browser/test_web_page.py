@@ -8,6 +8,7 @@ import io
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,24 @@ pytestmark = pytest.mark.slow
 
 OpenTab = Callable[..., Watched]
 WEIGHTS = "imdn-small-x4"
+SOFTWARE = "async () => (await navigator.gpu.requestAdapter()).info.isFallbackAdapter"
 READY = "() => document.querySelector('#state').textContent.startsWith('Ready')"
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server of the folder, and the paths that were asked for."""
+    paths: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            paths.append(self.path)
+
+    handler = partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", paths
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +54,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of the page, deep in a host."""
     folder = tmp_path_factory.mktemp("host")
     assert shipped_site(WEIGHTS, folder / "deep down/site", force=False)
-    handler = partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/deep%20down/site/"
-        server.shutdown()
+    with serving(folder) as (address, _):
+        yield f"{address}deep%20down/site/"
 
 
 def as_png(pixels: np.ndarray) -> bytes:
@@ -54,10 +64,10 @@ def as_png(pixels: np.ndarray) -> bytes:
     return memory.getvalue()
 
 
-def downloaded(tab: Any, name: str) -> np.ndarray:
+def downloaded(tab: Any, name: str, weights: str = WEIGHTS) -> np.ndarray:
     with tab.expect_download() as download:
         tab.click(f"[aria-label='Download {name}']")
-    assert download.value.suggested_filename == f"{Path(name).stem}_{WEIGHTS}.png"
+    assert download.value.suggested_filename == f"{Path(name).stem}_{weights}.png"
     with Image.open(download.value.path()) as result:
         return np.asarray(result).astype(np.float64) / 255
 
@@ -88,6 +98,9 @@ def test_it_gives_the_pixels_of_ibsd_upscale(address: str, open_tab: OpenTab) ->
     tab.wait_for_function("() => document.querySelectorAll('.job.done').length === 4")
     tab.wait_for_selector(".job.failed")
     assert "<b>no</b>.png" in tab.text_content("#jobs")
+    assert tab.workers[0].evaluate(SOFTWARE), "which is not taken"
+    assert "threads" in tab.text_content("#state")
+    assert not any("gpu" in address for address in watched.addresses)
     for name, pixels in pictures.items():
         sr, expected = downloaded(tab, name), upscaled(pixels)
         assert sr.shape == expected.shape, name
@@ -131,9 +144,11 @@ def test_on_a_phone_in_the_dark_by_keyboard_and_offline(address: str, open_tab: 
     assert psnr_db(result, upscaled(np.asarray(tall))) > 30  # through a JPEG
     moving = io.BytesIO()
     white, black = (Image.new("L", (40, 40), grey) for grey in (255, 0))
-    white.save(moving, "GIF", save_all=True, append_images=[black], duration=20)  # ends black
-    choose(watched, ("moving.gif", moving.getvalue()))
-    tab.wait_for_selector("[aria-label='Compare moving.gif']:visible")
+    white.save(moving, "WEBP", save_all=True, append_images=[black], duration=20, loop=1)
+    choose(watched, ("moving.webp", moving.getvalue()))  # ends black
+    tab.wait_for_selector("[aria-label='Compare moving.webp']:visible")
+    assert "first picture" in tab.locator(".job .what .state").last.text_content()
+    assert "first picture" not in tab.locator(".job .what .state").first.text_content()
     thumb = Image.open(io.BytesIO(tab.locator(".thumb img").last.screenshot()))
     assert np.median(np.asarray(thumb)) > 250, "as the result, the first frame"
     tab.locator("[aria-label='Compare turned.jpg']").focus()

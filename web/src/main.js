@@ -5,9 +5,9 @@ import { zip } from "./zip.js";
 
 const IMAGE = /^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp|gif)$/i;
 const LARGE = 8e6; // bytes: the page itself does not load such a file, which would block it
-const MOVES = /^image\/gif$/; // nor one that may move, beside a result that is its first frame
 
 let page, worker, threads, ready, running = null, number = 0;
+let engine = new URLSearchParams(location.search).get("engine"); // ?engine=wasm or ?engine=webgpu, whichever is faster
 const cards = [];
 
 // -- the worker: one, started anew when a photograph is cancelled ------------------------------------------
@@ -17,16 +17,18 @@ function startWorker() {
   worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   worker.onmessage = ({ data }) => hear(data);
   worker.onerror = () => trouble("The network cannot be loaded. Reload the page, or try another browser.");
-  worker.postMessage({ kind: "start", page, base: document.baseURI, threads });
+  worker.postMessage({ kind: "start", page, base: document.baseURI, threads, engine });
 }
 
 function hear({ kind, id, ...news }) {
   if (kind === "ready") {
     ready = true;
-    const many = threads > 1 ? `${threads} threads` : "one thread only, because this browser or its address allows no more: an https address helps";
-    const offline = navigator.serviceWorker?.controller ? " It works without a network from now on." : "";
-    $("state").textContent = `Ready: ${many}.${offline}`;
+    sayReady();
     return next();
+  }
+  if (kind === "engine") {
+    if (news.name === "wasm") engine = "wasm"; // a new worker need not try again
+    return sayReady(news);
   }
   if (kind === "broken" && threads === 1) return trouble(`The network cannot be loaded: ${news.text}.`);
   if (kind === "broken") {
@@ -37,9 +39,10 @@ function hear({ kind, id, ...news }) {
   const card = running;
   if (card?.key !== id) return undefined;
   if (kind === "opened") {
-    card.size = [news.width, news.height];
+    Object.assign(card, { size: [news.width, news.height], moves: news.moves });
     if (news.preview) {
-      card.before ??= URL.createObjectURL(news.preview);
+      if (card.before) URL.revokeObjectURL(card.before); // which moves
+      card.before = URL.createObjectURL(news.preview);
       showThumb(card);
     }
     return render(card, "working", `${grows(card)}, first tile`, 0, ["cancel"]);
@@ -49,6 +52,13 @@ function hear({ kind, id, ...news }) {
   if (kind === "done") finish(card, news);
   if (kind === "failed") render(card, "failed", sentence(news.text), undefined, ["remove"], `${card.name}: ${news.text}`);
   return next();
+}
+
+function sayReady({ name, text } = {}) {
+  const many = threads > 1 ? `${threads} threads` : "one thread only, because this browser or its address allows no more: an https address helps";
+  const graphics = text ? ` The graphics card is not used: ${sentence(text)}` : "";
+  const offline = navigator.serviceWorker?.controller ? " It works without a network from now on." : "";
+  $("state").textContent = `Ready: ${name === "webgpu" ? "on the graphics card (WebGPU)" : many}.${graphics}${offline}`;
 }
 
 function next() {
@@ -65,7 +75,7 @@ function next() {
 function take(files) {
   trouble("");
   for (const file of files) {
-    const card = Object.assign(newCard(number++, file.name || "photograph"), { file, large: file.size > LARGE || MOVES.test(file.type) });
+    const card = Object.assign(newCard(number++, file.name || "photograph"), { file, large: file.size > LARGE });
     const { part } = card;
     if (!card.large) {
       card.before = URL.createObjectURL(file);
@@ -133,9 +143,9 @@ $("all").firstElementChild.onclick = async ({ currentTarget: button }) => {
   button.disabled = false;
 };
 
-function grows({ size: [width, height] }) {
+function grows({ size: [width, height], moves }) {
   const { scale } = page.network;
-  return `${width} × ${height} → ${width * scale} × ${height * scale}`;
+  return `${width} × ${height} → ${width * scale} × ${height * scale}${moves ? ", the animation's first picture" : ""}`;
 }
 
 // -- comparing ---------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ export async function openPhotograph(file) {
   } catch {
     throw new Error(`this browser cannot read it as an image${/\.hei[cf]$/i.test(file.name) ? ", HEIC least of all: save it as JPEG" : ""}`);
   }
-  const { width, height } = bitmap, canvas = new OffscreenCanvas(width, Math.min(height, STRIP));
+  const moves = await isAnimation(file), { width, height } = bitmap, canvas = new OffscreenCanvas(width, Math.min(height, STRIP));
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   const piece = (top, bottom) => {
     pen.clearRect(0, 0, width, canvas.height);
@@ -38,5 +38,15 @@ export async function openPhotograph(file) {
     brush.drawImage(bitmap, 0, 0, small.width, small.height);
     return small.convertToBlob({ type: alpha ? "image/png" : "image/jpeg", quality: 0.9 });
   };
-  return { width, height, alpha, grey, rows, preview, close: () => bitmap.close() };
+  return { width, height, moves, alpha, grey, rows, preview, close: () => bitmap.close() };
+}
+
+// Of an animation the browser decodes the first picture alone.
+async function isAnimation(file) {
+  const text = async (blob) => new TextDecoder("latin1").decode(await blob.arrayBuffer());
+  const start = await text(file.slice(0, 1e6));
+  if (start.startsWith("GIF8")) return (await text(file)).match(/\x21\xf9\x04[^]{4}\0[\x2c\x21]/g)?.length > 1;
+  if (start.startsWith("PNG", 1)) return start.lastIndexOf("acTL", start.indexOf("IDAT")) > 0;
+  if (start.startsWith("VP8X", 12)) return (start.charCodeAt(20) & 2) > 0; // WebP
+  return /^[^]{4}ftyp(avis|msf1|hevc|hevx)/.test(start);
 }

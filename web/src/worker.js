@@ -2,57 +2,71 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import runtimeUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
+import { Engine, unpacked } from "./engine.js";
 import { openPhotograph } from "./photograph.js";
+import { placed } from "./tiling.js";
 import { upscale } from "./upscale.js";
 
-let model, externalData, network, session, shape;
+const TRIAL = 128; // pixels a side of the tile that WebGPU is tried with
 
-async function start({ page, base, threads }) {
+let network, wasm, gpu = null, turn = Promise.resolve();
+
+// One run after the other, so that none is slowed while it is timed.
+function inTurn(job) {
+  return (turn = turn.then(job, job));
+}
+
+async function start({ page, base, threads, engine }) {
   network = page.network;
   const names = ["runtime.bin", "model.bin", ...(page.weights ? ["weights.bin"] : [])];
   const [binary, bytes, weights] = await Promise.all(names.map((name) => unpacked(new URL(name, base))));
   Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary: binary, wasmPaths: { mjs: runtimeUrl }, proxy: false });
   ort.env.logLevel = "error";
-  model = new Uint8Array(bytes);
-  externalData = weights && [{ path: page.weights, data: new Uint8Array(weights) }];
-  await open(Math.min(network.tile_px, 64), Math.min(network.tile_px, 64)); // compiles the runtime
+  const externalData = weights && [{ path: page.weights, data: new Uint8Array(weights) }];
+  wasm = new Engine(ort, new Uint8Array(bytes), { executionProviders: ["wasm"], externalData });
+  const side = Math.min(network.tile_px, 64);
+  await wasm.open(side, side); // compiles the runtime
   postMessage({ kind: "ready", threads });
+  if (engine !== "wasm") await seekGpu(base, engine === "webgpu");
 }
 
-// Files are compressed, because not every host does that; some hosts unpack them.
-async function unpacked(address) {
-  const response = await fetch(address);
-  if (!response.ok) throw new Error(`${address.pathname.split("/").at(-1)} is missing on this server`);
-  const bytes = await response.arrayBuffer(), head = new Uint8Array(bytes, 0, 2);
-  if (head[0] !== 0x1f || head[1] !== 0x8b) return bytes;
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+// Photographs begin without waiting for this. `always`: also in software, and where it is slower.
+async function seekGpu(base, always) {
+  try {
+    const adapter = "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter()); // the build needs JSPI
+    if (adapter && (always || !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter))) {
+      const { tryGpu } = await import("./gpu.js");
+      gpu = await tryGpu(wasm, placed(TRIAL, TRIAL, network).height, base, always, inTurn);
+      postMessage({ kind: "engine", name: "webgpu" });
+    } else if (always) leaveGpu(new Error("this browser shows none"));
+  } catch (error) {
+    leaveGpu(error);
+  }
 }
 
-// A session of one fixed shape: all tiles of a photograph have it.
-async function open(height, width) {
-  if (shape === `${height} ${width}`) return;
-  await session?.release();
-  session = await ort.InferenceSession.create(model, {
-    executionProviders: ["wasm"],
-    externalData,
-    freeDimensionOverrides: { height, width },
-    graphOptimizationLevel: "all",
+function leaveGpu({ message }) {
+  gpu?.close().catch(() => {});
+  gpu = null;
+  postMessage({ kind: "engine", name: "wasm", text: message });
+}
+
+function run(input, height, width) {
+  return inTurn(async () => {
+    try {
+      if (gpu) return await gpu.run(input, height, width);
+    } catch (error) {
+      leaveGpu(error);
+    }
+    return wasm.run(input, height, width);
   });
-  shape = `${height} ${width}`;
-}
-
-async function run(input, height, width) {
-  await open(height, width);
-  const { output } = await session.run({ data: new ort.Tensor("float32", input, [1, 3, height, width]) });
-  return output.data;
 }
 
 async function take({ id, file, large }) {
   let photograph;
   try {
     photograph = await openPhotograph(file);
-    const { width, height } = photograph;
-    postMessage({ kind: "opened", id, width, height, preview: large && (await photograph.preview()) });
+    const { width, height, moves } = photograph;
+    postMessage({ kind: "opened", id, width, height, moves, preview: (large || moves) && (await photograph.preview()) });
     const result = await upscale(photograph, network, run, (done, all) => postMessage({ kind: "tile", id, done, all }));
     postMessage({ kind: "done", id, ...result });
   } catch (error) {

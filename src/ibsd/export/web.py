@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import lzma
 import math
 import os
 from pathlib import Path
@@ -22,9 +21,6 @@ from ibsd.types import InputError
 from ibsd.weights import CRISP, FOLDER, SHIPPED, named_or_file
 
 SITE = Path(__file__).parent / "site"
-RUNTIME = "runtime.wasm.xz"
-"""ONNX Runtime Web's smallest build: 14 MB, 2.2 MB in the package, 3.7 MB on the page."""
-KEPT_HERE = (RUNTIME, "built.json")
 UNFILLED = 'const VERSION = "none";'
 """The line of sw.js that names the version. Browsers keep a page's files until it changes."""
 
@@ -119,10 +115,8 @@ def write_site(
     """
     make_folder(folder)
     files = {path.name: path.read_bytes() for path in SITE.iterdir() if path.is_file()}
-    packed = parameters | {"runtime.bin": lzma.decompress(files[RUNTIME])}
-    for name in KEPT_HERE:
-        del files[name]
-    files |= {name: gzip.compress(content, 9, mtime=0) for name, content in packed.items()}
+    del files["built.json"]
+    files |= {name: gzip.compress(content, 9, mtime=0) for name, content in parameters.items()}
     files |= {"page.json": _json(page), "certificate.json": _json(certificate)}
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
