@@ -171,7 +171,7 @@ def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -
     assert main(["compare", "compare.toml", "--only", "*/plain/0", "--only", "*/ibsd/0"]) == 0
     shown = capsys.readouterr()
     assert "one, scored on new (unseen" in shown.out
-    assert "no interval" in shown.out
+    assert "no interval: it takes 3 seeds" in shown.out
     assert "2 runs still to make" in shown.out
     assert "runs: 0 done, 2 to make" in shown.err
     assert main(["compare", "compare.toml", "--table", "--json"]) == 0

@@ -100,6 +100,7 @@ def compare(
 def show_compare(results: Results, console: Console) -> None:
     """The primary figure's tables, then cost, then what was refused."""
     from ibsd.cli.terminal import print_line
+    from ibsd.comparison.statistics import MIN_SEEDS
     from ibsd.reporting.tables import (
         cost_table,
         design_text,
@@ -115,6 +116,8 @@ def show_compare(results: Results, console: Console) -> None:
                 size = design_text(primary_differences(results, name, test))
                 title = f"{name}, scored on {test} ({role}{f'; {size}' if size else ''})"
                 print_table(console, title, table.header, table.rows)
+    if any(row.verdict == "no interval" for row in results.differences):
+        print_line(f"no interval: it takes {MIN_SEEDS} seeds, compare.seeds\n")
     for name in design.settings:
         costs = cost_table(results, name)
         print_table(console, f"cost, {name}", costs.header, costs.rows)

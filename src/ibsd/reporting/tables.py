@@ -12,6 +12,7 @@ from ibsd.reporting.format import (
     PAIRED_DECIMALS,
     difference_text,
     interval_text,
+    metric_title,
     score_text,
 )
 from ibsd.training.result import AVERAGED
@@ -93,7 +94,8 @@ def difference_table(results: Results, setting: str, test: str) -> Table:
             rows.append([arm, scores[arm], *[""] * 4, "not compared"])
         else:
             rows.append([arm, scores[arm], *_difference_cells(differences[arm])])
-    header = ["arm", metric, "difference", "t interval", "bootstrap", "won : lost", "reading"]
+    title = f"{metric_title(metric)} ({metric.rpartition('.')[0]})"
+    header = ["arm", title, "difference", "t interval", "bootstrap", "won : lost", "reading"]
     return Table(header, rows)
 
 
