@@ -169,10 +169,11 @@ def test_only_one_of_lr_and_hr(ibsd: Call, weights: Path, tmp_path: Path) -> Non
 # -- weights
 
 
-def test_missing_weights(ibsd: Call, pairs: Path) -> None:
+def test_missing_weights(ibsd: Call, weights: Path, pairs: Path) -> None:
     assert_one_sentence(
         ibsd("evaluate", "no.safetensors", pairs), "no.safetensors", "no such weight file"
     )
+    assert_one_sentence(ibsd("evaluate", pairs, weights), "is a folder where weights belong")
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, -1])

@@ -38,6 +38,8 @@ def named_or_file(weights: str | Path) -> Path:
 
 def no_such_file(path: Path) -> InputError:
     """The error for a weight file that does not exist."""
+    if path.is_dir():
+        return InputError(f"{path} is a folder where weights belong: name a weight file")
     return InputError(f"{path}: no such weight file; check the name, or take {', '.join(SHIPPED)}")
 
 
