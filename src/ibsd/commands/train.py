@@ -111,7 +111,9 @@ def train_together(
     if sets.val and processes.is_main:
         make_folder(folder / "validation")
     if not sets.val:
-        callbacks.log("no pairs to choose by (val): nothing is validated, and last is what counts")
+        callbacks.log(
+            "no pairs to choose by (val): nothing is validated, and there is no best.safetensors"
+        )
     if processes.is_main:
         write_json(folder / RUN_FILE, record)
 
