@@ -4,7 +4,6 @@ by its keys and shapes."""
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -139,17 +138,15 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
-    except pickle.UnpicklingError as error:
-        if "Weights only load failed" not in str(error):
-            raise refused(path, str(error).strip().split("\n")[0]) from None
+    # on a broken file the readers raise nearly anything, struct.error and AssertionError included
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        if "Weights only load failed" not in reason:
+            raise refused(path, reason) from None
         raise InputError(
             f"{path}: holds a pickled object, which is not loaded, as it could run any code: save "
             "the network's state_dict() where it was made, and name that file"
         ) from None
-    # on a broken file the readers raise nearly anything, struct.error and AssertionError included
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise refused(path, reason) from None
     for _ in WRAPPERS:  # at most so deep: a dict may hold itself
         wrapper: Any = content if isinstance(content, dict) else {}
         nested = next((key for key in WRAPPERS if isinstance(wrapper.get(key), dict)), None)
