@@ -27,6 +27,11 @@ def test_a_term_of_weight_0_never_touches_the_total():
     assert not report.terms["l1"].requires_grad
 
 
+def test_a_bare_module_is_told_of_tap():
+    with pytest.raises(ValueError, match=r"ibsd\.tap"):
+        Two(nn.Linear(2, 2), {})  # type: ignore[arg-type]
+
+
 def test_the_total_is_the_weighted_sum():
     objective = Two(tiny.student(), {"l1": 0.5, "other": 3.0})
     total = objective.weighted_total({"l1": torch.tensor(4.0), "other": torch.tensor(2.0)})

@@ -109,6 +109,11 @@ def test_gradients_reach_both_and_a_tie_gives_none():
     assert torch.equal(c.grad, torch.zeros_like(c))
 
 
-def test_unequal_shapes_are_refused():
+def test_what_has_no_loss_is_refused():
+    image = torch.rand(1, 3, 8, 8)
     with pytest.raises(ValueError, match="equal"):
-        wavelet_loss(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 1))
+        wavelet_loss(image, image[..., :1])
+    with pytest.raises(ValueError, match=r"take x\.float\(\) / 255"):
+        wavelet_loss(image.byte(), image.byte())
+    with pytest.raises(ValueError, match="levels is 0"):
+        wavelet_loss(image, image, levels=0)

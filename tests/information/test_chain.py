@@ -120,3 +120,5 @@ def test_wrong_nodes_are_refused():
 def test_nodes_of_other_channels_are_refused() -> None:
     with pytest.raises(InputError, match=r"the estimator takes \[N, 4, H, W\]"):
         MarkovChain(4, links=1).upper_bound([torch.rand(2, 8, 3, 3)] * 2)
+    with pytest.raises(InputError, match="links is 0"):
+        MarkovChain(4, links=0)

@@ -268,3 +268,5 @@ def test_metadata_that_makes_no_sense_is_refused_by_name(tmp_path: Path, note: s
 def test_unknown_name_lists_the_known():
     with pytest.raises(InputError, match=r"imdn"):
         create_student("imnd")
+    with pytest.raises(InputError, match="no option num_feat; there are: width, num_blocks"):
+        create_student("imdn", num_feat=48)

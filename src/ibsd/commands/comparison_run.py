@@ -23,6 +23,7 @@ from ibsd.comparison.run import record_of
 from ibsd.comparison.store import RunRecord, Store
 from ibsd.config.comparison import CompareConfig
 from ibsd.inference.device import choose_device
+from ibsd.reporting.format import metric_title
 from ibsd.system import claimed
 from ibsd.training.execution import Callbacks, execute
 from ibsd.training.result import AVERAGED
@@ -152,7 +153,7 @@ def outcome_text(comparison: Comparison, name: RunName, record: RunRecord) -> st
     ]
     if not means:
         return f"given up, {record.outcome}"
-    return f"{record.outcome}; {primary}: {', '.join(means)}"
+    return f"{record.outcome}; {metric_title(primary)}: {', '.join(means)}"
 
 
 def now_and_then(log: Log, num_steps: int) -> Callable[[int, object], None]:

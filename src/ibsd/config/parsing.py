@@ -43,7 +43,9 @@ def read_table(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a config ({error})") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not valid TOML ({error})") from None
+        raise InputError(
+            f"{path}: is not valid TOML ({error}): docs/start-pairs.md shows one"
+        ) from None
     for override in overrides:
         apply_override(table, override)
     return table

@@ -36,6 +36,8 @@ class Objective(ABC):
     Args:
         student: the network to train.
         weights: weight of each term in the total, by name.
+
+    Errors: InputError for a network that is no `Student`.
     """
 
     paired: bool = True
@@ -69,7 +71,7 @@ class Objective(ABC):
     """Set by the trainer."""
 
     ramp: float = 1.0
-    """Factor of that weight in this update."""
+    """Factor, in this update, of the weight that `share` controls."""
 
     past: SoftTarget | None = None
     """The soft target of an objective that has one. The base keeps it: `prepare`, `begin_step`,
@@ -80,6 +82,11 @@ class Objective(ABC):
     `auxiliary_step` is called for accepted steps only."""
 
     def __init__(self, student: Student, weights: dict[str, float]) -> None:
+        if not isinstance(student, Student):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(
+                f"a {type(student).__name__} is no student: take ibsd.tap(network, nodes=[...]), "
+                "or ibsd.create_student"
+            )
         self.student = student
         self.weights = weights
         """A term of weight 0 is left out of the total: not even 0 is added."""

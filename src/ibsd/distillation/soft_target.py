@@ -37,11 +37,22 @@ class SoftTarget:
     """Gives T_t for a batch.
 
     Args:
-        student: whose past is used; never changed.
+        student: whose past is used; never changed. Only `bank` needs more than an `nn.Module`.
         source: `snapshot`, `ema`, `bank` or `start`.
         final_share: a_T, share of the past at the end of training, in [0, 1].
         period: updates between snapshots.
         decay: of the running average, for source `ema`.
+
+    Errors: InputError for an unknown source, and a share or period out of range.
+
+    In a loop of one's own:
+
+        soft_target = SoftTarget(student, "snapshot", final_share=0.8, period=500)
+        for step, (lr, hr) in enumerate(loader):
+            soft_target.begin_step(step, num_steps)
+            target = soft_target(ibsd.Batch(lr, hr))  # HR until the first period ends
+            ...  # the student's update
+            soft_target.end_step()
     """
 
     def __init__(

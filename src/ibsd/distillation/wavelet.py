@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ibsd.types import InputError, require
+
 COEFFICIENT = 0.4999999828857291
 """float32(1 / sqrt(2)) squared: the published filters are stored in fp32, and this keeps its values
 in fp64 (1/2 up to 4e-8)."""
@@ -49,11 +51,13 @@ def wavelet_loss(sr: Tensor, target: Tensor, levels: int = 4) -> Tensor:
     does not enter.
 
     Args:
-        sr, target: [N, C, H, W] of equal shape, any size.
-        levels: how often the approximation is split again.
+        sr, target: [N, C, H, W] of equal shape, any size, in floating point; the loss has their
+            unit.
+        levels: how often the approximation is split again, at least 1.
 
     Gradients flow to both; callers detach their target. The transform is linear, so the difference
-    is transformed once. Errors: ValueError for unequal shapes.
+    is transformed once. Errors: InputError for unequal shapes, integers (8-bit differences would
+    wrap) and no levels.
 
     Check by hand: images that differ by a constant have loss 0 where sizes are multiples of
     2^levels.
@@ -61,10 +65,15 @@ def wavelet_loss(sr: Tensor, target: Tensor, levels: int = 4) -> Tensor:
     Source: docs/method.md 4.
     """
     if sr.shape != target.shape:
-        raise ValueError(
+        raise InputError(
             f"wavelet_loss: sr is {tuple(sr.shape)} and target {tuple(target.shape)}; "
             "they must be equal"
         )
+    if not (sr.is_floating_point() and target.is_floating_point()):
+        raise InputError(
+            f"wavelet_loss: sr is {sr.dtype} and target {target.dtype}; take x.float() / 255"
+        )
+    require("wavelet_loss: levels", levels, levels >= 1, "at least 1")
     loss = sr.new_zeros(())
     for level in details(sr - target, levels):
         loss = loss + level.abs().mean()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ibsd.information.club import Negatives, Reduction, club_upper_bound, laplace_nll
 from ibsd.information.estimator import SPREAD_FLOOR, LaplaceEstimator
-from ibsd.types import InputError
+from ibsd.types import InputError, require
 
 
 class MarkovChain(nn.Module):
@@ -17,7 +17,7 @@ class MarkovChain(nn.Module):
 
     Args:
         channels: C of every node.
-        links: how many; needs `links` + 1 nodes.
+        links: how many, at least 1; needs `links` + 1 nodes.
         floor: smallest spread of the estimators.
         learned_spread: as for `LaplaceEstimator`.
         shuffled: whether each later node is paired with the earlier one of another image. Nothing
@@ -25,6 +25,12 @@ class MarkovChain(nn.Module):
 
     Which gradients flow is the caller's choice. `nll` on detached nodes trains the estimators.
     `upper_bound` with the estimators' parameters held fixed reaches the student through every node.
+
+    All methods take the nodes earliest first, each [N, C, H, W]. Bounds and likelihoods are scalars
+    in nats per element (`reduction` and `negatives` as for `club_upper_bound`).
+
+    Errors: InputError for another number of nodes, unequal shapes, another number of channels and
+    unknown options.
 
     Source: docs/method.md 2 and 3.
     """
@@ -38,6 +44,7 @@ class MarkovChain(nn.Module):
         learned_spread: bool = True,
     ) -> None:
         super().__init__()
+        require("links", links, links >= 1, "at least 1")
         self.shuffled = shuffled
         # `ibs` is the published key
         self.ibs = nn.ModuleList(
@@ -61,7 +68,7 @@ class MarkovChain(nn.Module):
     def upper_bounds(
         self, nodes: Sequence[Tensor], reduction: Reduction = "mean", negatives: Negatives = "all"
     ) -> list[Tensor]:
-        """CLUB bound of each link, scalars."""
+        """CLUB bound of each link."""
         return [
             club_upper_bound(*link, reduction=reduction, negatives=negatives)
             for link in self.links(nodes)
@@ -74,7 +81,7 @@ class MarkovChain(nn.Module):
         return sum_of(self.upper_bounds(nodes, reduction, negatives))
 
     def nlls(self, nodes: Sequence[Tensor], reduction: Reduction = "mean") -> list[Tensor]:
-        """Negative log-likelihood of each link, scalars."""
+        """Negative log-likelihood of each link."""
         return [laplace_nll(*link, reduction=reduction) for link in self.links(nodes)]
 
     def nll(self, nodes: Sequence[Tensor], reduction: Reduction = "mean") -> Tensor:
@@ -83,7 +90,7 @@ class MarkovChain(nn.Module):
 
     def load_published(self, state_dict: dict[str, Tensor]) -> None:
         """Takes the published estimators' weights, `ibs.K.mean.0.weight` and so on; a `module.`
-        prefix is dropped."""
+        prefix is dropped. InputError for other keys or shapes."""
         ours = self.state_dict()
         theirs = {key.removeprefix("module."): value for key, value in state_dict.items()}
         if wrong := sorted(

@@ -23,13 +23,13 @@ SUSPECT_PX = 320
 PAIR_COLUMNS = (
     "pair",
     "set",
-    "down",
-    "right",
+    "down, px",
+    "right, px",
     "degrees",
     "gain R G B",
     "correlation",
     "saturated",
-    "ceiling",
+    "ceiling, dB",
     "problem",
 )
 COLUMNS_ABOUT = (

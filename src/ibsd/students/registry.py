@@ -3,6 +3,7 @@ by its keys and shapes."""
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from pkgutil import resolve_name
@@ -55,12 +56,15 @@ def create_student(name: str, scale: Scale = 4, **options: Any) -> Student:
         raise InputError(f"unknown network {name!r}; there are: {', '.join(STUDENTS)}")
     if isinstance(options.get("node_blocks"), list):  # as JSON and TOML bring it
         options["node_blocks"] = tuple(options["node_blocks"])
+    known = [key for key in inspect.signature(STUDENTS[name]).parameters if key != "scale"]
+    if unknown := [key for key in options if key not in known]:
+        raise InputError(
+            f"network {name!r} has no option {', '.join(unknown)}; there are: {', '.join(known)}"
+        )
     try:
         return STUDENTS[name](scale=scale, **options)  # type: ignore[call-arg]
     except TypeError as error:
-        raise InputError(
-            f"network {name!r} does not take these options: {', '.join(options)} ({error})"
-        ) from None
+        raise InputError(f"network {name!r} does not take these options ({error})") from None
 
 
 def load_student(path: str | Path) -> Student:
@@ -82,7 +86,7 @@ def load_student(path: str | Path) -> Student:
     if not matches:
         raise InputError(
             f"{path}: holds no network that ibsd knows ({', '.join(STUDENTS)}); "
-            f"its first keys are {', '.join(list(state)[:3])}"
+            f"its first keys are {', '.join(list(state)[:3])}: take weights of one of these"
         )
     network, options = matches[0]
     try:
