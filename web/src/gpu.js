@@ -6,19 +6,22 @@ import { Engine, unpacked } from "./engine.js";
 
 const HALF_A_LEVEL = 0.5 / 255;
 
-// An engine whose result for a fixed tile of `side` pixels equals that of `wasm`, an engine too, and comes sooner;
-// `always` takes it if slower. Errors say why it is not taken. `inTurn` runs what nothing else may disturb.
-export async function tryGpu(wasm, side, base, always, inTurn) {
+// An engine whose result for a fixed tile equals that of `wasm`, an engine too, and comes sooner; `always` takes it
+// if slower. Errors say why it is not taken. `inTurn` runs what nothing else may disturb.
+export async function tryGpu(wasm, { height, width }, base, always, inTurn) {
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: await unpacked(new URL("webgpu.bin", base)), wasmPaths: { mjs: runtimeUrl }, proxy: false });
   ort.env.logLevel = "error";
   const extra = { session: { disable_cpu_ep_fallback: "1" } }; // otherwise operators may run on the processor, unsaid
   const gpu = new Gpu(ort, wasm.model, { ...wasm.options, executionProviders: ["webgpu"], extra });
-  const tile = trialTile(side), rival = new Engine(wasm.ort, wasm.model, wasm.options);
+  const tile = trialTile(height, width), timed = async (engine) => {
+    const start = performance.now(), result = await engine.run(tile, height, width);
+    return [result, performance.now() - start];
+  };
   try {
-    await gpu.run(tile, side, side); // prepares itself
+    await timed(gpu); // prepares itself
     const reason = await inTurn(async () => {
-      await rival.run(tile, side, side);
-      const [expected, usual] = await timed(rival, tile, side), [result, time] = await timed(gpu, tile, side);
+      await timed(wasm);
+      const [expected, usual] = await timed(wasm), [result, time] = await timed(gpu);
       if (!result.every((value, at) => Math.abs(value - expected[at]) < HALF_A_LEVEL)) return "its result differs";
       return time < usual || always ? null : "it is slower here";
     });
@@ -27,8 +30,6 @@ export async function tryGpu(wasm, side, base, always, inTurn) {
   } catch (error) {
     gpu.close().catch(() => {});
     throw error;
-  } finally {
-    await rival.close();
   }
 }
 
@@ -47,17 +48,12 @@ async function lostDevice(webgpu) {
   throw new Error(message || "it was lost");
 }
 
-async function timed(engine, tile, side) {
-  const start = performance.now(), result = await engine.run(tile, side, side);
-  return [result, performance.now() - start];
-}
-
 // Edges, slopes and noise.
-function trialTile(side) {
+function trialTile(height, width) {
   let noise = 1;
-  return Float32Array.from({ length: 3 * side * side }, (_, at) => {
-    const x = at % side, y = Math.floor(at / side) % side;
+  return Float32Array.from({ length: 3 * height * width }, (_, at) => {
+    const x = at % width, y = Math.floor(at / width) % height;
     noise = (noise * 16807) % 2147483647; // Park and Miller, 1988
-    return 0.4 * ((x >> 4) & 1) + 0.4 * (y / side) + (0.2 * noise) / 2147483647;
+    return 0.4 * ((x >> 4) & 1) + 0.4 * (y / height) + (0.2 * noise) / 2147483647;
   });
 }

@@ -7,7 +7,7 @@ import { openPhotograph } from "./photograph.js";
 import { placed } from "./tiling.js";
 import { upscale } from "./upscale.js";
 
-const TRIAL = 128; // pixels a side of the tile that WebGPU is tried with
+const SIDE = 64; // pixels, of the tile that compiles the runtime, and of the one that WebGPU is tried with
 
 let network, wasm, gpu = null, turn = Promise.resolve();
 
@@ -24,8 +24,8 @@ async function start({ page, base, threads, engine }) {
   ort.env.logLevel = "error";
   const externalData = weights && [{ path: page.weights, data: new Uint8Array(weights) }];
   wasm = new Engine(ort, new Uint8Array(bytes), { executionProviders: ["wasm"], externalData });
-  const side = Math.min(network.tile_px, 64);
-  await wasm.open(side, side); // compiles the runtime
+  const { height, width } = placed(SIDE, SIDE, network);
+  await wasm.open(height, width);
   postMessage({ kind: "ready", threads });
   if (engine !== "wasm") await seekGpu(base, engine === "webgpu");
 }
@@ -36,7 +36,7 @@ async function seekGpu(base, always) {
     const adapter = "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter()); // the build needs JSPI
     if (adapter && (always || !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter))) {
       const { tryGpu } = await import("./gpu.js");
-      gpu = await tryGpu(wasm, placed(TRIAL, TRIAL, network).height, base, always, inTurn);
+      gpu = await tryGpu(wasm, placed(SIDE, SIDE, network), base, always, inTurn);
       postMessage({ kind: "engine", name: "webgpu" });
     } else if (always) leaveGpu(new Error("this browser shows none"));
   } catch (error) {
