@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+if find_spec("ray") is None:  # which takes long to import
+    pytest.skip("pip install 'ibsd[cluster]' brings what is tested here", allow_module_level=True)
 pytest.importorskip("pyarrow", reason="pip install 'ibsd[cluster]' brings what is tested here")
-ray = pytest.importorskip("ray", reason="pip install 'ibsd[cluster]' brings what is tested here")
 
-from ibsd.commands import compare_cluster  # noqa: E402
-from ibsd.commands.compare_cluster import Made, _Task  # noqa: E402
-from ibsd.types import InputError  # noqa: E402
+from ibsd.commands import compare_cluster
+from ibsd.commands.compare_cluster import Made, _Task
+from ibsd.types import InputError
 
 
 def ended(
@@ -33,7 +36,7 @@ def ended(
     task.ray = SimpleNamespace(
         wait=lambda calls, timeout: (calls if outcome else [], []),
         get=get,
-        exceptions=ray.exceptions,
+        exceptions=import_module("ray.exceptions"),
     )
     return task.exitcode, made, said
 
@@ -45,8 +48,9 @@ def test_how_a_run_ends_there_is_how_its_process_ends_here() -> None:
     stopped = Made("busy", [], [])
     assert ended(stopped) == (3, [stopped], [])
     assert ended(InputError("no pairs")) == (2, [], ["no pairs"])
-    assert ended(ray.exceptions.WorkerCrashedError())[0] == 1
-    ours = ray.exceptions.RayTaskError("make_there", "Traceback: ZeroDivisionError", ValueError())
+    exceptions = import_module("ray.exceptions")
+    assert ended(exceptions.WorkerCrashedError())[0] == 1
+    ours = exceptions.RayTaskError("make_there", "Traceback: ZeroDivisionError", ValueError())
     code, _, said = ended(ours)
     assert code == 5 and "ZeroDivisionError" in said[0]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 import torch
-from scipy import ndimage
 
 import parity
 import tiny
@@ -52,10 +52,10 @@ def test_sobel_equals_scipy():
     for channel in range(2):
         plane = x[0, channel].numpy()
         np.testing.assert_allclose(
-            across[0, channel], ndimage.sobel(plane, axis=1, mode="mirror"), atol=1e-12
+            across[0, channel], scipy.ndimage.sobel(plane, axis=1, mode="mirror"), atol=1e-12
         )
         np.testing.assert_allclose(
-            down[0, channel], ndimage.sobel(plane, axis=0, mode="mirror"), atol=1e-12
+            down[0, channel], scipy.ndimage.sobel(plane, axis=0, mode="mirror"), atol=1e-12
         )
 
 
@@ -64,9 +64,9 @@ def test_regions_equal_a_harris_detector_by_scipy():
         np.random.default_rng(0).random((1, 3, 20, 23)).repeat(3, axis=2).repeat(3, axis=3)
     ).float()
     grey = np.tensordot([0.257, 0.564, 0.098], hr[0].double().numpy(), axes=1)
-    dx, dy = (ndimage.sobel(grey, axis=axis, mode="mirror") for axis in (1, 0))
+    dx, dy = (scipy.ndimage.sobel(grey, axis=axis, mode="mirror") for axis in (1, 0))
     xx, yy, xy = (
-        9 * ndimage.uniform_filter(product, 3, mode="mirror")
+        9 * scipy.ndimage.uniform_filter(product, 3, mode="mirror")
         for product in (dx * dx, dy * dy, dx * dy)
     )
     response = xx * yy - xy**2 - 0.04 * (xx + yy) ** 2

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage import metrics
 from torch import Tensor
 
 from ibsd.metrics import PROTOCOLS, luma, protocols, psnr, realsr_patches, score, score_each, ssim
@@ -55,9 +55,9 @@ def test_basicsr_y_against_numpy_and_scikit_image(scale: int) -> None:
     y_sr, y_hr = eight_bit_luma(1.5 * SR - 0.2), eight_bit_luma(HR)
     scores = basicsr_y(1.5 * SR - 0.2, HR, scale)
     assert scores["psnr_y"].item() == pytest.approx(
-        peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
+        metrics.peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
     )
-    expected = structural_similarity(
+    expected = metrics.structural_similarity(
         y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
     assert scores["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
@@ -71,9 +71,9 @@ def test_realsr_testm_rounds_luma_and_cuts_no_border() -> None:
     scores = realsr_testm(SR[..., :66, :71], HR[..., :66, :71])  # 66 x 71 is cut to 64 x 68
     y_sr, y_hr = matlab(SR), matlab(HR)
     assert scores["psnr_y"].item() == pytest.approx(
-        peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
+        metrics.peak_signal_noise_ratio(y_hr, y_sr, data_range=255), rel=1e-9
     )
-    expected = structural_similarity(
+    expected = metrics.structural_similarity(
         y_sr, y_hr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
     assert scores["ssim_y"].item() == pytest.approx(expected, rel=1e-9)
@@ -168,8 +168,8 @@ def test_only_realsr_testm_sees_the_border_in_luma() -> None:
 def test_means_over_the_batch() -> None:
     sr, hr = torch.cat([SR, HR.flip(3)]), torch.cat([HR, SR])
     per_image, mean = score_each(sr, hr), score(sr, hr)
-    for protocol, metrics in per_image.items():
-        for name, values in metrics.items():
+    for protocol, of_protocol in per_image.items():
+        for name, values in of_protocol.items():
             assert values.dtype == torch.float64
             assert values.shape == (2,)
             assert values[0].item() == pytest.approx(score(SR, HR)[protocol][name], rel=1e-5)
