@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from ibsd.efficiency.count import count_cost, count_exported_cost
-from ibsd.students import STUDENTS, create_student
-from ibsd.students.omnisr import OmniSR
+from ibsd.students import create_student
 
 
 @pytest.mark.parametrize(("scale", "billions"), [(2, 158.8), (3, 71.5), (4, 40.9)])
@@ -70,18 +69,12 @@ def test_attention_is_counted_and_grows_with_the_picture(name: str):
     assert large.activations > 3.5 * small.activations
 
 
-class OneGroup(OmniSR):
-    def __init__(self, scale: int = 4, width: int = 64, num_groups: int = 5) -> None:
-        super().__init__(scale, width, num_groups)
-        self.residual_layer = self.residual_layer[:1]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
         ("imdn", {"width": 16, "num_blocks": 3}),
-        ("omnisr", {"width": 16, "num_groups": 3}),  # matrix products, convolutions in groups
+        ("shufflemixer", {"width": 16, "kernel_size": 3, "num_blocks": 3}),  # in groups
     ],
 )
 def test_an_export_costs_what_the_student_costs(
@@ -92,10 +85,8 @@ def test_an_export_costs_what_the_student_costs(
     pytest.importorskip("onnxscript")
     from ibsd.export import graph, onnx
 
-    # A graph of one size has the same operations, and one group has those of all. Both convert in a
-    # fraction of the time.
+    # A graph of one size has the same operations and converts in a fraction of the time.
     monkeypatch.setattr(onnx, "dynamic_sizes", lambda descriptor: None)
-    monkeypatch.setitem(STUDENTS, "omnisr", OneGroup)
     student, path = create_student(name, 3, **options), tmp_path / "a.onnx"
     descriptor = graph.exported_descriptor(student)
     onnx.write_onnx(graph.inference_graph(student), descriptor, "", path)
@@ -106,7 +97,7 @@ def test_an_export_costs_what_the_student_costs(
     assert counted.activations == expected.activations
     if name == "imdn":
         assert counted.parameters == expected.parameters
-    # Converters fold some parameters, and store omnisr's positions as whole matrices.
+    # Converters fold some parameters.
     assert counted.parameters > 0.99 * expected.parameters
 
 

@@ -1,18 +1,15 @@
-"""The first steps of each recipe in configs/ with a narrow student: the loss falls, and the same
-command gives the same weights."""
+"""The first steps of each recipe in configs/ with a narrow student: the loss falls."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import torch
 
 from ibsd.commands.train import train
 from ibsd.config.run import load_config
 from ibsd.data.samples import SPLITS, sample_pair, write_sample_pairs
 from ibsd.images.rgb import write_rgb
-from ibsd.students import load_student
 from ibsd.training.tracking import read_json_lines
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -53,22 +50,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     ],
 )
 @pytest.mark.slow
-def test_the_loss_falls_and_a_rerun_of_the_widest_is_equal(
+def test_the_loss_falls(
     recipe: str, needs: tuple[str, ...], folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     where = dict(zip(("photographs", "pairs"), folders, strict=True))
     own = [f"data.{name}={where[name]}" for name in needs]
 
-    def run(name: str) -> dict[str, torch.Tensor]:
-        settings = [*SMALL, *own, f"run.folder={tmp_path / name}"]
-        train(load_config(CONFIGS / f"{recipe}.toml", settings))
-        return load_student(tmp_path / name / "last.safetensors").state_dict()
-
-    first = run("first")
-    if len(needs) == 2:
-        again = run("again")
-        assert first.keys() == again.keys()
-        assert all(torch.equal(first[key], again[key]) for key in first)
-    lines = read_json_lines(tmp_path / "first" / "log.jsonl")
+    settings = [*SMALL, *own, f"run.folder={tmp_path / 'run'}"]
+    train(load_config(CONFIGS / f"{recipe}.toml", settings))
+    lines = read_json_lines(tmp_path / "run" / "log.jsonl")
     losses = [line["term/l1"] for line in lines if "term/l1" in line]
     assert losses[-1] < 0.8 * losses[0], losses

@@ -146,8 +146,8 @@ class Comparison:
         self.built.add((name.setting, name.arm))
 
     def request(self, name: RunName, with_data: bool = True) -> RunRequest:
-        """The run's identity and the defaults of its options. Without data, to look it up in a store,
-        no image is read and no network is built."""
+        """The run's identity and the defaults of its options. Without data, to look it up in a
+        store, no image is read and no network is built."""
         if with_data:
             self.check_objective(name)
         config = self.run_config(name)

@@ -96,6 +96,7 @@ def checked_arguments(target: Callable[..., Any], table: Any, where: str) -> dic
     return arguments
 
 
+@functools.cache
 def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The keyword arguments that a section may hold: all but the `student` of an objective."""
     by_keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
