@@ -61,6 +61,7 @@ OTHER_CAMERAS = {
     "IBSD - shuffled": ("ibsd", "shuffled"),
     "bound of views - shuffled": ("ibsd-views", "ibsd-shuffled"),
     "two-view bound - two views": ("view-bound", "two-views"),
+    "two-view bound - shuffled": ("view-bound", "view-bound-shuffled"),
     "statistics - two views": ("statistics", "two-views"),
     "plain along the run - plain": ("average", "plain"),
     "pull to the start - plain": ("pull", "plain"),
