@@ -103,9 +103,7 @@ class PixelAttention(nn.Module):
         self.partition = partition
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.to_out = nn.Sequential(nn.Linear(width, width, bias=False))
-        # As nn.Embedding starts, which on the meta device imports torch's compiler.
-        bias = torch.randn((2 * WINDOW - 1) ** 2, HEADS)
-        self.rel_pos_bias = nn.Embedding.from_pretrained(bias, freeze=False)
+        self.rel_pos_bias = nn.Embedding((2 * WINDOW - 1) ** 2, HEADS)
         self.register_buffer("positions", relative_positions(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
