@@ -2,7 +2,7 @@
 
 python benchmarks/registration.py planted [FOLDER [JSON [DRAW]]]   # else the package's photographs
 python benchmarks/registration.py moved PAIRS [JSON]        # real pairs in a layout ibsd reads
-python benchmarks/registration.py large [NUMBER]            # planted scenes of 24 megapixels
+python benchmarks/registration.py large [NUMBER [JSON [JOBS]]]  # planted, of 24 megapixels
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ibsd.commands.register import SceneRecord, register_folders
+from ibsd.commands.register import register_folders
 from ibsd.comparison.machine import machine_facts
 from ibsd.data.layouts import find_data
 from ibsd.data.pairs import images_in, load_pair
@@ -233,37 +234,35 @@ def judged(lr: NDArray[np.uint8], hr: NDArray[np.uint8]) -> list[float]:
     return [round(misalignment.shift_px, 4), round(ceiling, 2)]
 
 
-def large(num_scenes: int) -> None:
-    """Seconds and memory of scenes of 24 megapixels, from files to pairs and pages. The run is
-    stopped half-way and goes on."""
+def large(num_scenes: int, output: Path | None, jobs: int) -> None:
+    """Seconds and memory of scenes of 24 megapixels, from files to pairs and pages, `jobs` at a
+    time (0: as many as cores and memory allow). Pairs of an earlier run are removed."""
     folder = Path("large-scenes")
     if not folder.exists():  # in a process of its own, so that its memory does not count
         process = get_context("spawn").Process(target=make_large_scenes, args=(folder, num_scenes))
         process.start()
         process.join()
+    shutil.rmtree(folder / "pairs", ignore_errors=True)
+    register = partial(register_folders, folder / "near", folder / "far", folder / "pairs")
     began, used = time.monotonic(), time.process_time()
-
-    def stop_half_way(record: SceneRecord, done: int, total: int) -> None:
-        if done == (total + 1) // 2:
-            raise KeyboardInterrupt
-
-    pairs = folder / "pairs"
-    with suppress(KeyboardInterrupt):
-        register_folders(folder / "near", folder / "far", pairs, on_scene=stop_half_way)
-    stopped = {file: file.stat().st_mtime_ns for file in pairs.rglob("*.png")}
-    result = register_folders(folder / "near", folder / "far", pairs)
-    assert all(file.stat().st_mtime_ns == changed for file, changed in stopped.items())
+    made = register(jobs=jobs)
     seconds, processor = time.monotonic() - began, time.process_time() - used
     began = time.monotonic()
-    register_folders(folder / "near", folder / "far", pairs)
-    scenes = result.scenes
-    print(
-        f"{len(scenes)} scenes, {result.num_crops} pairs; a scene: "
-        f"{seconds / len(scenes):.1f} s, {processor / len(scenes):.1f} s of processor time; "
-        f"largest memory {largest_resident_bytes() / 2**30:.2f} GiB; "
-        f"done already: {time.monotonic() - began:.1f} s; "
-        f"corners known to {max(scene.corner_px or 9 for scene in scenes):.3f} px"
-    )
+    register()
+    result = {
+        "machine": machine_facts(torch.device("cpu")),
+        "scenes": len(made.scenes),
+        "pairs": made.num_crops,
+        "jobs": jobs,
+        "seconds_a_scene": round(seconds / len(made.scenes), 2),
+        "processor_seconds_a_scene": round(processor / len(made.scenes), 2),
+        "largest_memory_gib": round(largest_resident_bytes() / 2**30, 2),
+        "seconds_where_all_is_done": round(time.monotonic() - began, 2),
+        "corners_known_to_px": round(max(scene.corner_px or 9 for scene in made.scenes), 4),
+    }
+    print(json.dumps(result, indent=1))
+    if output:
+        output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def make_large_scenes(folder: Path, num: int) -> None:
@@ -301,7 +300,7 @@ def main(arguments: list[str]) -> None:
     elif kind == "moved" and folder:
         moved_apart(folder, output)
     elif kind == "large":
-        large(int(rest[0]) if rest else 2)
+        large(int(rest[0]) if rest else 2, output, int(rest[2]) if len(rest) > 2 else 0)
     else:
         print(__doc__)
 
