@@ -7,7 +7,7 @@ import pytest
 
 from ibsd.data.samples import sample
 from ibsd.registration.colour import KNOTS, ColourMatch, match_colours
-from ibsd.registration.light import shrunk_light
+from ibsd.registration.light import blurred, encoded, shrunk_light
 
 from .planted_scenes import registered_still
 
@@ -27,6 +27,17 @@ def test_a_planted_curve_and_field_come_back() -> None:
     off = match.applied(hr, 0, 0, 1).astype(int) - lr
     assert np.sqrt((off**2).mean()) < 3
     assert (np.diff(match.curves) >= 0).all()
+
+
+@pytest.mark.parametrize("tone", [0.87, 1.15])
+def test_a_curve_that_bends_what_a_lens_has_blurred_comes_back_exactly(tone: float) -> None:
+    hr = np.ascontiguousarray(sample("stream")[:160, :200])
+    seen = blurred(shrunk_light(hr, 1), 1.0)
+    lr = shrunk_light(np.rint(255 * encoded(seen) ** tone).astype(np.uint8), 1)
+    match = match_colours(lr, seen, np.ones((160, 200), bool), (0.0, 0.0, 200.0, 160.0), tone)
+    off = match.applied(hr, 0, 0, 1) - 255 * (hr / 255) ** tone
+    assert abs(off.mean()) < 0.1
+    assert np.sqrt((off**2).mean()) < 0.4  # 0.29 is rounding's
 
 
 def test_nothing_changes_without_a_difference() -> None:

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ibsd.registration.light import Image, Plane, blurred, encoded
+from ibsd.registration.light import Image, Plane, blurred, blurred_bent, encoded
 from ibsd.registration.mapping import Array
 
 KNOTS = np.array([0.0, 0.03, 0.08, 0.16, 0.28, 0.44, 0.6, 0.8, 1.0])
 """Levels of HR, sRGB in [0, 1], between which a tone curve is straight. Shadows bend most."""
 _ROUNDS = 6
-_BEND = 1e-4
+_BLUR_PX = 1.0
+"""Of both pictures, against noise. More hides the darkest and the brightest levels, and means of
+levels that a curve has bent tell of another curve."""
+_BEND = 1e-6
 """Ridge on the curve's bends, for each usable pixel: a bend needs evidence."""
 _FALL = 1e-4
 """Ridge on the field, likewise."""
@@ -68,7 +71,11 @@ class ColourMatch:
 
 
 def match_colours(
-    lr: Plane, hr: Plane, usable: NDArray[np.bool_], box: tuple[float, float, float, float]
+    lr: Plane,
+    hr: Plane,
+    usable: NDArray[np.bool_],
+    box: tuple[float, float, float, float],
+    tone: float = 1.0,
 ) -> ColourMatch:
     """The match that explains most of LR.
 
@@ -76,11 +83,11 @@ def match_colours(
         lr: linear light [h, w, 3] over the box.
         hr: the same, of HR where LR's pixels lie.
         usable: [h, w].
+        tone: power of LR's tone curve over HR's, about.
     """
-    sigma = float(np.clip(min(lr.shape[:2]) / 40, 1.0, 4.0))
     stride = max(1, int(np.sqrt(lr.shape[0] * lr.shape[1] / 40_000)))
-    target = encoded(blurred(lr, sigma)[::stride, ::stride])
-    source = encoded(blurred(hr, sigma)[::stride, ::stride])
+    target = encoded(blurred_bent(lr, _BLUR_PX, tone)[::stride, ::stride])
+    source = encoded(blurred(hr, _BLUR_PX)[::stride, ::stride])
     known = usable[::stride, ::stride]
     y, x = (np.linspace(-1, 1, length) for length in target.shape[:2])
     x, y = np.meshgrid(x, y)

@@ -20,6 +20,7 @@ from ibsd.registration.light import (
     Image,
     Plane,
     blurred,
+    blurred_bent,
     dilated,
     largest_channel,
     luma,
@@ -158,7 +159,7 @@ class Pyramid:
         """Both pictures at `step` LR pixels a pixel under each mapping."""
         lr, hr, ratio, _ = self.planes(mappings[0], step)
         lr_bright = largest_channel(lr) > BRIGHT
-        lr_smooth = blurred(lr, SMOOTHING_PX)
+        lr_smooth = blurred_bent(lr, SMOOTHING_PX, self.tone)
         hr_smooth = blurred(hr, float(np.hypot(SMOOTHING_PX, self.camera_px / step)) * ratio)
         lights: list[Lights] = []
         for mapping in mappings:

@@ -115,6 +115,13 @@ def blurred(plane: NDArray[T], sigma_px: float) -> NDArray[T]:
     return blur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
 
 
+def blurred_bent(light: Plane, sigma_px: float, tone: float) -> Plane:
+    """Blur of light that a tone curve, about the power `tone`, has bent after the lens blurred it:
+    the curve is undone before and done again after. Else means of bent light are another curve."""
+    straight = blurred(np.power(light, np.float32(1 / tone)), sigma_px)
+    return np.power(np.maximum(straight, 0), np.float32(tone))
+
+
 def sampled(
     plane: NDArray[T],
     places: NDArray[np.float32],

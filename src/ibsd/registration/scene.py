@@ -197,7 +197,9 @@ def register_pair(
     after_lights, before_lights = fit.pyramid.lights((fit.mapping, coarse), fit.step)
     # Where blurs saw what lies beyond HR's edge, colours are false.
     usable = ~dilated(~after_lights.within, 2)
-    colours = match_colours(after_lights.lr, after_lights.hr, usable, fit.mapping.box)
+    colours = match_colours(
+        after_lights.lr, after_lights.hr, usable, fit.mapping.box, fit.pyramid.tone
+    )
     after = compare(fit, colours, after_lights)
     reasons = reasons_map(fit, after)
     correlation = _correlation(fit, reasons == Reason.GOOD)
