@@ -1,4 +1,4 @@
-"""What all tests share: one thread, and hypothesis that repeats itself."""
+"""What all tests share: one thread, a seed, and hypothesis that repeats itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gc
 import os
 
 import hypothesis
+import pytest
 import torch
 
 import processes
@@ -27,6 +28,11 @@ if not torch.cuda.is_available():
 def pytest_collection_finish() -> None:
     gc.freeze()  # what stays until the end need not be looked through again and again
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    torch.manual_seed(0)  # a test's numbers depend on no test before it
 
 
 def pytest_sessionfinish() -> None:
