@@ -52,6 +52,7 @@ def test_overrides_come_last_and_the_folder_is_the_commands(weights: str) -> Non
         )
 
 
+@pytest.mark.slow
 def test_two_folders_serve_as_well(weights: str, tmp_path: Path) -> None:
     tiny.write_pairs(tmp_path / "own", [(8, 8)], 2)
     places = {side: str(tmp_path / "own" / side.upper()) for side in ("lr", "hr")}

@@ -102,6 +102,7 @@ def test_during_the_warm_up_only_the_discriminator_learns() -> None:
     assert has_term == [False, False, True] and all(learned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deferred", [False, True])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     tmp_path: Path, deferred: bool
@@ -119,6 +120,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert whole.latest == second.latest and "discriminator" in whole.latest
 
 
+@pytest.mark.slow
 def test_a_refused_step_changes_nothing_and_deferred_ones_equal_waiting_ones() -> None:
     sides: list[list[Tensor]] = []
     for deferred in (False, True):
@@ -158,6 +160,7 @@ def test_sixty_four_images_in_a_row_are_cut_at_all_phases() -> None:
     assert len(set(corners[..., 0].flatten().tolist())) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["blurred", "dots"])
 def test_alone_it_learns_to_tell_hr_from_what_is_not(wrong: str) -> None:
     generator = torch.Generator().manual_seed(0)
