@@ -17,6 +17,7 @@ from ibsd.system import (
     cache_folder,
     claimed,
     exhausted,
+    free_bytes,
     is_disk_full,
     is_out_of_memory,
     is_private,
@@ -45,6 +46,24 @@ def test_a_block_is_seen_while_it_is_held_and_remembered_after() -> None:
 
 
 @pytest.mark.slow
+def test_free_memory_is_told_where_the_machine_tells_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 2**20 < free_bytes() < 2**50
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "")  # no /proc/meminfo
+    macos = {"SC_PHYS_PAGES": 3, "SC_PAGE_SIZE": 5}
+
+    def sysconf(name: str) -> int:
+        if name not in macos:
+            raise ValueError("unrecognized configuration name")
+        return macos[name]
+
+    monkeypatch.setattr(os, "sysconf", sysconf)
+    assert free_bytes() == 15
+    monkeypatch.delattr(os, "sysconf")
+    assert free_bytes() == 4 * 2**30
+
+
 def test_a_child_does_not_count_what_its_parent_holds() -> None:
     block = torch.ones(2**26)  # 256 MiB, resident in this process when the child is started
     command = [

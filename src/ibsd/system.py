@@ -57,7 +57,10 @@ def free_bytes() -> int:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         [kib] = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
         return 1024 * int(kib)
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for pages in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):  # macOS knows the second alone
+        with suppress(AttributeError, OSError, ValueError):
+            return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+    return 4 * 2**30  # Windows tells neither
 
 
 # -- what the machine runs out of

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 OpenTab = Callable[..., Watched]
 WEIGHTS = "imdn-small-x4"
-SOFTWARE = "async () => (await navigator.gpu.requestAdapter()).info.isFallbackAdapter"
+SOFTWARE = "async () => (await navigator.gpu?.requestAdapter())?.info?.isFallbackAdapter ?? true"
 READY = "() => document.querySelector('#state').textContent.startsWith('Ready')"
 
 

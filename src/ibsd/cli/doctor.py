@@ -85,7 +85,7 @@ def doctor(
         if checkup.drop:
             drop = output / "drop.txt" if output else "FILE"
             first = "" if output else "add -o FOLDER for drop.txt; "
-            print_line(f"{first}ibsd specialise, train and compare obey it: data.drop={drop}")
+            print_line(f"{first}ibsd specialise and ibsd train obey it: data.drop={drop}")
     return 2 if "unchecked" in checkup.counts() else 0
 
 
