@@ -8,6 +8,9 @@ there already is not made again. Each photograph becomes a planted scene
 (`ibsd.registration.planted`): HR, and LR by another camera through a known mapping. All arms have
 the same LR crops at the same places in the same order. They differ in HR alone. The test images are
 of other scenes and aligned by the truth.
+
+Six seeds of an earlier run spread by 0.15 dB in registered - aligned: 16 make an interval of 0.08
+dB each way. Coarse loses 0.43 dB there, and six seeds are enough.
 """
 
 from __future__ import annotations
@@ -166,7 +169,8 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=16)
+    parser.add_argument("--coarse-seeds", type=int, default=6, help="the first of them")
     parser.add_argument("--steps", type=int, default=1500)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -185,7 +189,7 @@ def main() -> None:
     per_image: dict[str, list[float]] = {}
     bicubic = 0.0
     for seed in range(arguments.seeds):
-        for arm in ARMS:
+        for arm in ARMS if seed < arguments.coarse_seeds else ARMS[:2]:
             config = config_of(work, arm, seed, arguments.steps)
             weights = Path(config.run.folder) / "last.safetensors"
             if not weights.exists():
@@ -212,11 +216,12 @@ def write_result(
     """PSNR-Y of each arm and seed, and how far each arm is below the aligned one."""
     differences: dict[str, Any] = {}
     for arm in ARMS[1:]:
-        pairs = zip(values[arm], values["aligned"], strict=True)
+        pairs = zip(values[arm], values["aligned"], strict=False)  # the first seeds of the coarse
         each = [value - aligned for value, aligned in pairs]
         differences[f"{arm} - aligned"] = {
             "each_seed": [round(value, 4) for value in each],
             "mean": round(mean(each), 4),
+            "seeds": len(each),
             "standard_deviation": round(stdev(each), 4) if len(each) > 1 else None,
         }
         print(f"{arm} - aligned: {mean(each):+.3f} dB", flush=True)
