@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import cache
 
-import hypothesis
 import pytest
-import torch
 
 import processes
 
-torch.set_num_threads(1)
-hypothesis.settings.register_profile(
-    "ibsd", deadline=None, derandomize=True, database=None, max_examples=40
-)
-hypothesis.settings.load_profile("ibsd")
-
-
 os.environ["IBSD_MODELS"] = "never"  # tests keep nothing in the user's cache
-if not torch.cuda.is_available():
-    os.environ.setdefault(
-        "TRITON_INTERPRET", "1"
-    )  # before anything imports triton: its own library is defined by it too
+
+
+@cache
+def prepare() -> None:
+    import hypothesis
+    import torch
+
+    torch.set_num_threads(1)
+    hypothesis.settings.register_profile(
+        "ibsd", deadline=None, derandomize=True, database=None, max_examples=40
+    )
+    hypothesis.settings.load_profile("ibsd")
+    if not torch.cuda.is_available():
+        os.environ.setdefault(
+            "TRITON_INTERPRET", "1"
+        )  # before anything imports triton: its own library is defined by it too
+
+
+def pytest_collectstart() -> None:
+    prepare()  # not at import: the process that only hands out tests needs no torch
 
 
 def pytest_collection_finish() -> None:
@@ -32,6 +40,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
+    import torch
+
     torch.manual_seed(0)  # a test's numbers depend on no test before it
 
 
