@@ -29,7 +29,7 @@ NUMERICS: dict[str, int] = {
 comparison, so that runs made by different arithmetic are never mixed.
 
 Raise a number by hand when a change moves a figure; leave it alone otherwise. `tests/test_numerics`
-compares the first losses of every objective on every student with committed figures.
+compares the first losses of every objective, and of IBSD on every student, with committed figures.
 """
 
 

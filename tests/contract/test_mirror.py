@@ -26,7 +26,7 @@ ACROSS_FILES = {
     "students/test_every_student.py": "laws of every student",
     "students/test_parity.py": "outputs equal the published networks'",
     "students/test_published_sizes.py": "parameter counts equal the published ones",
-    "test_numerics.py": "losses of every objective on every student",
+    "test_numerics.py": "losses of every objective",
     "training/test_deferred.py": "deferred steps, in trainer and guard",
     "training/test_kills.py": "kill -9 in training",
     "training/test_resume.py": "resumed runs equal uninterrupted ones",
