@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ibsd.data.blur import BLURS
-from ibsd.data.presets import EVERYDAY, FAMILIES, PRESETS, find_preset
+from ibsd.data.presets import EVERYDAY, FAMILIES, PRESETS, RANGES, find_preset
 from ibsd.types import InputError
 
 
 def test_presets_and_single_degradations_are_found_by_name() -> None:
     assert {*PRESETS, *EVERYDAY, *(f"blur {shape}" for shape in BLURS)} <= FAMILIES.keys()
-    assert all(find_preset(name) is preset for name, preset in FAMILIES.items())
+    assert all(find_preset(name) is preset for name, preset in {**FAMILIES, **RANGES}.items())
     with pytest.raises(InputError, match="unknown degradation 'kamera'"):
         find_preset("kamera")
 

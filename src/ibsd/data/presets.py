@@ -6,6 +6,8 @@ The degradation matrix has a row for each; training draws from a mixture of them
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ibsd.data.blur import BLURS
 from ibsd.data.degradation import Preset, Stage
 from ibsd.types import InputError
@@ -123,12 +125,33 @@ SINGLE: dict[str, Preset] = {
 }
 """Blurs are equal in standard deviation and differ in shape alone."""
 
+RANGES: dict[str, Preset] = {
+    f"{degree} {cause}": Preset(replace(stage, resamplers=("area",)))
+    for degree, stages in {
+        "mild": {
+            "gaussian": Stage(blur=(0.2, 0.8), shapes=("gaussian",)),
+            "elliptic": Stage(blur=(0.2, 0.8), shapes=("elliptic",)),
+            "jpeg": Stage(jpeg=(85, 95)),
+            "halo": replace(SINGLE["halo"].first, halo=0.5),
+        },
+        "strong": {
+            "gaussian": Stage(blur=(0.8, 1.6), shapes=("gaussian",)),
+            "elliptic": Stage(blur=(0.8, 1.6), shapes=("elliptic",)),
+            "jpeg": Stage(jpeg=(30, 70)),
+            "halo": replace(SINGLE["halo"].first, halo=3.0),
+        },
+    }.items()
+    for cause, stage in stages.items()
+}
+"""Mild families to train on, and the same stronger to test by. The matrix has no row for them."""
+
 FAMILIES: dict[str, Preset] = {**SINGLE, **PRESETS, **EVERYDAY}
-"""Every degradation that a config can name."""
+"""The rows of the degradation matrix."""
 
 
 def find_preset(name: str) -> Preset:
-    """The degradation of a name in `FAMILIES`. InputError for another name."""
-    if name not in FAMILIES:
-        raise InputError(f"unknown degradation {name!r}; there are: {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+    """The degradation of a name in `FAMILIES` or `RANGES`. InputError for another name."""
+    known = {**FAMILIES, **RANGES}
+    if name not in known:
+        raise InputError(f"unknown degradation {name!r}; there are: {', '.join(known)}")
+    return known[name]
