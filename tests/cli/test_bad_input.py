@@ -215,7 +215,7 @@ def test_training_from_weights_of_another_scale(ibsd: Call, config: Path, weight
     [
         ("student.name=vdsr", ["student.name", "vdsr", "imdn"]),
         ("objective.name=magic", ["objective.name", "magic", "plain"]),
-        ("training.steps=3", ["unknown key 'training.steps'"]),
+        ("training.steps=3", ["training.steps=3: unknown key 'training.steps'"]),
         ("objective.options.lamda_mi=1", ["lamda_mi", "did you mean 'lambda_mi'"]),
         ("training.num_steps=soon", ["training.num_steps", "'soon'", "whole number"]),
         ("training.num_steps=0", ["training.num_steps", "at least 1"]),

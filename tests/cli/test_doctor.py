@@ -29,13 +29,13 @@ def test_examine_then_train(ibsd: Call, config: Path, pairs: Path, tmp_path: Pat
         "published layout",
         "x2",
         "leak: 1 pair",
-        "damaged: 1 pair",
+        "unusable: 1 pair",
         "to leave out: 4 files",
         "obey it: data.drop=checkup/drop.txt",
     ):
         assert word in said.out, said.out
     facts = json.loads(Path("checkup/doctor.json").read_text())
-    assert facts["counts"] == {"leak": 1, "damaged": 1}
+    assert facts["counts"] == {"leak": 1, "unusable": 1}
     assert len(facts["drop"]) == 4
     assert "<html" in Path("checkup/doctor.html").read_text()
     assert ibsd("train", config, "data.pairs=mine", "data.drop=checkup/drop.txt").code == 0

@@ -29,7 +29,7 @@ def test_a_cluster_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for cluster in (None, "local")
     )
     assert as_text(many) == as_text(one)
-    assert one.counts()["damaged"] == 1 and one.counts()["leak"] == 1
+    assert one.counts()["unusable"] == 1 and one.counts()["leak"] == 1
     assert seen == 2 * [(1, 4), (2, 4), (3, 4), (4, 4)]
 
     without_ray(monkeypatch, lambda checkup: checkup.pair.name == "coffee")

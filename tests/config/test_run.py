@@ -1,4 +1,4 @@
-"""A run's config: sections are the constructors' dataclasses, and mistakes name file and key."""
+"""A run's config: sections are the constructors' dataclasses, and mistakes name the override or file, and the key."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ def test_sections_and_overrides(path: Path):
         ("run.data_seed=-2", "run.data_seed is -2"),
     ],
 )
-def test_mistakes_name_file_and_key(path: Path, override: str, sentence: str):
+def test_mistakes_name_override_and_key(path: Path, override: str, sentence: str):
     with pytest.raises(InputError) as caught:
         load_config(path, [override])
     assert sentence in str(caught.value)
-    assert str(caught.value).startswith(f"{path}: ")
+    together = f"{path}: data: lr and hr"  # two keys: neither is the mistake alone
+    assert str(caught.value).startswith((f"{override}: ", together))
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,8 @@ def test_every_planted_mistake_is_found_and_nothing_else(checkup: Checkup):
         "flat": ["flat"],
         "other": ["other scene"],
         "burnt": ["saturated"],
-        "sizes": ["damaged"],
-        "cut": ["damaged"],
+        "sizes": ["unusable"],
+        "cut": ["unusable"],
     }
     assert [path.name for path in checkup.alone] == ["alone.png"]
     assert checkup.counts()["no partner"] == 1
@@ -183,7 +183,7 @@ def test_two_folders(sound: Path):
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_scale_that_the_pictures_do_not_have_is_said_of_each(sound: Path, scale: int):
     found = check_folder(sound, scale=scale)
-    assert found.counts() == {"damaged": 13}
+    assert found.counts() == {"unusable": 13}
 
 
 @pytest.mark.slow

@@ -165,7 +165,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Config of a TOML file with overrides like "training.num_steps=100"; values are TOML, and bare
     words are strings.
 
-    Errors: InputError naming file and key for a missing file, bad TOML, an unknown key, a wrong
+    Errors: InputError naming file or override, and key, for a missing file, bad TOML, an unknown key, a wrong
     type or a value out of range.
     """
     path = Path(path)
@@ -173,7 +173,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         config = build(Config, table)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        named = (one for one in overrides if one.partition("=")[0].strip() in str(error))
+        raise InputError(f"{next(named, path)}: {error}") from None
     folder = config.run.folder or f"runs/{path.stem}"
     return dataclasses.replace(config, run=dataclasses.replace(config.run, folder=folder))
 

@@ -45,7 +45,7 @@ class Finding(NamedTuple):
     """Something wrong with a pair."""
 
     kind: str
-    """damaged, unchecked, no partner, other scene, leak, copy, shift, flat, saturated or colour."""
+    """unusable, unchecked, no partner, other scene, leak, copy, shift, flat, saturated or colour."""
     sentence: str
     drops: bool
     """Whether the pair should be left out of training."""
@@ -96,7 +96,7 @@ def check_pair(checkup: PairCheckup, scale: Scale, limits: CheckupLimits) -> Per
     lr, lr_digest = read_file(pair.lr)
     hr, hr_digest = read_file(pair.hr)
     problems = pair_problems(pair, scale, {pair.lr: lr_digest, pair.hr: hr_digest})
-    checkup.findings += [Finding("damaged", sentence, True) for sentence in problems]
+    checkup.findings += [Finding("unusable", sentence, True) for sentence in problems]
     if problems or lr is None or hr is None:
         return None
     height, width = fitted_size(lr_digest.size, hr_digest.size)
