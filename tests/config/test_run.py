@@ -1,4 +1,4 @@
-"""A run's config: sections are the constructors' dataclasses, and mistakes name the override or file, and the key."""
+"""A run's config: sections are the constructors' dataclasses; mistakes name the place and key."""
 
 from __future__ import annotations
 

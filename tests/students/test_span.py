@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
-from ibsd.students import create_student
+from ibsd.students import create_student, load_student
 from ibsd.students.span import SPAN, MergeableConv
 
 
@@ -36,3 +39,15 @@ def test_span_sees_the_published_range():
     student.conv_1.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     student(torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1).expand(1, 3, 4, 4) + 1 / 255)
     torch.testing.assert_close(seen[0], torch.ones(1, 3, 4, 4), rtol=0, atol=1e-4)
+
+
+def test_span_without_norm_sees_lr_as_it_is_and_its_key_says_so(tmp_path: Path):
+    student = SPAN(2, width=4, branches=True, norm=False)
+    save_file(student.state_dict() | {"no_norm": torch.zeros(1)}, tmp_path / "x.safetensors")
+    loaded = load_student(tmp_path / "x.safetensors")
+    assert loaded.spec.options == {"width": 4, "branches": True, "norm": False}
+    lr = torch.rand(1, 3, 5, 6)
+    first = student.trace(lr)[1][0]
+    torch.testing.assert_close(first, student.conv_1(lr))
+    assert torch.equal(loaded(lr), student(lr))
+    assert "no_norm" in student.merged().state_dict()

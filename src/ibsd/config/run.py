@@ -165,8 +165,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Config of a TOML file with overrides like "training.num_steps=100"; values are TOML, and bare
     words are strings.
 
-    Errors: InputError naming file or override, and key, for a missing file, bad TOML, an unknown key, a wrong
-    type or a value out of range.
+    Errors: InputError naming file or override, and key, for a missing file, bad TOML, an unknown
+    key, a wrong type or a value out of range.
     """
     path = Path(path)
     table = read_table(path, overrides)

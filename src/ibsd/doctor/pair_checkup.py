@@ -45,7 +45,7 @@ class Finding(NamedTuple):
     """Something wrong with a pair."""
 
     kind: str
-    """unusable, unchecked, no partner, other scene, leak, copy, shift, flat, saturated or colour."""
+    """unusable, unchecked, no partner, other scene, leak, copy, shift, flat, saturated, colour."""
     sentence: str
     drops: bool
     """Whether the pair should be left out of training."""

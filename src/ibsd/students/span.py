@@ -20,8 +20,7 @@ from ibsd.types import Scale
 NUM_BLOCKS = 6
 RANGE = 255.0
 MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K, in [0, 1]. The network sees (lr - MEAN) * RANGE and gives SR in [0, 1], as
-published."""
+"""Of DIV2K, in [0, 1]. The published network sees (lr - MEAN) * RANGE and gives SR in [0, 1]."""
 
 
 class MergeableConv(nn.Module):
@@ -91,6 +90,8 @@ class SPAN(Student):
         width: channels.
         branches: train as the authors do, with two branches to each convolution (2,621,964
             parameters at x4 while training); `merged` then gives the network that ships.
+        norm: False for a network that sees lr as it is. Its file holds the key `no_norm`, as those
+            of neosr and traiNNer-redux do.
 
     Nodes: first convolution and blocks 2, 4 and 6; ours.
     """
@@ -100,7 +101,9 @@ class SPAN(Student):
         "Wan et al., CVPRW 2024", "github.com/hongyuanyu/SPAN"
     )
 
-    def __init__(self, scale: Scale = 4, width: int = 52, branches: bool = False) -> None:
+    def __init__(
+        self, scale: Scale = 4, width: int = 52, branches: bool = False, norm: bool = True
+    ) -> None:
         super().__init__()
         check_width(self.name, width, 1)
         self.spec = StudentSpec(
@@ -109,10 +112,12 @@ class SPAN(Student):
             channels=width,
             receptive_field_px=1 + 3 * NUM_BLOCKS + 2,
             pools_globally=False,
-            options={"width": width, "branches": branches},
+            options={"width": width, "branches": branches, "norm": norm},
         )
         self.mean: Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        if not norm:
+            self.register_buffer("no_norm", torch.zeros(1))
         self.conv_1 = MergeableConv(3, width, branches)
         for k in range(1, NUM_BLOCKS + 1):
             self.add_module(f"block_{k}", AttentionBlock(width, branches))
@@ -123,7 +128,8 @@ class SPAN(Student):
         )
 
     def run(self, lr: Tensor, keep_nodes: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        first = x = self.conv_1((lr - self.mean) * RANGE)
+        norm = self.spec.options["norm"]
+        first = x = self.conv_1((lr - self.mean) * RANGE if norm else lr)
         outputs: list[Tensor] = []
         early = x
         for k in range(1, NUM_BLOCKS + 1):
@@ -136,7 +142,8 @@ class SPAN(Student):
 
     def merged(self) -> SPAN:
         """The same function without branches, in eval mode."""
-        plain = SPAN(self.spec.scale, self.spec.options["width"])
+        options = self.spec.options | {"branches": False}
+        plain = SPAN(self.spec.scale, **options)
         plain.load_state_dict(
             {key: value for key, value in self.state_dict().items() if key in plain.state_dict()}
         )
@@ -152,4 +159,5 @@ class SPAN(Student):
             "scale": round((last[0] / 3) ** 0.5),
             "width": first[0],
             "branches": "conv_1.sk.weight" in shapes,
+            "norm": "no_norm" not in shapes,
         }
