@@ -36,7 +36,8 @@ def test_a_network_that_pads_nothing_itself_is_certified_too(
     """esrt at odd sizes: the weights alone are compared with what torch itself gives."""
     monkeypatch.setattr("ibsd.export.export.parity_sizes", lambda descriptor: [(4, 4), (5, 7)])
     save_student(create_student("esrt", 2, width=16), tmp_path / "a.safetensors")
-    path, checks = export_student(tmp_path / "a.safetensors", "safetensors")
+    path, checks = export_student(tmp_path / "a.safetensors", "safetensors", tmp_path / "folder")
+    assert path == tmp_path / "folder" / "a-plain.safetensors"
     assert path.exists()
     assert min(check.psnr_db for check in checks["fp32"]) > 120
 

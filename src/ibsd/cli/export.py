@@ -46,7 +46,7 @@ def export(
         onnx, openvino, ncnn (for Upscayl and its like), safetensors, or web: a static page that
         upscales in the visitor's browser.
     output:
-        The file to write, for web the folder. Default: beside the weights, where ibsd upscale
+        The file to write, or a folder for it. Default: beside the weights, where ibsd upscale
         finds it; for names from ibsd models, in the current folder.
     int8:
         For onnx and openvino: 8 bits, calibrated on the photographs inside ibsd.

@@ -65,8 +65,8 @@ def export_student(
             `ibsd.tap` makes of any network. A student needs an `output`.
         format: "onnx", "openvino", "ncnn", "safetensors" (the weights alone, in fp32 under their
             published keys) or "web" (a static page that runs the network in the browser).
-        output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors);
-            for web a new or empty folder. Default: beside the weights, where `open_network` looks:
+        output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors), or
+            without an ending a folder for it; for web a new or empty folder. Default: beside the weights, where `open_network` looks:
             NAME.onnx, NAME.xml, NAME-ncnn.param, NAME-plain.safetensors, NAME-web, with int8
             NAME-int8.onnx; for shipped weights, in the current folder.
         int8: weights and activations in 8 bits, calibrated on the photographs inside the package;
@@ -99,7 +99,10 @@ def export_student(
         file = named_or_file(weights)
         student = load_student(file)
         digest = sha256_of(file)
-        target = Path(output) if output is not None else exported_name(Path(weights), format, int8)
+        by_default = exported_name(Path(weights), format, int8)
+        target = by_default if output is None else Path(output)
+        if format != "web" and not target.suffix:
+            target /= by_default.name
     require_utf8(target)
     _check_target(target, file, format, force)
     _check_packages(format, int8)
