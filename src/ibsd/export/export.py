@@ -66,9 +66,10 @@ def export_student(
         format: "onnx", "openvino", "ncnn", "safetensors" (the weights alone, in fp32 under their
             published keys) or "web" (a static page that runs the network in the browser).
         output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors), or
-            without an ending a folder for it; for web a new or empty folder. Default: beside the weights, where `open_network` looks:
-            NAME.onnx, NAME.xml, NAME-ncnn.param, NAME-plain.safetensors, NAME-web, with int8
-            NAME-int8.onnx; for shipped weights, in the current folder.
+            without an ending a folder for it; for web a new or empty folder. Default: beside the
+            weights, where `open_network` looks: NAME.onnx, NAME.xml, NAME-ncnn.param,
+            NAME-plain.safetensors, NAME-web, with int8 NAME-int8.onnx; for shipped weights, in the
+            current folder.
         int8: weights and activations in 8 bits, calibrated on the photographs inside the package;
             for onnx and openvino only.
         force: replace files that exist.
