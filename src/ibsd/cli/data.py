@@ -110,10 +110,10 @@ def shard(sharding: Sharding, json: bool) -> None:
 
     with progress_bar("shards") as on_shard:
         shards, settings = make_shards(sharding, on_shard)
-    left_out = [each for made in shards for each in made.left_out]
+    left_out = [photograph for made in shards for photograph in made.left_out]
     num_crops = sum(made.crops for made in shards)
     if json:
-        counts = {"crops": num_crops, "left_out": [list(each) for each in left_out]}
+        counts = {"crops": num_crops, "left_out": left_out}
         print_json({"folder": sharding.output, **settings, **counts})
         return
     for name, reason in left_out[:MOST_LINES]:

@@ -60,13 +60,13 @@ def efficiency(
     from ibsd.cli.terminal import (
         output_console,
         print_json,
-        status_console,
+        status,
         text_table,
     )
     from ibsd.commands.efficiency import measure_networks, write_figures
 
     refuse_existing([output] if output else [], force)
-    with status_console().status("measuring"):
+    with status("measuring"):
         figures = measure_networks(weights, size, runs, backend, precision)
     if output:
         write_figures(figures, output)

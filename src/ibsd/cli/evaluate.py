@@ -192,7 +192,7 @@ def image_table(table: ScoreTable) -> Table:
 
 
 def compared(metric: str, scores: list[float]) -> list[str | Text]:
-    """The first score, then the others with their differences to it: green for better, red for
+    """The first score, then each other with its difference to the first: green if better, red if
     worse."""
     from rich.text import Text
 

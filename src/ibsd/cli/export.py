@@ -55,7 +55,7 @@ def export(
     json:
         Print the file and the comparisons as JSON.
     """
-    from ibsd.cli.terminal import print_json, print_line, status_console
+    from ibsd.cli.terminal import print_json, print_line, status
     from ibsd.export.web import shipped_site
 
     if format == "web" and not int8 and (made := shipped_site(weights, output, force)):
@@ -68,7 +68,7 @@ def export(
 
     from ibsd.export import ParityError, export_student
 
-    with status_console().status("exporting"):
+    with status("exporting"):
         try:
             written, checks = export_student(weights, format, output, int8=int8, force=force)
         except ParityError as error:

@@ -37,10 +37,8 @@ def memory_is_used_up() -> bool:
 
     try:
         peak = re.search(r"VmPeak:\s*(\d+) kB", Path("/proc/self/status").read_text())
-        return (
-            peak is not None
-            and 1024 * int(peak[1]) > resource.getrlimit(resource.RLIMIT_AS)[0] - CLOSE_BYTES
-        )
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        return peak is not None and 1024 * int(peak[1]) > limit - CLOSE_BYTES
     except MemoryError:
         return True
     except OSError:  # without /proc
@@ -48,11 +46,11 @@ def memory_is_used_up() -> bool:
 
 
 def in_child(work: Callable[[], int]) -> int | None:
-    """Forks. The child does the work. The parent waits for it. Both return the exit code; the
+    """Forks: the child does the work, the parent waits for it. Both return the exit code; the
     parent returns None if the child left none.
 
     The child has a process group of its own, so that Ctrl-C reaches it once, through the parent. It
-    ends with the parent.
+    ends when the parent ends.
     """
     reading, writing = os.pipe()
     parent = os.getpid()

@@ -153,18 +153,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(f"the name {str(error.filename)[:60]}... is too long: shorten it")
         if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
             return complain(f"the name {str(error.object)[:60]!a} is not UTF-8: rename it")
-        missing = error.name or "ibsd" if isinstance(error, ModuleNotFoundError) else "ibsd"
-        if not missing.startswith("ibsd"):
-            named = "ibsd"
-            if missing in TRAINING_PACKAGES:
-                named = "'ibsd[export]'" if given[:1] == ["export"] else "'ibsd[train]'"
-            return complain(f"{missing} is not installed: pip install {named} brings it")
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and not missing.startswith("ibsd"):
+            extra = "export" if given[:1] == ["export"] else "train"
+            package = f"'ibsd[{extra}]'" if missing in TRAINING_PACKAGES else "ibsd"
+            return complain(f"{missing} is not installed: pip install {package} brings it")
         sentence = exhausted(error) or (NO_MEMORY if memory_is_used_up() else None)
         return complain(sentence) if sentence else apologise(given)
 
 
 def settle_streams() -> None:
-    """Makes stdout and stderr print any file name, and opens them if they are closed."""
+    """Lets stdout and stderr print any file name. Opens them if they are closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed when this process started

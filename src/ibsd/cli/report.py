@@ -54,7 +54,7 @@ def report(
         )
     if output is None and len(folders) > 1:
         raise InputError("several folders give one page: name it with -o FILE.html")
-    from ibsd.cli.terminal import print_json, print_line, status_console
+    from ibsd.cli.terminal import print_json, print_line, status
     from ibsd.commands.report import NAME
     from ibsd.commands.report import report as write_report
     from ibsd.commands.run_record import RUN_FILE
@@ -62,7 +62,7 @@ def report(
     target = output or next(iter(folders)) / NAME
     if output is not None or not (target.parent / RUN_FILE).is_file():
         refuse_existing([target], force)
-    with status_console().status("writing"):
+    with status("writing"):
         write_report(folders, target, pictures)
     if json:
         print_json({"report": target})

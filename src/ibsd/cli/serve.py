@@ -12,9 +12,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ibsd.cli.options import Flag
 from ibsd.types import InputError
-
-Flag = Parameter(negative="")
 
 
 def serve(
@@ -22,7 +21,7 @@ def serve(
     weights: Annotated[list[Path] | None, Parameter(alias="-w", negative="")] = None,
     port: int = 8000,
     host: str = "127.0.0.1",
-    name: Annotated[list[str] | None, Flag] = None,
+    name: Annotated[list[str] | None, Parameter(negative="")] = None,
     max_upload_mb: float = 200,
     max_megapixels: float = 64,
     max_photographs: int = 50,
@@ -30,7 +29,7 @@ def serve(
     lost_seconds: float = 20,
     silence_seconds: float = 20,
     browser: bool = True,
-    json: Annotated[bool, Flag] = False,
+    json: Flag = False,
 ) -> None:
     """Open a page on which photographs are dropped and come back larger.
 
@@ -48,16 +47,16 @@ def serve(
     Parameters
     ----------
     weights:
-        A weight file, an exported model, a folder of them, or a name from ibsd models. It may be
-        given several times. By default all weights that come with ibsd.
+        A weight file, an exported model, a folder of them, or a name from ibsd models. May be given
+        several times. By default all weights that come with ibsd.
     port:
         Port of the page. 0 takes a free one.
     host:
         Address of the page. With any other than 127.0.0.1 other machines can open it, without a
         password.
     name:
-        A name under which other machines reach this one, such as studio.local. It may be given
-        several times.
+        A name under which other machines reach this one, such as studio.local. May be given several
+        times.
     max_upload_mb:
         Largest file, in megabytes.
     max_megapixels:

@@ -46,7 +46,7 @@ def students(
     json:
         Print the figures as JSON.
     """
-    from ibsd.cli.terminal import print_json, status_console
+    from ibsd.cli.terminal import print_json, status
     from ibsd.commands.students import OUTPUT, describe_network
     from ibsd.students import STUDENTS
 
@@ -55,7 +55,7 @@ def students(
     require_scale("--scale", scale)
     if unknown := next((name for name in names if name not in STUDENTS), None):
         raise InputError(f"unknown network {unknown!r}; there are: {', '.join(STUDENTS)}")
-    with status_console().status("measuring" if measure else "counting"):
+    with status("measuring" if measure else "counting"):
         rows = [
             describe_network(name, scale, (side, repeats, threads) if measure else None)
             for name in names or STUDENTS

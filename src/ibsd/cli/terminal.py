@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
 
@@ -29,7 +30,7 @@ def output_console() -> Console:
 
 def status_console() -> Console:
     """For progress and remarks, on stderr."""
-    return _console(stderr=True)
+    return _live_console or _console(stderr=True)
 
 
 def _console(stderr: bool) -> Console:
@@ -51,20 +52,52 @@ def log(sentence: str) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with its control characters spelled out: names of files may hold commands to a
+    """The text with its control characters spelled out, because file names may hold commands to a
     terminal. Line breaks stay."""
     return text.translate(_CONTROLS)
 
 
 @contextmanager
-def progress_bar(label: str) -> Generator[Callable[[int, int], None]]:
-    """On a terminal, a bar. The function that it gives takes (done, total)."""
+def progress_bars() -> Generator[Progress]:
+    """Bars on a terminal. Lines of `log` stand above them."""
     from rich.progress import Progress
 
     console = status_console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    bars = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with _live(console), bars:
+        yield bars
+
+
+@contextmanager
+def progress_bar(label: str) -> Generator[Callable[[int, int], None]]:
+    """Shows a bar on a terminal. Gives a function of (done, total) that moves it."""
+    with progress_bars() as bars:
         task = bars.add_task(label)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def status(sentence: str) -> Generator[None]:
+    """Says on a terminal what is being done. Lines of `log` stand above it."""
+    from rich.text import Text
+
+    console = status_console()
+    with _live(console), console.status(Text(sentence)):
+        yield
+
+
+_live_console: Console | None = None
+"""The console that shows bars now. Only it can print above them."""
+
+
+@contextmanager
+def _live(console: Console) -> Generator[None]:
+    global _live_console
+    _live_console = console
+    try:
+        yield
+    finally:
+        _live_console = None
 
 
 def text_table(
@@ -73,8 +106,8 @@ def text_table(
     title: str | None = None,
     left: Collection[str] = (),
 ) -> Table:
-    """A table without lines. The first column and those named in `left` are aligned to the left.
-    Square brackets in strings are no markup."""
+    """A table without lines. The first column and those in `left` are aligned to the left. Square
+    brackets in strings are no markup."""
     from rich.table import Table
     from rich.text import Text
 

@@ -84,7 +84,7 @@ def run(
 def followed(
     config: Config, resume: bool, processes: Processes
 ) -> tuple[TrainingResult, Path, int]:
-    """Trains in sight of the user, who may stop it, and writes the run's report.
+    """Trains, shows the user the progress, lets the user stop, and writes the run's report.
 
     Returns: the result, the report, and the exit code: 128 + n after signal n.
     """
@@ -113,7 +113,7 @@ def followed(
         )
         try:
             report = report_runs([folder], folder / "report.html", pictures=result.finished)
-        except InputError as error:  # a pair is gone meanwhile
+        except InputError as error:  # a pair has gone meanwhile
             progress.log(name, f"the report has no images: {error}")
             report = report_runs([folder], folder / "report.html", pictures=False)
     if not result.finished and not stop.received:
@@ -122,7 +122,7 @@ def followed(
 
 
 def weights(config: Config) -> dict[str, str]:
-    """The weight files that the run has written, best guess for use first."""
+    """The weight files that the run has written, the most useful first."""
     folder = Path(config.run.folder)
     return {
         name: str(folder / f"{name}.safetensors")

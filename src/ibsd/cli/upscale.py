@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ibsd.cli.options import Flag
 from ibsd.cli.signals import Ended
-from ibsd.types import InputError
+from ibsd.types import InputError, counted
 from ibsd.weights import default_weights
 
 if TYPE_CHECKING:
-    from ibsd.upscaling import FileResult
+    from ibsd.upscaling import FileJob, FileResult, Network
     from ibsd.upscaling.upscaler import TileSize
 
 
@@ -29,19 +29,19 @@ def upscale(
     max_side: int | None = None,
     megapixels: float | None = None,
     tile: str = "auto",
-    force: Annotated[bool, Parameter(negative="")] = False,
-    skip_existing: Annotated[bool, Parameter(negative="")] = False,
+    force: Flag = False,
+    skip_existing: Flag = False,
     suffix: str = "",
     format: str | None = None,
     quality: int = 95,
-    first_frame: Annotated[bool, Parameter(negative="")] = False,
+    first_frame: Flag = False,
     backend: str = "auto",
     precision: str = "auto",
     device: str = "auto",
     cluster: str | None = None,
     shards: Literal["tar"] | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Flag = False,
+    json: Flag = False,
 ) -> int:
     """Upscale photographs, or whole folders of them.
 
@@ -159,40 +159,57 @@ def upscale(
         )
     if any("://" in name for name in (*inputs, output)):
         raise InputError("object stores are read and written by a cluster: add --cluster local")
-    from rich.text import Text
-
-    from ibsd.cli.terminal import print_json, print_line, printable, status_console
-    from ibsd.commands.fast_weights import fast_weights
-    from ibsd.inference.open import open_network
-    from ibsd.upscaling import check_quality, file_jobs, summary_of_files, upscale_jobs
+    from ibsd.cli.upscaled import say_all
+    from ibsd.upscaling import check_quality, file_jobs, summary_of_files
 
     check_quality(quality)
-    console = status_console()
     jobs, passed_over = file_jobs(
         inputs, output, suffix=suffix, format=format, force=force, skip_existing=skip_existing
     )
+    runtime = {"backend": backend, "precision": precision, "device": device}
+    network = opened(weights, look, runtime, len(jobs), json)
+    results = upscale_jobs_in_sight(
+        jobs,
+        network,
+        json,
+        tile=tile_px,
+        size=size,
+        force=force,
+        skip_existing=skip_existing,
+        quality=quality,
+        first_frame=first_frame,
+    )
+    shown = {"files": [vars(result) for result in results], "passed_over": passed_over}
+    failed = any(result.error for result in results)
+    return say_all(shown, passed_over, summary_of_files(results), failed, json)
 
-    def log(sentence: str) -> None:
-        console.print(printable(sentence), markup=False)
 
-    options: dict[str, Any] = {
-        "backend": backend,
-        "precision": precision,
-        "device": device,
-        "log": log,
-    }
-    noun = "photograph" if len(jobs) == 1 else "photographs"
-    opening = f"opening {weights.stem or weights} for {len(jobs)} {noun}"
-    if not (console.is_terminal or json):  # a status is shown on terminals only
-        log(opening)
-    with console.status(Text(opening)):
-        network = open_network(fast_weights(weights, **options), look=look, **options)
+def opened(
+    weights: Path, look: float, runtime: dict[str, str], num_files: int, json: bool
+) -> Network:
+    """The network in its fast form, if there is one. `runtime` are options of `open_network`."""
+    from ibsd.cli.terminal import log, status, status_console
+    from ibsd.commands.fast_weights import fast_weights
+    from ibsd.inference.open import open_network
+
+    sentence = f"opening {weights.stem or weights} for {counted(num_files, 'photograph')}"
+    if not (status_console().is_terminal or json):  # a status is shown on terminals only
+        log(sentence)
+    with status(sentence):
+        fast = fast_weights(weights, **runtime, log=log)
+        return open_network(fast, look=look, **runtime, log=log)
+
+
+def upscale_jobs_in_sight(
+    jobs: Sequence[FileJob], network: Network, json: bool, **options: Any
+) -> list[FileResult]:
+    """`upscale_jobs` with bars for files and tiles."""
+    from ibsd.cli.terminal import log, progress_bars
+    from ibsd.cli.upscaled import say_file
+    from ibsd.upscaling import upscale_jobs
+
     num_done = 0
-    with ExitStack() as stack:
-        from rich.progress import Progress
-
-        bars = Progress(console=console, transient=True, disable=not console.is_terminal)
-        stack.enter_context(bars)
+    with progress_bars() as bars:
         files = bars.add_task("files", total=len(jobs))
         tiles = bars.add_task("this one")
 
@@ -200,42 +217,17 @@ def upscale(
             nonlocal num_done
             num_done = done
             bars.update(files, completed=done)
-            if result.error is None and not result.skipped and not json:
-                log(f"{result.source} -> {result.target}")
-            if result.note:
-                log(result.note)
+            say_file(result, json)
 
         def on_tile(done: int, total: int) -> None:
             bars.update(tiles, completed=done, total=total)
 
         try:
-            results = upscale_jobs(
-                jobs,
-                network,
-                tile=tile_px,
-                size=size,
-                force=force,
-                skip_existing=skip_existing,
-                quality=quality,
-                first_frame=first_frame,
-                on_file=on_file,
-                on_tile=on_tile,
-            )
+            return upscale_jobs(jobs, network, on_file=on_file, on_tile=on_tile, **options)
         except (Ended, KeyboardInterrupt):
             advice = ": the same command with --skip-existing goes on" if len(jobs) > 1 else ""
-            console.print(f"stopped, {num_done} of {len(jobs)} done{advice}", markup=False)
+            log(f"stopped, {num_done} of {len(jobs)} done{advice}")
             raise
-    if json:
-        print_json({"files": [vars(result) for result in results], "passed_over": passed_over})
-    for path in () if json else passed_over:
-        log(f"passed over, not named as an image: {path}")
-    failed = any(result.error for result in results)
-    if failed:
-        print(printable(f"ibsd: {summary_of_files(results)}"), file=sys.stderr)
-        return 2
-    if not json:
-        print_line(summary_of_files(results))
-    return 0
 
 
 def tile_size(tile: str) -> TileSize:

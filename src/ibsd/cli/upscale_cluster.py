@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from ibsd.cli.progress import clock
 from ibsd.cli.signals import Ended
-from ibsd.cli.terminal import print_json, print_line, printable, status_console
+from ibsd.cli.terminal import log, print_json, print_line, progress_bars
+from ibsd.cli.upscaled import say_all, say_file
 from ibsd.cluster import require_ray
 from ibsd.types import InputError, counted
 
@@ -30,81 +30,58 @@ def on_cluster(cluster: str | None, dry_run: bool, json: bool, **options: Any) -
 
 def follow(run: ClusterRun, *, json: bool) -> int:
     """Runs, and prints as a run on one machine does. Returns the exit code."""
-    from rich.progress import Progress
-
     from ibsd.commands.upscale_cluster import upscale_on_cluster
     from ibsd.upscaling import summary_of_counts
 
-    console = status_console()
-    done_and_total = (0, 0)
+    progress = (0, 0)
     results: list[Result] = []
-
-    def log(sentence: str) -> None:
-        console.print(printable(sentence), markup=False)
-
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    with progress_bars() as bars:
         files = bars.add_task("files", total=None)
 
         def on_file(result: Result, done: int, total: int) -> None:
-            nonlocal done_and_total
-            done_and_total = done, total
+            nonlocal progress
+            progress = done, total
             bars.update(files, completed=done, total=total)
             if json:
                 results.append(result)
-            elif result.error is None and not result.skipped:
-                log(f"{result.source} -> {result.target}")
-            if result.note:
-                log(result.note)
+            say_file(result, json)
 
         try:
             outcome = upscale_on_cluster(run, on_file, log)
         except (Ended, KeyboardInterrupt):
-            done, total = done_and_total
-            said = f"stopped, {done} of {total} done: the same command goes on"
+            done, total = progress
             again = " without --force" if run.force else ""
-            console.print(f"{said}{again}", markup=False)
+            log(f"stopped, {done} of {total} done: the same command goes on{again}")
             raise
-    if json:
-        print_json({"files": [vars(result) for result in results], **outcome._asdict()})
-    for path in () if json else outcome.passed_over:
-        log(f"passed over, not named as an image: {path}")
+    shown = {"files": [vars(result) for result in results], **outcome._asdict()}
     summary = summary_of_counts(outcome.total, outcome.num_skipped, outcome.errors)
-    if outcome.errors:
-        print(printable(f"ibsd: {summary}"), file=sys.stderr)
-        return 2
-    if not json:
-        print_line(summary)
-    return 0
+    return say_all(shown, outcome.passed_over, summary, bool(outcome.errors), json)
 
 
 def foretell(run: ClusterRun, *, json: bool) -> int:
     """Prints what the run would take. Returns the exit code."""
     from ibsd.commands.upscale_cluster import estimate
 
-    found = estimate(run, lambda sentence: status_console().print(sentence, markup=False))
+    expected = estimate(run, log)
     if json:
-        print_json(
-            {
-                **found._asdict(),
-                "worker_seconds": found.worker_seconds,
-                "result_bytes": found.result_bytes,
-            }
-        )
+        totals = {name: getattr(expected, name) for name in ("worker_seconds", "result_bytes")}
+        print_json(expected._asdict() | totals)
     else:
-        print_line(sentences(found))
+        print_line(sentences(expected))
     return 0
 
 
-def sentences(found: Estimate) -> str:
+def sentences(expected: Estimate) -> str:
     """The estimate in words."""
-    each = found.seconds_each
-    unit = "GPU" if found.on_gpu else "core"
+    seconds = expected.seconds_each
+    unit = "GPU" if expected.on_gpu else "core"
+    total = expected.worker_seconds
     lines = [
-        f"{counted(found.files, 'photograph')} to upscale, {found.num_settled:,} there already.",
-        f"{len(each)} measured: {found.worker_seconds / found.files:.2f} s each on one {unit} "
-        f"({min(each):.2f} to {max(each):.2f}).",
-        f"About {clock(found.worker_seconds / found.workers)} with "
-        f"{counted(found.workers, 'worker')}, {found.worker_seconds / 3600:,.2f} {unit} hours, "
-        f"{found.result_bytes / 1e6:,.0f} MB of results.",
+        f"{counted(expected.files, 'photograph')} to upscale, "
+        f"{expected.num_settled:,} there already.",
+        f"{len(seconds)} measured: {total / expected.files:.2f} s each on one {unit} "
+        f"({min(seconds):.2f} to {max(seconds):.2f}).",
+        f"About {clock(total / expected.workers)} with {counted(expected.workers, 'worker')}, "
+        f"{total / 3600:,.2f} {unit} hours, {expected.result_bytes / 1e6:,.0f} MB of results.",
     ]
-    return "\n".join([*lines, *(f"  {error}" for error in found.errors)])
+    return "\n".join([*lines, *(f"  {error}" for error in expected.errors)])
