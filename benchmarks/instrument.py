@@ -32,7 +32,7 @@ from ibsd.analysis.crops import CropSets, cut_crop_sets
 from ibsd.analysis.decomposition import decompose
 from ibsd.analysis.fresh_estimators import RESOLUTION, FitOptions
 from ibsd.analysis.information_probe import Reading, ReadingOptions, read_run
-from ibsd.commands.run_record import versions, write_json
+from ibsd.commands.run_record import versions
 from ibsd.data.image_stack import resident_stacks
 from ibsd.data.integrity import fingerprint
 from ibsd.data.options import PatchOptions
@@ -44,7 +44,7 @@ from ibsd.metrics import score
 from ibsd.reporting.document import Table, table_markdown
 from ibsd.reporting.plots import Panel, Series, panels_drawing
 from ibsd.students import Student, create_student
-from ibsd.system import write_whole
+from ibsd.system import write_json, write_whole
 from ibsd.training.options import TrainingOptions
 from ibsd.training.schedule import Schedule
 from ibsd.training.trainer import Trainer
@@ -362,7 +362,7 @@ def curves(rows: list[dict[str, Any]]) -> str:
         )
         return Series(name, there)
 
-    across = {"across": "lambda_mi", "names": [f"{value:g}" for value in lambdas]}
+    across: dict[str, Any] = {"across": "lambda_mi", "names": [f"{value:g}" for value in lambdas]}
     panels = [
         Panel(
             f"Bound at step {step:,}",

@@ -4,6 +4,7 @@ warnings."""
 from __future__ import annotations
 
 import errno
+import json
 import mmap
 import os
 import secrets
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ibsd.types import InputError
 
@@ -154,6 +155,16 @@ def write_whole(
     finally:
         with suppress(OSError):  # the folder cannot be written to: the error above says so
             partial.unlink(missing_ok=True)
+
+
+def json_text(content: Any) -> str:
+    """The text of a JSON file."""
+    return json.dumps(content, indent=1) + "\n"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """`write_whole`, as JSON."""
+    write_whole(path, json_text(content))
 
 
 def require_utf8(path: Path) -> None:

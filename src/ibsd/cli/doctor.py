@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ibsd.cli.options import Flag, Output, require_folders
 from ibsd.cluster import require_ray
-from ibsd.system import refuse_existing
+from ibsd.system import json_text, refuse_existing
 from ibsd.types import counted, require, require_scale
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def doctor(
     if cluster is not None:
         require_ray()
     from ibsd.cli.terminal import print_line, progress_bar
-    from ibsd.commands.doctor import NAMES, as_text, examine_pairs, write_checkup
+    from ibsd.commands.doctor import NAMES, examine_pairs, write_checkup
 
     targets = [output / name for name in NAMES] if output else []
     refuse_existing(targets, force)
@@ -79,7 +79,7 @@ def doctor(
     if output:
         write_checkup(checkup, output, (pairs or lr or output).absolute().name, pairs)
     if json:
-        print(as_text(checkup), end="")
+        print(json_text(checkup.as_json()), end="")
     else:
         show_doctor(checkup, targets)
         if checkup.drop:

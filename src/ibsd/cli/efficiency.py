@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibsd.cli.options import Flag, Output
-from ibsd.system import refuse_existing
+from ibsd.system import refuse_existing, write_json
 from ibsd.types import InputError
 
 COUNTED = ("weights", "network", "parameters", "multiply-adds", "activations")
@@ -63,13 +63,13 @@ def efficiency(
         status,
         text_table,
     )
-    from ibsd.commands.efficiency import measure_networks, write_figures
+    from ibsd.commands.efficiency import measure_networks
 
     refuse_existing([output] if output else [], force)
     with status("measuring"):
         figures = measure_networks(weights, size, runs, backend, precision)
     if output:
-        write_figures(figures, output)
+        write_json(output, figures)
     if json:
         print_json(figures)
         return

@@ -47,7 +47,8 @@ def students(
         Print the figures as JSON.
     """
     from ibsd.cli.terminal import print_json, status
-    from ibsd.commands.students import OUTPUT, describe_network
+    from ibsd.commands.students import describe_network
+    from ibsd.efficiency.count import OUTPUT
     from ibsd.students import STUDENTS
 
     for name, value in {"--side": side, "--repeats": repeats, "--threads": threads}.items():
@@ -71,7 +72,7 @@ def students(
 
 def show_students(rows: Iterable[dict[str, Any]], scale: int, timed: str | None) -> None:
     from ibsd.cli.terminal import output_console, text_table
-    from ibsd.commands.students import OUTPUT
+    from ibsd.efficiency.count import OUTPUT
 
     lines: list[list[str]] = []
     for row in rows:

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 from ibsd.cluster.arrow import STRINGS, pa, parquet, pc
 from ibsd.cluster.folder import Folder, exists, folder_of
 from ibsd.cluster.store import NoAnswerError
+from ibsd.system import json_text
 from ibsd.types import InputError
 
 FOLDER = ".manifest"
@@ -160,8 +161,7 @@ def opened(
             _refuse_other(plain, before, output)
         else:
             replaces = force
-            text = json.dumps({**plain, "replaces": force}, indent=1) + "\n"
-            folder.create(SETTINGS, text.encode())
+            folder.create(SETTINGS, json_text({**plain, "replaces": force}).encode())
         manifest = Manifest(folder, replaces)
         try:
             yield manifest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -16,7 +15,7 @@ from ibsd.doctor.checkup import Checked, Checkup, InTurn, check_folder
 from ibsd.doctor.drop_list import drop_list
 from ibsd.doctor.pair_checkup import CheckupLimits, Finding, PairCheckup
 from ibsd.reporting.doctor import doctor_page
-from ibsd.system import make_folder, write_whole
+from ibsd.system import json_text, make_folder, write_whole
 from ibsd.types import Scale
 
 NAMES = ("doctor.json", "doctor.html", "drop.txt")
@@ -64,15 +63,10 @@ def _on_cluster(
     return checked
 
 
-def as_text(checkup: Checkup) -> str:
-    """The text of `doctor.json`."""
-    return json.dumps(checkup.as_json(), indent=1) + "\n"
-
-
 def write_checkup(checkup: Checkup, folder: Path, title: str, pairs: Path | None) -> None:
     """Writes `NAMES` into the folder. Paths in `drop.txt` are relative to `pairs`."""
     make_folder(folder)
     page = doctor_page(title, checkup, ibsd.__version__)
-    contents = (as_text(checkup), page, drop_list(checkup.drop, pairs))
+    contents = (json_text(checkup.as_json()), page, drop_list(checkup.drop, pairs))
     for name, content in zip(NAMES, contents, strict=True):
         write_whole(folder / name, content)

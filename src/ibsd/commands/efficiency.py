@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,6 @@ from ibsd.efficiency.count import InferenceCost, count_cost, count_exported_cost
 from ibsd.efficiency.measure import Measurement, measured
 from ibsd.inference.exported import BACKEND_OF_SUFFIX
 from ibsd.inference.open import chosen_file, installed
-from ibsd.system import write_whole
 from ibsd.weights import named_or_file
 
 
@@ -38,8 +36,3 @@ def cost_of(path: Path, measurement: Measurement, backend: str, precision: str) 
 
     spec = load_student(path).spec
     return count_cost(spec.name, spec.scale, measurement.lr, **spec.options)
-
-
-def write_figures(figures: dict[str, Any], path: Path) -> None:
-    """As JSON."""
-    write_whole(path, json.dumps(figures, indent=1) + "\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ibsd.cluster import Failed
-from ibsd.system import make_folder, write_whole
+from ibsd.system import json_text, make_folder, write_whole
 from ibsd.types import InputError, counted
 from ibsd.weights import named_or_file
 
@@ -130,9 +130,9 @@ def score_on_cluster(
     score = partial(score_one, tuple(files), scale, lpips)
     made = values_on_cluster(address, score, pairs, on_image)
     failed = {
-        pair.name: each.reason
-        for pair, each in zip(pairs, made, strict=True)
-        if isinstance(each, Failed)
+        pair.name: rows.reason
+        for pair, rows in zip(pairs, made, strict=True)
+        if isinstance(rows, Failed)
     }
     if len(failed) == len(pairs):
         raise InputError(unscored(failed, len(pairs)))
@@ -200,7 +200,7 @@ def score_matrix(
         on_family=lambda name: on_family(names.index(name) + 1, len(names)),
     )
     means = {family: table.means for family, table in tables.items()}
-    return means, json.dumps(means, indent=1) + "\n"
+    return means, json_text(means)
 
 
 def device_of(students: dict[str, Student]) -> torch.device:
@@ -212,23 +212,18 @@ def scores_with_places(
 ) -> str:
     """The text of `scores.json`: the table, and where weights and images lie, for the page. With
     `failed` if there are any: {pair without scores: why}."""
+    weights = [str(named_or_file(file).absolute()) for file in files]
     places: dict[str, Any] = {
-        "weights": dict(
-            zip(
-                method_names(files),
-                [str(named_or_file(file).absolute()) for file in files],
-                strict=True,
-            )
-        ),
+        "weights": dict(zip(method_names(files), weights, strict=True)),
         "pairs": [
-            [pair.name, *(str(file.absolute()) for file in (pair.lr, pair.hr))]
+            [pair.name, str(pair.lr.absolute()), str(pair.hr.absolute())]
             for pair in pairs
             if pair.name not in failed
         ],
     }
     if failed:
         places["failed"] = failed
-    return json.dumps(json.loads(table.to_json()) | places, indent=1) + "\n"
+    return json_text(json.loads(table.to_json()) | places)
 
 
 def write_texts(targets: Sequence[Path], texts: Sequence[str]) -> None:

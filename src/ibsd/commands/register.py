@@ -41,7 +41,7 @@ from ibsd.registration.scene import (
 )
 from ibsd.registration.splits import Split, assign_splits
 from ibsd.reporting.registration import run_page
-from ibsd.system import free_bytes, make_folder, num_cores, write_whole
+from ibsd.system import free_bytes, make_folder, num_cores, write_json, write_whole
 from ibsd.types import InputError, Scale
 
 RECORD = "register.json"
@@ -119,7 +119,7 @@ def register_folders(
         log(f"scale x{scale}, as measured")
     make_folder(output / SCENES)
     plan = {"version": ibsd.__version__, "options": asdict(options), "scale": scale}
-    _write_json(output / RECORD, plan)
+    write_json(output / RECORD, plan)
     to_do: list[Scene] = []
     for pair in matched.pairs:
         if pair.name not in records:
@@ -139,7 +139,7 @@ def register_folders(
             remove_crops(output, pair.name)
         else:
             record = made
-            _write_json(output / SCENES / f"{record.name}.json", asdict(record))
+            write_json(output / SCENES / f"{record.name}.json", asdict(record))
         records[record.name] = record
         on_scene(record, len(records), len(matched.pairs))
 
@@ -272,7 +272,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read ({error}): remove it") from error
     return content if isinstance(content, dict) else {}
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    write_whole(file, json.dumps(content, indent=1) + "\n")

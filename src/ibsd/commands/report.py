@@ -12,7 +12,7 @@ from ibsd.commands.pictures import loaded, pictures_of, scenes, spread
 from ibsd.commands.run_record import RUN_FILE
 from ibsd.comparison.results import results_from_table
 from ibsd.data.pairs import Pair
-from ibsd.efficiency.count import count_cost
+from ibsd.efficiency.count import OUTPUT, count_cost
 from ibsd.reporting import html
 from ibsd.reporting.comparison import comparison_html
 from ibsd.reporting.matrix import degradation_matrices, matrix_table
@@ -33,8 +33,6 @@ MATRIX = "matrix.json"
 KINDS = (RUN_FILE, COMPARISON, SCORES, MATRIX)
 """Files that say what a folder holds."""
 NAME = "report.html"
-OUTPUT = (720, 1280)
-"""Height and width at which multiply-adds are stated, as in `ibsd students`."""
 
 
 def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
@@ -137,8 +135,8 @@ def report_runs(
 
 
 def finished_student(folder: Path) -> Student | None:
-    """The weights to use: the mean with the start where the run made one, else the running average
-    at the last step, of an unfinished run at its best; None if there is none yet."""
+    """The weights to use: the mean with the start if the run made one, else the running average at
+    the last step, else at its best on val; None if there is none yet."""
     for name in (WEIGHT_FILES[MEAN], WEIGHT_FILES[AVERAGED], BEST_FILE):
         if (folder / name).is_file():
             return load_student(folder / name)
@@ -150,8 +148,7 @@ def inference_cost(student: Student | None) -> list[tuple[str, str]]:
     if student is None:
         return []
     spec = student.spec
-    size = -(-OUTPUT[0] // spec.scale), -(-OUTPUT[1] // spec.scale)
-    cost = count_cost(spec.name, spec.scale, size, **spec.options)
+    cost = count_cost(spec.name, spec.scale, **spec.options)
     return [
         ("parameters", f"{cost.parameters:,}"),
         (f"multiply-adds for {OUTPUT[1]} x {OUTPUT[0]}", f"{cost.multiply_adds / 1e9:,.1f} G"),

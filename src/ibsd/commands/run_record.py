@@ -18,7 +18,6 @@ from ibsd.comparison.identity import changed_numerics
 from ibsd.config.run import Config, as_table
 from ibsd.inference.device import choose_device
 from ibsd.information import bound_form
-from ibsd.system import write_whole
 from ibsd.training.execution import CHECKPOINTS, LOG, MESSAGES
 from ibsd.training.result import BEST_FILE, WEIGHT_FILES
 from ibsd.types import InputError
@@ -33,8 +32,8 @@ FIXED = ("student.", "objective.", "data.batch_size", "data.patch_px", "run.seed
 def refuse_or_compare(
     config: Config, folder: Path, resume: bool, log: Callable[[str], None]
 ) -> dict[str, Any] | None:
-    """The record of the run to resume; None for a new run. InputError for a folder with a run, and
-    for a resume with another network, objective, batch or seed."""
+    """The record of the run to resume; None for a new run. InputError if a new run's folder holds
+    one, and for a resume with another network, objective, batch or seed."""
     path = folder / RUN_FILE
     for place in (folder / name for name in (RUN_FILE, *FILES)):
         if place.exists() and not place.is_file():
@@ -73,8 +72,8 @@ def refuse_or_compare(
 def sessions_before(
     going_on: Mapping[str, Any], now: Mapping[str, Any], log: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Data, versions and processes of the run's earlier sessions, if they differ. `log` hears of
-    each difference."""
+    """Data, versions and processes of the run's earlier sessions that differ from `now`. `log` gets
+    a sentence on each difference."""
     keys = ("data", "versions", "numerics", "processes")
     earlier = {key: going_on[key] for key in keys if key in going_on}
     if earlier.get("data") != now["data"]:
@@ -126,10 +125,6 @@ def without_paths(table: dict[str, Any]) -> dict[str, Any]:
         }
         for section, values in table.items()
     }
-
-
-def write_json(path: Path, content: Any) -> None:
-    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ibsd.reporting.pictures import scenes_section
 from ibsd.reporting.specialise import SPECIALISED, START, losses, specialise_page
 from ibsd.reporting.stored_run import read_run_folder
 from ibsd.students import load_student
-from ibsd.system import refuse_existing, write_whole
+from ibsd.system import refuse_existing, write_json, write_whole
 from ibsd.training.result import MEAN, WEIGHT_FILES
 from ibsd.types import InputError, Scale, require
 
@@ -144,7 +144,7 @@ def outcome(config: Config, lpips: bool, on_image: Callable[[int, int], None]) -
         )
     notes += losses(tables)
     contents = {title: json.loads(table.to_json()) for title, table in tables.items()}
-    write_whole(folder / SCORES, json.dumps(contents, indent=1) + "\n")
+    write_json(folder / SCORES, contents)
     stored = read_run_folder(run)
     pictures, about = pictures_of(stored)
     shown = scenes_section(scenes(students, pictures), about)

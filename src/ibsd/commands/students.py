@@ -7,8 +7,6 @@ import subprocess
 import sys
 from typing import Any
 
-OUTPUT = (720, 1280)
-"""Height and width at which the literature states multiply-adds and activations."""
 MEASURE = (
     "from ibsd.commands.students import measure; import sys; "
     "print(*measure(sys.argv[1], *map(int, sys.argv[2:])))"
@@ -22,12 +20,11 @@ def describe_network(name: str, scale: int, timing: tuple[int, int, int] | None)
     from ibsd.efficiency.count import count_cost
     from ibsd.students import create_student
 
-    lr_size = -(-OUTPUT[0] // scale), -(-OUTPUT[1] // scale)
     with torch.device("meta"):
         student = create_student(name, scale)
     spec = student.spec
     card = student.card
-    row: dict[str, Any] = {"name": name} | dataclasses.asdict(count_cost(name, scale, lr_size))
+    row: dict[str, Any] = {"name": name} | dataclasses.asdict(count_cost(name, scale))
     if timing:
         done = subprocess.run(
             [sys.executable, "-c", MEASURE, name, str(scale), *map(str, timing)],

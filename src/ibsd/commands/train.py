@@ -19,7 +19,6 @@ from ibsd.commands.run_record import (
     sessions_before,
     versions,
     without_paths,
-    write_json,
 )
 from ibsd.comparison.pairing import weights_hash
 from ibsd.config.run import Config, as_table
@@ -31,7 +30,7 @@ from ibsd.metrics import score
 from ibsd.metrics.protocols import PROTOCOLS
 from ibsd.reporting.pictures import contact_sheet
 from ibsd.students import Student
-from ibsd.system import make_folder, require_utf8
+from ibsd.system import make_folder, require_utf8, write_json
 from ibsd.training.execution import Callbacks, execute, newest_step
 from ibsd.training.result import TrainingResult
 from ibsd.types import NUMERICS, InputError

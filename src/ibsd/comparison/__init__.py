@@ -2,6 +2,6 @@
 (docs/method.md 8).
 
 Read in this order: `design` (what is compared), `identity` (what makes two runs the same run),
-`runs` (making one), `records` and `library` (its JSON, and finding it again), `pool` (making many),
+`run` (the record of one), `store` (keeping it and finding it again), `pool` (making many),
 `pairing` (whether two runs are a pair), `statistics`, and `summary` (from records to `results`).
 """

@@ -21,6 +21,8 @@ from typing import Any
 from ibsd.inference.silent import import_silent
 from ibsd.types import Scale
 
+OUTPUT = (720, 1280)
+"""Height and width of the result for which papers state multiply-adds and activations."""
 NO_PARAMETERS = {"PRelu", "FakeQuantize"}
 """Operations whose constants (a slope, the ends of a range) no student learns."""
 
@@ -37,8 +39,10 @@ class InferenceCost:
     activations: int
 
 
-def count_cost(name: str, scale: Scale, lr_size: tuple[int, int], **options: Any) -> InferenceCost:
-    """Cost of a student for an LR image of this height and width.
+def count_cost(
+    name: str, scale: Scale, lr_size: tuple[int, int] | None = None, **options: Any
+) -> InferenceCost:
+    """Cost of a student for an LR image of this height and width; by default for `OUTPUT`.
 
     The student runs on torch's meta device, so nothing is computed and a full-size image takes less
     than a second. Errors: InputError as `create_student`.
@@ -61,9 +65,10 @@ def count_cost(name: str, scale: Scale, lr_size: tuple[int, int], **options: Any
                 self.count += first.numel()
             return out
 
+    height, width = lr_size or (math.ceil(side / scale) for side in OUTPUT)
     with torch.device("meta"):
         student = create_student(name, scale, **options).eval()
-        lr = torch.empty(1, 3, *lr_size)
+        lr = torch.empty(1, 3, height, width)
     flops = FlopCounterMode(display=False)
     activations = ActivationCounter()
     # Not inference mode: the counters would not see a convolution as one.

@@ -29,7 +29,7 @@ from ibsd.export.weights import save_student
 from ibsd.inference.exported import certificate_path, exported_name, metadata_block, sha256_of
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.students import Student, load_student
-from ibsd.system import make_folder, refuse_existing, require_utf8, write_whole
+from ibsd.system import make_folder, refuse_existing, require_utf8, write_json
 from ibsd.types import InputError
 from ibsd.weights import named_or_file
 
@@ -138,7 +138,7 @@ def export_student(
             return target, checks
         for path in reversed(written):
             os.replace(path, target.with_suffix(path.suffix))
-        write_whole(certificate_path(target), json.dumps(certificate, indent=1) + "\n")
+        write_json(certificate_path(target), certificate)
     return target, checks
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ibsd.inference.exported import exported_name, read_certificate
-from ibsd.system import make_folder, require_utf8, write_whole
+from ibsd.system import json_text, make_folder, require_utf8, write_whole
 from ibsd.types import InputError
 from ibsd.weights import CRISP, FOLDER, SHIPPED, named_or_file
 
@@ -117,7 +117,8 @@ def write_site(
     files = {path.name: path.read_bytes() for path in SITE.iterdir() if path.is_file()}
     del files["built.json"]
     files |= {name: gzip.compress(content, 9, mtime=0) for name, content in parameters.items()}
-    files |= {"page.json": _json(page), "certificate.json": _json(certificate)}
+    files["page.json"] = json_text(page).encode()
+    files["certificate.json"] = json_text(certificate).encode()
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(name.encode() + hashlib.sha256(content).digest())
@@ -127,7 +128,3 @@ def write_site(
     files["sw.js"] = worker.replace(UNFILLED, f"const VERSION = {version};").encode()
     for name in sorted(files, key=lambda name: (name in ("index.html", "sw.js"), name)):
         write_whole(folder / name, files[name])
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1) + "\n").encode()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ibsd.reporting import html
-from ibsd.reporting.format import difference_text, metric_title, score_text
 from ibsd.reporting.pictures import Box, Scene, enlarged_parts, scene_slider
 from ibsd.reporting.plots import Panel, chart, looks
+from ibsd.reporting.scores import mean_rows
 from ibsd.reporting.stored_run import LogRows
 from ibsd.reporting.training import curve
 
@@ -81,7 +81,7 @@ def demo_page(story: Story, boxes: Sequence[Box]) -> str:
         ),
         html.section(
             "Scores",
-            html.table(["", *methods], score_rows(story.table), len(methods)),
+            html.table(["", *methods], mean_rows(story.table, SHOWN_SCORES), len(methods)),
             html.paragraph(SCORES_NOTE, "note"),
             about=SCORES_ABOUT.format(images=story.table.num_images),
         ),
@@ -98,7 +98,7 @@ def demo_page(story: Story, boxes: Sequence[Box]) -> str:
 
 
 def _caption(story: Story) -> str:
-    """Of the slider: what went in, and what came of it."""
+    """The slider's caption: what went in, and what came out."""
     photograph = story.photograph
     height, width = photograph.lr.shape[:2]
     names = list(photograph.versions)
@@ -108,19 +108,6 @@ def _caption(story: Story) -> str:
         f"and compressed as by a small camera. PSNR-Y against the original: {names[0]} {first:.2f} "
         f"dB, {names[-1]} {last:.2f} dB ({last - first:+.2f}). {story.credit}"
     )
-
-
-def score_rows(table: ScoreTable) -> list[list[str]]:
-    """A row per metric. Every method but the first has its difference to that."""
-    rows: list[list[str]] = []
-    for protocol, metric in SHOWN_SCORES:
-        if (protocol, metric) not in table.columns:
-            continue
-        first, *others = (table.means[method][protocol][metric] for method in table.methods)
-        gains = ((score, difference_text(metric, score - first)) for score in others)
-        differences = (f"{score_text(metric, score)} ({gain})" for score, gain in gains)
-        rows.append([metric_title(metric), score_text(metric, first), *differences])
-    return rows
 
 
 def learning_curves(logs: Mapping[str, LogRows]) -> list[str]:

@@ -3,9 +3,8 @@ and as a drawing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -24,22 +23,25 @@ HEAD_PX = 46
 CHARACTER_PX = 6.2
 
 
+Cell = tuple[str, float | None]
+"""A figure as text, and its strength; None for a figure without a colour."""
+
+
 @dataclass(frozen=True)
 class Matrix:
-    """Differences to something common, a row each for what is tested or a method, a column for the
-    other."""
+    """Differences to one method. Methods are rows and tests are columns, or the other way round."""
 
     title: str
     rows: Sequence[str]
     columns: Sequence[str]
     cells: Sequence[Sequence[float | None]]
-    """Rows of figures; None where there is none."""
+    """Figures, row by row; None for no figure."""
     decimals: int = 2
     lower_is_better: bool = False
     levels: Mapping[str, Sequence[float | None]] = field(
         default_factory=dict[str, Sequence[float | None]]
     )
-    """Further rows that are shown as they are, uncoloured, first: {name: a figure per column}."""
+    """Rows above the others, without sign and colour: {name: a figure per column}."""
 
     def strength(self, value: float) -> float:
         """How far from 0 among all cells, -1 (loss) to 1 (gain)."""
@@ -47,76 +49,75 @@ class Matrix:
         largest = max(known, default=0.0)
         return (-value if self.lower_is_better else value) / largest if largest else 0.0
 
+    def lines(self) -> Iterator[tuple[str, list[Cell | None]]]:
+        """The name and the cells of every row, levels first."""
+        for name, values in self.levels.items():
+            yield name, [None if x is None else (f"{x:.{self.decimals}f}", None) for x in values]
+        for name, values in zip(self.rows, self.cells, strict=True):
+            yield (
+                name,
+                [
+                    None if x is None else (f"{x:+.{self.decimals}f}", self.strength(x))
+                    for x in values
+                ],
+            )
+
 
 def matrix_table(matrix: Matrix) -> str:
     """The matrix as an HTML table: readable aloud, coloured behind the figures."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in matrix.columns)
-    level = partial(_level, matrix)
-    cell = partial(_cell, matrix)
-    rows = zip(matrix.rows, matrix.cells, strict=True)
-    lines = [_table_row(name, map(level, row)) for name, row in matrix.levels.items()]
-    lines += [_table_row(name, map(cell, row)) for name, row in rows]
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(map(_table_cell, cells))}</tr>'
+        for name, cells in matrix.lines()
+    )
     return (
         f'{html.SCROLL}<table class="matrix"><caption>{escape(matrix.title)}</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _table_row(name: str, cells: Iterable[str]) -> str:
-    return f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
-
-
-def _level(matrix: Matrix, value: float | None) -> str:
-    return f"<td>{'' if value is None else f'{value:.{matrix.decimals}f}'}</td>"
-
-
-def _cell(matrix: Matrix, value: float | None) -> str:
-    if value is None:
+def _table_cell(cell: Cell | None) -> str:
+    if cell is None:
         return "<td></td>"
-    strength = matrix.strength(value)
-    kind = "gain" if strength > 0 else "loss"
+    text, strength = cell
+    if strength is None:
+        return f"<td>{text}</td>"
     style = f"--strength: {abs(strength):.2f}"
-    return f'<td class="{kind}" style="{style}">{value:+.{matrix.decimals}f}</td>'
+    return f'<td class="{_kind(strength)}" style="{style}">{text}</td>'
+
+
+def _kind(strength: float) -> str:
+    return "gain" if strength > 0 else "loss"
 
 
 def matrix_drawing(matrix: Matrix) -> Drawing:
     """The matrix as a drawing, for Markdown pages."""
     longest = max(map(len, (*matrix.rows, *matrix.levels)))
     label = max(LABEL_PX, round(CHARACTER_PX * longest) + 24)
-    cell = max(CELL_PX, round(CHARACTER_PX * max(map(len, matrix.columns))) + 16)
+    width = max(CELL_PX, round(CHARACTER_PX * max(map(len, matrix.columns))) + 16)
     parts = [svg_text(12, 24, matrix.title, kind="strong")]
     for column, name in enumerate(matrix.columns):
-        parts.append(svg_text(label + cell * (column + 0.5), HEAD_PX + 12, name, "middle"))
+        parts.append(svg_text(label + width * (column + 0.5), HEAD_PX + 12, name, "middle"))
     top = HEAD_PX + 26
-    for name, row in matrix.levels.items():
+    for name, cells in matrix.lines():
         parts.append(svg_text(label - 10, top + 17, name, "end"))
         parts += [
-            svg_text(label + cell * (k + 0.5), top + 17, f"{value:.{matrix.decimals}f}", "middle")
-            for k, value in enumerate(row)
-            if value is not None
+            _drawn_cell(*cell, label + width * column, top, width)
+            for column, cell in enumerate(cells)
+            if cell
         ]
         top += ROW_PX
-    for name, row in zip(matrix.rows, matrix.cells, strict=True):
-        parts.append(svg_text(label - 10, top + 17, name, "end"))
-        parts += [
-            _drawn_cell(matrix, value, label + cell * column, top, cell)
-            for column, value in enumerate(row)
-            if value is not None
-        ]
-        top += ROW_PX
-    height = HEAD_PX + 30 + ROW_PX * (len(matrix.levels) + len(matrix.rows)) + 12
-    return Drawing(label + cell * len(matrix.columns) + 16, height, "\n".join(parts))
+    return Drawing(label + width * len(matrix.columns) + 16, top + 16, "\n".join(parts))
 
 
-def _drawn_cell(matrix: Matrix, value: float, left: int, top: int, width: int) -> str:
-    strength = matrix.strength(value)
-    kind = "gain" if strength > 0 else "loss"
-    ground = (
-        f'<rect class="{kind}" x="{left + 1}" y="{top + 1}" width="{width - 2}" '
-        f'height="{ROW_PX - 2}" rx="3" fill-opacity="{0.42 * abs(strength):.2f}"/>'
+def _drawn_cell(text: str, strength: float | None, left: int, top: int, width: int) -> str:
+    label = svg_text(left + width / 2, top + 17, text, "middle")
+    if strength is None:
+        return label
+    return (
+        f'<rect class="{_kind(strength)}" x="{left + 1}" y="{top + 1}" width="{width - 2}" '
+        f'height="{ROW_PX - 2}" rx="3" fill-opacity="{0.42 * abs(strength):.2f}"/>{label}'
     )
-    text = f"{value:+.{matrix.decimals}f}"
-    return ground + svg_text(left + width / 2, top + 17, text, "middle")
 
 
 Place = tuple[str, str]

@@ -3,13 +3,13 @@ over the images moves them, and every image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ibsd.comparison.statistics import CONFIDENCE, bootstrap_interval
-from ibsd.evaluation.scores import BICUBIC
+from ibsd.evaluation.scores import BICUBIC, ScoreTable
 from ibsd.reporting import html
 from ibsd.reporting.format import difference_text, is_better, metric_title, score_text
 
@@ -24,6 +24,21 @@ FEWEST = 6
 """Images for a verdict: the signs of five can all be equal by chance, in 6 % of cases."""
 WEIGHTED_PROTOCOL = "realsr-testm"
 """Its means weigh each image by its patches."""
+
+
+def mean_rows(table: ScoreTable, shown: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """A row for each (protocol, metric) that was scored: its title and the mean of each method.
+    Behind every mean but the first stands its difference to the first."""
+    rows: list[list[str]] = []
+    for protocol, metric in shown:
+        if (protocol, metric) in table.columns:
+            first, *others = (table.means[method][protocol][metric] for method in table.methods)
+            cells = (
+                f"{score_text(metric, score)} ({difference_text(metric, score - first)})"
+                for score in others
+            )
+            rows.append([metric_title(metric), score_text(metric, first), *cells])
+    return rows
 
 
 def score_table(table: Mapping[str, Any]) -> str:

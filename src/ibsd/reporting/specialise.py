@@ -1,4 +1,4 @@
-"""What specialised weights gain and lose: tables of bicubic, the start and them, and their page."""
+"""The page of specialised weights, with tables of what they gain and lose."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from ibsd.comparison.harm import worst_tenth
 from ibsd.evaluation.scores import BICUBIC, ScoreTable
 from ibsd.reporting import html
-from ibsd.reporting.format import difference_text, metric_title, score_text
-from ibsd.reporting.scores import score_table
+from ibsd.reporting.format import difference_text
+from ibsd.reporting.scores import mean_rows, score_table
 from ibsd.types import counted
 
 START = "start"
@@ -32,21 +32,14 @@ ABOUT = (
 def gain_rows(table: ScoreTable) -> list[list[str]]:
     """The rows of one set of images: each a title, then bicubic, the start and the specialised
     weights."""
-    rows: list[list[str]] = []
-    for protocol, metric in SHOWN:
-        if (protocol, metric) in table.columns:
-            base, *others = (table.means[method][protocol][metric] for method in table.methods)
-            cells = (
-                f"{score_text(metric, score)} ({difference_text(metric, score - base)})"
-                for score in others
-            )
-            rows.append([metric_title(metric), score_text(metric, base), *cells])
     gains = [image_gains(table, method) for method in table.methods[1:]]
     worst = (difference_text("psnr_y", worst_tenth(gain)) for gain in gains)
     below = (f"{(gain < 0).mean():.0%}" for gain in gains)
-    rows.append(["worst tenth over bicubic, dB", "", *worst])
-    rows.append(["images below bicubic", "", *below])
-    return rows
+    return [
+        *mean_rows(table, SHOWN),
+        ["worst tenth over bicubic, dB", "", *worst],
+        ["images below bicubic", "", *below],
+    ]
 
 
 def image_gains(table: ScoreTable, method: str) -> np.ndarray:

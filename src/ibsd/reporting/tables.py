@@ -35,25 +35,20 @@ OTHER_FIGURES = {
 """{figure: its column}"""
 
 
-def select(
-    results: Results, setting: str, test: str, weights: str, metric: str
-) -> list[Difference]:
-    """The differences to the baseline of one test set, kind of weights and metric."""
+def primary_differences(results: Results, setting: str, test: str) -> list[Difference]:
+    """The differences to the baseline on one test set, in the primary metric of the averaged
+    weights."""
+    wanted = (setting, test, AVERAGED, results.design.primary)
     return [
         row
         for row in results.differences
-        if (row.setting, row.test, row.weights, row.metric) == (setting, test, weights, metric)
+        if (row.setting, row.test, row.weights, row.metric) == wanted
     ]
 
 
-def primary_differences(results: Results, setting: str, test: str) -> list[Difference]:
-    """Those of the primary metric and the averaged weights."""
-    return select(results, setting, test, AVERAGED, results.design.primary)
-
-
 def verdict_text(row: Difference) -> str:
-    """The verdict, and what to hold against it. In brackets behind "no difference shown" stands the
-    smallest difference that the design could have shown."""
+    """The verdict, and what weakens it. Behind "no difference shown" stands the smallest difference
+    that the design could have shown."""
     if row.kind == "a/a":
         return "A/A"
     parts = [row.verdict]
@@ -111,9 +106,12 @@ def _difference_cells(row: Difference) -> list[str]:
 
 def other_figures_table(results: Results, setting: str, test: str) -> Table:
     """One row per arm on one test set, averaged weights: the worst tenth over bicubic, the share of
-    images below bicubic, SSIM, LPIPS, and the PSNR-Y of each wavelet band. The last three are
-    scores of bicubic and the baseline, and differences of the others, marked where both intervals
-    exclude zero. No rows where the runs recorded neither bicubic by image nor the bands."""
+    images below bicubic, SSIM, LPIPS, and the PSNR-Y of each wavelet band.
+
+    The last three are scores of bicubic and the baseline. For the other arms they are differences,
+    marked where both intervals exclude zero. There are no rows if the runs recorded neither bicubic
+    by image nor the bands.
+    """
     design = results.design
     here = (setting, test)
     cells = {
