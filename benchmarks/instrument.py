@@ -165,7 +165,7 @@ def run_arm(
 ) -> None:
     """One value of lambda_mi, from where its file stands to the last point."""
     path = options.out / f"lambda-{lambda_mi:g}.json"
-    arm = (
+    arm: dict[str, Any] = (
         json.loads(path.read_text())
         if path.exists()
         else {"settings": settings, "lambda_mi": lambda_mi, "readings": []}
@@ -240,7 +240,9 @@ def take(
         crops,
         ReadingOptions(seed=options.seed, fit=FitOptions(max_steps=options.fit_steps)),
     )
-    figures = objective.diagnostics(trainer.source.cut(first_origin(trainer.source)))
+    source = trainer.source
+    assert isinstance(source, PairPatches)
+    figures = objective.diagnostics(source.cut(first_origin(source)))
     psnr_y = scored(trainer.average.student, val, options.val_images)
     return {
         "step": trainer.step,

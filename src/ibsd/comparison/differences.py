@@ -1,7 +1,7 @@
 """Differences of paired runs: every arm less the baseline, and contrasts of any two arms.
 
-A figure of one is subtracted from the other's on the same image, for the same seed. Runs that are
-no pair are refused with a reason.
+Figures are subtracted image by image, seed by seed. Runs that are no pair are refused with a
+reason.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def all_differences(design: Design, records: Records) -> Differences:
 def paired_runs(
     design: Design, records: Records, setting: str, arm: str, against: str, refused: list[str]
 ) -> list[Pair]:
-    """Both runs of each seed that may be compared; the others go to `refused` with the reason."""
+    """Both runs of each seed that may be compared. `refused` gets a sentence on each other seed."""
     pairs: list[Pair] = []
     for seed in design.seeds:
         run = records.get(RunName(setting, arm, seed))
@@ -112,7 +112,7 @@ def paired_runs(
 
 
 def role_of(design: Design, arm: str, against: str) -> Role:
-    """The baseline's own role says nothing: what is held against it is what counts."""
+    """The role of a difference. The baseline's own role does not count."""
     roles = {design.arms[arm].role}
     if against != design.baseline:
         roles.add(design.arms[against].role)
@@ -193,8 +193,8 @@ def image_weights_of(run: RunRecord, test: str, metric: str) -> np.ndarray:
 def chance_differences(
     design: Design, figures: Mapping[str, Sequence[Figure]]
 ) -> dict[tuple[str, str], np.ndarray]:
-    """{(weights, metric): mean difference of each seed} of the A/A pair, where it has seeds
-    enough."""
+    """{(weights, metric): mean difference of each seed} of the A/A pair, if it has two seeds or
+    more."""
     return {
         (figure.weights, figure.metric): (
             figure.differences @ figure.image_weights / figure.image_weights.sum()
@@ -246,13 +246,8 @@ def difference(
         against=against,
         num_seeds=num_seeds,
         num_images=num_images,
-        mean=statistics.mean,
-        seed_means=statistics.seed_means,
-        t_interval=statistics.t_interval,
-        bootstrap_interval=statistics.bootstrap_interval,
+        **vars(statistics),
         smallest_detectable=statistics.smallest_detectable,
-        wins=statistics.wins,
-        losses=statistics.losses,
         noise_floor=None if by_chance is None else noise_floor(by_chance, num_seeds),
         verdict=verdict,
         kind=kind,

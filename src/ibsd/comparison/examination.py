@@ -1,8 +1,7 @@
-"""What the features of finished runs give away: the examination of one run, and what those of all
-runs say beside each other.
+"""What the features of finished runs give away: the examination of one run, and the tables of all.
 
-The probe looks at the averaged weights, which are the ones that ship; the reading at the last
-step's own, which are the ones that the run's estimators followed.
+The probe looks at the averaged weights, because they ship. The reading looks at the last step's own
+weights, because the run's estimators followed them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ibsd.analysis.crops import CropSets
-from ibsd.analysis.decomposition import decompose
+from ibsd.analysis.decomposition import PARTS, decompose
 from ibsd.analysis.degradation_probe import node_statistics, pixel_statistics, probe
 from ibsd.analysis.fresh_estimators import FitOptions
 from ibsd.analysis.information_probe import Reading, ReadingOptions, own_chain, read_run
@@ -68,7 +67,7 @@ def examine(
 
 
 def view_of(objective: Objective) -> dict[str, Any]:
-    """Where a run has no estimators of its own to read, fresh ones see the nodes as they are."""
+    """How estimators see the nodes. For a run without estimators of its own: as they are."""
     if (chain := own_chain(objective)) is None:
         return {"normalise": False, "pool": 0}
     first = chain.ibs[0]
@@ -82,8 +81,8 @@ def view_of(objective: Objective) -> dict[str, Any]:
 
 
 def probe_lines(design: Design, examinations: Examinations) -> list[ProbeLine]:
-    """Of every arm, node and classifier, and of random weights and pixels, where the same was asked
-    as of the baseline."""
+    """The lines of every arm, node and classifier, of random weights and of pixels. A run counts if
+    the same was asked of it as of the baseline."""
     lines: list[ProbeLine] = []
     for setting in design.settings:
         baseline = {
@@ -160,8 +159,8 @@ def _accuracies(table: dict[str, Any]) -> dict[tuple[str, str], float]:
 def decomposition_lines(
     design: Design, examinations: Examinations, watch: Sequence[str]
 ) -> list[DecompositionLine]:
-    """Of every arm but the baseline. Each arm is held against the first watching arm of its view,
-    else against the baseline."""
+    """A line for every arm but the baseline. Each is held against the first watching arm of its
+    view, else against the baseline."""
     lines: list[DecompositionLine] = []
     for setting in design.settings:
         for arm in design.arms:
@@ -196,7 +195,7 @@ def _decomposition_line(
     setting: str, arm: str, against: str, pairs: Mapping[int, tuple[Reading, Reading]]
 ) -> DecompositionLine:
     def mean_sums(kind: str, figure: str) -> tuple[float, float]:
-        """Of either side, the mean over the seeds of the sum over the links."""
+        """For both sides, the mean over the seeds of the sum over the links."""
         sides = zip(*pairs.values(), strict=True)
         plain, ours = (
             float(np.mean([sum(getattr(getattr(reading, kind), figure)) for reading in readings]))
@@ -207,13 +206,7 @@ def _decomposition_line(
     with_own = all(reading.trained is not None for pair in pairs.values() for reading in pair)
     decompositions = {seed: decompose(*pair) for seed, pair in pairs.items()} if with_own else {}
     drops = [decomposition.total.bound for decomposition in decompositions.values()]
-    parts = None
-    if drops:
-        parts = {
-            "scale": float(np.mean([drop.scale for drop in drops])),
-            "hiding": float(np.mean([drop.hiding for drop in drops])),
-            "forgetting": float(np.mean([drop.forgetting for drop in drops])),
-        }
+    parts = {part: float(np.mean([getattr(drop, part) for drop in drops])) for part in PARTS}
     return DecompositionLine(
         setting,
         arm,
@@ -222,7 +215,7 @@ def _decomposition_line(
         gain=mean_sums("standardised", "gain"),
         fresh=mean_sums("standardised", "bound"),
         own=mean_sums("trained", "bound") if drops else None,
-        parts=parts,
+        parts=parts if drops else None,
         counts=sum(decomposition.counts for decomposition in decompositions.values()),
         why={seed: decomposition.why for seed, decomposition in decompositions.items()},
     )

@@ -28,8 +28,8 @@ def worst_tenth(gains: np.ndarray[Any, Any]) -> float:
 
 
 def harms(design: Design, records: Mapping[RunName, RunRecord]) -> list[Harm]:
-    """Of every arm on every test set whose bicubic scores are known image by image: the primary
-    figure of the averaged weights."""
+    """Every arm's harm in the primary figure of the averaged weights, on every test set whose
+    bicubic scores are known image by image."""
     metric = design.primary
     sign = -1 if metric.rpartition(".")[2] in LOWER_IS_BETTER else 1
     rows: list[Harm] = []

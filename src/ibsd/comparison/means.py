@@ -35,7 +35,7 @@ def joined_records(
 
 
 def _joined(name: str, parts: Mapping[Place, RunRecord]) -> RunRecord:
-    """A pair of another one where each of its parts is."""
+    """The record of one mean. Two of them are a pair if all their parts are pairs."""
     runs = {place.setting: record for place, record in parts.items()}
     first = next(iter(runs.values()))
 
@@ -63,15 +63,11 @@ def _joined(name: str, parts: Mapping[Place, RunRecord]) -> RunRecord:
 
 
 def _joined_scores(parts: Mapping[Place, TestScores]) -> TestScores:
-    """All images in a row, of the figures that every part has."""
+    """The images of all parts behind each other, with the figures that every part has."""
     scores = list(parts.values())
     first = scores[0]
     kinds = {
-        weights: {
-            metric: sum((one.scores[weights][metric] for one in scores), ())
-            for metric in first.scores[weights]
-            if all(metric in one.scores.get(weights, {}) for one in scores)
-        }
+        weights: _joined_figures([one.scores.get(weights, {}) for one in scores])
         for weights in first.scores
     }
     bicubic = {
@@ -79,17 +75,20 @@ def _joined_scores(parts: Mapping[Place, TestScores]) -> TestScores:
         for metric in first.bicubic
         if all(metric in one.bicubic for one in scores)
     }
-    bicubic_images = {
-        metric: sum((one.bicubic_images[metric] for one in scores), ())
-        for metric in first.bicubic_images
-        if all(metric in one.bicubic_images for one in scores)
-    }
     return TestScores(
         first.role,
         tuple(f"{place}/{i}" for place, one in parts.items() for i in one.images),
         sum((one.patches for one in scores), ()),
         bicubic,
         kinds,
-        bicubic_images,
+        _joined_figures([one.bicubic_images for one in scores]),
         {str(place): len(one.images) for place, one in parts.items()},
     )
+
+
+def _joined_figures(tables: list[dict[str, tuple[float, ...]]]) -> dict[str, tuple[float, ...]]:
+    return {
+        metric: sum((table[metric] for table in tables), ())
+        for metric in tables[0]
+        if all(metric in table for table in tables)
+    }

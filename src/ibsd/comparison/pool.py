@@ -74,8 +74,8 @@ class Worker:
 def make_all(
     names: Sequence[Name], make: Callable[[Sequence[Name]], dict[Name, Outcome]]
 ) -> dict[Name, Outcome]:
-    """Makes runs pass after pass. Busy ones are tried again as long as others got done
-    meanwhile."""
+    """Makes runs pass after pass. Each pass tries the busy ones again; a pass in which all are busy
+    is the last."""
     outcomes: dict[Name, Outcome] = {}
     waiting = list(names)
     while waiting:

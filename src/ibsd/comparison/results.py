@@ -57,7 +57,7 @@ class Difference:
     wins: int
     losses: int
     noise_floor: float | None
-    """Below which another data order alone keeps the mean over as many seeds in 95 % of cases, from
+    """Another data order alone keeps the mean over as many seeds below this in 95 % of cases, by
     the A/A pair."""
     verdict: str
     """`better`, `worse`, `no difference shown`, or `no interval` with fewer than three seeds.
@@ -153,9 +153,9 @@ class DecompositionLine:
     gain: Interval
     """(of `against`, of the arm): likelihood that fresh estimators on standardised nodes win."""
     fresh: Interval
-    """The same of their bound."""
+    """Their bound, of both."""
     own: Interval | None
-    """The same of the bound under the runs' own estimators."""
+    """The bound under the runs' own estimators, of both."""
     parts: dict[str, float] | None
     """Of the drop of `own`: scale, hiding, forgetting."""
     counts: int
@@ -180,8 +180,7 @@ class Results:
     mixed_numerics: tuple[str, ...]
     """Concepts of `NUMERICS` of which the runs used more than one version."""
     contrasts: tuple[Difference, ...] = ()
-    """Of two arms neither of which need be the baseline: primary metric, averaged weights, on
-    every whole test set."""
+    """Differences of any two arms: primary metric, averaged weights, on every whole test set."""
     runs: dict[str, str] = field(default_factory=dict)
     """{setting/arm/seed: key}"""
     probes: tuple[ProbeLine, ...] = ()
@@ -194,8 +193,10 @@ class Results:
 
 
 def results_from_table(table: Mapping[str, Any]) -> Results:
-    """The results out of what their `to_json` holds. KeyError, TypeError or ValueError if the table
-    is none; fields that came later have their defaults."""
+    """The results from the content of their `to_json`. Fields that came later have their defaults.
+
+    Errors: KeyError, TypeError or ValueError if the table holds no results.
+    """
     return _as(Results, table)
 
 

@@ -104,8 +104,7 @@ def inference_facts(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def add_cost(path: Path, execution: Execution) -> dict[str, Any]:
-    """Time of training so far, summed over the processes that ended in order. A killed one leaves
-    nothing behind.
+    """Time of training so far, summed over the processes that were not killed.
 
     Seconds on the clock depend on what else the machine does; seconds of the processor much less.
     """

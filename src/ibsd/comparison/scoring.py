@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ibsd.comparison.bands import BANDS, band_psnr
 from ibsd.comparison.store import TestScores
@@ -11,6 +12,8 @@ from ibsd.data.pairs import Pair
 from ibsd.evaluation.scores import BICUBIC, LoadedPair, ScoreTable, evaluate
 from ibsd.students.student import Student
 from ibsd.training.result import AVERAGED, RAW
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ class Scoring:
 
 
 def scores_on(scoring: Scoring, students: Mapping[str, Student]) -> dict[str, TestScores]:
-    """{test set: scores}; `students` by kind of weights, of which those that no arm asks for are
-    left out."""
+    """{test set: scores} of the kinds of weights that an arm asks for, out of `students` by kind."""
     asked = {AVERAGED, RAW} | scoring.derived
     students = {kind: student for kind, student in students.items() if kind in asked}
     scores: dict[str, TestScores] = {}
@@ -75,8 +77,8 @@ def score_on(test: TestSet, students: Mapping[str, Student], lpips: bool) -> Tes
 
 
 def mean_scores(role: str, parts: Sequence[TestScores]) -> TestScores:
-    """Of test sets of the same pictures: each picture's mean, so that pictures and not pictures
-    times sets are the sample."""
+    """The mean of each picture over test sets of the same pictures. So the sample is the pictures,
+    not pictures times sets."""
 
     def mean(values: Iterable[float]) -> float:
         return round(sum(values) / len(parts), 6)
@@ -100,18 +102,15 @@ def mean_scores(role: str, parts: Sequence[TestScores]) -> TestScores:
 
 def primary_alone(scores: TestScores, primary: str) -> TestScores:
     """The primary figure of the averaged weights: all that is shown of a row of a matrix."""
-    of_averaged = scores.scores[AVERAGED]
+
+    def kept(figures: Mapping[str, Value]) -> dict[str, Value]:
+        return {primary: figures[primary]} if primary in figures else {}
+
     return replace(
         scores,
-        bicubic={metric: mean for metric, mean in scores.bicubic.items() if metric == primary},
-        scores={
-            AVERAGED: {metric: of_averaged[metric] for metric in of_averaged if metric == primary}
-        },
-        bicubic_images={
-            metric: figures
-            for metric, figures in scores.bicubic_images.items()
-            if metric == primary
-        },
+        bicubic=kept(scores.bicubic),
+        scores={AVERAGED: kept(scores.scores[AVERAGED])},
+        bicubic_images=kept(scores.bicubic_images),
     )
 
 

@@ -112,10 +112,10 @@ def bootstrap_interval(
     with replacement.
 
     Every resample draws seeds, and one set of images that all its seeds share. Images drawn anew
-    for each seed would count one hard image S times as if it were S images, which is the pooling
-    that docs/method.md 8 forbids: the interval would be too short by up to sqrt(S). The same
-    resamples serve every arm, so that their intervals can be compared. With `parts`, numbers of
-    images that lie behind each other, every part keeps its number in every resample.
+    for each seed would count one hard image S times as if it were S images: docs/method.md 8
+    forbids that, because the interval would be too short by up to sqrt(S). The same resamples
+    serve every arm, so that their intervals can be compared. `parts` are the numbers of images of
+    parts that lie behind each other; every part keeps its number in every resample.
     """
     num_seeds, num_images = differences.shape
     seeds, counts = _resamples(num_seeds, parts or (num_images,), num_resamples, seed)
@@ -137,8 +137,8 @@ def _resamples(
 
 
 def noise_floor(seed_means: np.ndarray, num_seeds: int, confidence: float = CONFIDENCE) -> float:
-    """Size below which chance alone keeps the mean over `num_seeds`, in `confidence` of all cases,
-    from an A/A pair's differences per seed.
+    """The size below which chance alone keeps the mean over `num_seeds`, in `confidence` of all
+    cases. `seed_means` are the differences of an A/A pair.
 
     Their true mean is zero, so the spread is their root mean square, with as many degrees of
     freedom as there are differences.
