@@ -40,7 +40,7 @@ class Scoring:
 
 
 def scores_on(scoring: Scoring, students: Mapping[str, Student]) -> dict[str, TestScores]:
-    """{test set: scores} of the kinds of weights that an arm asks for, out of `students` by kind."""
+    """{test set: scores} of those students, by kind of weights, that an arm asks for."""
     asked = {AVERAGED, RAW} | scoring.derived
     students = {kind: student for kind, student in students.items() if kind in asked}
     scores: dict[str, TestScores] = {}
