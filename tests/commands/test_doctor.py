@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from cluster.fakes import without_ray
-from ibsd.commands.doctor import as_text, examine_pairs
+from ibsd.commands.doctor import examine_pairs
 from ibsd.data.samples import sample_pair
 from ibsd.images.rgb import write_rgb
+from ibsd.system import json_text
 
 
 @pytest.mark.slow
@@ -28,7 +29,7 @@ def test_a_cluster_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         examine_pairs(tmp_path, None, None, 2, 0.5, lambda *k: seen.append(k), cluster)
         for cluster in (None, "local")
     )
-    assert as_text(many) == as_text(one)
+    assert json_text(many.as_json()) == json_text(one.as_json())
     assert one.counts()["unusable"] == 1 and one.counts()["leak"] == 1
     assert seen == 2 * [(1, 4), (2, 4), (3, 4), (4, 4)]
 

@@ -1,5 +1,5 @@
-"""A part of a photograph, upscaled before the whole, so that a person sees in seconds whether the
-whole is worth minutes."""
+"""A part of a photograph, upscaled before the whole: it shows in seconds whether the whole is worth
+minutes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from ibsd.app.previews import QUALITY, displayed
+from ibsd.app.previews import as_image, displayed, save_jpeg
 from ibsd.images import InMemory, Photograph, PhotographHeader
 from ibsd.upscaling.strips import Tiles, tiles_for, upscaled_strips
 from ibsd.upscaling.tiling import spans
@@ -23,10 +22,10 @@ READ_ROWS = 256
 
 
 class Stretch(NamedTuple):
-    """Along one side of a photograph, in its pixels: what is shown, and the tile around it."""
+    """A tile along one side of a photograph, and the part of it that is shown, in pixels of the
+    photograph."""
 
     start: int
-    """Of the tile."""
     end: int
     shown_start: int
     shown_end: int
@@ -94,6 +93,4 @@ def _scaled(part: slice, scale: int) -> slice:
 
 
 def _save(pixels: np.ndarray, header: PhotographHeader, file: Path) -> None:
-    image = displayed(pixels, header)
-    shown = Image.fromarray(np.ascontiguousarray(image[..., 0] if header.grey else image))
-    shown.save(file, quality=QUALITY, subsampling=0, icc_profile=header.icc)
+    save_jpeg(as_image(displayed(pixels, header)), header, file)

@@ -52,7 +52,7 @@ class Preview:
 
     def _write_tiles(self, count: int) -> None:
         for left in range(0, self.header.width, TILE_PX):
-            tile = self._image(self.rows_for_tiles[:count, left : left + TILE_PX])
+            tile = as_image(self.rows_for_tiles[:count, left : left + TILE_PX])
             self._save(tile, f"{self.tile_row}-{left // TILE_PX}")
         self.rows_for_tiles = self.rows_for_tiles[count:]
         self.tile_row += 1
@@ -60,16 +60,23 @@ class Preview:
     def _shrink_rows(self, count: int) -> None:
         """Means over squares; at the edges, over the pixels that are there."""
         if count:
-            part = self._image(self.rows_for_overview[:count])
+            part = as_image(self.rows_for_overview[:count])
             self.overview.append(np.asarray(part.reduce(self.shrink)))
             self.rows_for_overview = self.rows_for_overview[count:]
 
-    def _image(self, pixels: np.ndarray) -> Image.Image:
-        return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if self.header.grey else pixels))
-
     def _save(self, image: Image.Image, name: str) -> None:
-        file = self.folder / f"{name}.jpg"
-        image.save(file, quality=QUALITY, subsampling=0, icc_profile=self.header.icc)
+        save_jpeg(image, self.header, self.folder / f"{name}.jpg")
+
+
+def as_image(pixels: np.ndarray) -> Image.Image:
+    """uint8 [h, w, 1 or 3] as an image."""
+    grey = pixels.shape[-1] == 1
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if grey else pixels))
+
+
+def save_jpeg(image: Image.Image, header: PhotographHeader, file: Path) -> None:
+    """With the photograph's colour profile."""
+    image.save(file, quality=QUALITY, subsampling=0, icc_profile=header.icc)
 
 
 def displayed(rows: np.ndarray, header: PhotographHeader) -> np.ndarray:

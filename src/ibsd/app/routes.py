@@ -87,7 +87,11 @@ def create_application(
             Route("/jobs/{key}/{side:str}/{name:str}", preview),
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: answer_error, Exception: answer_defect},
+        exception_handlers={
+            HTTPException: answer_error,
+            FullError: answer_full,
+            Exception: answer_defect,
+        },
     )
     application.state.jobs = jobs
     application.state.weights = weights
@@ -101,13 +105,17 @@ async def answer_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": text}, error.status_code, headers=error.headers)
 
 
+async def answer_full(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 503, headers={"Retry-After": "30"})
+
+
 async def answer_defect(_: Request, __: Exception) -> Response:
     return JSONResponse(_DEFECT, 500)
 
 
 async def describe_weights(jobs: JobQueue, weights: Mapping[str, OfferedWeights]) -> None:
-    """Let a worker read the weights whose header says too little. Unreadable ones stay without a
-    scale and are not offered."""
+    """Lets a worker read the weights whose header says too little. Weights that it cannot read stay
+    without a scale and are not offered."""
     for offered in weights.values():
         if offered.scale is None:
             request = {"verb": "describe", "weights": str(offered.file)}
@@ -140,10 +148,7 @@ async def events(request: Request) -> Response:
     if not _SESSION_KEY.fullmatch(key):
         raise HTTPException(400, "the session must be 32 hexadecimal digits: reload the page")
     jobs = _jobs(request)
-    try:
-        jobs.check_session(key)
-    except FullError as error:
-        raise HTTPException(503, str(error)) from None
+    jobs.check_session(key)
 
     async def stream() -> AsyncIterator[str]:
         with jobs.listen(key) as session:
@@ -204,12 +209,9 @@ async def upload(request: Request) -> Response:
     name = plain_name(query.get("name", ""))
     suffix = result_suffix(name, query.get("format", ""))
     centre = MIDDLE if query.get("part") else None
-    try:
-        with jobs.upload(session) as folder:
-            await receive(request, folder / "input", jobs.limits)
-            job = jobs.add(session, folder, name, offered, suffix, centre, look)
-    except FullError as error:
-        raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
+    with jobs.upload(session) as folder:
+        await receive(request, folder / "input", jobs.limits)
+        job = jobs.add(session, folder, name, offered, suffix, centre, look)
     return JSONResponse({"key": job.key}, 201)
 
 
@@ -247,12 +249,9 @@ async def again(request: Request) -> Response:
     jobs = _jobs(request)
     last: Centre = job.part["centre"] if job.part else MIDDLE
     centre = last if request.query_params.get("part") else None
-    try:
-        with jobs.upload(session) as folder:
-            os.link(job.source, folder / "input")
-            other = jobs.add(session, folder, job.name, offered, suffix, centre, look)
-    except FullError as error:
-        raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
+    with jobs.upload(session) as folder:
+        os.link(job.source, folder / "input")
+        other = jobs.add(session, folder, job.name, offered, suffix, centre, look)
     return JSONResponse({"key": other.key}, 201)
 
 
@@ -299,7 +298,8 @@ async def cancel(request: Request) -> Response:
 async def result(request: Request) -> Response:
     """GET /jobs/{key}/result: the upscaled photograph."""
     _, job = _find_job(request)
-    _check_done(job)
+    if job.state != "done":
+        raise HTTPException(409, "this photograph is not done: wait for it")
     return FileResponse(job.target, media_type=MEDIA_TYPES[job.suffix], filename=job.result_name)
 
 
@@ -316,21 +316,15 @@ async def results(request: Request) -> Response:
     )
 
 
-def _check_done(job: Job) -> None:
-    if job.state != "done":
-        raise HTTPException(409, "this photograph is not done: wait for it")
-
-
 async def preview(request: Request) -> Response:
     """GET /jobs/{key}/before|after/overview|ROW-COLUMN: an overview or a tile.
     GET /jobs/{key}/part/NAME-before|after: a part."""
     _, job = _find_job(request)
     side = request.path_params["side"]
     name = request.path_params["name"]
-    if side not in _PREVIEW_NAMES or not _PREVIEW_NAMES[side].fullmatch(name):
-        raise HTTPException(404)
     path = job.folder / side / f"{name}.jpg"
-    if not path.is_file():
+    names = _PREVIEW_NAMES.get(side)
+    if names is None or not names.fullmatch(name) or not path.is_file():
         raise HTTPException(404)
     return FileResponse(
         path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}

@@ -1,7 +1,7 @@
-"""Files are handed to the workers of a Ray cluster, and what became of each comes back.
+"""Hands files to the workers of a Ray cluster, and collects what became of each.
 
-Ray keeps the processes: it starts them where there is room, tells of those that die, and carries
-the calls. What it does not do is in `Workers`: which file a worker dies over, and how often.
+Ray starts processes where there is room, tells of those that die, and carries the calls. `Workers`
+does what Ray does not: it knows which file a worker dies over, and how often.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class Job(NamedTuple):
 
 @contextmanager
 def connected(address: str) -> Generator[None]:
-    """Connects to the cluster at an address such as HOST:6379, or starts one of this machine's
-    cores for "local". Inside of another one it does nothing. InputError if there is none."""
+    """Connects to the cluster at an address such as HOST:6379; for "local" starts one of this
+    machine's cores. Does nothing inside of another `connected`. InputError if there is no cluster.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_task_oom_retries", str(MOST_TRIES - 1))  # else without end
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # else deaths are told on stdout
@@ -114,8 +115,8 @@ def _check_address(address: str) -> None:
 
 @contextmanager
 def signals_held() -> Generator[Callable[[], None]]:
-    """Meanwhile a signal waits until the function that this gives is called: an exception out of a
-    handler that runs inside of Ray comes out as a SystemError."""
+    """Holds signals back until the function that it gives is called. Otherwise a handler that
+    raises inside of Ray comes out as a SystemError."""
     received: list[int] = []
     handlers: dict[int, Any] = {
         number: signal.signal(number, lambda number, _: received.append(number))
@@ -136,8 +137,8 @@ def signals_held() -> Generator[Callable[[], None]]:
 
 
 def takes_gpu(device: str) -> bool:
-    """Whether what runs on a device, such as "auto", is to hold a GPU of the cluster. InputError if
-    it must, and there is none."""
+    """Whether work on a device, such as "auto", takes a GPU of the cluster. InputError if it must,
+    and there is none."""
     is_asked, has_any = device.startswith("cuda"), _resource("GPU") > 0
     if is_asked and not has_any:
         raise InputError(f"the device is {device!r}, and the cluster has no GPU: take cpu or auto")
@@ -150,8 +151,8 @@ def _resource(name: str) -> float:
 
 @dataclass(eq=False)
 class _Hand:
-    """A worker and the calls that it holds, oldest first. The first call of all opens the
-    network, and belongs to no job."""
+    """A worker and the calls that it holds, oldest first. Its very first call opens the network and
+    belongs to no job."""
 
     actor: Any
     calls: deque[tuple[Any, Job | None]] = field(default_factory=deque)
@@ -180,15 +181,15 @@ class Workers:
         self.hands: list[_Hand] = []
         self.again: deque[Job] = deque()
         self.disturbed: set[str] = set()
-        """Targets of jobs that a dead worker held. It may write on for a moment, so what it left is
-        removed when another one is done."""
+        """Targets of jobs that a dead worker held. It may write on for a moment. So what it left is
+        removed when another worker has done the job."""
         self.deaths_at_opening = 0
-        """Since a worker last opened its network."""
+        """Workers that died since one last opened its network."""
         self.looked = 0.0
         self.waits_since: float | None = time.monotonic()
 
     def __len__(self) -> int:
-        """Workers that there should be."""
+        """The number of workers that there should be."""
         return min(self.most, int(_resource("GPU" if self.on_gpu else "CPU")))
 
     def results(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Made]]:
@@ -253,7 +254,7 @@ class Workers:
     def _free_hand(self) -> _Hand | None:
         """The open worker with the fewest calls, if it takes another one."""
         able = [hand for hand in self.hands if not hand.calls or hand.calls[0][1] is not None]
-        hand = min(able, key=lambda each: len(each.calls), default=None)
+        hand = min(able, key=lambda hand: len(hand.calls), default=None)
         return hand if hand is not None and len(hand.calls) < CALLS_AHEAD else None
 
     def _ended(self, more: bool) -> Iterator[tuple[Job, Made]]:
@@ -273,31 +274,23 @@ class Workers:
     def _ended_call(self, hand: _Hand) -> Iterator[tuple[Job, Made]]:
         call, job = hand.calls[0]
         try:
-            if job is None:
-                self._opened(call)
-                hand.calls.popleft()
-                return
-            made: Made = self.ray.get(call)
+            made = self.ray.get(call)
         except InputError as error:
             raise cause(error) from None
         except self.dead as error:
             yield from self._buried(hand, error)
-        else:
-            hand.calls.popleft()
-            if job.target in self.disturbed:
-                remove_partials(job.target)
-            yield job, made
-
-    def _opened(self, call: Any) -> None:
-        try:
-            self.ray.get(call)
-        except InputError as error:
-            raise cause(error) from None
-        self.deaths_at_opening = 0
-        self.waits_since = None
+            return
+        hand.calls.popleft()
+        if job is None:  # the network is open
+            self.deaths_at_opening = 0
+            self.waits_since = None
+            return
+        if job.target in self.disturbed:
+            remove_partials(job.target)
+        yield job, made
 
     def _buried(self, hand: _Hand, error: Exception) -> Iterator[tuple[Job, Made]]:
-        """A dead worker's calls go to others. The oldest is the one that it died over."""
+        """Gives a dead worker's jobs to others. It died over the oldest."""
         self.hands.remove(hand)
         with suppress(Exception):  # it may only have seemed dead
             self.ray.kill(hand.actor)

@@ -40,9 +40,9 @@ def listed(
 ) -> Listing:
     """The photographs of folders, patterns, lists and files, on disks and in object stores.
 
-    A folder's names are mirrored below `output`, and so are those of a pattern below the folder in
-    which it begins, and those of a list below the folder that all of its files share. Names in a
-    list are taken from the list's own folder.
+    `output` mirrors the names below a folder; of a pattern, below the last folder before its first
+    wildcard; of a list, below the folder that all its files share. Names in a list begin at the
+    list's own folder.
 
     Errors: InputError for an input that is not there or holds no photographs, for an output that is
     no folder, for a store that does not answer or refuses, and if two files would become one or a
@@ -55,9 +55,9 @@ def listed(
         raise InputError(f"{output} is no folder: a run on a cluster writes into a folder")
     passed_over: list[str] = []
     tables: list[Any] = []
-    for each in inputs:
-        find = _root_and_addresses if is_address(each) else _root_and_names
-        root, names = find(each, output, passed_over)
+    for given in inputs:
+        find = _root_and_addresses if is_address(given) else _root_and_names
+        root, names = find(given, output, passed_over)
         tables += _tables(root, names, absolute(output), suffix, ending)
     jobs = pa.concat_tables(tables)
     if pc.count_distinct(jobs["target"]).as_py() < len(jobs):

@@ -1,5 +1,5 @@
-"""`ibsd compare --cluster`: runs as tasks of a Ray cluster. Each comes back as its row, and this
-process alone writes the store."""
+"""`ibsd compare --cluster`: runs as tasks of a Ray cluster. Each task returns its row. Only this
+process writes the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ibsd.cluster.engine import connected, takes_gpu
+from ibsd.cluster.engine import cause, connected, takes_gpu
 from ibsd.commands.comparison_run import Log, make_one, open_store
 from ibsd.commands.plan import Comparison
 from ibsd.comparison.design import RunName
@@ -39,7 +39,7 @@ def make_there(comparison: Comparison, name: RunName, folder: str) -> Made:
 
 
 class _Task:
-    """The process of a pool's worker, anywhere. Its end is noticed where it is asked for."""
+    """A task of the cluster as the pool's process."""
 
     def __init__(self, call: Any, on_made: Callable[[Made], None], log: Log) -> None:
         self.ray: Any = import_module("ray")
@@ -54,7 +54,7 @@ class _Task:
         try:
             made: Made = self.ray.get(self.call)
         except InputError as error:
-            self.log(str(getattr(error, "cause", error)))
+            self.log(str(cause(error)))
             return EXIT_CODES["wrong"]
         except self.ray.exceptions.RayTaskError as error:
             self.log(str(error))
@@ -79,7 +79,7 @@ def on_cluster(
     stop_requested: Callable[[], str | None],
     on_end: Callable[[RunName, Outcome], None],
 ) -> dict[RunName, Outcome]:
-    """As `pool.in_processes`, all at once: Ray starts what has room."""
+    """`pool.in_processes` with all runs at once: Ray starts those for which there is room."""
     store = open_store(comparison.config)
 
     def on_made(made: Made) -> None:

@@ -34,7 +34,7 @@ CALIBRATION_FILES = 8
 
 @dataclass(frozen=True)
 class ClusterRun:
-    """What is asked for; the fields are the options of `ibsd upscale`."""
+    """The options of `ibsd upscale`."""
 
     inputs: Sequence[str]
     output: str
@@ -252,8 +252,8 @@ def estimate(run: ClusterRun, log: Callable[[str], None]) -> Estimate:
     with connected(run.address):
         workers = Workers(run.upscaling(False), run.device, len(pending), log)
         measured = workers.measured([*starmap(Job, rows_of(chosen))])
-        made = [each for each in measured if not isinstance(each, str)]
-        errors = [each for each in measured if isinstance(each, str)]
+        made = [figures for figures in measured if not isinstance(figures, str)]
+        errors = [error for error in measured if isinstance(error, str)]
         if not made:
             raise InputError(f"none of {number} photographs can be upscaled: {errors[0]}")
         seconds, sizes = zip(*made, strict=True)
