@@ -39,8 +39,6 @@ from ibsd.weights import named_or_file
 CADENCE = ("log_every", "diagnostics_every", "validate_every", "checkpoint_every", "keep")
 """Options of training that move no figure."""
 
-Log = Callable[[str], None]
-
 
 class Comparison:
     """A comparison's runs, by name."""

@@ -206,7 +206,9 @@ def _decomposition_line(
     with_own = all(reading.trained is not None for pair in pairs.values() for reading in pair)
     decompositions = {seed: decompose(*pair) for seed, pair in pairs.items()} if with_own else {}
     drops = [decomposition.total.bound for decomposition in decompositions.values()]
-    parts = {part: float(np.mean([getattr(drop, part) for drop in drops])) for part in PARTS}
+    parts = None
+    if drops:
+        parts = {part: float(np.mean([getattr(drop, part) for drop in drops])) for part in PARTS}
     return DecompositionLine(
         setting,
         arm,
@@ -215,7 +217,7 @@ def _decomposition_line(
         gain=mean_sums("standardised", "gain"),
         fresh=mean_sums("standardised", "bound"),
         own=mean_sums("trained", "bound") if drops else None,
-        parts=parts if drops else None,
+        parts=parts,
         counts=sum(decomposition.counts for decomposition in decompositions.values()),
         why={seed: decomposition.why for seed, decomposition in decompositions.items()},
     )
