@@ -127,7 +127,7 @@ def checked_pairs(
 
 
 def photographs_fingerprint(folder: str) -> str:
-    """Of photographs or of shards of them."""
+    """A source of patches from photographs, or from shards of them."""
     return open_shards(folder).fingerprint if is_shards(folder) else fingerprint(as_pairs(folder))
 
 

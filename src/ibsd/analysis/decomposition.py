@@ -60,7 +60,7 @@ class InformationDrop:
     """What fell from one reading to another."""
 
     bound: DropParts
-    """Of the bound with negatives "others"."""
+    """Parts of the drop of the bound with negatives "others"."""
     gain: DropParts
 
 

@@ -25,7 +25,7 @@ RESOLUTION = 0.05
 """Smallest spread of fresh estimators, as a share of the earlier node's standard deviation."""
 
 UNITS_LEARNING_RATE = 0.03
-"""Of the few parameters of a change of units."""
+"""Learning rate of the few parameters of a change of units."""
 
 Nodes: TypeAlias = tuple[Tensor, ...]
 """F0, F1, ... of many patches, without graph: each [M, C, h, w] in fp32 (or fp64)."""

@@ -67,7 +67,7 @@ class ReadingOptions:
     """N of the bound under negatives "all". Runs have batches of 8 to 16."""
     seed: int = 0
     fit: FitOptions = DEFAULT_FIT
-    """Of the three fits; `learning_rate` is that of the fresh ones."""
+    """Options of the three fits; `learning_rate` is that of the fresh ones."""
 
 
 DEFAULT_READING = ReadingOptions()
@@ -80,7 +80,7 @@ class LinkInformation:
     bound: tuple[float, ...]
     """CLUB with negatives "others", which does not depend on the number of negatives."""
     bound_all: tuple[float, ...]
-    """The same with negatives "all": (N - 1) / N of it."""
+    """`bound` with negatives "all": (N - 1) / N of it."""
     nll: tuple[float, ...]
     """Likelihood loss."""
     gain: tuple[float, ...]

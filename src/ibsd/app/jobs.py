@@ -21,7 +21,7 @@ from ibsd.types import InputError
 State = Literal["reading", "waiting", "trying", "asking", "working", "done", "failed", "cancelled"]
 """trying: a part is being upscaled. asking: the user sees it, and says whether to go on."""
 Centre = tuple[float, float]
-"""Of a part: across and down, in [0, 1] of the photograph."""
+"""Centre of a part: across and down, in [0, 1] of the photograph."""
 MIDDLE = (0.5, 0.5)
 
 
@@ -40,9 +40,9 @@ class Job:
     folder: Path
     weights: OfferedWeights
     suffix: str
-    """Of the result, with its dot."""
+    """Suffix of the result, with its dot."""
     centre: Centre | None = None
-    """Of the part to upscale next; None for the whole photograph."""
+    """Centre of the part to upscale next; None for the whole photograph."""
     look: float = 0.0
     """As for `open_network`."""
     state: State = "reading"

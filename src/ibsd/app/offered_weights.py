@@ -29,7 +29,7 @@ class OfferedWeights:
     """None until a worker has opened the file. Then the page offers it."""
     network: str = ""
     aim: str = ""
-    """Of weights that ibsd ships."""
+    """What the weights are for, if ibsd ships them."""
     has_crisp: bool = False
     """Whether a look above 0 leads to crisp weights."""
 

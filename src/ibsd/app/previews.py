@@ -75,7 +75,7 @@ def as_image(pixels: np.ndarray) -> Image.Image:
 
 
 def save_jpeg(image: Image.Image, header: PhotographHeader, file: Path) -> None:
-    """With the photograph's colour profile."""
+    """Writes a JPEG with the photograph's colour profile."""
     image.save(file, quality=QUALITY, subsampling=0, icc_profile=header.icc)
 
 

@@ -22,7 +22,7 @@ MEDIA_TYPES = {
     ".tiff": "image/tiff",
     ".avif": "image/avif",
 }
-"""By the suffix of a result."""
+"""{suffix of a result: media type}"""
 _RESULT_SUFFIXES = {
     ".jpeg": ".jpg",
     ".tif": ".tiff",

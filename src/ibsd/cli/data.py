@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ibsd.commands.shard import Sharding
 
 MOST_LINES = 20
-"""About photographs that are left out."""
+"""Photographs that are left out and named."""
 
 
 def data(

@@ -56,9 +56,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 TRAINING_PACKAGES = ("torch", "tensorboardX")
-"""Of the extra `train`, and torch of `export` too. Upscaling needs none of them."""
+"""Packages of the extra `train`; `export` brings torch too. Upscaling needs none of them."""
 BROKEN_PIPE = 128 + 13
-"""Of SIGPIPE, which Windows has not."""
+"""Exit code for SIGPIPE, a signal that Windows lacks."""
 USAGE = {
     demo: "ibsd demo [OPTIONS]",
     train: "ibsd train CONFIG [SECTION.KEY=VALUE ...] [--resume] [--json]",

@@ -55,7 +55,7 @@ class TrainingProgress:
         self.remark(f"{self.prefix(name)}{sentence}")
 
     def on_step(self, name: str, step: int, terms: Mapping[str, float]) -> None:
-        """After an update; `terms` are the latest logged means."""
+        """Shows an update; `terms` are the latest logged means."""
         now = time.monotonic()
         if name not in self.first:
             self.first[name] = (step, now)
@@ -76,7 +76,7 @@ class TrainingProgress:
             self.log(name, "  ".join([*parts, figures]).rstrip())
 
     def on_validation(self, name: str, step: int, scores: Mapping[str, float]) -> None:
-        """After a validation."""
+        """Shows the scores of a validation."""
         self.scores[name] = f"val {scores['psnr_y']:.2f} dB" if "psnr_y" in scores else ""
         if self.bars is None:
             self.log(name, f"step {step:,}: {self.scores[name]}")

@@ -22,7 +22,7 @@ from ibsd.types import InputError
 
 
 class Failed(NamedTuple):
-    """Of a task without a value. The others go on."""
+    """What a task without a value returns. The others go on."""
 
     reason: str
 

@@ -10,4 +10,4 @@ pc: Any = import_module("pyarrow.compute")
 csv: Any = import_module("pyarrow.csv")
 parquet: Any = import_module("pyarrow.parquet")
 STRINGS: Any = pa.large_string()
-"""Of names: millions of them pass the 2 GB of an ordinary column."""
+"""The type of names. Millions of them need more than the 2 GB of an ordinary column."""

@@ -24,14 +24,14 @@ from ibsd.system import num_cores
 from ibsd.types import InputError
 
 MOST_TRIES = 3
-"""Of a file whose workers die."""
+"""Times that a file is tried if its workers die."""
 CALLS_AHEAD = 2
 """Calls that a worker holds, so that it never waits for this process."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SECONDS_OF_LOOK = 2.0
-"""Between two looks at how many machines there are."""
+"""Seconds between two looks at how many machines there are."""
 _OBJECT_STORE_BYTES = 100 * 2**20
-"""Of a local cluster. Only names travel."""
+"""A local cluster needs no more, because only names travel."""
 
 
 class Job(NamedTuple):

@@ -19,10 +19,10 @@ from ibsd.types import InputError
 from ibsd.upscaling.file_jobs import checked_ending, checked_image_name, images_below, target_name
 
 COLUMN = "path"
-"""Of a list of photographs, CSV or Parquet."""
+"""The column of names in a list of photographs, CSV or Parquet."""
 _LISTS = (".csv", ".parquet")
 _ROWS = 2**16
-"""Names that are ordinary strings at once."""
+"""Names that become ordinary strings at a time."""
 
 
 class Listing(NamedTuple):

@@ -42,17 +42,17 @@ class Row(NamedTuple):
     target: str
     state: State
     reason: str | None
-    """Of a failure, one sentence."""
+    """Why it failed, in one sentence."""
     note: str | None
     """What the format of the target could not keep."""
     seconds: float
-    """Of the worker, from opening the source to the target's name."""
+    """What the worker took, from opening the source to naming the target."""
     tries: int
     """More than 1 if workers died over it."""
     node: str
     """The machine, by Ray's name."""
     version: str
-    """Of ibsd."""
+    """The version of ibsd."""
     shard: str | None = None
     """The tar in the output that holds the target, by its name in there."""
 
@@ -74,7 +74,7 @@ _SCHEMA = pa.schema(
 
 
 class Manifest:
-    """To be made by `opened`."""
+    """The manifest of one output. `opened` makes it."""
 
     def __init__(self, folder: Folder, replaces: bool) -> None:
         self.folder = folder

@@ -9,7 +9,7 @@ from ibsd.cluster.manifest import Row
 
 
 class Metrics:
-    """Made while Ray is connected."""
+    """Counters of one run. Ray must be connected when they are made."""
 
     def __init__(self) -> None:
         metrics: Any = import_module("ray.util.metrics")

@@ -22,18 +22,18 @@ from ibsd.types import InputError
 from ibsd.upscaling.file_jobs import FileJob
 
 PATIENCE_SECONDS = 300.0
-"""For a store that does not answer in mid-run."""
+"""How long a run waits for a store that stops answering."""
 FIRST_PATIENCE_SECONDS = 10.0
-"""At the start of a run."""
+"""How long a run waits for a store at its start."""
 _LONGEST_WAIT_SECONDS = 15.0
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/@]+(/.*)?", re.DOTALL)
 _FOREVER = frozenset(
     getattr(errno, name)
     for name in ("EINVAL", "EPERM", "ENOSYS", "ENAMETOOLONG", "EMSGSIZE", "ENOSPC")
 )
-"""Numbers of errors that no wait ends."""
+"""Numbers of errors that waiting does not end."""
 _OF_THE_NETWORK = ("OSError", "HTTPClientError", "ConnectionError", "ResponseParserError")
-"""Classes of errors that a wait may end, those of botocore by their names."""
+"""Names of errors that waiting may end; some are botocore's."""
 _Value = TypeVar("_Value")
 
 

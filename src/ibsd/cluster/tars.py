@@ -28,12 +28,12 @@ from ibsd.system import write_whole
 from ibsd.types import InputError
 
 BYTES = 256 * 2**20
-"""A tar with so many takes no more."""
+"""A tar with so many bytes takes no more files."""
 _NAME = re.compile(r"shard-\d{6}\.tar")
 
 
 class Tars:
-    """Of one run.
+    """The tars of one run.
 
     Args:
         output: a folder, absolute, or an address.
@@ -45,7 +45,7 @@ class Tars:
         self.manifest = manifest
         self.folder = f"{self.output}/{FOLDER}/loose"
         self.rows: list[Row] = []
-        """Of loose results."""
+        """Rows of loose results."""
         self.num_bytes = 0
         last = pc.max(manifest.read(["shard"])["shard"]).as_py()
         self.number = int(last[6:12]) + 1 if last else 0
@@ -55,7 +55,7 @@ class Tars:
 
     @property
     def name(self) -> str:
-        """Of the tar that comes next."""
+        """The name of the tar that comes next."""
         return f"shard-{self.number:06}.tar"
 
     @property
@@ -67,7 +67,7 @@ class Tars:
         return self.folder + target[len(self.output) :]
 
     def target(self, loose: str) -> str:
-        """The other way."""
+        """The target of what a worker wrote to `loose`."""
         return self.output + loose[len(self.folder) :]
 
     def named(self, result: Result) -> Result:

@@ -24,7 +24,7 @@ DPI = 300
 SCREEN = "1920x1080"
 PAPER = "a4"
 NUM_CHARTS = 8
-"""Of the photographs inside the package."""
+"""Charts of the photographs inside the package."""
 
 
 def write_charts(

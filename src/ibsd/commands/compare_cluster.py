@@ -18,7 +18,7 @@ from ibsd.comparison.store import RunRecord
 from ibsd.types import InputError
 
 MOST_RETRIES = 2
-"""Of a run whose machine or process dies."""
+"""Times that a run is made again if its machine or process dies."""
 
 
 class Made(NamedTuple):

@@ -23,7 +23,7 @@ from ibsd.types import InputError
 
 FILE = WEIGHT_FILES[AVERAGED]
 MOST_ARMS = 4
-"""Beside each other in pictures."""
+"""Arms beside each other in pictures."""
 
 
 def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord]) -> str:

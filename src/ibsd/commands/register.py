@@ -211,7 +211,7 @@ def _finished(output: Path, pairs: tuple[Pair, ...]) -> dict[str, SceneRecord]:
 
 
 def _measured_scale(pairs: tuple[Pair, ...], matches: dict[str, CoarseMatch]) -> Scale:
-    """From the first scenes that can be matched. Their matches are kept in `matches`."""
+    """The scale that the first matched scenes show. Their matches go into `matches`."""
     ratios: list[float] = []
     refused: InputError | None = None
     different: list[Pair] = []

@@ -35,7 +35,7 @@ class RegisterOptions:
     """What a run makes of its photographs."""
 
     scale: Scale | None = None
-    """By default the one nearest to the median of the first scenes."""
+    """None for the scale nearest to the median of the first scenes."""
     match: MatchBy = "auto"
     crop_px: int = 128
     """Side of a crop of LR."""

@@ -24,7 +24,7 @@ from ibsd.types import InputError
 
 RUN_FILE = "run.json"
 FILES = (LOG, MESSAGES, BEST_FILE, *WEIGHT_FILES.values())
-"""Of a run, besides its record."""
+"""Files of a run besides its record."""
 FIXED = ("student.", "objective.", "data.batch_size", "data.patch_px", "run.seed")
 """Settings that a resumed run must keep."""
 

@@ -36,9 +36,9 @@ from ibsd.training.result import TrainingResult
 from ibsd.types import NUMERICS, InputError
 
 PRIMARY = "psnr_y"
-"""Of `basicsr-y`: the score on `val` whose best step is kept."""
+"""The score on `val`, of `basicsr-y`, whose best step is kept."""
 NUM_PICTURES = 3
-"""Of `val` on a sheet, and of `train` in the score of seen pairs."""
+"""Pairs of `val` on a sheet, and pairs of `train` in the score of seen pairs."""
 
 
 def train(

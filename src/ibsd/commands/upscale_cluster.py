@@ -29,7 +29,7 @@ from ibsd.upscaling.strips import TileSize
 from ibsd.weights import named_or_file
 
 CALIBRATION_FILES = 8
-"""Of `estimate`."""
+"""Photographs that `estimate` makes."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ class Estimate(NamedTuple):
     workers: int
     on_gpu: bool
     seconds_each: list[float]
-    """Of a worker, for each photograph that was made."""
+    """What a worker took for each photograph that was made."""
     bytes_each: list[int]
     errors: list[str]
 

@@ -134,7 +134,7 @@ class ProbeLine:
     chance: float
     num_seeds: int
     difference: float | None
-    """To the baseline of the same seed; None for the baseline."""
+    """Difference to the baseline of the same seed; None for the baseline."""
     t_interval: Interval | None
     """Over the seeds; None below three."""
 
@@ -157,7 +157,7 @@ class DecompositionLine:
     own: Interval | None
     """The bound under the runs' own estimators, of both."""
     parts: dict[str, float] | None
-    """Of the drop of `own`: scale, hiding, forgetting."""
+    """Parts of the drop of `own`: scale, hiding, forgetting."""
     counts: int
     """Seeds whose run counts as IBSD (`analysis/decomposition.py`)."""
     why: dict[int, str]

@@ -81,7 +81,7 @@ class Examination:
     """What the features of one finished run give away."""
 
     key: str
-    """The run's."""
+    """The run's key."""
     asked: dict[str, Any]
     """Options and images that it depends on besides the run."""
     view: dict[str, Any]

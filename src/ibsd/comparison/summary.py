@@ -58,7 +58,7 @@ def summarise(
 def _runs(
     design: Design, records: Mapping[RunName, RunRecord], setting: str, arm: str
 ) -> list[RunRecord]:
-    """Of one arm in one setting, in order of seeds."""
+    """The runs of one arm in one setting, in order of seeds."""
     names = [RunName(setting, arm, seed) for seed in design.seeds]
     return [records[name] for name in names if name in records]
 

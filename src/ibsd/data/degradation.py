@@ -31,9 +31,9 @@ Range: TypeAlias = tuple[float, float]
 Jpeg: TypeAlias = Literal["libjpeg", "smooth"]
 
 EARLY_HALO_RADIUS: Range = (0.2, 0.6)
-"""Of `Stage.early_halo`: standard deviation in LR pixels, so about 1 to 2 HR pixels at x4."""
+"""Standard deviation of `Stage.early_halo` in LR pixels: about 1 to 2 HR pixels at x4."""
 SMEAR_RADIUS: Range = (0.7, 1.5)
-"""Of `Stage.smear`: standard deviation of the surroundings, in LR pixels."""
+"""Standard deviation of the surroundings of `Stage.smear`, in LR pixels."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class ImageStack:
     def from_arrays(
         cls, images: Iterable[np.ndarray], device: torch.device | str = "cpu"
     ) -> ImageStack:
-        """Of images uint8 [H, W, 3]."""
+        """The stack of images uint8 [H, W, 3]."""
         sizes: list[Size] = []
         parts: list[Tensor] = []
         for image in images:

@@ -12,13 +12,13 @@ from ibsd.data.jpeg import libjpeg, smooth_jpeg
 SIGMA_PX = (0.2, 0.8)
 """Standard deviation of the blur that is applied, or whose loss is undone."""
 AMOUNT = (0.2, 1.0)
-"""Of unsharp masking."""
+"""Amount of unsharp masking."""
 GAIN = 0.04
 """Greatest change of a channel's gain."""
 NOISE = 0.01
 """Greatest standard deviation of noise, white at 1."""
 QUALITY = (80, 100)
-"""Of JPEG, for half of the patches."""
+"""Quality of JPEG, for half of the patches."""
 
 
 @torch.no_grad()

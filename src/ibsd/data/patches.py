@@ -17,7 +17,7 @@ from ibsd.data.options import PatchOptions
 from ibsd.types import Batch, InputError, Origin, Scale
 
 JITTER_STREAM = 500_000_000
-"""Of `new_generator`: far from the streams that degradations use."""
+"""Stream of `new_generator`, far from those that degradations use."""
 
 
 def join_views(views: Sequence[Tensor], hr: Tensor, origin: Origin) -> Batch:

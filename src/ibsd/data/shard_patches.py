@@ -17,7 +17,7 @@ from ibsd.data.shards import Shards
 from ibsd.types import InputError, Origin, Scale
 
 DRAW_STREAM = 250_000_000
-"""Of `new_generator`, for origins."""
+"""Stream of `new_generator` for origins."""
 
 
 class _Turn(NamedTuple):

@@ -26,7 +26,7 @@ from ibsd.types import InputError
 
 INDEX = "shards.jsonl"
 CROP_MULTIPLE = 12
-"""Of the side of a crop, so that it serves every scale."""
+"""The side of a crop is a multiple of this, so that it serves every scale."""
 
 
 @dataclass(frozen=True)

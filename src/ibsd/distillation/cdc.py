@@ -24,7 +24,7 @@ from ibsd.students.student import Student
 from ibsd.types import Batch, InputError
 
 LUMA = (0.257, 0.564, 0.098)
-"""Of R, G and B, as in the published trainer."""
+"""Weights of R, G and B, as in the published trainer."""
 HARRIS_K = 0.04
 CORNER = 0.01
 EDGE = -0.001

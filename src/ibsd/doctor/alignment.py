@@ -42,16 +42,16 @@ class Misalignment(NamedTuple):
     """How LR's content lies against HR's."""
 
     down_px: float
-    """In LR pixels. Positive: LR's content lies below HR's."""
+    """Shift in LR pixels; positive where LR's content lies below HR's."""
     right_px: float
-    """In LR pixels. Positive: LR's content lies to the right of HR's."""
+    """Shift in LR pixels; positive where LR's content lies to the right of HR's."""
     degrees: float
     """Rotation of LR's content about the picture's centre. Positive: clockwise, as seen."""
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Contrast of LR over HR's in linear light, for R, G and B, on a coarse scale; nan where HR is
     flat."""
     correlation: float = 1.0
-    """Of LR's smoothed luma with HR's at the best fit, in [-1, 1]; near 1 for one scene."""
+    """Correlation of both smoothed lumas at the best fit, in [-1, 1]; near 1 for one scene."""
 
     @property
     def shift_px(self) -> float:

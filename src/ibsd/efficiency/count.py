@@ -29,7 +29,7 @@ NO_PARAMETERS = {"PRelu", "FakeQuantize"}
 
 @dataclass(frozen=True)
 class InferenceCost:
-    """Of one forward pass of one image."""
+    """The cost of one forward pass of one image."""
 
     parameters: int
     """For an exported model, the numbers in its file that are neither slopes nor sizes. Converters

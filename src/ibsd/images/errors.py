@@ -25,7 +25,7 @@ def damaged(path: str | os.PathLike[str], reason: str) -> InputError:
 
 
 def several_pictures(path: str | os.PathLike[str], count: int) -> InputError:
-    """For an animation, or a file of several pages."""
+    """The error for an animation, or for a file of several pages."""
     return InputError(
         f"{path} holds {count} pictures (an animation or several pages): "
         "save the one you want as a file of its own, or take the first with --first-frame."

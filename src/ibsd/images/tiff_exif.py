@@ -34,7 +34,7 @@ class _Layout(NamedTuple):
     word: str
     """Struct code of counts and offsets: 4 bytes in TIFF, 8 in BigTIFF."""
     first_pointer: int
-    """Where the file says where its first directory is."""
+    """Offset of the file's pointer to its first directory."""
 
     def pack_word(self, value: int) -> bytes:
         return struct.pack(self.order + self.word, value)

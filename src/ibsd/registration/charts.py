@@ -16,7 +16,7 @@ Picture = NDArray[np.uint8]
 """[H, W, 3]"""
 LEAST_SIDE_PX = 480
 _MARKER_SHARE = 0.09
-"""Of the shorter side."""
+"""Side of a marker, as a share of the chart's shorter side."""
 _MARGIN_SHARE = 0.02
 _FRAME_SHARE = 0.06
 

@@ -29,9 +29,9 @@ class _Search(NamedTuple):
     """What counts as a match of two features."""
 
     contrast: float
-    """Of a feature, at least."""
+    """Least contrast of a feature."""
     ratio: float
-    """Of the distance to the best partner to that of the second best, at most."""
+    """Largest distance to the best partner, over that to the second best."""
     similarity: bool = False
     """Whether matches must agree on a similarity, not on a homography."""
 
@@ -46,9 +46,9 @@ class CoarseMatch(NamedTuple):
     homography: NDArray[np.float64]
     """[3, 3] from LR pixels to HR pixels, corners of pictures at (0, 0) and (width, height)."""
     num_matches: int
-    """That agree with it."""
+    """Matches that agree with the homography."""
     num_features: tuple[int, int]
-    """Of LR and HR."""
+    """Numbers of features of LR and of HR."""
     charts: tuple[int, int] | None = None
     """Which chart LR and HR show, if both show a whole one."""
     inside: NDArray[np.float64] | None = None

@@ -21,7 +21,7 @@ _OFFSETS = 4
 
 
 class Place(NamedTuple):
-    """Of a crop, in LR pixels."""
+    """Top left corner of a crop, in LR pixels."""
 
     top: int
     left: int

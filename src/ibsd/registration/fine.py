@@ -37,11 +37,11 @@ SMOOTHING_PX = 0.7
 """Standard deviation of the blur of both pictures before they are compared, in LR pixels. Less is
 worse where a scene is finer than LR's pixels."""
 CAMERA_PX = 0.5
-"""Of the blur that LR has and HR has not, about."""
+"""Standard deviation, at first, of the blur that LR has and HR has not, in LR pixels."""
 LARGEST_FINE_PIXELS = 2_000_000
 """LR's pixels are compared one by one up to here, and larger common parts in blocks of pixels."""
 BRIGHT = 0.99
-"""Of the largest level, in light."""
+"""Light from here on is nearly saturated."""
 _SATURATED = 0.985
 _STEPS = 6
 _STILL_PX = 0.003

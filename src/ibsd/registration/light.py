@@ -70,7 +70,7 @@ def shrunk_light(image: Image, factor: int) -> Plane:
 
 
 def shrunk_again(light: Plane, factor: int) -> Plane:
-    """As `shrunk_light`, from light."""
+    """`shrunk_light` of what is linear light already."""
     import cv2
 
     height, width = (side // factor for side in light.shape[:2])

@@ -26,7 +26,7 @@ It is linear between them."""
 
 @dataclass(frozen=True)
 class Mapping:
-    """From LR pixels to HR pixels."""
+    """Takes LR pixels to HR pixels."""
 
     lr_size: tuple[int, int]
     """(height, width)"""
@@ -77,7 +77,7 @@ class Mapping:
         return basis @ coefficients.T
 
     def moved(self, step: Array) -> Mapping:
-        """With a step added to the parameters."""
+        """The mapping with a step added to its parameters."""
         return replace(self, parameters=self.parameters + step)
 
     def local_matrix(self, points: Array) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ibsd.registration.mapping import Array
 
 GAP = 0.3
-"""Of a marker's side, between its inner corner and the chart's inside, both ways."""
+"""Distance of a marker's inner corner from the chart's inside, as a share of its side."""
 MOST_CHARTS = 25
 
 
@@ -34,7 +34,7 @@ class SeenChart(NamedTuple):
 
 
 def _dictionary() -> Any:
-    """Of 4x4 squares a marker: they are still read where a marker has 20 pixels."""
+    """Markers of 4x4 squares, which are still read at a size of 20 pixels."""
     import cv2
 
     return cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_100)

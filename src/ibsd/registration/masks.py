@@ -13,7 +13,7 @@ from ibsd.registration.fine import Fit, Lights
 from ibsd.registration.light import Plane, box_mean, dilated, encoded
 
 SATURATED_SHARE = 0.5
-"""Of a neighbourhood of `_HIGHLIGHT_PX`: smaller highlights are of the scene."""
+"""A highlight counts if it fills this share of a neighbourhood of `_HIGHLIGHT_PX`."""
 _HIGHLIGHT_PX = 25
 _WINDOW_PX = 3
 _SURE = 14.0

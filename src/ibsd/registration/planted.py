@@ -24,7 +24,7 @@ class PlantedCamera:
 
     turn_degrees: float = 2.0
     perspective: float = 0.02
-    """Of the picture's side, by which each corner moves."""
+    """How far each corner moves, as a share of the picture's side."""
     ratio: float = 0.06
     """Share by which the magnification is off the scale."""
     radial: float = 0.05
@@ -65,7 +65,7 @@ class PlantedScene:
     lr: Image
     hr: Image
     mapping: Mapping
-    """From LR to HR."""
+    """The true mapping from LR to HR."""
     look: Look
     moved: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
     """[h, w] of LR: what shows something else in HR."""

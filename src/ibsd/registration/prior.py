@@ -19,9 +19,9 @@ from ibsd.registration.mapping import FIELD_POWERS, NUM_FIELD, NUM_RIGID, Array
 TILTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Spreads of what a homography is more than a similarity, between normalised points."""
 LENSES = (1e-3, 1e-2, 1e-1, 1.0)
-"""Of 0.05, 0.02 and 0.03 for k1 and k2 of LR's lens and k1 of HR's."""
+"""Factors of 0.05, 0.02 and 0.03, for k1 and k2 of LR's lens and k1 of HR's."""
 FIELDS = (1e-2, 1e-1, 0.3, 1.0)
-"""Of 0.05 LR pixels by the degree, for each coefficient."""
+"""Factors of 0.05 LR pixels over the degree, for each coefficient."""
 
 
 class Step(NamedTuple):

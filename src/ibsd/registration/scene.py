@@ -27,11 +27,11 @@ MIN_KNOWN = 0.5
 _LINES = 25
 """A side, between which that part is chosen."""
 MIN_CORRELATION = 0.75
-"""Of LR's and HR's pictures where they overlap. Unrelated photographs reach 0.2 to 0.6."""
+"""Correlation of LR and HR where they overlap. Unrelated photographs reach 0.2 to 0.6."""
 FARTHEST_RATIO = 1.3
-"""By which the measured ratio may be off the scale."""
+"""The measured ratio may be off the scale by this factor."""
 NOTED_RATIO = 1.12
-"""From which on it is said."""
+"""A remark names a ratio that is off by this factor or more."""
 MIN_BELIEVED = 0.6
 """Share of the tiles that show detail that must follow one mapping."""
 DETAIL = 0.02
@@ -39,7 +39,7 @@ DETAIL = 0.02
 MIN_DETAILED = 0.1
 """Share of the tiles that must show detail, and not be saturated."""
 MIN_SIDE_PX = 48
-"""Of the common part, in LR pixels."""
+"""Least side of the common part, in LR pixels."""
 
 
 class RefusedError(InputError):

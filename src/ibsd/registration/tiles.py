@@ -34,7 +34,7 @@ tile seems to have less where rounding errors cancel; it would outvote all other
 
 
 class TileFits(NamedTuple):
-    """Of rows x columns tiles. Arrays are [rows * columns, ...]."""
+    """The fits of rows x columns tiles. Arrays are [rows * columns, ...]."""
 
     shape: tuple[int, int]
     centres: Array
@@ -132,7 +132,7 @@ def fit_tiles(target: Plane, source: Plane, usable: NDArray[np.bool_], side: int
 
 
 class _Solved(NamedTuple):
-    """Of all tiles, for their `sums`."""
+    """The tiles' fits, from their `sums`."""
 
     steps: Array
     """[n, 2]: gain times shift."""
@@ -143,7 +143,7 @@ class _Solved(NamedTuple):
     values: Array
     """[n, 4]: offset, gain, bend and blur."""
     variance: Array
-    """Of a pixel's noise."""
+    """Variance of a pixel's noise."""
     gains: Array
     """Slope of the tone curve where the tile lies."""
 

@@ -52,7 +52,7 @@ class Story:
 
     photograph: Scene
     credit: str
-    """Of the photograph."""
+    """Title, author and licence of the photograph."""
     table: ScoreTable
     logs: Mapping[str, LogRows]
     """Log of each training, by method."""

@@ -17,7 +17,7 @@ from ibsd.reporting.matrix import Matrix, matrix_drawing, matrix_table
 from ibsd.reporting.plots import Drawing, Panel, chart, panels_drawing
 
 MOST_COLUMNS = 7
-"""Of a table that can still be read."""
+"""A table with more columns is hard to read."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ibsd.types import LOWER_IS_BETTER
 
 PAIRED_DECIMALS = 3
-"""Of dB in comparisons, whose differences are small."""
+"""Decimals of dB in comparisons, because their differences are small."""
 
 _TITLES = {
     "psnr_rgb": "PSNR, RGB, dB",

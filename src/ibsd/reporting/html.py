@@ -34,7 +34,7 @@ SCROLL = (
 
 LEAST = 0.7
 MOST = 1.35
-"""Of a drawing's own width: below the first it scrolls, or its letters are too small."""
+"""Limits of a drawing's width, as shares of its own. A narrower place scrolls."""
 
 MANY_COLUMNS = 9
 """A table of more is printed smaller."""

@@ -21,7 +21,7 @@ from ibsd.types import counted
 
 WIDTH_PX = 840
 REST_GAIN = 8
-"""By which differences are brightened."""
+"""Differences are brightened by this factor."""
 ARROW_GAIN_PX = 60
 """Length on the page of a shift of one LR pixel."""
 SURE_PX = 0.15

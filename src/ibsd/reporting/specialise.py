@@ -21,7 +21,7 @@ PRIMARY = ("basicsr-y", "psnr_y")
 SHOWN = (PRIMARY, ("ibsd-cdc", "lpips"))
 """(protocol, metric) of the means shown; the page has all of them."""
 NOTED_LOSS_DB = 0.05
-"""Of mean PSNR-Y against the start: from there on a sentence says it."""
+"""A sentence names a loss of mean PSNR-Y against the start from this size on."""
 ABOUT = (
     "Differences are to bicubic. The worst tenth is the mean over the tenth of the images that "
     "gain least over bicubic. The photographs inside ibsd are degraded like a small camera's, and "

@@ -18,7 +18,7 @@ WEIGHT_FILES = {
     RAW: "last-raw.safetensors",
     MEAN: "last-mean.safetensors",
 }
-"""Of the last step, in the folder of the run."""
+"""{kind of weights: file in the folder of the run}, all of the last step."""
 BEST_FILE = "best.safetensors"
 """The running average where its score on `val` was best."""
 
@@ -35,4 +35,4 @@ class TrainingResult:
     best_step: int
     skipped: int
     seconds: float
-    """Of training by this process, validation included."""
+    """Seconds that this process trained, validation included."""

@@ -37,7 +37,7 @@ class JsonLines:
         lines = read_json_lines(path) if resumed_step and path.is_file() else []
         kept = [line for line in lines if line["step"] <= resumed_step]
         self.last_step: int = max((line["step"] for line in kept), default=0)
-        """Of the lines that were kept; 0 if there are none."""
+        """The last step in the lines that were kept; 0 if there are none."""
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self.file = open(path, "a")  # noqa: SIM115  (closed by close)
 

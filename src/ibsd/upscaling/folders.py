@@ -31,7 +31,7 @@ class FileResult:
     skipped: bool = False
     """`target` existed and was left as it was."""
     pixels: int = 0
-    """Of what was written."""
+    """Number of pixels that were written."""
 
 
 def upscale_files(

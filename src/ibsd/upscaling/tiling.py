@@ -69,7 +69,7 @@ class Mosaic:
         band = 2 * blend_px * scale
         centres = np.arange(band, dtype=np.float32) + np.float32(0.5)
         self.weight = centres / np.float32(max(band, 1))
-        """Of the later tile, along the band."""
+        """Weight of the later tile along the band."""
         self.left_band = np.empty(0)
         self.upper_bands = np.empty((3, band, width * scale), np.float32)
 
