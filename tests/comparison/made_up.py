@@ -9,7 +9,8 @@ import numpy as np
 
 from ibsd.comparison.design import ArmDesign, Design, Role, RunName, SettingDesign
 from ibsd.comparison.identity import Identity
-from ibsd.comparison.store import FINISHED, RunRecord, TestScores
+from ibsd.comparison.store import RunRecord, TestScores
+from ibsd.training.result import FINISHED
 
 METRIC = "basicsr-y.psnr_y"
 

@@ -20,10 +20,10 @@ from ibsd.comparison.identity import Identity
 from ibsd.comparison.machine import machine_facts, peak_memory_mib
 from ibsd.comparison.pairing import layout_hash, weights_hash
 from ibsd.comparison.scoring import Scoring, scores_on
-from ibsd.comparison.store import FINISHED, RunRecord
+from ibsd.comparison.store import RunRecord
 from ibsd.system import write_whole
 from ibsd.training.execution import LOG, Execution, save_weights
-from ibsd.training.result import AVERAGED, WEIGHT_FILES
+from ibsd.training.result import AVERAGED, FINISHED, WEIGHT_FILES
 from ibsd.training.tracking import read_json_lines
 
 

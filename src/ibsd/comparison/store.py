@@ -21,11 +21,11 @@ from typing import Any, TypeVar
 
 from ibsd.comparison.identity import NUMERICS_PREFIX, Identity, RunRequest, departures
 from ibsd.system import write_whole
+from ibsd.training.result import FINISHED
 from ibsd.types import InputError
 
 FILE = "runs.jsonl.xz"
 FORMAT = 2
-FINISHED = "finished"
 
 RowName = tuple[str, str, int, str, str]
 """Setting, arm, seed, kind and key: equal configs may stand under two names."""

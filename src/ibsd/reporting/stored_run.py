@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from types import NoneType
+from typing import Any
 
 from ibsd.training.tracking import read_json_lines
 from ibsd.types import InputError
@@ -64,7 +65,7 @@ def read_run_folder(folder: Path) -> StoredRun:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path} is damaged: name another run, or make this one again") from None
     try:
-        rows = [checked_row(row) for row in read_json_lines(log)] if log.is_file() else []
+        rows = [numbers_of(row) for row in read_json_lines(log)] if log.is_file() else []
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{log} is damaged: remove it, for a report without curves") from None
     sentences: list[str] = []
@@ -73,7 +74,7 @@ def read_run_folder(folder: Path) -> StoredRun:
     return StoredRun(
         folder.absolute().name,
         record,
-        [row for row in rows if row],
+        rows,
         list(dict.fromkeys(sentences)),
         sorted((folder / "validation").glob("step-*.png")),
     )
@@ -101,19 +102,14 @@ def check_record(record: Any) -> None:
         raise TypeError("sections")
 
 
-def checked_row(row: Any) -> dict[str, float | None]:
-    """A line of the log with its numbers alone; {} for what is no line of a log."""
-    if not isinstance(row, dict):
-        return {}
-    line = cast("dict[str, Any]", row)
-    if type(line.get("step")) is not int:
-        return {}
-    kinds = (int, float, type(None))
-    return {name: value for name, value in line.items() if type(value) in kinds}
+def numbers_of(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """A line of the log without values that are no numbers."""
+    return {name: value for name, value in row.items() if type(value) in (int, float, NoneType)}
 
 
 def with_distinct_names(runs: Sequence[StoredRun]) -> list[StoredRun]:
-    """Named by their objectives where these differ, else by their folders, else by numbers too."""
+    """The runs named by their objectives if these differ, else by their folders, else by numbers
+    too."""
     for names in ([run.config["objective"]["name"] for run in runs], [run.name for run in runs]):
         if len(set(names)) == len(runs):
             return [replace(run, name=name) for run, name in zip(runs, names, strict=True)]
