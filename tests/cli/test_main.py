@@ -76,14 +76,6 @@ def test_no_command_is_help(ibsd: Call) -> None:
     assert "ibsd demo" in said.out
 
 
-@pytest.mark.slow
-def test_models_lists_the_published_sizes(ibsd: Call) -> None:
-    said = ibsd("models")
-    assert said.code == 0
-    assert "694,404" in said.out
-    assert "715,176" in said.out
-
-
 def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise error

@@ -18,6 +18,7 @@ def test_models_lists_weights_and_networks(ibsd: Call) -> None:
     said = ibsd("models")
     assert said.code == 0
     assert all(name in said.out for name in (*SHIPPED, "imdn", "span"))
+    assert "694,404" in said.out and "715,176" in said.out, "the published sizes"
 
 
 def test_upscale_needs_no_weights(ibsd: Call, tmp_path: Path) -> None:

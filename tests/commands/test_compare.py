@@ -22,7 +22,7 @@ from ibsd.config.comparison import load_compare_config
 from ibsd.types import InputError
 from processes import Command
 
-LONGER = ["base.training.num_steps=18"]
+LONGER = ["base.training.num_steps=14", "base.training.checkpoint_every=2"]
 """So that a kill meets training, and not only the start of a process."""
 
 

@@ -32,7 +32,7 @@ patch_px = 8
 num_steps = 6
 log_every = 2
 diagnostics_every = 3
-checkpoint_every = 2
+checkpoint_every = 6
 [settings.one]
 data.select = "a*"
 [settings.one.tests.new]

@@ -144,7 +144,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, uninterrupted: Whole, name
     assert result.finished
     assert result.reason == "finished"
     # At a period's end (4), within a period and a log window (7), before and after the first.
-    for stop in (1, 4, 7, 11):
+    for stop in (1, 4, 7, 11) if name == "bank" else (4, 7):
         _, part, _ = run(tmp_path, OBJECTIVES[name], stop)
         assert (part.step, part.finished, part.reason) == (stop, False, "stopped")
     parts, result_of_parts, said = run(tmp_path, OBJECTIVES[name])
