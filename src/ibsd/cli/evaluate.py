@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from ibsd.data.pairs import Pair
     from ibsd.evaluation.scores import ScoreTable
+    from ibsd.students import Student
+    from ibsd.types import Scale
 
 
 def evaluate(
@@ -89,12 +92,64 @@ def evaluate(
         raise InputError(
             "name one or more weight files, then the folder of pairs, as ibsd evaluate --help shows"
         )
+    from ibsd.commands.evaluate import common_scale, load_students
+
+    names = ("matrix.json",) if matrix else ("scores.json", "scores.csv")
+    targets = [output / name for name in names] if output else []
+    refuse_existing(targets, force)
+    students = load_students(files, device)
+    scale = common_scale(files, list(students.values()))
+    if matrix is not None:
+        return on_matrix(students, matrix, scale, lpips, targets, json)
+    if lr and hr:
+        from ibsd.data.pairs import find_pairs
+
+        pairs = find_pairs(lr, hr)
+    else:
+        from ibsd.cli.terminal import log
+        from ibsd.commands.evaluate import find_split
+
+        assert folder is not None
+        pairs = find_split(folder, split, scale, log)
+    return on_pairs(files, students, pairs, scale, lpips, cluster, targets, json)
+
+
+def on_matrix(
+    students: dict[str, Student],
+    photographs: Path,
+    scale: Scale,
+    lpips: bool,
+    targets: list[Path],
+    json: bool,
+) -> int:
+    """Scores under every family, writes them into the targets, and shows them."""
+    from ibsd.cli.terminal import output_console, progress_bar
+    from ibsd.commands.evaluate import score_matrix, write_texts
+
+    with progress_bar("families") as on_family:
+        means, text = score_matrix(students, photographs, scale, lpips, on_family)
+    write_texts(targets, [text])
+    if json:
+        print(text, end="")
+    else:
+        title = f"PSNR-Y under each degradation at x{scale}, difference to bicubic"
+        output_console().print(matrix_means(means, [*students], title))
+    return 0
+
+
+def on_pairs(
+    files: Sequence[Path],
+    students: dict[str, Student],
+    pairs: Sequence[Pair],
+    scale: Scale,
+    lpips: bool,
+    cluster: str | None,
+    targets: list[Path],
+    json: bool,
+) -> int:
+    """Scores on pairs, writes them into the targets, and shows them. Returns the exit code."""
     from ibsd.cli.terminal import log, output_console, print_line, printable, progress_bar
     from ibsd.commands.evaluate import (
-        common_scale,
-        find_split,
-        load_students,
-        score_matrix,
         score_on_cluster,
         score_pairs,
         scores_with_places,
@@ -102,31 +157,8 @@ def evaluate(
         write_texts,
     )
 
-    names = ("matrix.json",) if matrix else ("scores.json", "scores.csv")
-    targets = [output / name for name in names] if output else []
-    refuse_existing(targets, force)
-    students = load_students(files, device)
-    scale = common_scale(files, list(students.values()))
-    console = output_console()
-    if matrix is not None:
-        with progress_bar("families") as on_family:
-            means, text = score_matrix(students, matrix, scale, lpips, on_family)
-        write_texts(targets, [text])
-        if json:
-            print(text, end="")
-        else:
-            title = f"PSNR-Y under each degradation at x{scale}, difference to bicubic"
-            console.print(matrix_means(means, [*students], title))
-        return 0
-    if lr and hr:
-        from ibsd.data.pairs import find_pairs
-
-        pairs = find_pairs(lr, hr)
-    else:
-        assert folder is not None
-        pairs = find_split(folder, split, scale, log)
+    failed: dict[str, str] = {}
     with progress_bar("images") as on_image:
-        failed: dict[str, str] = {}
         if cluster is None:
             table = score_pairs(students, pairs, scale, lpips, on_image, log)
         else:
@@ -136,6 +168,7 @@ def evaluate(
     if json:
         print(text, end="")
     else:
+        console = output_console()
         console.print(image_table(table))
         console.print()
         console.print(means_table(table))

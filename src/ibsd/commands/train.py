@@ -94,18 +94,21 @@ def train_together(
         "processes": processes.world_size,
         "threads": threads,
     }
+    step = 0
     if earlier is not None:
         record["before"] = sessions_before(earlier, record, callbacks.log)
-        if not newest_step(folder):
+        step = newest_step(folder)
+        if not step:
             callbacks.log(f"{folder} holds no checkpoint: the run begins at its first step")
-    shared = {
-        "settings": json.dumps(record["config"]),
-        "pairs": json.dumps(fingerprints),
-        "versions of the code": f"{json.dumps(NUMERICS)} {torch.__version__}",
-        "initial weights": weights_hash(student.state_dict()),
-        "checkpoints": str(newest_step(folder) if earlier is not None else 0),
-    }
-    processes.check_agreement(shared)
+    processes.check_agreement(
+        {
+            "settings": json.dumps(record["config"]),
+            "pairs": json.dumps(fingerprints),
+            "versions of the code": f"{json.dumps(NUMERICS)} {torch.__version__}",
+            "initial weights": weights_hash(student.state_dict()),
+            "checkpoints": str(step),
+        }
+    )
     make_folder(folder)
     if sets.val and processes.is_main:
         make_folder(folder / "validation")

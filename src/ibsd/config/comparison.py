@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from ibsd.config.parsing import build, read_table
 from ibsd.config.run import Config
@@ -26,6 +26,7 @@ from ibsd.types import InputError, require
 
 SECTIONS = tuple(section.name for section in fields(Config))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+Section = TypeVar("Section")
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class CompareConfig:
     """{("settings" or "arms", name): tables of a run config}"""
 
     def seeds(self, setting: str, arm: str) -> tuple[int, ...]:
-        """Of one arm in one setting."""
+        """The seeds of one arm in one setting."""
         return (*self.options.seeds, *self.settings[setting].more_seeds.get(arm, ()))
 
     def mean_of(self, name: str) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -270,33 +271,58 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
     if "folder" not in table.get("compare", {}):
         raise InputError("compare.folder is missing; name a folder for the results")
     options: CompareOptions = build(CompareOptions, table["compare"], "compare")
-    parsed: dict[str, dict[str, Any]] = {"settings": {}, "arms": {}}
     overrides: dict[tuple[str, str], dict[str, Any]] = {}
-    for kind, target in (("settings", SettingConfig), ("arms", ArmConfig)):
-        if not isinstance(table.get(kind), dict) or not table[kind]:
-            raise InputError(f"there are no {kind}; add a section [{kind}.NAME]")
-        for name, content in table[kind].items():
-            if not _NAME.fullmatch(name) or not isinstance(content, dict):
-                raise InputError(
-                    f"{kind}.{name} must be a section, named with letters, digits and . _ + -"
-                )
-            run = {key: value for key, value in content.items() if key in SECTIONS}
-            own = {key: value for key, value in content.items() if key not in SECTIONS}
-            overrides[kind, name] = run
-            parsed[kind][name] = build(target, own, f"{kind}.{name}")
+    settings = _sections(table, "settings", SettingConfig, overrides)
+    arms = _sections(table, "arms", ArmConfig, overrides)
     tests = {
         name: {
             test: build(TestConfig, content, f"settings.{name}.tests.{test}")
             for test, content in setting.tests.items()
         }
-        for name, setting in parsed["settings"].items()
+        for name, setting in settings.items()
     }
     for name, sets in tests.items():
         if not sets:
             raise InputError(
                 f"settings.{name} has no test set: add a section [settings.{name}.tests.NAME]"
             )
-    arms = parsed["arms"].keys()
+    _check_arms(options, settings, arms)
+    base = table.get("base", {})
+    config = CompareConfig(path, options, base, settings, tests, arms, overrides)
+    for name in options.means:
+        config.mean_of(name)
+    for setting in settings:
+        for arm in arms:
+            config.run_config(setting, arm, options.seeds[0])
+    return config
+
+
+def _sections(
+    table: dict[str, Any],
+    kind: Literal["settings", "arms"],
+    target: type[Section],
+    overrides: dict[tuple[str, str], dict[str, Any]],
+) -> dict[str, Section]:
+    """{name: section} of one kind. Its tables of a run config go into `overrides`."""
+    sections: dict[str, Section] = {}
+    if not isinstance(table.get(kind), dict) or not table[kind]:
+        raise InputError(f"there are no {kind}; add a section [{kind}.NAME]")
+    for name, content in table[kind].items():
+        if not _NAME.fullmatch(name) or not isinstance(content, dict):
+            raise InputError(
+                f"{kind}.{name} must be a section, named with letters, digits and . _ + -"
+            )
+        tables = cast("dict[str, Any]", content)
+        own = {key: value for key, value in tables.items() if key not in SECTIONS}
+        overrides[kind, name] = {key: tables[key] for key in tables if key in SECTIONS}
+        sections[name] = build(target, own, f"{kind}.{name}")
+    return sections
+
+
+def _check_arms(
+    options: CompareOptions, settings: Mapping[str, SettingConfig], arms: Mapping[str, ArmConfig]
+) -> None:
+    """InputError where an option names an arm that is not there, or names arms or seeds twice."""
 
     def check_arm(key: str, arm: str) -> None:
         require(key, arm, arm in arms, f"an arm; there are: {', '.join(arms)}")
@@ -309,21 +335,12 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
         require("compare.contrasts", list(pair), fits, "two different arms")
     for arm in options.examine.watch:
         check_arm("compare.examine.watch", arm)
-    for name, setting in parsed["settings"].items():
+    for name, setting in settings.items():
         key = f"settings.{name}.more_seeds"
         for arm, seeds in setting.more_seeds.items():
             check_arm(key, arm)
             fits = are_seeds(seeds) and not set(seeds) & set(options.seeds)
             require(f"{key}.{arm}", seeds, fits, "different whole numbers not in compare.seeds")
-    config = CompareConfig(
-        path, options, table.get("base", {}), parsed["settings"], tests, parsed["arms"], overrides
-    )
-    for name in options.means:
-        config.mean_of(name)
-    for setting in config.settings:
-        for arm in config.arms:
-            config.run_config(setting, arm, options.seeds[0])
-    return config
 
 
 def merged(*tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""A folder of pairs checked before anyone trains on it for a day: what is wrong, how far LR and HR
-lie apart, and what that costs.
+"""The checkup of a folder of pairs before anyone trains on it for a day: what is wrong, how far LR
+and HR lie apart, and what that costs.
 
 Each problem is a finding of a pair. Some findings say that the pair should be left out of training;
-`Checkup.drop` lists the files. A network learns what all pairs share, such as a constant shift, so
-that costs nothing: only what goes beyond it counts.
+`Checkup.drop` lists the files. A network learns what all pairs share, such as a constant shift.
+That costs nothing, so only what goes beyond it counts.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -67,14 +68,12 @@ class Checkup:
 
     def counts(self) -> dict[str, int]:
         """{kind of finding: pairs that have it}."""
-        kinds = [
+        counts = Counter(
             kind
             for checkup in self.pairs
-            for kind in {finding.kind: None for finding in checkup.findings}
-        ]
-        return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)} | (
-            {"no partner": len(self.alone)} if self.alone else {}
+            for kind in dict.fromkeys(finding.kind for finding in checkup.findings)
         )
+        return dict(counts) | ({"no partner": len(self.alone)} if self.alone else {})
 
     @property
     def one_reason(self) -> str:
@@ -87,7 +86,7 @@ class Checkup:
         return one_reason(problems) if all(problems.values()) else ""
 
     def measured(self) -> list[Misalignment]:
-        """Of the pairs that could be measured."""
+        """Misalignments of the pairs that could be measured."""
         return [pair.misalignment for pair in self.pairs if pair.misalignment is not None]
 
     def as_json(self) -> dict[str, Any]:
@@ -153,7 +152,7 @@ def check_folder(
     in_turn = in_turn or _in_turn
     checked = in_turn(partial(_checked, scale, limits), checkups, on_pair)
     checkups = [checkup for checkup, _ in checked]
-    hashes = [found for _, found in checked]
+    hashes = [picture for _, picture in checked]
     files = list(dict.fromkeys(alone))
     result = Checkup(layout.name, scale, scales, checkups, files, Misalignment(0.0, 0.0, 0.0))
     result.common = common_part(result.measured())
@@ -177,8 +176,7 @@ def _in_turn(
 
 
 def _checked(scale: Scale, limits: CheckupLimits, checkup: PairCheckup) -> Checked:
-    found = check_pair(checkup, scale, limits)
-    return checkup, found
+    return checkup, check_pair(checkup, scale, limits)
 
 
 def _judged(

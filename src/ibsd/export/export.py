@@ -88,22 +88,7 @@ def export_student(
         raise InputError(f"format is {format!r}: choose {', '.join(_FORMATS)}")
     if int8 and format not in ("onnx", "openvino"):
         raise InputError(f"{format} is not exported in int8: choose onnx or openvino")
-    if isinstance(weights, Student):
-        if output is None:
-            raise InputError("a student has no file beside which its model could lie: give output")
-        if format == "safetensors":
-            raise InputError("weights of a student are written by ibsd.export.save_student")
-        target, file = Path(output), None
-        student = copy.deepcopy(weights).cpu().eval()
-        digest = _digest(student)
-    else:
-        file = named_or_file(weights)
-        student = load_student(file)
-        digest = sha256_of(file)
-        by_default = exported_name(Path(weights), format, int8)
-        target = by_default if output is None else Path(output)
-        if format != "web" and not target.suffix:
-            target /= by_default.name
+    student, file, digest, target = _named(weights, format, output, int8)
     require_utf8(target)
     _check_target(target, file, format, force)
     _check_packages(format, int8)
@@ -116,17 +101,12 @@ def export_student(
         path = Path(folder) / ("model.onnx" if format == "web" else target.name)
         model = _Model(student, descriptor, precision, json.dumps(block), path)
         _FORMATS[format].write(model)
+        files = [path.with_suffix(ending) for ending in _FORMATS[format].endings]
         checks = {
             name: check_parity(student, network, parity_sizes(descriptor))
             for name, network in _FORMATS[format].networks(model).items()
         }
-        written = [path.with_suffix(ending) for ending in _FORMATS[format].endings]
-        certificate: dict[str, Any] = block | {
-            "format": format,
-            "files": {path.name: sha256_of(path) for path in written},
-            "precisions": {name: parity_verdict(made, name) for name, made in checks.items()},
-            "versions": package_versions(),
-        }
+        certificate = block | _certificate(format, files, checks)
         if not certificate["precisions"][precision]["passed"]:
             differences = json.dumps(certificate["precisions"])
             raise ParityError(f"{target} not written: the model differs from torch: {differences}")
@@ -136,10 +116,42 @@ def export_student(
             page = page_description(name, certificate, size)
             write_site({"model.bin": path.read_bytes()}, page, certificate, target)
             return target, checks
-        for path in reversed(written):
+        for path in reversed(files):
             os.replace(path, target.with_suffix(path.suffix))
         write_json(certificate_path(target), certificate)
     return target, checks
+
+
+def _named(
+    weights: str | Path | Student, format: str, output: str | Path | None, int8: bool
+) -> tuple[Student, Path | None, str, Path]:
+    """(the network, its file if it has one, the digest of its weights, the file to write)."""
+    if isinstance(weights, Student):
+        if output is None:
+            raise InputError("a student has no file beside which its model could lie: give output")
+        if format == "safetensors":
+            raise InputError("weights of a student are written by ibsd.export.save_student")
+        student = copy.deepcopy(weights).cpu().eval()
+        return student, None, _digest(student), Path(output)
+    file = named_or_file(weights)
+    student = load_student(file)
+    by_default = exported_name(Path(weights), format, int8)
+    target = by_default if output is None else Path(output)
+    if format != "web" and not target.suffix:
+        target /= by_default.name
+    return student, file, sha256_of(file), target
+
+
+def _certificate(
+    format: str, files: list[Path], checks: dict[str, list[ParityCheck]]
+) -> dict[str, Any]:
+    """What the certificate holds besides the model's metadata."""
+    return {
+        "format": format,
+        "files": {path.name: sha256_of(path) for path in files},
+        "precisions": {name: parity_verdict(made, name) for name, made in checks.items()},
+        "versions": package_versions(),
+    }
 
 
 # -- the formats: how a model is written, and the networks that `ibsd upscale` would run
@@ -214,7 +226,7 @@ class _Format:
     networks: Callable[[_Model], dict[str, Network]]
     """The written model by precision, to be certified."""
     endings: tuple[str, ...]
-    """Of its files. The first file is the one that is named; it appears last."""
+    """Endings of its files. The first one is the file that is named; it appears last."""
     packages: tuple[str, ...] = ()
     """Needed to write the model and to run it."""
 
@@ -231,7 +243,7 @@ _FORMATS = {
 
 
 def _digest(student: Student) -> str:
-    """What stands for the hash of a weight file."""
+    """A digest of the weights, for a student without a file."""
     digest = hashlib.sha256()
     for key, tensor in sorted(student.state_dict().items()):
         digest.update(key.encode() + tensor.double().numpy().tobytes())
