@@ -127,7 +127,7 @@ def checked_pairs(
 
 
 def photographs_fingerprint(folder: str) -> str:
-    """A source of patches from photographs, or from shards of them."""
+    """The fingerprint of a folder of photographs, or of shards of them."""
     return open_shards(folder).fingerprint if is_shards(folder) else fingerprint(as_pairs(folder))
 
 
