@@ -22,7 +22,7 @@ from ibsd.config.comparison import load_compare_config
 from ibsd.types import InputError
 from processes import Command
 
-LONGER = ["base.training.num_steps=14", "base.training.checkpoint_every=2"]
+LONGER = ["base.training.num_steps=14", "base.training.checkpoint_every=2", "compare.seeds=[0]"]
 """So that a kill meets training, and not only the start of a process."""
 
 
@@ -58,10 +58,9 @@ def figures(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_the_reference_is_whole(reference: dict[str, Any]) -> None:
-    names = [f"one/{arm}/{seed}" for arm in ("ibsd", "plain") for seed in (0, 1)]
-    assert list(reference["runs"]) == names
+    assert list(reference["runs"]) == ["one/ibsd/0", "one/plain/0"]
     difference = next(each for each in reference["differences"] if each["primary"])
-    assert (difference["arm"], difference["num_seeds"], difference["num_images"]) == ("ibsd", 2, 4)
+    assert (difference["arm"], difference["num_seeds"], difference["num_images"]) == ("ibsd", 1, 4)
     assert difference["mean"] != 0
     text = json.dumps(reference)
     assert "/pairs" not in text
@@ -74,7 +73,7 @@ def test_killed_twice_with_all_its_processes_gives_the_same_figures(
 ) -> None:
     """`kill -9` of the whole process group, when a random number of checkpoints and runs are on the
     disk."""
-    moments = [random.randint(1, 8), random.randint(9, 20)]
+    moments = [random.randint(1, 4), random.randint(5, 9)]
     for moment in moments:
         process = Command("compare", "compare.toml", *LONGER, "--jobs", "2")
         while process.poll() is None and written(place) < moment:

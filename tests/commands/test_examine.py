@@ -33,7 +33,7 @@ objective.options = { lambda_mi = 0.0, lambda_hf = 0.0 }
 watch = ["watch"]
 patch_px = 8
 patches = 8
-fit_steps = 20
+fit_steps = 8
 classes = ["a*", "b*"]
 splits = ["train", "test"]
 crop_px = 12

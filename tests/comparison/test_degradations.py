@@ -27,7 +27,7 @@ photographs = "others"
 classes = ["blur disc", "jpeg 50"]
 patch_px = 8
 patches = 8
-fit_steps = 20
+fit_steps = 8
 crop_px = 32
 rounds = 1
 [base.student]

@@ -65,7 +65,7 @@ def write_crops(folder: Path, num_train: int = 2, num_test: int = 2) -> Path:
 def probe_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that look at no accuracy of a probe."""
     for steps in ("LINEAR_STEPS", "MLP_STEPS"):
-        monkeypatch.setattr(f"ibsd.analysis.degradation_probe.{steps}", 8)
+        monkeypatch.setattr(f"ibsd.analysis.degradation_probe.{steps}", 3)
 
 
 def run_compare(path: str, overrides: Sequence[str] = (), **options: Any) -> Results:

@@ -54,15 +54,18 @@ def test_more_compression_scores_less(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_prints_every_family(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    write_rgb(photographs / "chelsea.png", sample_pair("chelsea", 4)[1][:96, :96].copy())
     assert (
         main(
             [
                 "evaluate",
                 "imdn-x4",
                 "--matrix",
-                str(folder),
+                str(photographs),
                 "--no-lpips",
                 "-o",
                 str(tmp_path / "scores"),
