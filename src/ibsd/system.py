@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import mmap
 import os
 import secrets
@@ -12,10 +13,10 @@ import stat
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ibsd.types import InputError
 
@@ -155,6 +156,23 @@ def write_whole(
     finally:
         with suppress(OSError):  # the folder cannot be written to: the error above says so
             partial.unlink(missing_ok=True)
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON can hold it: infinities become text, which `float` reads, tuples lists."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value)
+        return {key: finite(item) for key, item in pairs.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in cast("Sequence[Any]", value)]
+    return value
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """A figure as JSON can hold it: None for infinities."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def json_text(content: Any) -> str:

@@ -50,6 +50,7 @@ from ibsd.analysis.fresh_estimators import (
     fit_fresh,
     recalibrate,
 )
+from ibsd.config.parsing import build
 from ibsd.distillation import IBSD, Objective
 from ibsd.information.chain import MarkovChain
 from ibsd.information.club import club_upper_bound, laplace_nll
@@ -117,29 +118,8 @@ class Reading:
     @classmethod
     def from_json(cls, table: dict[str, Any]) -> Reading:
         """Back from `as_json`, also after JSON made lists of tuples."""
-
-        def information(name: str) -> LinkInformation | None:
-            figures = table[name]
-            return figures and LinkInformation(
-                **{figure: tuple(values) for figure, values in figures.items()}
-            )
-
-        fresh = information("fresh")
-        standardised = information("standardised")
-        assert fresh is not None
-        assert standardised is not None
-        return cls(
-            trained=information("trained"),
-            recalibrated=information("recalibrated"),
-            fresh=fresh,
-            standardised=standardised,
-            scale=tuple(table["scale"]),
-            negatives_batch=table["negatives_batch"],
-            resolution=table["resolution"],
-            fit_steps=tuple(table["fit_steps"]),
-            converged=table["converged"],
-            setup=table["facts"],
-        )
+        figures = {name: value for name, value in table.items() if name != "facts"}
+        return build(cls, figures | {"setup": table["facts"]}, "reading")
 
 
 @torch.no_grad()

@@ -172,22 +172,12 @@ def page_state(
     jobs: JobQueue, session: Session, weights: Mapping[str, OfferedWeights]
 ) -> dict[str, Any]:
     """All that a page shows: limits, weights and jobs."""
-    limits = jobs.limits
+    limits = {name: getattr(jobs.limits, name) for name in ("upload_bytes", "pixels", "jobs")}
+    shown = ("name", "scale", "network", "aim", "has_crisp")
     return {
-        "limits": {
-            "upload_bytes": limits.upload_bytes,
-            "pixels": limits.pixels,
-            "jobs": limits.jobs,
-        },
+        "limits": limits,
         "weights": [
-            {
-                "key": key,
-                "name": offered.name,
-                "scale": offered.scale,
-                "network": offered.network,
-                "aim": offered.aim,
-                "has_crisp": offered.has_crisp,
-            }
+            {"key": key, **{name: getattr(offered, name) for name in shown}}
             for key, offered in weights.items()
             if offered.scale is not None
         ],

@@ -3,7 +3,6 @@ tables, pages and plots show."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType
@@ -11,7 +10,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from ibsd.comparison.design import Design, Role
 from ibsd.comparison.statistics import Interval
-from ibsd.comparison.store import finite
+from ibsd.system import finite, json_text
 
 RANDOM_WEIGHTS = "random weights"
 PIXELS = "LR pixels"
@@ -189,7 +188,7 @@ class Results:
 
     def to_json(self) -> str:
         """Text of `results.json`; infinities become text."""
-        return json.dumps(finite(asdict(self)), indent=1, allow_nan=False) + "\n"
+        return json_text(finite(asdict(self)))
 
 
 def results_from_table(table: Mapping[str, Any]) -> Results:

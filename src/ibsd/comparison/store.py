@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import lzma
-import math
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ibsd.comparison.identity import NUMERICS_PREFIX, Identity, RunRequest, departures
-from ibsd.system import write_whole
+from ibsd.system import finite, write_whole
 from ibsd.training.result import FINISHED
 from ibsd.types import InputError
 
@@ -192,15 +191,6 @@ def _locked(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def finite(value: Any) -> Any:
-    """A value as JSON can hold it: infinities become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 Row = TypeVar("Row")

@@ -13,6 +13,7 @@ from ibsd.doctor.duplicates import PerceptualHash, perceptual_hash
 from ibsd.images.rgb import to_tensor
 from ibsd.metrics.fidelity import luma
 from ibsd.metrics.protocols import basicsr_y
+from ibsd.system import finite_or_none
 from ibsd.types import Scale
 
 NEAR_WHITE = 254
@@ -144,8 +145,3 @@ def judge_alignment(
             f"PSNR-Y of at most {checkup.ceiling:.1f} dB"
         )
         checkup.findings.append(Finding("shift", sentence, True))
-
-
-def finite_or_none(value: float | None) -> float | None:
-    """None for what JSON cannot hold."""
-    return value if value is not None and math.isfinite(value) else None

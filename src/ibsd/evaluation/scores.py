@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from torch import Tensor
 from ibsd.data.pairs import Pair, load_pair
 from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.metrics import realsr_patches, score
+from ibsd.system import finite, json_text
 from ibsd.types import InputError, Scale
 
 BICUBIC = "bicubic"
@@ -108,15 +107,14 @@ class ScoreTable:
         JSON has no infinity: the PSNR of a perfect image is the string "inf", which `float` reads
         back.
         """
-        rows = [asdict(row) | {"scores": _finite(row.scores)} for row in self.rows]
         table = {
             "scale": self.scale,
             "images": self.num_images,
-            "means": {method: _finite(scores) for method, scores in self.means.items()},
+            "means": self.means,
             "seconds": self.seconds,
-            "rows": rows,
+            "rows": [asdict(row) for row in self.rows],
         }
-        return json.dumps(table, indent=1, allow_nan=False) + "\n"
+        return json_text(finite(table))
 
     def to_csv(self) -> str:
         """A line per image and method: image, method, each `protocol.metric` in full precision,
@@ -201,13 +199,3 @@ def _timed(method: Method, lr: Tensor) -> tuple[Tensor, float]:
     if sr.is_cuda:
         torch.cuda.synchronize(sr.device)
     return sr, time.perf_counter() - start
-
-
-def _finite(scores: Scores) -> dict[str, dict[str, float | str]]:
-    """Strings for what JSON cannot hold."""
-    return {
-        protocol: {
-            name: value if math.isfinite(value) else str(value) for name, value in figures.items()
-        }
-        for protocol, figures in scores.items()
-    }

@@ -15,6 +15,7 @@ from ibsd.data.samples import SPLITS, sample
 from ibsd.inference.network import Network, NetworkDescriptor
 from ibsd.inference.parity import psnr_db
 from ibsd.students import Student
+from ibsd.system import finite_or_none
 from ibsd.types import InputError
 
 LIMITS_DB = {"fp32": 90.0, "bf16": 50.0, "int8": 40.0}
@@ -111,17 +112,12 @@ def parity_verdict(checks: Sequence[ParityCheck], precision: str) -> dict[str, A
         "sizes": [
             {
                 "lr": [check.height, check.width],
-                "largest_difference": _finite(check.largest_difference),
-                "psnr_db": _finite(round(check.psnr_db, 2)),
+                "largest_difference": finite_or_none(check.largest_difference),
+                "psnr_db": finite_or_none(round(check.psnr_db, 2)),
             }
             for check in checks
         ],
     }
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no infinity."""
-    return value if np.isfinite(value) else None
 
 
 def package_versions() -> dict[str, str]:

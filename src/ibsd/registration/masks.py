@@ -1,4 +1,4 @@
-"""What of a registered scene cannot be learned from, and why: a map of reasons over LR."""
+"""A map over LR of what cannot be learned from, and why."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ _HIGHLIGHT_PX = 25
 _WINDOW_PX = 3
 _SURE = 14.0
 _LIKELY = 7.0
-"""Times the energy that noise and small shifts leave: a seed, and what grows from it."""
+"""What moved has seeds with `_SURE` times the energy that noise and small shifts leave, and grows
+from there over pixels with `_LIKELY` times that energy."""
 _LEAST = 0.02
-"""Root mean square of sRGB in [0, 1] below which nothing is called moved."""
+"""Below this root mean square of sRGB in [0, 1] nothing is called moved."""
 _GROWN_PX = 1
 SHIFTED_PX = 0.5
 """A tile that lies further off than this does not fit the rest."""
 BLURRED_PX2 = 1.6
-"""Variance in LR pixels by which LR may be blurred more than the rest of it."""
+"""A tile of LR may be blurred more than the rest by this variance, in LR pixels squared."""
 SHARP_PX2 = 0.35
-"""Variance by which LR may be sharper than HR."""
+"""LR may be sharper than HR by this variance, in LR pixels squared."""
 
 
 class Reason(IntEnum):
-    """Of each LR pixel; GOOD ones are used."""
+    """Why an LR pixel is not used; GOOD pixels are."""
 
     GOOD = 0
     OUTSIDE = 1

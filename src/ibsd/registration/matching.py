@@ -1,5 +1,5 @@
-"""Which photograph of one folder shows the scene of which of another: by name, by the time at which
-they were taken, or by order."""
+"""Matches the photographs of two folders, scene by scene: by name, by the time at which they were
+taken, or by order."""
 
 from __future__ import annotations
 

@@ -16,16 +16,15 @@ from ibsd.registration.masks import Comparison, Reason, compare, reasons_map
 from ibsd.types import InputError, Scale
 
 DIFFERENT = "different scenes"
-"""What the sentence says of photographs that show them."""
+"""Words of the sentence that refuses photographs of different scenes."""
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in LR pixels."""
 SURE_PX = 0.04
-"""Standard deviation in LR pixels up to which the corners of what is used must be known, on
-average."""
+"""The corners of what is used must be known to this standard deviation in LR pixels, on average."""
 MIN_KNOWN = 0.5
 """Share of the common part that must be known so well."""
 _LINES = 25
-"""A side, between which that part is chosen."""
+"""That part lies between two of so many lines a side."""
 MIN_CORRELATION = 0.75
 """Correlation of LR and HR where they overlap. Unrelated photographs reach 0.2 to 0.6."""
 FARTHEST_RATIO = 1.3
@@ -33,9 +32,9 @@ FARTHEST_RATIO = 1.3
 NOTED_RATIO = 1.12
 """A remark names a ratio that is off by this factor or more."""
 MIN_BELIEVED = 0.6
-"""Share of the tiles that show detail that must follow one mapping."""
+"""Of the tiles that show detail, this share must follow one mapping."""
 DETAIL = 0.02
-"""Standard deviation in a tile, in the square root of light, that must be found in HR too."""
+"""A tile of LR with this standard deviation, in the square root of light, must be found in HR."""
 MIN_DETAILED = 0.1
 """Share of the tiles that must show detail, and not be saturated."""
 MIN_SIDE_PX = 48
@@ -56,8 +55,9 @@ class Registered:
     reasons: NDArray[np.uint8]
     """[h, w] of `Reason` over the box, at `fit.step` LR pixels a pixel."""
     before: Comparison
-    """Under the coarse match."""
+    """What is left under the coarse match."""
     after: Comparison
+    """What is left at the end."""
     scale: Scale
     ratio: float
     """HR pixels for one LR pixel."""
@@ -226,13 +226,13 @@ def register_pair(
     )
 
 
-def corners(box: tuple[float, float, float, float]) -> Array:
+def corners(box: Box) -> Array:
     """[4, 2]: (x, y) of a box, clockwise from the top left."""
     left, top, right, bottom = box
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
-def common_box(mapping: Mapping, inside: Array | None = None) -> tuple[float, float, float, float]:
+def common_box(mapping: Mapping, inside: Array | None = None) -> Box:
     """The part of LR that HR shows: an upright rectangle in whole pixels, cut from the side that
     lies outside most until less than one in fifty points does.
 
@@ -274,8 +274,8 @@ def common_box(mapping: Mapping, inside: Array | None = None) -> tuple[float, fl
 
 def _known_part(fit: Fit, sure_px: float) -> tuple[Box, float]:
     """The largest part of the common one whose corners are known to `sure_px` on average, and how
-    well they are: corners that show nothing spoil no other part. RefusedError where it is
-    small."""
+    well they are known. So corners that show nothing spoil no other part. RefusedError if the part
+    is small."""
     points = grid_of(fit.mapping.box, _LINES)
     spreads = fit.spread_px(points).reshape(_LINES, _LINES)
     low, high = np.triu_indices(_LINES, 1)
@@ -291,10 +291,10 @@ def _known_part(fit: Fit, sure_px: float) -> tuple[Box, float]:
             "LR or HR shows too little detail, or too much has moved"
         )
     row, column = np.unravel_index(int(known.argmax()), known.shape)
-    x, y = points.reshape(_LINES, _LINES, 2)[0, :, 0], points.reshape(_LINES, _LINES, 2)[:, 0, 1]
-    part = (x[low[column]], y[low[row]], x[high[column]], y[high[row]])
-    left, top, right, bottom = (float(side) for side in part)
-    return (left, top, right, bottom), float(means[row, column])
+    lines = points.reshape(_LINES, _LINES, 2)
+    x, y = lines[0, :, 0].tolist(), lines[:, 0, 1].tolist()
+    part = x[low[column]], y[low[row]], x[high[column]], y[high[row]]
+    return part, float(means[row, column])
 
 
 def _outside(part: Box, fit: Fit, size: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -18,14 +18,14 @@ Array = NDArray[np.float64]
 LARGEST_STEP_PX = 2.0
 """A tile that wants to move further has found nothing."""
 LEAST_GAIN = 0.2
-"""Of a tile, and the inverse of the largest."""
+"""Least gain of a tile; its inverse is the largest."""
 ALIKE_PIXELS = 4.0
-"""So many pixels of a smoothed picture have one noise."""
+"""Neighbouring pixels of a smoothed picture that share one noise."""
 _NUISANCES = 4
 LEAST_SPREAD = 1e-4
 """Variance between tiles of how the tone curve bends, at least."""
 _LEAST_TOLD = 20
-"""Tiles that must tell how the tone curve bends."""
+"""So many tiles must show how the tone curve bends."""
 _LEAST_FILLED = 0.4
 """Share of a tile's pixels that must be usable."""
 LEAST_NOISE = 5e-4
@@ -53,7 +53,7 @@ class TileFits(NamedTuple):
     contrasts: Array
     """Standard deviation of the target; 0 where too little of the tile is usable."""
     tone: float
-    """About target = gain * source**tone, over all tiles."""
+    """Power of the tone curve over all tiles: about target = gain * source**tone."""
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -164,8 +164,8 @@ def _solved(sums: Array) -> _Solved:
 
 
 def _know_tone(sums: Array, filled: NDArray[np.bool_], middle: float) -> float:
-    """Writes into the `sums` how much tone curves bend: about as much in all tiles. Else a tile
-    with one edge cannot tell a shift from a bend. The power of the curve is returned.
+    """Writes into the `sums` that the tone curve bends about as much in all tiles. Otherwise a tile
+    with one edge cannot tell a shift from a bend. Returns the power of the curve.
 
     Under the power p a bend is (p - 1) / 2 times gain over level.
     """

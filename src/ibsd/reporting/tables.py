@@ -46,6 +46,15 @@ def primary_differences(results: Results, setting: str, test: str) -> list[Diffe
     ]
 
 
+def shown_scores(results: Results, setting: str) -> dict[tuple[str, str, str], float]:
+    """{(test, metric, arm): mean} of bicubic and of the averaged weights."""
+    return {
+        (score.test, score.metric, score.arm): score.mean
+        for score in results.mean_scores
+        if score.setting == setting and score.weights in (AVERAGED, BICUBIC)
+    }
+
+
 def verdict_text(row: Difference) -> str:
     """The verdict, and what weakens it. Behind "no difference shown" stands the smallest difference
     that the design could have shown."""
@@ -68,15 +77,10 @@ def difference_table(results: Results, setting: str, test: str) -> Table:
     intervals, images won and lost, and the verdict. The primary metric of the averaged weights."""
     design = results.design
     metric = results.design.primary
-    here = [
-        score
-        for score in results.mean_scores
-        if (score.setting, score.test, score.metric) == (setting, test, metric)
-    ]
     scores = {
-        score.arm: score_text(metric, score.mean, PAIRED_DECIMALS)
-        for score in here
-        if score.weights in (AVERAGED, BICUBIC)
+        arm: score_text(metric, mean, PAIRED_DECIMALS)
+        for (scored, name, arm), mean in shown_scores(results, setting).items()
+        if (scored, name) == (test, metric)
     }
     differences = {row.arm: row for row in primary_differences(results, setting, test)}
     rows = [[BICUBIC, scores[BICUBIC], *[""] * 5]] if BICUBIC in scores else []
@@ -115,9 +119,9 @@ def other_figures_table(results: Results, setting: str, test: str) -> Table:
     design = results.design
     here = (setting, test)
     cells = {
-        (score.metric, score.arm): score_text(score.metric, score.mean)
-        for score in results.mean_scores
-        if (score.setting, score.test) == here and score.weights in (AVERAGED, BICUBIC)
+        (metric, arm): score_text(metric, mean)
+        for (scored, metric, arm), mean in shown_scores(results, setting).items()
+        if scored == test
     }
     cells |= {
         (row.metric, row.arm): _marked(row)
@@ -167,10 +171,9 @@ def degradation_table(results: Results, setting: str, whole: str) -> Table:
     design = results.design
     metric = results.design.primary
     scores = {
-        (score.test, score.arm): score_text(metric, score.mean, PAIRED_DECIMALS)
-        for score in results.mean_scores
-        if (score.setting, score.metric) == (setting, metric)
-        and score.weights in (AVERAGED, BICUBIC)
+        (test, arm): score_text(metric, mean, PAIRED_DECIMALS)
+        for (test, name, arm), mean in shown_scores(results, setting).items()
+        if name == metric
     }
     tests = [
         part
