@@ -97,7 +97,7 @@ def node_statistics(
 
 
 def pixel_statistics(images: Tensor | Sequence[Tensor]) -> Tensor:
-    """The same of the pixels alone, [n, 18] in fp64: mean and deviation of R, G, B and of the
+    """Statistics of the pixels alone, [n, 18] in fp64: mean and deviation of R, G, B and of the
     absolute differences to the next pixel across and down."""
     rows: list[Tensor] = []
     for image in images:

@@ -1,4 +1,4 @@
-"""pyarrow without types, for it brings none."""
+"""pyarrow, which has no types for a checker."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ibsd.types import InputError
 
 
 class Folder(Protocol):
-    """What both can do, by the names of files."""
+    """What a folder on a disk and one in a store can do, by the names of files."""
 
     path: str
 
@@ -51,7 +51,7 @@ class _OfDisk:
 
 
 class _OfStore:
-    """No lock is held, for a run that dies could not let go of it. Two runs notice each other when
+    """Holds no lock, because a run that dies could not release it. Two runs notice each other when
     they put the same name."""
 
     def __init__(self, path: str) -> None:

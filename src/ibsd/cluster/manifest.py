@@ -4,8 +4,8 @@
     OUTPUT/.manifest/part-00000001.parquet   some rows; a part is never changed
     OUTPUT/.manifest/lock                held by the run that writes, on a disk
 
-A row is written after its result has its name, and a part gets its name when it is whole. So a row
-is true, whatever dies; at worst it is missing, and then its file is looked for, or made again.
+A row is written after its result has its name, and a part gets its name when it is whole. So every
+row is true, whatever dies. At worst a row is missing; then its file is looked for, or made again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Results in tars, as WebDataset reads them: OUTPUT/shard-000000.tar and so on, of NAME.EXT.
 
 Workers write loose files beside the manifest. This process fills one tar after the other with them.
-A tar gets its name when it is whole; then one part of the manifest names it for all of its files;
-then these are removed. So whatever dies, each result is in one tar that the manifest names, or it
-is loose still, or it is made again.
+A tar gets its name when it is whole. Then one part of the manifest names the tar for all its files.
+Then the loose files are removed. So whatever dies, each result is in a tar that the manifest names,
+or still loose, or made again.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def tars_in(output: str) -> list[str]:
 
 
 def refuse_existing_tars(output: str) -> None:
-    """InputError if there are any."""
+    """InputError if the output holds tars of a run."""
     if names := tars_in(output.rstrip("/")):
         raise InputError(
             f"{output}/{names[0]} exists already: choose another output, or --force to replace it."

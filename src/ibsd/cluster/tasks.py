@@ -1,5 +1,5 @@
-"""One function for many items, each a task of a Ray cluster. Upscaling has workers in place of it
-(`engine.py`)."""
+"""Calls one function for many items, each call a task of a Ray cluster. Upscaling uses workers
+instead (`engine.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs on a machine of the cluster."""
+"""The part of an upscaling run that runs on the machines of the cluster."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Upscaling:
     quality: int = 95
     first_frame: bool = False
     keep_existing: bool = False
-    """Skip a file whose target exists; else replace it, for it is of this run."""
+    """Whether to skip a file whose target exists. Otherwise the target is replaced."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def check_version(version: str) -> None:
 
 
 def remove_partials(target: str) -> None:
-    """What a worker that died left of this file. In a store it left nothing."""
+    """Removes what a dead worker left of this file. In a store it left nothing."""
     if is_address(target):
         return
     path = Path(target)

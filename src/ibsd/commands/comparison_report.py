@@ -28,8 +28,8 @@ MOST_ARMS = 4
 
 def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord]) -> str:
     """HTML of images of the first unseen test set, by the baseline and the first treatments of one
-    seed, if weights and images are still there. They are made after all scores and choose nothing.
-    """
+    seed; "" if weights or images are gone. They are made after all scores, and nothing is chosen by
+    them."""
     design = comparison.design()
     treatments = [
         arm
@@ -61,7 +61,7 @@ def before_and_after(comparison: Comparison, records: Mapping[RunName, RunRecord
 
 
 def shown_pictures(comparison: Comparison, name: RunName, test: str) -> list[LoadedPair]:
-    """Some of a test set; of photographs each under another degradation."""
+    """Some pairs of a test set. Photographs are each degraded in another way."""
     pairs = spread(comparison.pairs(name)[1][test])
     content = comparison.config.tests[name.setting][test]
     if not content.families:

@@ -81,8 +81,8 @@ def make_one(
     stop_requested: Callable[[], str | None],
     keep: Callable[[RunRecord], None] | None = None,
 ) -> Outcome:
-    """Makes one run and stores it, unless another process does or did. `keep` stores it elsewhere
-    than here."""
+    """Makes one run and stores it, unless another process does or did. With `keep` the run goes
+    there instead of into the store."""
     request = comparison.request(name)
     folder = work_folder(comparison.config, request.identity)
     with claimed(folder) as ours:

@@ -38,12 +38,13 @@ def fast_weights(
     device: str = "auto",
     log: Callable[[str], None] = print,
 ) -> Path:
-    """The file for `open_network`, whose arguments these are: a cached model of the weights where
-    that is faster, else the weights. `log` gets a sentence before a model is made.
+    """The file to give to `open_network`: a cached model of the weights if that is faster, else the
+    weights. The arguments are those of `open_network`. `log` gets a sentence before a model is
+    made.
 
-    There is none for CUDA, int8, fp16, the torch backends, weights with a model beside them, and
-    where a runtime or the packages that write models are not installed. A damaged model is made
-    again. Where no model can be made, the weights are returned: nothing here is an error.
+    There is no cached model for CUDA, int8, fp16, the torch backends, weights with a model beside
+    them, and without a runtime or the packages that write models. A damaged model is made again. If
+    no model can be made, the weights are returned: nothing here is an error.
     """
     weights = named_or_file(weights)
     runtime = next((name for name in RUNTIMES if backend in ("auto", name) and installed(name)), "")
@@ -102,7 +103,7 @@ def _is_whole(model: Path) -> bool:
 
 
 def _make(weights: Path, runtime: str, model: Path, log: Callable[[str], None]) -> None:
-    """The folder of the model appears whole. Another process may have been faster."""
+    """Makes the model's folder, which appears whole. Another process may be faster."""
     from ibsd.export import export_student
 
     place = model.parent

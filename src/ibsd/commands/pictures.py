@@ -23,7 +23,7 @@ from ibsd.types import InputError, Scale
 Item = TypeVar("Item")
 
 MOST_SCENES = 8
-"""The page shows those of them where methods differ most."""
+"""Pairs to upscale. The page shows the scenes among them where methods differ most."""
 MOST_LR_PX = 160
 """Larger images are cut to their centre."""
 
@@ -44,7 +44,7 @@ def pictures_of(run: StoredRun) -> tuple[list[LoadedPair], str]:
 
 
 def spread(items: Sequence[Item], most: int = MOST_SCENES) -> list[Item]:
-    """At most so many, evenly apart."""
+    """At most `most` of the items, evenly apart."""
     count = min(most, len(items))
     return [items[k * len(items) // count] for k in range(count)]
 
@@ -70,7 +70,7 @@ def scenes(methods: Mapping[str, Method], pairs: Sequence[LoadedPair]) -> list[S
 
 
 def centre(lr: np.ndarray, hr: np.ndarray, most: int = MOST_LR_PX) -> tuple[np.ndarray, np.ndarray]:
-    """The middle of both, at most so many LR pixels a side."""
+    """The middle of both, at most `most` LR pixels a side."""
     scale = hr.shape[0] // lr.shape[0]
     height, width = (min(side, most) for side in lr.shape[:2])
     top = (lr.shape[0] - height) // 2

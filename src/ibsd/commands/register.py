@@ -1,5 +1,5 @@
-"""Two folders of photographs become a folder of pairs, scene by scene. A scene is done when its
-record is written, last of all; a stopped run goes on with the scenes that have none."""
+"""Makes a folder of pairs from two folders of photographs, scene by scene. The record of a scene is
+written last. A stopped run goes on with the scenes that have no record."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ RECORD = "register.json"
 PAGE = "register.html"
 _SCENES_FOR_SCALE = 3
 _BYTES_A_PIXEL = 25
-"""Of memory that a scene takes for each pixel of both photographs, at most."""
+"""Most memory that a scene takes for each pixel of both photographs."""
 _MOST_CROSSED = 6
-"""Refused scenes whose photographs are tried with each other's partners."""
+"""So many refused scenes are tried with each other's partners."""
 
 
 @dataclass
@@ -249,8 +249,8 @@ def _jobs_that_fit(scenes: Sequence[Scene]) -> int:
 
 
 def _crossed(different: list[Pair]) -> list[str]:
-    """Which photographs of these pairs, of which none fits, fit another's partner: signs of a wrong
-    order."""
+    """Sentences on photographs that fit the partner of another pair, a sign of a wrong order. None
+    of the pairs fits."""
     pairs = different[:_MOST_CROSSED]
     sentences: list[str] = []
     photographs = {file: read_photograph(file) for pair in pairs for file in (pair.lr, pair.hr)}

@@ -1,5 +1,5 @@
-"""One function for many items on the threads of this process, several at a time. The libraries that
-do the work let threads run at once. `cluster.tasks` is the same for many machines."""
+"""Calls one function for many items on threads, several at a time. The libraries that do the work
+let threads run at once. `cluster.tasks` does the same on many machines."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def on_threads(
     jobs: int,
     on_value: Callable[[int, _Value], None],
 ) -> None:
-    """Makes `make(item, stopped)` of each item, `jobs` at a time. `on_value` takes an item's number
-    and value in this thread, in the order in which they end.
+    """Calls `make(item, stopped)` for each item, `jobs` at a time. `on_value` takes an item's
+    number and value in this thread, in the order in which the calls end.
 
-    An error or Ctrl-C ends all: `stopped()` is then true, and what has begun is waited for. One at
-    a time is made in this thread, where Ctrl-C ends it at once.
+    An error or Ctrl-C ends all: `stopped()` is then true, and calls that have begun are waited for.
+    With one job the calls are made in this thread, where Ctrl-C ends them at once.
     """
     if jobs == 1:
         for number, item in enumerate(items):

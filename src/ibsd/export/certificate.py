@@ -121,7 +121,7 @@ def parity_verdict(checks: Sequence[ParityCheck], precision: str) -> dict[str, A
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of those of `PACKAGES` that are installed."""
+    """{package: version} of the installed `PACKAGES`."""
     versions: dict[str, str] = {}
     for name in PACKAGES:
         try:

@@ -90,8 +90,8 @@ def _check_precision(backend: str, precision: str) -> None:
 
 
 def crisp_file(weights: Path, file: Path, look: float) -> tuple[Path, float] | None:
-    """The file of the crisp weights that stands to them as `file` to `weights`, and their share.
-    None for a look of 0."""
+    """The file of the crisp weights, of the same kind as `file`, and their share in the mean. None
+    for a look of 0."""
     if not 0 <= look <= 1:
         raise InputError(f"look is {look}: choose a number from 0, faithful, to 1, crisp")
     if not look:

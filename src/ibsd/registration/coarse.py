@@ -1,6 +1,9 @@
-"""The coarse match of two photographs: by the markers of a chart where both show one, else by
-features (SIFT), and the homography that most of their matches agree on (MAGSAC++). Small pictures
-have few features: fainter and less distinct ones then count, and fewer suffice for a similarity."""
+"""The coarse match of two photographs.
+
+If both show a chart, its markers give the match. Otherwise features (SIFT) do, by the homography
+that most of their matches agree on (MAGSAC++). Small pictures have few features: fainter and less
+distinct ones then count, and fewer matches suffice for a similarity.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ LONGEST_SIDES_PX = (1400, 2800)
 MIN_MATCHES = 15
 """Matches that must agree. Photographs of different scenes reach about 8."""
 MIN_SIMILAR_MATCHES = 8
-"""Likewise, for a similarity. Crops of different scenes reached 4 in 96 trials."""
+"""Matches that must agree on a similarity. Crops of different scenes reached 4 in 96 trials."""
 _MAX_FEATURES = 6000
 _TOLERANCE_PX = 3.0
 _ROWS = 500

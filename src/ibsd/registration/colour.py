@@ -1,7 +1,7 @@
-"""HR's colours brought to LR's, so that a network learns detail and not another exposure: a tone
-curve for each channel and a smooth field of gain for all, which is the lenses' vignetting.
+"""Brings HR's colours to LR's, so that a network learns detail and not another exposure.
 
-LR's own pixels stay as they are.
+Each channel gets a tone curve. All share a smooth field of gain, the lenses' vignetting. LR's own
+pixels stay as they are.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ KNOTS = np.array([0.0, 0.03, 0.08, 0.16, 0.28, 0.44, 0.6, 0.8, 1.0])
 """Levels of HR, sRGB in [0, 1], between which a tone curve is straight. Shadows bend most."""
 _ROUNDS = 6
 _BLUR_PX = 1.0
-"""Of both pictures, against noise. More hides the darkest and the brightest levels, and means of
-levels that a curve has bent tell of another curve."""
+"""Blur of both pictures against noise. More blur hides the darkest and the brightest levels. It
+also mixes levels that a curve has bent, and their means show another curve."""
 _BEND = 1e-6
-"""Ridge on the curve's bends, for each usable pixel: a bend needs evidence."""
+"""Ridge on the curve's bends for each usable pixel, so that a bend needs evidence."""
 _FALL = 1e-4
-"""Ridge on the field, likewise."""
+"""Ridge on the field for each usable pixel."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ worse where a scene is finer than LR's pixels."""
 CAMERA_PX = 0.5
 """Standard deviation, at first, of the blur that LR has and HR has not, in LR pixels."""
 LARGEST_FINE_PIXELS = 2_000_000
-"""LR's pixels are compared one by one up to here, and larger common parts in blocks of pixels."""
+"""Up to so many, LR's pixels are compared one by one. Larger common parts are compared in blocks of
+pixels."""
 BRIGHT = 0.99
 """Light from here on is nearly saturated."""
 _SATURATED = 0.985
@@ -47,10 +48,10 @@ _STEPS = 6
 _STILL_PX = 0.003
 _BORDER_PX = 3
 ALIKE_TILES = 3.0
-"""So many tiles count as one witness where it is asked how far the mapping may bend unseen:
-neighbours err alike. With 1, two of 80 planted scenes were surer than they were right."""
+"""So many tiles count as one witness of how far the mapping may bend unseen, because neighbours err
+alike. With 1, two of 80 planted scenes were surer than they were right."""
 _BLOCKS = 4
-"""A side, into which the common part is divided to see what leaving one out changes."""
+"""The common part is divided into so many blocks a side, to see what leaving one out changes."""
 
 
 class Lights(NamedTuple):
@@ -93,8 +94,8 @@ class Fit:
     pyramid: Pyramid
 
     def spread_px(self, points: Array) -> Array:
-        """[n, 2] -> [n]: standard deviation of the mapping there, in LR pixels: the mean of two
-        variances, of which one believes the tiles and one does not."""
+        """[n, 2] -> [n]: standard deviation of the mapping at these points, in LR pixels. Its
+        square is the mean of two variances: one believes the tiles, the other does not."""
         all_tiles, *without = self._cautious_steps()
         slopes = _slopes(self.mapping, points, len(all_tiles.change))
         believed = np.einsum("nij,jk,nik->n", slopes, all_tiles.covariance, slopes)
@@ -105,8 +106,8 @@ class Fit:
         return np.sqrt((believed + seen) / 2)
 
     def _cautious_steps(self) -> list[Step]:
-        """The next step, and what it is where all tiles of one block are left out (the jackknife).
-        These see what neighbours have in common, which no tile's own noise tells."""
+        """The next step, and the steps without all tiles of one block (the jackknife). They show
+        what errors neighbours have in common, which no tile's own noise shows."""
         tiles = self.tiles
         points = tiles.centres * self.step + np.array(self.mapping.box[:2])
         slopes = _slopes(self.mapping, points, NUM_RIGID + NUM_FIELD)
@@ -192,7 +193,7 @@ class Pyramid:
         return View(lr_view, root(moved), usable)
 
     def learn(self, fit: Fit) -> None:
-        """Blurs HR more, or less, and straightens LR's tone curve, as LR's tiles want it."""
+        """Adapts the blur of HR and the tone curve of LR to what LR's tiles show."""
         self.tone = float(np.clip(self.tone * fit.tiles.tone, 0.5, 2.0))
         known = fit.weights > 0.3
         if known.any():
