@@ -18,7 +18,6 @@ from ibsd.reporting.plots import (
     Series,
     chart,
     information_plane,
-    inner_ticks,
     look,
     looks,
     panels_drawing,
@@ -149,11 +148,6 @@ def test_every_colour_is_defined_for_light_and_for_dark() -> None:
     for colour in ("neutral", *(f"series-{number}" for number in range(NUM_COLOURS))):
         assert f".{colour} {{" in light
         assert f".{colour} {{" in dark
-
-
-def test_inner_ticks_are_round_and_hold_zero() -> None:
-    assert inner_ticks(-0.11, 0.31) == pytest.approx([-0.1, 0.0, 0.1, 0.2, 0.3])
-    assert inner_ticks(-2e-5, 3e-5)[2] == 0
 
 
 def test_the_plane_has_one_path_per_link_in_order_of_steps() -> None:

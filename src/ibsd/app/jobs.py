@@ -260,9 +260,7 @@ class JobQueue:
                 "centre": job.centre,
             }
             part = await self.upscaler.request(
-                request,
-                self.limits.job_seconds,
-                on_start=lambda: self._set_state(job, "trying"),
+                request, self.limits.job_seconds, on_start=lambda: self._set_state(job, "trying")
             )
             job.part = part | {"name": name, "centre": job.centre}
             self._set_state(job, "asking")

@@ -101,12 +101,7 @@ def show_compare(results: Results, console: Console) -> None:
     """The primary figure's tables, then cost, then what was refused."""
     from ibsd.cli.terminal import print_line
     from ibsd.comparison.statistics import MIN_SEEDS
-    from ibsd.reporting.tables import (
-        cost_table,
-        design_text,
-        difference_table,
-        primary_differences,
-    )
+    from ibsd.reporting.tables import cost_table, design_text, difference_table, primary_differences
 
     design = results.design
     for name, setting in design.settings.items():

@@ -57,12 +57,7 @@ def efficiency(
         )
     if size < 1 or runs < 1:
         raise InputError(f"--size is {size} and --runs is {runs}: both must be 1 or more")
-    from ibsd.cli.terminal import (
-        output_console,
-        print_json,
-        status,
-        text_table,
-    )
+    from ibsd.cli.terminal import output_console, print_json, status, text_table
     from ibsd.commands.efficiency import measure_networks
 
     refuse_existing([output] if output else [], force)

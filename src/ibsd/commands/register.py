@@ -33,12 +33,7 @@ from ibsd.registration.fine import grid_of
 from ibsd.registration.light import read_photograph
 from ibsd.registration.matching import match_files
 from ibsd.registration.opencv import require_opencv
-from ibsd.registration.scene import (
-    DIFFERENT,
-    RefusedError,
-    chosen_scale,
-    coarse_mapping,
-)
+from ibsd.registration.scene import DIFFERENT, RefusedError, chosen_scale, coarse_mapping
 from ibsd.registration.splits import Split, assign_splits
 from ibsd.reporting.registration import run_page
 from ibsd.system import free_bytes, make_folder, num_cores, write_json, write_whole

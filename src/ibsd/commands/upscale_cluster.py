@@ -149,11 +149,7 @@ def _checked(run: ClusterRun) -> tuple[Listing, dict[str, object]]:
 
 
 def _results(
-    run: ClusterRun,
-    pending: Any,
-    manifest: Manifest,
-    tars: Tars | None,
-    log: Callable[[str], None],
+    run: ClusterRun, pending: Any, manifest: Manifest, tars: Tars | None, log: Callable[[str], None]
 ) -> Iterator[Result]:
     in_flight: list[Job] = []
     done = 0

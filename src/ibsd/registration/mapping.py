@@ -119,9 +119,7 @@ class Mapping:
         points = np.stack(np.meshgrid(x, y), -1).astype(np.float64)
         nodes = self(points) / shrink - 0.5
         fine = cv2.resize(
-            nodes.astype(np.float32),
-            (columns * node, rows * node),
-            interpolation=cv2.INTER_LINEAR,
+            nodes.astype(np.float32), (columns * node, rows * node), interpolation=cv2.INTER_LINEAR
         )
         inside = fine[node : node + height, node : node + width]
         return np.ascontiguousarray(inside, np.float32)

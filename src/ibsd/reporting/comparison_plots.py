@@ -16,10 +16,10 @@ from ibsd.reporting.plots import (
     Panel,
     Series,
     information_plane,
-    inner_ticks,
     looks,
     svg_line,
     svg_text,
+    ticks,
 )
 from ibsd.reporting.tables import primary_differences
 
@@ -77,7 +77,9 @@ def _test_set(
             f'height="{frame.bottom - top - 28}"/>'
         )
         parts.append(svg_text(frame.x(0), top + 38, "noise floor", "middle", "small soft"))
-    for tick in inner_ticks(low, high):
+    for tick in ticks(low, high, 6):
+        if not low <= tick <= high:
+            continue
         x = frame.x(tick)
         kind = "axis" if tick == 0 else "grid"
         parts.append(svg_line((x, x), (top + 42, frame.bottom), kind))

@@ -327,14 +327,6 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def inner_ticks(low: float, high: float) -> list[float]:
-    """About six round numbers within [low, high], 0 among them where it lies there."""
-    step = _round_step((high - low) / 6)
-    first = math.ceil(low / step)
-    last = math.floor(high / step)
-    return [round(number * step, 12) for number in range(first, last + 1)]
-
-
 def _round_step(least: float) -> float:
     """The smallest of 1, 2, 5 times a power of ten that is not below `least`."""
     power = 10.0 ** math.floor(math.log10(least))

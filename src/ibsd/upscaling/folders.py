@@ -86,12 +86,7 @@ def upscale_files(
             is wrong. Later only when the disk is full, which ends the run.
     """
     jobs = file_jobs(
-        inputs,
-        output,
-        suffix=suffix,
-        format=format,
-        force=force,
-        skip_existing=skip_existing,
+        inputs, output, suffix=suffix, format=format, force=force, skip_existing=skip_existing
     ).jobs
     return upscale_jobs(
         jobs,

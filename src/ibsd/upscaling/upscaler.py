@@ -115,10 +115,6 @@ def _from_array(array: np.ndarray) -> InMemory:
         )
     pixels = array[..., None] if is_grey else array
     header = PhotographHeader(
-        shape[0],
-        shape[1],
-        grey=is_grey,
-        alpha=pixels.shape[2] == 4,
-        bits=8 * array.dtype.itemsize,
+        shape[0], shape[1], grey=is_grey, alpha=pixels.shape[2] == 4, bits=8 * array.dtype.itemsize
     )
     return InMemory(header, pixels)
