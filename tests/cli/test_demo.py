@@ -45,7 +45,7 @@ def test_demo(ibsd: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ibsd.comparison.pool.multiprocessing.get_context", forked)
     monkeypatch.setattr("ibsd.commands.demo.VARIANTS", 1)
     for split, names in list(SPLITS.items()):
-        monkeypatch.setitem(SPLITS, split, names[:2])
+        monkeypatch.setitem(SPLITS, split, names[:1])
     made: list[DemoResult] = []
     monkeypatch.setattr(
         "ibsd.commands.demo.run_demo", lambda *given: made.append(run_demo(*given)) or made[0]

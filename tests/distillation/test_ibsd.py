@@ -72,7 +72,7 @@ def trained(make, precision: str) -> tuple[Trainer, Objective]:
         objective,
         tiny.source(),
         TrainingOptions(
-            num_steps=8,
+            num_steps=6,
             learning_rate=1e-3,
             precision=precision,
             clip_norm=1.0,

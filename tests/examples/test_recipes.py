@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = [
     "student.options={width = 16, num_blocks = 3}",
     "student.weights=",  # from scratch, for a narrow student cannot start from the shipped weights
-    "data.batch_size=4",
+    "data.batch_size=2",
     "data.patch_px=16",
     "training.num_steps=12",
     "training.log_every=2",

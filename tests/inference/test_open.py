@@ -81,7 +81,7 @@ def test_lpips_falls_as_the_look_gets_crisper() -> None:
         sr = open_network("imdn-safe-x4", precision="fp32", look=look)(small)
         return float(lpips(torch.from_numpy(sr), large).mean())
 
-    distances = [distance(look) for look in (0, 0.25, 0.5, 0.75, 1)]
+    distances = [distance(look) for look in (0, 0.5, 1)]
     assert distances == sorted(distances, reverse=True), distances
 
 
