@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ibsd.data.samples import sample_pair
+from ibsd.data.samples import sample
 from ibsd.images.rgb import read_rgb, write_rgb
 
 from .conftest import Call, assert_one_sentence
@@ -14,7 +14,7 @@ from .conftest import Call, assert_one_sentence
 
 @pytest.mark.slow
 def test_a_sheet_of_every_preset(ibsd: Call, tmp_path: Path) -> None:
-    write_rgb(tmp_path / "photo.png", sample_pair("chelsea", 4)[1])
+    write_rgb(tmp_path / "photo.png", sample("chelsea"))
     said = ibsd("data", "preview", tmp_path / "photo.png", "-o", tmp_path / "sheet.png")
     assert said.code == 0, said.err
     height, width = read_rgb(tmp_path / "sheet.png").shape[:2]
@@ -27,7 +27,7 @@ def test_a_sheet_of_every_preset(ibsd: Call, tmp_path: Path) -> None:
 
 
 def test_bad_input_is_one_sentence(ibsd: Call, tmp_path: Path) -> None:
-    write_rgb(tmp_path / "photo.png", sample_pair("chelsea", 4)[1][:40, :40])
+    write_rgb(tmp_path / "photo.png", sample("chelsea")[:40, :40])
     assert_one_sentence(ibsd("data", "preview", tmp_path / "photo.png"), "both sides need 64")
     assert_one_sentence(ibsd("data", "preview", tmp_path / "absent.png"), "absent.png")
     assert_one_sentence(
@@ -42,8 +42,8 @@ def test_bad_input_is_one_sentence(ibsd: Call, tmp_path: Path) -> None:
 
 def test_shards_are_made_and_said(ibsd: Call, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    write_rgb(tmp_path / "photos" / "a.png", sample_pair("chelsea", 4)[1][:40, :40])
-    write_rgb(tmp_path / "photos" / "b.png", sample_pair("chelsea", 4)[1][:20, :20])
+    write_rgb(tmp_path / "photos" / "a.png", sample("chelsea")[:40, :40])
+    write_rgb(tmp_path / "photos" / "b.png", sample("chelsea")[:20, :20])
     call = ("data", "shard", tmp_path / "photos", "-o", tmp_path / "shards", "--crop-px", "36")
     said = ibsd(*call)
     assert said.code == 0 and "1 crop of 1 photograph in 1 shard, 0 MB, 1 left out" in said.out

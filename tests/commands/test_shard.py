@@ -9,7 +9,7 @@ import pytest
 
 import ibsd.commands.shard as command
 from ibsd.commands.shard import Sharding, make_shards
-from ibsd.data.samples import sample_pair
+from ibsd.data.samples import sample
 from ibsd.data.shards import INDEX, open_shards, shard_path
 from ibsd.images.rgb import write_rgb
 from ibsd.types import InputError
@@ -19,7 +19,7 @@ from ibsd.types import InputError
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
     (folder / "sub").mkdir()
-    pixels = sample_pair("coffee", 4)[1]
+    pixels = sample("coffee")
     for k in range(6):
         write_rgb(
             folder / ("sub" if k % 2 else ".") / f"{k}.png", pixels[k : k + 50, k : k + 75].copy()

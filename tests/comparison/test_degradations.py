@@ -12,7 +12,7 @@ from comparison.two_cameras import TOML, probe_briefly, run_compare
 from ibsd.commands.plan import Comparison
 from ibsd.comparison.store import Store
 from ibsd.config.comparison import load_compare_config
-from ibsd.data.samples import SPLITS, sample_pair
+from ibsd.data.samples import SPLITS, sample
 from ibsd.images.rgb import write_rgb
 from ibsd.types import InputError
 
@@ -70,9 +70,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder, some in (("photographs", names[:4]), ("others", names[4:9])):
         (tmp_path / folder).mkdir()
         for name in some:
-            write_rgb(
-                tmp_path / folder / f"{name}.png", sample_pair(name, 2)[1][40:136, 40:136].copy()
-            )
+            write_rgb(tmp_path / folder / f"{name}.png", sample(name)[40:136, 40:136].copy())
     (tmp_path / "compare.toml").write_text(PHOTOGRAPHS)
     monkeypatch.chdir(tmp_path)
     return tmp_path

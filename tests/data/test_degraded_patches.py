@@ -18,7 +18,7 @@ from ibsd.data.degraded_patches import (
 from ibsd.data.image_stack import ImageStack
 from ibsd.data.options import PatchOptions
 from ibsd.data.patches import PairPatches
-from ibsd.data.samples import sample_pair
+from ibsd.data.samples import sample
 from ibsd.images.rgb import bicubic, write_rgb
 from ibsd.types import InputError
 
@@ -29,9 +29,7 @@ MIXTURE = {"camera": 2.0, "clean": 1.0, "web": 1.0}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
     for name in ("chelsea", "coffee"):
-        write_rgb(
-            folder / f"{name}.png", sample_pair(name, 4)[1][:141, :203]
-        )  # sides that 4 does not divide
+        write_rgb(folder / f"{name}.png", sample(name)[:141, :203])  # sides that 4 does not divide
     (folder / "notes.txt").write_text("no photograph")
     return folder
 

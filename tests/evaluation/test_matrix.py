@@ -11,7 +11,7 @@ import torch
 
 from ibsd.cli.main import main
 from ibsd.data.degraded_patches import find_photographs
-from ibsd.data.samples import sample_pair
+from ibsd.data.samples import sample
 from ibsd.evaluation.matrix import FAMILIES, degradation_matrix, degraded_pairs
 from ibsd.images.rgb import bicubic, write_rgb
 from ibsd.types import InputError
@@ -21,7 +21,7 @@ from ibsd.types import InputError
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
     for name in ("chelsea", "coffee"):
-        write_rgb(folder / f"{name}.png", sample_pair(name, 4)[1][:160, :160])
+        write_rgb(folder / f"{name}.png", sample(name)[:160, :160])
     return folder
 
 
@@ -58,7 +58,7 @@ def test_the_command_prints_every_family(
 ) -> None:
     photographs = tmp_path / "photographs"
     photographs.mkdir()
-    write_rgb(photographs / "chelsea.png", sample_pair("chelsea", 4)[1][:96, :96].copy())
+    write_rgb(photographs / "chelsea.png", sample("chelsea")[:96, :96].copy())
     assert (
         main(
             [
@@ -80,7 +80,7 @@ def test_the_command_prints_every_family(
 
 
 def test_a_small_photograph_is_named(tmp_path: Path) -> None:
-    write_rgb(tmp_path / "tiny.png", sample_pair("chelsea", 4)[1][:30, :30])
+    write_rgb(tmp_path / "tiny.png", sample("chelsea")[:30, :30])
     with pytest.raises(InputError, match="tiny"):
         degraded_pairs(find_photographs(tmp_path), FAMILIES["halo"], 4)
     assert torch.is_grad_enabled()

@@ -8,7 +8,7 @@ import pytest
 
 from ibsd.commands.train import train
 from ibsd.config.run import load_config
-from ibsd.data.samples import SPLITS, sample_pair, write_sample_pairs
+from ibsd.data.samples import SPLITS, sample, write_sample_pairs
 from ibsd.images.rgb import write_rgb
 from ibsd.training.tracking import read_json_lines
 
@@ -34,7 +34,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("recipes")
     (root / "photographs").mkdir()
     for name in SPLITS["train"][:4]:
-        write_rgb(root / "photographs" / f"{name}.png", sample_pair(name, 4)[1])
+        write_rgb(root / "photographs" / f"{name}.png", sample(name))
     write_sample_pairs(root / "pairs", 4)
     return root / "photographs", root / "pairs"
 

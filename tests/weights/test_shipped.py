@@ -12,7 +12,7 @@ import torch
 
 from ibsd.data.degradation import degrade
 from ibsd.data.presets import PRESETS
-from ibsd.data.samples import sample_pair
+from ibsd.data.samples import sample
 from ibsd.images.rgb import bicubic, to_tensor
 from ibsd.inference.open import open_network
 from ibsd.inference.parity import certificate_picture, psnr_db
@@ -29,7 +29,7 @@ def test_shipped_weights_beat_bicubic_under_every_preset(name: str) -> None:
     scale = student.spec.scale
     assert name.endswith(f"-x{scale}")
     side = 96 // scale * scale
-    hr = to_tensor(sample_pair("coffee", scale)[1])[..., 96 : 96 + side, 96 : 96 + side]
+    hr = to_tensor(sample("coffee"))[..., 96 : 96 + side, 96 : 96 + side]
     for preset in PRESETS:
         lr = degrade(hr, scale, PRESETS[preset], torch.Generator().manual_seed(0))
         with torch.inference_mode():
