@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import ibsd
 from ibsd.data.pairs import Pair
@@ -48,12 +49,8 @@ class RegisterOptions:
     def __post_init__(self) -> None:
         if self.scale is not None:
             require("scale", self.scale, self.scale in (2, 3, 4), "2, 3 or 4")
-        require(
-            "match",
-            self.match,
-            self.match in ("auto", "name", "time", "order"),
-            "auto, name, time or order",
-        )
+        fits = self.match in get_args(MatchBy)
+        require("match", self.match, fits, "auto, name, time or order")
         require("crop_px (--crop)", self.crop_px, self.crop_px >= 16, "16 or more")
         require("crops", self.crops, self.crops >= 0, "0 or more")
         for name, share in (("val", self.val), ("test", self.test)):
