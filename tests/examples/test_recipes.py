@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,17 @@ SMALL = [
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Path, Path]]:
     """Photographs, and pairs at x4 made of them."""
     root = tmp_path_factory.mktemp("recipes")
     (root / "photographs").mkdir()
-    for name in SPLITS["train"][:4]:
-        write_rgb(root / "photographs" / f"{name}.png", sample(name))
-    write_sample_pairs(root / "pairs", 4)
-    return root / "photographs", root / "pairs"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for split, number in (("train", 4), ("val", 1), ("test", 1)):
+            monkeypatch.setitem(SPLITS, split, SPLITS[split][:number])
+        for name in SPLITS["train"]:
+            write_rgb(root / "photographs" / f"{name}.png", sample(name))
+        write_sample_pairs(root / "pairs", 4)
+        yield root / "photographs", root / "pairs"
 
 
 @pytest.mark.parametrize(
