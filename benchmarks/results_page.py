@@ -30,7 +30,6 @@ LONG = {
     "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
     "IBSD - soft target": ("ibsd", "soft-target-only"),
     "bound alone - plain": ("information-only", "plain"),
-    "bound alone - frozen": ("information-only", "frozen"),
     "longer - plain": ("longer", "plain"),
     "A/A": ("aa", "plain"),
 }
@@ -38,7 +37,6 @@ PUBLISHED = {
     "IBSD - plain": ("ibsd", "plain"),
     "wavelet - plain": ("wavelet-to-hr", "plain"),
     "IBSD - wavelet": ("ibsd", "wavelet-to-hr"),
-    "A/A": ("aa", "plain"),
 }
 DEGRADATIONS = {
     "IBSD - plain": ("ibsd-hf-1", "plain"),

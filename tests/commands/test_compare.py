@@ -3,6 +3,7 @@ and nothing made twice."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -81,6 +82,9 @@ def test_killed_twice_with_all_its_processes_gives_the_same_figures(
         assert process.poll() is None, process.said()  # or it was done too soon to be killed
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
+    for file in place.glob("work/*/lock"):
+        with open(file) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a killed process of a run may take a while to end
     run_compare("compare.toml", LONGER)
     assert figures(place) == reference, f"killed at {moments}"
 

@@ -217,12 +217,31 @@ async function describe() {
   }
 }
 
+// The browser looks up the fonts of a card when it first lays one out, which blocks the page for up to 0.3 s. So an
+// unseen card is laid out here, one part at a time, before there is a photograph.
+async function lookUpFonts() {
+  const card = $("job").content.firstElementChild.cloneNode(true);
+  Object.assign(card.style, { position: "absolute", visibility: "hidden" });
+  const parts = [...card.querySelectorAll(".what > :not(progress), .buttons > *")];
+  for (const part of parts) part.hidden = true;
+  card.querySelector(".name").textContent = "photograph";
+  card.querySelector(".state").textContent = "1 × 1 → 2 × 2";
+  document.body.append(card);
+  for (const part of parts) {
+    await new Promise((resolve) => setTimeout(resolve));
+    part.hidden = false;
+    card.getBoundingClientRect();
+  }
+  card.remove();
+}
+
 async function start() {
   $("state").textContent = "The network is being loaded.";
   if (!(await isolated())) return;
   const cores = navigator.hardwareConcurrency || 1;
   threads = crossOriginIsolated ? Math.min(cores > 4 ? Math.ceil(cores / 2) : cores, 8) : 1;
   await describe();
+  await lookUpFonts();
   startWorker();
 }
 
