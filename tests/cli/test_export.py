@@ -40,6 +40,21 @@ def test_export_says_what_it_wrote_and_how_near_it_is(
 
 
 @pytest.mark.slow
+def test_a_model_goes_into_a_folder_and_upscales(ibsd: Call, weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    said = ibsd("export", weights, "--format", "openvino", "-o", "models")
+    assert said.code == 0, said.err
+    model = tmp_path / "models" / f"{weights.stem}.xml"
+    assert f"{weights.name} -> models/{model.name}" in said.out
+    write_rgb(tmp_path / "a.png", np.full((9, 11, 3), 90, np.uint8))
+    said = ibsd("upscale", "a.png", "-o", "b.png", "--weights", model)
+    assert said.code == 0, said.err
+    with Image.open("b.png") as made:
+        assert made.size == (11 * SCALE, 9 * SCALE)
+
+
+@pytest.mark.slow
 def test_shipped_weights_go_by_name_and_nothing_is_written_beside_them(
     ibsd: Call, tmp_path: Path
 ) -> None:
