@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,7 +174,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         config = build(Config, table)
     except InputError as error:
-        named = (one for one in overrides if one.partition("=")[0].strip() in str(error))
+        keys = {re.escape(one.partition("=")[0].strip()): one for one in overrides}
+        named = (one for key, one in keys.items() if re.search(rf"\b{key}\b", str(error)))
         raise InputError(f"{next(named, path)}: {error}") from None
     folder = config.run.folder or f"runs/{path.stem}"
     return dataclasses.replace(config, run=dataclasses.replace(config.run, folder=folder))

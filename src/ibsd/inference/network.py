@@ -182,7 +182,7 @@ def torch_network(student: TensorFunction, scale: Scale | None = None) -> Networ
 
 
 def tiles_a_call(device: Any, parameters: Iterable[Any]) -> int:
-    """The descriptor of a torch network with these parameters on this device."""
+    """Tiles that a torch network with these parameters takes at once on this device."""
     small = sum(parameter.numel() for parameter in parameters) <= LIGHTWEIGHT
     return TILES_ON_A_GPU if small and str(device).startswith("cuda") else 1
 
