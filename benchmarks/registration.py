@@ -3,6 +3,7 @@
 python benchmarks/registration.py planted [FOLDER [JSON [DRAW]]]   # else the package's photographs
 python benchmarks/registration.py moved PAIRS [JSON]        # real pairs in a layout ibsd reads
 python benchmarks/registration.py large [NUMBER [JSON [JOBS]]]  # planted, of 24 megapixels
+python benchmarks/registration.py strangers FOLDER [JSON]       # photographs of different scenes
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from ibsd.data.samples import sample, sample_names
 from ibsd.doctor.alignment import Misalignment, displaced, measure_misalignment
 from ibsd.images.rgb import read_rgb, to_tensor, write_rgb
 from ibsd.metrics.protocols import basicsr_y
+from ibsd.registration import coarse
 from ibsd.registration.crops import choose_crops, cut
 from ibsd.registration.light import Image, sampled
 from ibsd.registration.mapping import Mapping
@@ -290,6 +292,30 @@ def make_large_scenes(folder: Path, num: int) -> None:
             shutil.copy(folder / side / "0.jpg", folder / side / f"{number}.jpg")
 
 
+def strangers(folder: Path, output: Path | None) -> None:
+    """How many faint features agree between photographs of different scenes, by the factor that LR
+    is shrunk by."""
+    photographs = [
+        image for file in images_in(folder) if max((image := read_rgb(file)).shape) > 1199
+    ]
+    random = np.random.default_rng(5)
+    result: dict[str, Any] = {"machine": machine_facts(torch.device("cpu"))}
+    for factor in (1, 2, 4):
+        counts: list[int] = []
+        for _ in range(60):
+            first, second = random.choice(len(photographs), 2, replace=False)
+            size = [side // factor for side in photographs[first].shape[1::-1]]
+            lr = cv2.resize(photographs[first], size, interpolation=cv2.INTER_AREA)
+            match = coarse.match_at(
+                lr, photographs[second], coarse.LONGEST_SIDES_PX[0], coarse.FAINT
+            )
+            counts.append(match.num_matches)
+        result[f"agreeing, shrunk by {factor}"] = sorted(counts)
+        print(factor, sorted(counts), flush=True)
+    if output:
+        output.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     kind, *rest = arguments or [""]
@@ -299,6 +325,8 @@ def main(arguments: list[str]) -> None:
         planted(folder, output, int(rest[2]) if len(rest) > 2 else 0)
     elif kind == "moved" and folder:
         moved_apart(folder, output)
+    elif kind == "strangers" and folder:
+        strangers(folder, output)
     elif kind == "large":
         large(int(rest[0]) if rest else 2, output, int(rest[2]) if len(rest) > 2 else 0)
     else:

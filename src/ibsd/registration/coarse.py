@@ -22,7 +22,7 @@ MIN_MATCHES = 15
 """Matches that must agree. Photographs of different scenes reach about 8."""
 MIN_SIMILAR_MATCHES = 8
 """Matches that must agree on a similarity. Crops of different scenes reached 4 in 96 trials,
-photographs 4 in 180."""
+photographs 4 in 180 (`benchmarks/registration.py strangers`)."""
 _MAX_FEATURES = 6000
 _TOLERANCE_PX = 3.0
 _ROWS = 500
@@ -41,7 +41,8 @@ class _Search(NamedTuple):
 
 
 _FIRST = _Search(0.015, 0.8)
-_FAINT = _Search(0.003, 0.9, similarity=True)
+FAINT = _Search(0.003, 0.9, similarity=True)
+"""For an LR that is small: it has few features."""
 
 
 class CoarseMatch(NamedTuple):
@@ -71,12 +72,12 @@ def coarse_match(lr: Image, hr: Image) -> CoarseMatch:
     if chart is not None:
         return chart
     first, second = LONGEST_SIDES_PX
-    match = _match_at(lr, hr, first)
+    match = match_at(lr, hr, first)
     if max(*lr.shape, *hr.shape) > first and match.num_matches < 3 * MIN_MATCHES:
-        closer = _match_at(lr, hr, second)
+        closer = match_at(lr, hr, second)
         match = max(match, closer, key=lambda one: one.num_matches)
     if max(lr.shape) <= first and not match.sufficient:
-        faint = _match_at(lr, hr, first, _FAINT)
+        faint = match_at(lr, hr, first, FAINT)
         match = faint if faint.sufficient else match
     return match
 
@@ -102,7 +103,8 @@ def _chart_match(lr: Image, hr: Image) -> CoarseMatch | None:
     return CoarseMatch(np.asarray(matrix, np.float64), counts[0], counts, charts, inside)
 
 
-def _match_at(lr: Image, hr: Image, side: int, search: _Search = _FIRST) -> CoarseMatch:
+def match_at(lr: Image, hr: Image, side: int, search: _Search = _FIRST) -> CoarseMatch:
+    """The match by features of both photographs, shrunk to `side` pixels at most."""
     import cv2
 
     lr_grey, lr_factor = _grey(lr, side)
