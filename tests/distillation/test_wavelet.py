@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import parity
 from ibsd.distillation.wavelet import details, haar, wavelet_loss
+from ibsd.types import InputError
 
 CASES = sorted(name for name in parity.REFERENCE if name.startswith("wavelet_"))
 
@@ -115,5 +116,8 @@ def test_what_has_no_loss_is_refused():
         wavelet_loss(image, image[..., :1])
     with pytest.raises(ValueError, match=r"take x\.float\(\) / 255"):
         wavelet_loss(image.byte(), image.byte())
+    for empty in (image[:0], torch.tensor(0.5)):
+        with pytest.raises(InputError, match="not empty"):
+            wavelet_loss(empty, empty)
     with pytest.raises(ValueError, match="levels is 0"):
         wavelet_loss(image, image, levels=0)

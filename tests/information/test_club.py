@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ibsd.information import club_upper_bound, laplace_nll
 from ibsd.information.kernels import eager
+from ibsd.information.views import views_upper_bound
 from ibsd.types import InputError
 
 
@@ -328,3 +329,10 @@ def test_unequal_shapes_are_refused_not_broadcast(wrong: int, shape: tuple[int, 
     for function in (club_upper_bound, laplace_nll):
         with pytest.raises(ValueError, match="shape"):
             function(*link)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3, 2, 2), (4, 3, 0, 2)])
+def test_what_has_no_mean_is_refused(shape: tuple[int, ...]):
+    for function in (club_upper_bound, laplace_nll, views_upper_bound):
+        with pytest.raises(InputError, match="not be empty"):
+            function(*[torch.ones(shape)] * 3)

@@ -49,6 +49,16 @@ def test_half_the_contrast_is_minus_log_2_and_blur_takes_more_of_the_finer_level
     assert (blurred[:, 1] < -0.1).all()
 
 
+@pytest.mark.parametrize("side_px", [1, 3, 4])
+def test_patches_too_small_for_two_sizes_are_refused_rather_than_not_a_number(side_px: int) -> None:
+    lr, hr = pictures(1, 3, side_px, 8), pictures(1, 3, 2 * side_px, 16)
+    if side_px < 4:
+        with pytest.raises(InputError, match=rf"\[{side_px}, 8\]; it must be at least 4 px"):
+            degradation_signature(lr, hr, 2)
+    else:
+        assert degradation_signature(lr, hr, 2).isfinite().all()
+
+
 def test_flat_patches_and_single_pixels_are_finite_in_value_and_gradient() -> None:
     flat = torch.full((1, 3, 8, 8), 0.5)
     assert degradation_signature(flat, torch.full((1, 3, 16, 16), 0.5), 2).abs().max() == 0

@@ -56,18 +56,18 @@ def wavelet_loss(sr: Tensor, target: Tensor, levels: int = 4) -> Tensor:
         levels: how often the approximation is split again, at least 1.
 
     Gradients flow to both; callers detach their target. The transform is linear, so the difference
-    is transformed once. Errors: InputError for unequal shapes, integers (8-bit differences would
-    wrap) and no levels.
+    is transformed once. Errors: InputError for unequal or empty shapes, integers (8-bit differences
+    would wrap) and no levels.
 
     Check by hand: images that differ by a constant have loss 0 where sizes are multiples of
     2^levels.
 
     Source: docs/method.md 4.
     """
-    if sr.shape != target.shape:
+    if sr.shape != target.shape or sr.dim() < 2 or 0 in sr.shape:
         raise InputError(
             f"wavelet_loss: sr is {tuple(sr.shape)} and target {tuple(target.shape)}; "
-            "they must be equal"
+            "they must be equal, [N, C, H, W], and not empty"
         )
     if not (sr.is_floating_point() and target.is_floating_point()):
         raise InputError(

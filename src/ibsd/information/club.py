@@ -40,7 +40,7 @@ def laplace_nll(
     Returns: a scalar. Gradients flow to all three; a caller that trains an estimator detaches
     `earlier`. Check by hand: earlier = location and spread = 1/2 give 0.
 
-    Errors: InputError for unequal shapes or an unknown reduction.
+    Errors: InputError for unequal or empty shapes and an unknown reduction.
     Source: docs/method.md 2.
     """
     check_shapes(earlier, location, spread)
@@ -78,7 +78,7 @@ def club_upper_bound(
     (`kernels/form.py`). Memory is linear in N. There are no second derivatives. Check by hand: a
     location and spread that are the same for every n (the later node ignored) give 0.
 
-    Errors: InputError for unequal shapes, an unknown option, or "others" of a batch of 1.
+    Errors: InputError for unequal or empty shapes, an unknown option, or "others" of a batch of 1.
     Source: docs/method.md 3.
     """
     check_shapes(earlier, location, spread)
@@ -98,9 +98,10 @@ def club_upper_bound(
 
 
 def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
-    if not earlier.shape == location.shape == spread.shape:
+    shape = earlier.shape
+    if not shape == location.shape == spread.shape or len(shape) < 2 or 0 in shape:
         raise InputError(
-            "earlier, location and spread must have one shape, not "
+            "earlier, location and spread must have one shape [N, C, H, W] and not be empty: "
             f"{[tuple(x.shape) for x in (earlier, location, spread)]}"
         )
 

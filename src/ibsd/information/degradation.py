@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ibsd.information.conditional import ConditionalLink, PredictiveChain
 from ibsd.information.estimator import SPREAD_FLOOR, location_and_spread
-from ibsd.types import Scale
+from ibsd.types import Scale, require
 
 SIGNATURE_SIZE = 5
 HIDDEN = 64
@@ -40,7 +40,11 @@ def degradation_signature(lr: Tensor, hr: Tensor, scale: Scale) -> Tensor:
     Two logarithms of how much larger the differences between neighbouring pixels are in LR than in
     HR averaged over s x s pixels, on the LR grid and on one half as fine, then the mean difference
     of R, G, B. Check by hand: HR that is LR repeated s x s gives 0.
+
+    Errors: InputError for patches below 4 px, of which the half has no neighbours.
     """
+    sides = list(lr.shape[-2:])
+    require("given = 'degradation': an LR patch", sides, min(sides) >= 4, "at least 4 px a side")
     with torch.no_grad():
         shrunk = F.avg_pool2d(hr, scale)
         blur = [

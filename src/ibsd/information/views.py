@@ -29,7 +29,7 @@ def views_upper_bound(
     Returns: a scalar in nats per element. Gradients flow to all three. Check by hand: equal views
     give 0.
 
-    Errors: InputError for unequal shapes, fewer than 2 views, or a batch that they do not divide.
+    Errors: InputError for unequal or empty shapes, under 2 views, or a batch they do not divide.
     Source: Cheng et al., ICML 2020, arXiv:2006.12013, with this choice of negatives ours.
     """
     check_shapes(earlier, location, spread)
