@@ -70,6 +70,15 @@ def test_terms_by_hand() -> None:
     )
 
 
+def test_a_still_student_gives_what_it_gave_whatever_the_sizes_of_its_batches() -> None:
+    objective = DLB(tiny.student().eval())
+    for step, size in enumerate((2, 4, 8, 2)):
+        objective.begin_step(step, 4)
+        report = objective.loss(tiny.source(batch_size=size).next_batch())
+        assert report.terms.get("last", torch.zeros(())) < 1e-6
+        objective.end_step()
+
+
 def test_figures_of_a_batch_do_not_become_its_past() -> None:
     objective, source = DLB(tiny.student()), tiny.source(batch_size=4)
     objective.begin_step(0, 1)
@@ -82,6 +91,10 @@ def test_figures_of_a_batch_do_not_become_its_past() -> None:
 
 
 def test_refuses_odd_batches_and_negative_weights() -> None:
+    alone = DLB(tiny.student())
+    alone.begin_step(0, 1)
+    with pytest.raises(InputError, match="at least 2"):
+        alone.loss(tiny.source(batch_size=1).next_batch())
     with pytest.raises(InputError, match="even"):
         DLB(tiny.student()).prepare(tiny.source(batch_size=3))
     with pytest.raises(InputError, match="alpha"):

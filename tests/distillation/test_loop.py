@@ -127,6 +127,7 @@ def test_tensors_that_do_not_fit_are_named() -> None:
         ((255 * lr).byte(), hr, "uint8"),
         (lr, hr[:1], r"they must be \[N, 3, 2h, 2w\]"),
         (lr[0], hr[0], r"they must be \[N, 3, 2h, 2w\]"),
+        (lr[:0], hr[:0], r"they must be \[N, 3, 2h, 2w\]"),
     ):
         with pytest.raises(InputError, match=words):
             steps.update(wrong_lr, wrong_hr)

@@ -32,7 +32,7 @@ class DLB(Objective):
         alpha: weight of the distance to the last output; the paper's is 1. With 0 it is plain
             training on the rearranged batches.
 
-    Errors: InputError from `prepare` for an odd batch size.
+    Errors: InputError for a batch of one, and from `prepare` for an odd batch size.
     Source: Shen et al., CVPR 2022, equations 3 to 6, with L1 for cross entropy and KL
     divergence, so without a temperature (docs/method.md 7).
     """
@@ -77,7 +77,8 @@ class DLB(Objective):
     def compared(self, whole: Batch, sr: Tensor) -> dict[str, Tensor]:
         terms = {"l1": (sr - whole.hr).abs().mean()}
         if self.kept is not None and self.weights["last"] != 0:
-            terms["last"] = (sr[len(sr) // 2 :] - self.kept[1]).abs().mean()
+            last = self.kept[1]  # of a batch that may have had another size
+            terms["last"] = (sr[-len(last) :] - last).abs().mean()
         return terms
 
     def end_step(self) -> None:
@@ -101,5 +102,6 @@ class DLB(Objective):
 
 def first_half(batch: Batch) -> Batch:
     half = batch.lr.shape[0] // 2
+    require("dlb: data.batch_size", len(batch.lr), half >= 1, "at least 2")
     origin = batch.origin and Origin(*(field[:half] for field in batch.origin))
     return Batch(batch.lr[:half], batch.hr[:half], origin)

@@ -68,8 +68,8 @@ def check_batch(lr: Tensor, hr: Tensor, scale: int) -> None:
     if not hr.is_floating_point():
         raise InputError(f"hr is {hr.dtype}; it must be float in [0, 1]: take hr.float() / 255")
     count, channels, height, width = lr.shape if lr.dim() == 4 else (0, 0, 0, 0)
-    if hr.shape != (count, channels, scale * height, scale * width):
+    if not count or hr.shape != (count, channels, scale * height, scale * width):
         raise InputError(
             f"hr is {list(hr.shape)} and lr {list(lr.shape)}; "
-            f"they must be [N, 3, {scale}h, {scale}w] and [N, 3, h, w]"
+            f"they must be [N, 3, {scale}h, {scale}w] and [N, 3, h, w], N at least 1"
         )
