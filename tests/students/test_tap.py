@@ -240,8 +240,16 @@ def test_networks_that_give_no_larger_picture_are_refused() -> None:
     steep = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.Upsample(scale_factor=5))
     with pytest.raises(InputError, match="scale is 5"):
         ibsd.tap(steep, ["0", "1"])
+    mean = net()
+    mean.register_forward_hook(lambda module, inputs, sr: sr.mean())
+    with pytest.raises(InputError, match="not RGB of 1 to 4 times"):
+        ibsd.tap(mean, NODES)
     with pytest.raises(InputError, match="does not run"):
         ibsd.tap(nn.Sequential(nn.Conv2d(1, 3, 1), nn.Conv2d(3, 3, 1)), ["0", "1"])
+    strange = net()
+    strange.register_forward_hook(lambda module, inputs, sr: sr.no_such_name)
+    with pytest.raises(InputError, match="does not run .*no_such_name"):
+        ibsd.tap(strange, NODES)
 
 
 def test_inputs_below_the_minimum_are_padded_and_cropped() -> None:

@@ -78,13 +78,15 @@ class Tapped(Student):
         with untouched(module):
             try:
                 sr, maps = self.run(lr, keep_nodes=True)
-            except RuntimeError as error:
-                reason = str(error).splitlines()[0]
+            except InputError:
+                raise
+            except Exception as error:  # of anyone's code
+                reason = str(error).split("\n")[0] or type(error).__name__
                 raise InputError(
                     f"tap: {called(module)} does not run on a picture of shape {list(lr.shape)} "
                     f"({reason}); it must take RGB of any size from minimum_size_px"
                 ) from error
-        factor = sr.shape[-1] // lr.shape[-1]
+        factor = sr.shape[-1] // lr.shape[-1] if sr.dim() else 0
         enlarged = (1, 3, factor * lr.shape[-2], factor * lr.shape[-1])
         if sr.shape != enlarged or scale not in (None, factor):
             wanted = f"{scale} times" if scale else "1 to 4 times"
@@ -182,9 +184,8 @@ def checked_nodes(names: Sequence[str], seen: Sequence[tuple[str, Any]]) -> tupl
         raise InputError(f"tap: nodes run in the order {order}; name them so")
     for name, output in seen:
         if not isinstance(output, Tensor) or output.dim() != 4:
-            kind: object = f"a {type(output).__name__}"
-            if isinstance(output, Tensor):
-                kind = list(output.shape)
+            is_map = isinstance(output, Tensor)
+            kind = list(output.shape) if is_map else f"a {type(output).__name__}"
             raise InputError(f"tap: {name!r} gives {kind}; a node is a feature map [N, C, h, w]")
     if len({output.shape for _, output in seen}) > 1:
         shapes = ", ".join(f"{name!r} {list(output.shape)}" for name, output in seen)
