@@ -105,6 +105,8 @@ def test_border() -> None:
     assert cut_border(image, 0).shape == image.shape
     with pytest.raises(InputError, match="5 x 6"):
         cut_border(image, 3)
+    with pytest.raises(InputError, match="border to cut is -1"):
+        cut_border(image, -1)
 
 
 def test_wrong_shapes_are_named() -> None:
@@ -114,3 +116,8 @@ def test_wrong_shapes_are_named() -> None:
             metric(a, b)
     with pytest.raises(InputError, match="11 x 11 px"):
         ssim(a, a)
+    with pytest.raises(InputError, match="padding is 'same'"):
+        ssim(a, a, padding="same")  # type: ignore[arg-type]
+    for image in (a[0], a[:, :1]):
+        with pytest.raises(InputError, match=r"it must be \[N, 3, H, W\]"):
+            luma(image)

@@ -192,7 +192,8 @@ def test_no_gradient_is_kept() -> None:
     ("sr", "hr", "message"),
     [
         (SR[0], HR[0], "must both be"),
-        (SR[:0], HR[:0], "N of at least 1"),
+        (SR[:0], HR[:0], "not empty"),
+        (SR[..., :0], HR[..., :0], "not empty"),
         (SR[:, :1], HR[:, :1], "must both be"),
         (SR[..., 1:], HR, "64, 71"),
         ((SR * 255).byte(), (HR * 255).byte(), "divide 8-bit pictures by 255"),

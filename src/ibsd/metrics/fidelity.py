@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ibsd.types import InputError
+from ibsd.types import InputError, require
 
 WINDOW_PX = 11
 _SIGMA_PX = 1.5
@@ -40,9 +40,11 @@ def ssim(
     equal images, symmetric, at most 1. `padding="valid"` uses the windows that lie inside the
     image, as the authors' MATLAB code and scikit-image (gaussian_weights) do; `"zero"` puts zeros
     around it and has one window per pixel, as most PyTorch code does, whose window is rounded to
-    float32: so is this one's. With "valid" an image below 11 px raises InputError.
+    float32: so is this one's. InputError for another padding, and with "valid" for an image below
+    11 px.
     """
     _check_equal(sr, hr)
+    require("SSIM: padding", padding, padding in ("valid", "zero"), "'valid' or 'zero'")
     if padding == "zero":
         margin = [WINDOW_PX // 2] * 4
         sr = torch.nn.functional.pad(sr, margin)
@@ -75,14 +77,16 @@ def ssim(
 
 def luma(rgb: Tensor) -> Tensor:
     """Y of ITU-R BT.601 in studio range: RGB in [0, 1], [N, 3, H, W] -> [N, 1, H, W] float64 in
-    [16, 235], not rounded."""
+    [16, 235], not rounded. InputError for another shape."""
+    require("luma: the shape", list(rgb.shape), rgb.ndim == 4 and rgb.shape[1] == 3, "[N, 3, H, W]")
     red, green, blue = rgb.double().unbind(1)
     return (65.481 * red + 128.553 * green + 24.966 * blue + 16).unsqueeze(1)
 
 
 def cut_border(image: Tensor, border: int) -> Tensor:
-    """Without `border` px on each side; InputError if nothing is left."""
+    """Without `border` px on each side; InputError if nothing is left, or for fewer than 0."""
     height, width = image.shape[-2:]
+    require("the border to cut", border, border >= 0, "at least 0 px")
     if min(height, width) <= 2 * border:
         raise InputError(f"an image of {height} x {width} px is all border, {border} px wide")
     return image[..., border : height - border, border : width - border]

@@ -157,9 +157,9 @@ def _patch_starts(height: int, width: int) -> tuple[list[int], list[int]]:
 
 
 def _check(sr: Tensor, hr: Tensor) -> None:
-    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3 or not len(sr):
+    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3 or not sr.numel():
         raise InputError(
-            "sr and hr must both be [N, 3, H, W] with N of at least 1, "
+            "sr and hr must both be [N, 3, H, W] and not empty, "
             f"not {list(sr.shape)} and {list(hr.shape)}"
         )
     if not (sr.is_floating_point() and hr.is_floating_point()):
