@@ -99,7 +99,7 @@ def club_upper_bound(
 
 def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
     shape = earlier.shape
-    if not shape == location.shape == spread.shape or len(shape) < 2 or 0 in shape:
+    if not shape == location.shape == spread.shape or not shape or 0 in shape:
         raise InputError(
             "earlier, location and spread must have one shape [N, C, H, W] and not be empty: "
             f"{[tuple(x.shape) for x in (earlier, location, spread)]}"
