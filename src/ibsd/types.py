@@ -44,6 +44,12 @@ def require(name: str, value: object, fits: bool, must_be: str) -> None:
         raise InputError(f"{name} is {value!r}; it must be {must_be}")
 
 
+def require_not_negative(owner: str, **options: float) -> None:
+    """InputError that names the owner and an option that is below 0 or NaN."""
+    for name, value in options.items():
+        require(f"{owner}: {name}", value, value >= 0, "at least 0")
+
+
 def require_scale(name: str, scale: int) -> None:
     """InputError that names the option, unless the scale is one of `SCALES`."""
     require(name, scale, scale in SCALES, "1, 2, 3 or 4")

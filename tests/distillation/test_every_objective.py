@@ -22,6 +22,7 @@ from ibsd.export.weights import save_student
 from ibsd.students import Student, create_student
 from ibsd.training.options import TrainingOptions
 from ibsd.training.trainer import Trainer
+from ibsd.types import InputError
 
 SHORT = {"warm_up": 1, "ramp": 2, "period": 3}
 """Schedules, where an objective has them, so short that all its terms have weight within a few
@@ -134,6 +135,14 @@ def test_what_ships_is_the_plain_network(name: str, tmp_path: Path) -> None:
 def test_making_and_training_it_leaves_the_global_generator_alone(name: str) -> None:
     before, after = whole(name).generator
     assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_number_below_0_is_refused_at_once_and_named(name: str) -> None:
+    for key, parameter in parameters_of(declared_options(OBJECTIVES[name])).items():
+        if type(parameter.default) in (int, float) and key not in ("seed", "levels"):
+            with pytest.raises(InputError, match=f"{key}.* -1"):
+                made(name, **{key: -1})
 
 
 @pytest.mark.parametrize("name", NAMES)

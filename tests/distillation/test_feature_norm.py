@@ -96,6 +96,6 @@ def test_registered_with_its_options_and_refuses_negative_weights() -> None:
         "lambda_norm": 1.0,
         "period": 3,
     }
-    for options in ({"lambda_norm": -1.0}, {"lambda_hf": float("nan")}):
-        with pytest.raises(InputError, match="both must be at least 0"):
+    for options in ({"lambda_norm": -1.0}, {"lambda_hf": float("nan")}, {"ramp": -1}):
+        with pytest.raises(InputError, match="it must be at least 0"):
             FeatureNorm(tiny.student(), **options)

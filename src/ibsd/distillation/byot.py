@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from ibsd.distillation.objective import Objective, held_fixed
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError, Scale, require
+from ibsd.types import Batch, InputError, Scale, require, require_not_negative
 
 
 class Head(nn.Module):
@@ -84,10 +84,8 @@ class BYOT(Objective):
     ) -> None:
         heads = {"heads_hr": lambda_heads * (1 - alpha), "heads_sr": lambda_heads * alpha}
         super().__init__(student, {"l1": 1.0, **heads, "hint": lambda_hint})
-        require("byot: lambda_heads", lambda_heads, lambda_heads >= 0, "at least 0")
-        require("byot: lambda_hint", lambda_hint, lambda_hint >= 0, "at least 0")
-        rate = head_learning_rate
-        require("byot: head_learning_rate", rate, rate >= 0, "at least 0")
+        require_not_negative("byot", lambda_heads=lambda_heads, lambda_hint=lambda_hint)
+        require_not_negative("byot", head_learning_rate=head_learning_rate)
         require("byot: alpha", alpha, 0 <= alpha <= 1, "0 to 1")
         spec = student.spec
         device = next(student.parameters()).device

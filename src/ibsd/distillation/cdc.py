@@ -21,7 +21,7 @@ from torch import Tensor
 from ibsd.distillation.objective import Objective
 from ibsd.students.cdc import CDC, COMPONENTS
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError
+from ibsd.types import Batch, InputError, require_not_negative
 
 LUMA = (0.257, 0.564, 0.098)
 """Weights of R, G and B, as in the published trainer."""
@@ -94,6 +94,7 @@ class ComponentLoss(Objective):
             raise InputError(f"objective cdc needs student.name cdc, not {student.spec.name}")
         weights = {"gradient_weighted": 1.0, "flat": flat, "edge": edge, "corner": corner}
         super().__init__(student, weights)
+        require_not_negative("cdc", flat=flat, edge=edge, corner=corner)
         self.network = student
 
     def terms(self, batch: Batch) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:

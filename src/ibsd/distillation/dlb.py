@@ -21,7 +21,7 @@ from torch import Tensor
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.objective import Objective
 from ibsd.students.student import Student
-from ibsd.types import Batch, LossReport, Origin, require
+from ibsd.types import Batch, LossReport, Origin, require, require_not_negative
 
 
 class DLB(Objective):
@@ -42,7 +42,7 @@ class DLB(Objective):
 
     def __init__(self, student: Student, *, alpha: float = 1.0) -> None:
         super().__init__(student, {"l1": 1.0, "last": alpha})
-        require("dlb: alpha", alpha, alpha >= 0, "at least 0")
+        require_not_negative("dlb", alpha=alpha)
         self.kept: tuple[Batch, Tensor] | None = None
         """First half of the last batch, and the student's output for it."""
         self.seen: tuple[Batch, Tensor] | None = None

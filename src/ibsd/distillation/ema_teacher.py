@@ -20,7 +20,7 @@ from ibsd.data.image_stack import augment
 from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.students.ema import WeightAverage
 from ibsd.students.student import Student
-from ibsd.types import Batch, require
+from ibsd.types import Batch, require, require_not_negative
 
 
 class EMATeacher(Objective):
@@ -56,9 +56,8 @@ class EMATeacher(Objective):
         seed: int = 0,
     ) -> None:
         super().__init__(student, {"l1": 1.0, "teacher": 0.0})
-        require("ema-teacher: lambda_teacher", lambda_teacher, lambda_teacher >= 0, "at least 0")
-        require("ema-teacher: warm_up", warm_up, warm_up >= 0, "at least 0")
-        require("ema-teacher: ramp", ramp, ramp >= 0, "at least 0")
+        require_not_negative("ema-teacher", lambda_teacher=lambda_teacher)
+        require_not_negative("ema-teacher", warm_up=warm_up, ramp=ramp)
         require("ema-teacher: decay", decay, 0 <= decay < 1, "0 or more and below 1")
         self.lambda_teacher = lambda_teacher
         self.warm_up = warm_up

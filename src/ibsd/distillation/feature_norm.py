@@ -19,7 +19,7 @@ from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.distillation.wavelet import wavelet_loss
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError
+from ibsd.types import Batch, require_not_negative
 
 
 class FeatureNorm(Objective):
@@ -50,11 +50,8 @@ class FeatureNorm(Objective):
         levels: int = 4,
     ) -> None:
         super().__init__(student, {"l1": 1.0, "norm": lambda_norm, "wavelet": lambda_hf})
-        if not (lambda_norm >= 0 and lambda_hf >= 0):
-            raise InputError(
-                f"feature-norm: lambda_norm is {lambda_norm} and lambda_hf {lambda_hf}; both must "
-                "be at least 0"
-            )
+        require_not_negative("feature-norm", lambda_norm=lambda_norm, lambda_hf=lambda_hf)
+        require_not_negative("feature-norm", warm_up=warm_up, ramp=ramp)
         self.lambda_norm = lambda_norm
         self.warm_up = warm_up
         self.ramp_steps = ramp

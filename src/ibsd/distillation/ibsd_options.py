@@ -7,7 +7,7 @@ from typing import Literal
 
 from ibsd.distillation.soft_target import PastSource
 from ibsd.information.club import Reduction, check_negatives, check_reduction
-from ibsd.types import require
+from ibsd.types import require, require_not_negative
 
 Given = Literal["nothing", "hr", "degradation"]
 """What the information of a link is conditioned on. `nothing`: the bound itself. `hr`: information
@@ -84,12 +84,11 @@ class IBSDOptions:
     """Of the estimators' initial weights. The global generator is not used."""
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(
-            ("lambda_mi", "lambda_hf", "warm_up", "ramp", "inner_steps", "pool"), 0
-        ) | {"levels": 1, "estimator_learning_rate": 0}
-        for name, minimum in least.items():  # written so that NaN is refused too
-            value = getattr(self, name)
-            require(f"ibsd: {name}", value, value >= minimum, f"at least {minimum}")
+        require_not_negative("ibsd", lambda_mi=self.lambda_mi, lambda_hf=self.lambda_hf)
+        require_not_negative("ibsd", warm_up=self.warm_up, ramp=self.ramp, pool=self.pool)
+        rate, steps = self.estimator_learning_rate, self.inner_steps
+        require_not_negative("ibsd", estimator_learning_rate=rate, inner_steps=steps)
+        require("ibsd: levels", self.levels, self.levels >= 1, "at least 1")
         for name in ("spread_floor", "estimator_clip"):
             require(f"ibsd: {name}", getattr(self, name), getattr(self, name) > 0, "above 0")
         if self.negatives != "views":
@@ -102,5 +101,5 @@ class IBSDOptions:
         check_reduction(self.reduction)
         known = self.given in ("nothing", "hr", "degradation")
         require("ibsd: given", self.given, known, "'nothing', 'hr' or 'degradation'")
-        fits = self.given == "nothing" or self.reduction == "mean"
-        require("ibsd: reduction", self.reduction, fits, f"'mean' where given is {self.given!r}")
+        fits = self.reduction == "mean" or (self.given == "nothing" and self.negatives != "views")
+        require("ibsd: reduction", self.reduction, fits, "'mean' with given or negatives 'views'")

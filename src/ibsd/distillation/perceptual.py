@@ -15,7 +15,7 @@ from ibsd.distillation.discriminator import Adversary, at_changing_phases
 from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.metrics.perceptual import MINIMUM_SIZE_PX, Lpips
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError, require
+from ibsd.types import Batch, require, require_not_negative
 
 PERIOD_PX = 4
 """Stride of AlexNet's first convolution."""
@@ -59,21 +59,17 @@ class Perceptual(Objective):
         discriminator_width: int = 32,
         seed: int = 0,
     ) -> None:
-        if min(lambda_lpips, lambda_grid) < 0 or num_patches < 1:
-            raise InputError(
-                f"perceptual: lambda_lpips is {lambda_lpips}, lambda_grid {lambda_grid} and "
-                f"num_patches {num_patches}; they must be at least 0, 0 and 1"
-            )
         super().__init__(student, {"l1": 1.0, "lpips": lambda_lpips, "grid": lambda_grid})
+        require_not_negative("perceptual", lambda_lpips=lambda_lpips, lambda_grid=lambda_grid)
+        require_not_negative("perceptual", lambda_adversarial=lambda_adversarial)
+        require_not_negative("perceptual", adversarial_warm_up=adversarial_warm_up)
+        width, rate = discriminator_width, discriminator_learning_rate
+        require_not_negative("perceptual", discriminator_learning_rate=rate)
+        require("perceptual: num_patches", num_patches, num_patches >= 1, "at least 1")
+        require("perceptual: discriminator_width", width, width >= 1, "at least 1")
         self.num_patches = num_patches
         device = next(student.parameters()).device
         self.lpips = Lpips().to(device)
-        weight, warm_up, width = lambda_adversarial, adversarial_warm_up, discriminator_width
-        rate = discriminator_learning_rate
-        require("perceptual: lambda_adversarial", weight, weight >= 0, "at least 0")
-        require("perceptual: adversarial_warm_up", warm_up, warm_up >= 0, "at least 0")
-        require("perceptual: discriminator_learning_rate", rate, rate >= 0, "at least 0")
-        require("perceptual: discriminator_width", width, width >= 1, "at least 1")
         self.lambda_adversarial = lambda_adversarial
         self.adversarial_warm_up = adversarial_warm_up
         self.adversary: Adversary | None = None

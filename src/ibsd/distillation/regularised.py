@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ibsd.data.patches import PatchSource
 from ibsd.distillation.objective import Objective
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError, require
+from ibsd.types import Batch, InputError, require, require_not_negative
 
 
 class Regularised(Objective):
@@ -49,8 +49,8 @@ class Regularised(Objective):
         weights = {"l1": 1.0, "start": lambda_start, "variance": lambda_variance}
         super().__init__(student, weights)
         require("regularised: dropout", dropout, 0 <= dropout < 1, "0 or more and below 1")
-        for name in ("start", "variance"):
-            require(f"regularised: lambda_{name}", weights[name], weights[name] >= 0, "at least 0")
+        require_not_negative("regularised", lambda_start=lambda_start)
+        require_not_negative("regularised", lambda_variance=lambda_variance)
         self.dropout = dropout
         self.generator = torch.Generator().manual_seed(seed)
         self.start = [p.detach().clone() for p in student.parameters()] if lambda_start else []

@@ -23,7 +23,7 @@ from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.distillation.wavelet import wavelet_loss
 from ibsd.information.views import two_view_bound, view_statistics_distance
 from ibsd.students.student import Student
-from ibsd.types import Batch, InputError, require
+from ibsd.types import Batch, InputError, require, require_not_negative
 
 Measure = Literal["bound", "statistics"]
 FREQUENCIES = 64
@@ -64,8 +64,8 @@ class ViewAlignment(Objective):
         seed: int = 0,
     ) -> None:
         super().__init__(student, {"l1": 1.0, "views": lambda_views, "wavelet": lambda_hf})
-        require("view-alignment: lambda_views", lambda_views, lambda_views >= 0, "at least 0")
-        require("view-alignment: lambda_hf", lambda_hf, lambda_hf >= 0, "at least 0")
+        require_not_negative("view-alignment", lambda_views=lambda_views, lambda_hf=lambda_hf)
+        require_not_negative("view-alignment", warm_up=warm_up, ramp=ramp)
         fits = measure in ("bound", "statistics")
         require("view-alignment: measure", measure, fits, "bound or statistics")
         self.measure = measure
