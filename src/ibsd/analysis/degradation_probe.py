@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ibsd.metrics.student_t import t_quantile
-from ibsd.students import Student
+from ibsd.students.student import Student, untouched
 from ibsd.types import InputError
 
 STRENGTHS = {"linear": (1e-4, 1e-3, 1e-2, 1e-1, 1.0), "mlp": (1e-4, 1e-3, 1e-2)}
@@ -72,7 +72,6 @@ class ProbeResult:
         return asdict(self)
 
 
-@torch.no_grad()
 def node_statistics(
     student: Student, images: Tensor | Sequence[Tensor], chunk: int = 16
 ) -> dict[str, Tensor]:
@@ -87,12 +86,10 @@ def node_statistics(
     one_size = isinstance(images, Tensor)
     batches = images.split(chunk) if one_size else [image.unsqueeze(0) for image in images]
     moments: dict[str, list[Tensor]] = defaultdict(list)
-    training = student.training
-    student.eval()
-    for batch in batches:
-        for k, node in enumerate(student.trace(batch.to(device)).nodes):
-            moments[f"F{k}"].append(_moments(node))
-    student.train(training)
+    with untouched(student):
+        for batch in batches:
+            for k, node in enumerate(student.trace(batch.to(device)).nodes):
+                moments[f"F{k}"].append(_moments(node))
     return {name: torch.cat(parts) for name, parts in moments.items()}
 
 

@@ -54,7 +54,7 @@ from ibsd.config.parsing import build
 from ibsd.distillation import IBSD, Objective
 from ibsd.information.chain import MarkovChain
 from ibsd.information.club import club_upper_bound, laplace_nll
-from ibsd.students import Student
+from ibsd.students.student import Student, untouched
 from ibsd.types import InputError
 
 
@@ -122,15 +122,12 @@ class Reading:
         return build(cls, figures | {"setup": table["facts"]}, "reading")
 
 
-@torch.no_grad()
 def trace_nodes(student: Student, lr: Tensor, chunk: int = 16) -> Nodes:
     """The nodes of every patch, in fp32, from the student in eval mode; it is left in the mode it
     came in."""
-    training = student.training
-    student.eval()
     device = next(student.parameters()).device
-    traces = [student.trace(part.to(device)).nodes for part in lr.split(chunk)]
-    student.train(training)
+    with untouched(student):
+        traces = [student.trace(part.to(device)).nodes for part in lr.split(chunk)]
     return tuple(torch.cat([node.float() for node in parts]) for parts in zip(*traces, strict=True))
 
 

@@ -22,7 +22,7 @@ from ibsd.distillation.objective import Objective, ramp_factor
 from ibsd.distillation.soft_target import PastSource, SoftTarget
 from ibsd.distillation.wavelet import wavelet_loss
 from ibsd.information.views import two_view_bound, view_statistics_distance
-from ibsd.students.student import Student
+from ibsd.students.student import Student, untouched
 from ibsd.types import Batch, InputError, require, require_not_negative
 
 Measure = Literal["bound", "statistics"]
@@ -141,14 +141,10 @@ def mismatched(cut: Tensor, num_views: int) -> Tensor:
     return torch.cat([view.roll(number, 0) for number, view in enumerate(views)])
 
 
-@torch.no_grad()
 def cut_channels(student: Student) -> int:
     """Channels of Z, by one small image."""
     parameter = next(student.parameters())
     size_px = max(8, student.spec.minimum_size_px)
-    training = student.training
-    try:
-        _, cut = student.eval().trace_with_cut(parameter.new_zeros(1, 3, size_px, size_px))
-    finally:
-        student.train(training)
+    with untouched(student):
+        _, cut = student.trace_with_cut(parameter.new_zeros(1, 3, size_px, size_px))
     return cut.shape[1]

@@ -8,10 +8,12 @@ A student knows nothing of losses or training. Inference calls `forward`; distil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ibsd.students.layers import pad_to
@@ -156,6 +158,19 @@ def keep_input(kept: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...]], Non
         kept.append(inputs[0])
 
     return hook
+
+
+@contextmanager
+def untouched(module: nn.Module) -> Generator[None]:
+    """Eval mode and no gradients inside; afterwards every submodule has its own mode again."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def check_rgb(lr: Tensor) -> None:

@@ -4,14 +4,13 @@ chain."""
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ibsd.students.student import Shapes, Student, StudentSpec
+from ibsd.students.student import Shapes, Student, StudentSpec, untouched
 from ibsd.types import InputError, Scale
 
 PROBE_PX = 32
@@ -198,19 +197,6 @@ def picture_for(module: nn.Module, size_px: int) -> Tensor:
     floating = (parameter for parameter in module.parameters() if parameter.is_floating_point())
     like = next(floating, torch.zeros(()))
     return torch.full((1, 3, size_px, size_px), 0.5, dtype=like.dtype, device=like.device)
-
-
-@contextmanager
-def untouched(module: nn.Module) -> Generator[None]:
-    """Eval mode and no gradients inside; afterwards every submodule has its own mode again."""
-    modes = {part: part.training for part in module.modules()}
-    try:
-        module.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
 
 
 def called(module: nn.Module) -> str:
