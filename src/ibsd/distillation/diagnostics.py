@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +17,8 @@ def gradient_diagnostics(
     of the angle between the two. Costs a backward pass for each term."""
     gradients: dict[str, Tensor] = {}
     for name, term in terms.items():
-        parts = cast(
-            "tuple[Tensor | None, ...]",
-            torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True),
-        )
-        flat = [
-            (torch.zeros_like(parameter) if part is None else part).flatten()
-            for parameter, part in zip(parameters, parts, strict=True)
-        ]
-        gradients[name] = weights[name] * torch.cat(flat)
+        parts = torch.autograd.grad(term, parameters, retain_graph=True, materialize_grads=True)
+        gradients[name] = weights[name] * torch.cat([part.flatten() for part in parts])
     reference = gradients.pop("l1")
     diagnostics: dict[str, float] = {}
     for name, gradient in gradients.items():
