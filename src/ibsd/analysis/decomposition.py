@@ -1,4 +1,4 @@
-r"""Decomposition of a drop of the bound: forgetting, hiding, or smaller features.
+"""Decomposition of a drop of the bound: forgetting, hiding, or smaller features.
 
 T, R, S are a link's bound under the run's own estimators, under the same after the best change of
 units, and under fresh estimators on standardised nodes (`Reading.trained`, `.recalibrated`,

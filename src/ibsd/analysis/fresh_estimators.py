@@ -235,14 +235,12 @@ def fit_links(
 
 
 @torch.no_grad()
-def likelihoods(chain: Chain, nodes: Nodes, chunk: int = 32) -> list[float]:
+def likelihoods(chain: Chain, nodes: Nodes) -> list[float]:
     """Likelihood loss of each link over all patches, in nats per element."""
-    total = len(nodes[0])
     sums = torch.zeros(len(nodes) - 1, dtype=torch.float64)
-    for start in range(0, total, chunk):
-        part = tuple(node[start : start + chunk] for node in nodes)
+    for part in zip(*(node.split(32) for node in nodes), strict=True):
         sums += torch.stack(chain.nlls(part)).double().cpu() * len(part[0])
-    return (sums / total).tolist()
+    return (sums / len(nodes[0])).tolist()
 
 
 def shuffled(nodes: Nodes, batch_size: int, seed: int) -> Iterator[tuple[Tensor, ...]]:

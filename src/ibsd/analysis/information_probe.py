@@ -1,4 +1,4 @@
-r"""What estimators fitted afresh see in a frozen student: the test that tells forgetting from
+"""What estimators fitted afresh see in a frozen student: the test that tells forgetting from
 hiding and from shrinking (docs/method.md 6).
 
 The bound of a link x = F_{k-1}, y = F_k under q(x | y) = Laplace(mu(y), b(y)), with x' the earlier
@@ -122,17 +122,17 @@ class Reading:
         return build(cls, figures | {"setup": table["facts"]}, "reading")
 
 
-def trace_nodes(student: Student, lr: Tensor, chunk: int = 16) -> Nodes:
+def trace_nodes(student: Student, lr: Tensor) -> Nodes:
     """The nodes of every patch, in fp32, from the student in eval mode; it is left in the mode it
     came in."""
     device = next(student.parameters()).device
     with untouched(student):
-        traces = [student.trace(part.to(device)).nodes for part in lr.split(chunk)]
+        traces = [student.trace(part.to(device)).nodes for part in lr.split(16)]
     return tuple(torch.cat([node.float() for node in parts]) for parts in zip(*traces, strict=True))
 
 
 def own_chain(objective: Objective) -> MarkovChain | None:
-    """The estimators of a run that can be read: unconditional ones that learn."""
+    """The run's estimators, if they learn and are given nothing but the nodes; else None."""
     if not isinstance(objective, IBSD) or not isinstance(objective.chain, MarkovChain):
         return None
     return objective.chain if objective.options.inner_steps else None
@@ -141,16 +141,18 @@ def own_chain(objective: Objective) -> MarkovChain | None:
 def read_run(
     objective: Objective, crops: CropSets, options: ReadingOptions = DEFAULT_READING
 ) -> Reading:
-    """`read_student` of a run: with its own estimators and view of the nodes where it has some that
-    can be read, else with fresh ones only."""
+    """`read_student` of a run: with the estimators of `own_chain` and what they see of the nodes,
+    else with fresh ones only."""
     chain = own_chain(objective)
     if chain is None:
         return read_student(objective.student, crops, options=options)
     assert isinstance(objective, IBSD)
     seen = objective.view
-    return read_student(
-        objective.student, crops, chain, lambda nodes: seen(nodes, nodes[0]), options
-    )
+
+    def view(nodes: Nodes) -> Nodes:
+        return seen(nodes, hr=nodes[0])  # in place of HR, which these estimators are not given
+
+    return read_student(objective.student, crops, chain, view, options)
 
 
 def read_student(

@@ -36,7 +36,7 @@ class PatchDiscriminator(nn.Module):
     iteration goes on in training mode only; its vectors are in the state dict.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, width, 3, padding=1)  # dots of a pixel are seen as they are
         self.middle = nn.ModuleList(
@@ -121,11 +121,10 @@ class Adversary:
 
 
 def at_changing_phases(images: Tensor, first: int) -> Tensor:
-    """[N, C, H, W] -> [N, C, H - 7, W - 7]: image number `first` + n is cut at one of the 64 phases
-    of the discriminator's step. Any 64 images in a row have all.
+    """[N, C, H, W] -> [N, C, H - 7, W - 7]: image number `first` + n begins at one of the 8 x 8
+    pixels of the discriminator's step. Of 64 images in a row each begins at another.
 
-    No place of the step is then looked at more than another, neither by the discriminator nor by
-    the gradient that it gives.
+    So neither the discriminator nor its gradient prefers a pixel of the step.
     """
     height, width = (size - PERIOD_PX + 1 for size in images.shape[-2:])
     parts: list[Tensor] = []

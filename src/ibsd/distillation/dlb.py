@@ -46,7 +46,7 @@ class DLB(Objective):
         self.kept: tuple[Batch, Tensor] | None = None
         """First half of the last batch, and the student's output for it."""
         self.seen: tuple[Batch, Tensor] | None = None
-        """The present batch and its output."""
+        """The same of the present batch, kept when the step ends."""
 
     def prepare(self, source: PatchSource) -> None:
         even = source.batch_size % 2 == 0

@@ -27,8 +27,10 @@ class GradientShare:
         weight: to begin with.
         every: updates between measurements. Each costs two backward passes.
 
-    The weight moves by the square root of wanted over measured share, so that one odd batch does
-    not throw it. It is the same in a resumed run.
+    The first measurement sets the weight. Each later one multiplies it by the square root of wanted
+    over measured share, so that one odd batch does not throw it.
+
+    Errors: InputError for a share out of range.
     """
 
     def __init__(self, term: str, share: float, weight: float, every: int = 20) -> None:

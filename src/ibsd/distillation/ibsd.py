@@ -68,7 +68,7 @@ class IBSD(Objective):
         num_nodes = 2 if options.nodes == "cut" else student.spec.num_nodes
         every_link = tuple(range(1, num_nodes))
         if options.nodes == "cut":
-            student.cut_module()  # says so now where there is none
+            student.cut_module()  # InputError, before training, if there is none
         self.penalised = every_link if options.links is None else tuple(options.links)
         if not self.penalised or not set(self.penalised) <= set(every_link):
             raise InputError(
@@ -85,7 +85,7 @@ class IBSD(Objective):
         )
         self.share = GradientShare("bound", options.share, options.lambda_mi)
         self.first_diagnostics: dict[str, float] = {}
-        """Those from when the bound first had weight, which alarms compare with."""
+        """The first diagnostics in which the bound had weight. Alarms compare with them."""
 
     # -- the student's loss
 
@@ -122,7 +122,7 @@ class IBSD(Objective):
             links = [link for k, link in self.links(maps) if k in self.penalised]
             bounds = [self.bound(link, num_views) for link in links]
         if self.options.given == "degradation":
-            # Below 0 the estimator is fooled already: no gain may lie in fooling it further.
+            # Below 0 the estimator does worse than without the node: lower must pay no more.
             bounds = [bound.clamp_min(0) for bound in bounds]
         return sum_of(bounds)
 

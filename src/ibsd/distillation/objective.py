@@ -45,12 +45,12 @@ class Objective(ABC):
     runs be compared in pairs."""
 
     deferrable: bool = False
-    """Whether a refused step can be masked on the device. `auxiliary_step` then obeys
-    `accepted`."""
+    """Whether the trainer may compute a step before it knows whether the step counts, and mask it
+    on the device. `auxiliary_step` then obeys `accepted`."""
 
     scheduled: bool = False
-    """Whether `loss` depends on the step. It is then refused before `begin_step`, and overridden
-    `begin_step` and `end_step` call the base's."""
+    """Whether `loss` depends on the step. It is then refused before `begin_step`. A subclass that
+    overrides `begin_step` or `end_step` calls the base's too."""
 
     current_step: int | None = None
     """The update between `begin_step` and `end_step`; None outside."""
@@ -199,7 +199,7 @@ def ramp_factor(step: int, warm_up: int, ramp: int) -> float:
 
 @contextmanager
 def held_fixed(module: nn.Module) -> Generator[None]:
-    """Graphs that are made within reach the module's inputs, but not its parameters."""
+    """Inside, gradients flow through the module to its inputs, and not to its parameters."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

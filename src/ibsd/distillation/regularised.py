@@ -1,5 +1,5 @@
-"""Controls that need no information: plain training with one of the field's own answers to cameras
-that nobody trained on.
+"""Controls without an information term: plain training with one of three published answers to
+cameras that nobody trained on.
 
     reflash dropout   whole channels of Z are dropped in training
                       (Kong et al., CVPR 2022, arXiv:2112.12089)

@@ -164,8 +164,7 @@ class Network:
 
 def torch_network(student: TensorFunction, scale: Scale | None = None) -> Network:
     """A torch network as it is, on the device and in the precision of its parameters, without
-    gradients. Errors:
-    InputError as `NetworkDescriptor.of`."""
+    gradients. Errors: InputError as `NetworkDescriptor.of`."""
     parameters: Any = getattr(student, "parameters", tuple)
     first = next(iter(parameters()), None)
     device = "cpu" if first is None else first.device

@@ -97,7 +97,7 @@ class PredictiveChain(nn.Module, ABC):
 
     @abstractmethod
     def links(self, maps: Sequence[Tensor]) -> list[ConditionalLink]:
-        """Target, location and spread given the node, location and spread without it, a link."""
+        """Of each link: the target, location and spread given the later node, and without it."""
 
     def nlls(self, maps: Sequence[Tensor], reduction: Reduction = "mean") -> list[Tensor]:
         """Both negative log-likelihoods of each link, added, in nats per element: scalars."""

@@ -23,7 +23,7 @@ def psnr(sr: Tensor, hr: Tensor, data_range: float = 1.0) -> Tensor:
 
     The mean runs over channels and pixels of one image. A perfect image has PSNR inf (and a mean
     with one in it is inf as well). A constant offset d in units of data_range gives -20 log10 d: an
-    offset of 0.1 is 20 dB.
+    offset of 0.1 is 20 dB. Gradients flow to both.
     """
     _check_equal(sr, hr)
     error = (sr.double() - hr.double()).square().mean((1, 2, 3))
@@ -40,8 +40,8 @@ def ssim(
     equal images, symmetric, at most 1. `padding="valid"` uses the windows that lie inside the
     image, as the authors' MATLAB code and scikit-image (gaussian_weights) do; `"zero"` puts zeros
     around it and has one window per pixel, as most PyTorch code does, whose window is rounded to
-    float32: so is this one's. InputError for another padding, and with "valid" for an image below
-    11 px.
+    float32: so is this one's. Gradients flow to both. InputError for another padding, and with
+    "valid" for an image below 11 px.
     """
     _check_equal(sr, hr)
     require("SSIM: padding", padding, padding in ("valid", "zero"), "'valid' or 'zero'")

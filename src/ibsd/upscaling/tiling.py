@@ -53,9 +53,9 @@ def spans(length: int, tile_px: int, overlap_px: int) -> list[Span]:
 class Mosaic:
     """Puts the results of tiles together. They come from left to right and from the top down.
 
-    Two neighbours are blended linearly within `blend_px` LR pixels on either side of their border;
-    that is at most the overlap and half of the kept part. Where the two are equal the result equals
-    them bit for bit. At 0 the border is sharp.
+    Two neighbours are blended linearly within `blend_px` LR pixels on either side of their border:
+    at most the overlap, and at most half of the kept part. Where the two are equal the result
+    equals them bit for bit. At 0 the border is sharp.
 
     Memory holds the bands that wait for their neighbour: [3, 2 blend_px s, sW] below a row of
     tiles, and one beside a tile.
@@ -76,7 +76,7 @@ class Mosaic:
     def finished(self, span: Span, length: int) -> slice:
         """LR pixels, of an image of `length`, that are final once the tile is added."""
         return slice(
-            span.kept_from and span.kept_from - self.blend_px,
+            span.kept_from - self.blend_px if span.kept_from else 0,
             span.kept_to - self.blend_px if span.kept_to < length else length,
         )
 
