@@ -105,28 +105,21 @@ def upscaled_strips(
     tile_px, overlap_px, blend_px = tiles_for(tile, network)
     rows = spans(header.height, tile_px, overlap_px)
     columns = spans(header.width, tile_px, overlap_px)
-    tile_height = min(tile_px, header.height)
-    tile_width = min(tile_px, header.width)
+    height, width = min(tile_px, header.height), min(tile_px, header.width)
     size = min(network.tiles_a_call, len(columns))
     groups = [columns[first : first + size] for first in range(0, len(columns), size)]
     window = Window(photograph)
     mosaic = Mosaic(header.height, header.width, scale, blend_px)
     num_done = 0
     for row in rows:
-        window.move(row.start, row.start + tile_height)
+        window.move(row.start, row.start + height)
         down = mosaic.finished(row, header.height)
         shape = ((down.stop - down.start) * scale, header.width * scale, header.channels)
         strip = np.empty(shape, header.dtype)
         for group in groups:
-            lr, alphas = zip(
-                *(
-                    window.tile(row.start, column.start, tile_height, tile_width)
-                    for column in group
-                ),
-                strict=True,
-            )
-            results = _run(network, _of_size(lr, size))
-            for column, alpha, result in zip(group, alphas, results, strict=False):
+            tiles = [window.tile(row.start, column.start, height, width) for column in group]
+            results = _run(network, _of_size([lr for lr, _ in tiles], size))
+            for column, (_, alpha), result in zip(group, tiles, results, strict=False):
                 across = mosaic.finished(column, header.width)
                 sr = mosaic.add(result, row, column)
                 _check_finite(sr)
