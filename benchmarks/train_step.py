@@ -188,15 +188,13 @@ def measured_parts(
     maps = tuple(each.detach() for each in objective.view(nodes, batch.hr))
     with torch.no_grad():
         links = [
-            tuple(x.detach().requires_grad_() for x in link) for _, link in objective.links(maps)
+            tuple(x.detach().requires_grad_() for x in link) for link in objective.chain.links(maps)
         ]
 
     def estimators_and_bound() -> None:
         with held_fixed(objective.chain):
-            seen = objective.view(nodes, batch.hr)
-            torch.autograd.grad(
-                sum_of([objective.bound(link) for _, link in objective.links(seen)]), nodes
-            )
+            seen = objective.chain.links(objective.view(nodes, batch.hr))
+            torch.autograd.grad(sum_of([objective.bound(link) for link in seen]), nodes)
 
     def shared_pass() -> None:
         """What the two passes over the estimators would be as one: exact, as they have not learned

@@ -119,8 +119,8 @@ class IBSD(Objective):
     def penalty(self, maps: Sequence[Tensor], num_views: int = 1) -> Tensor:
         """Sum of the bounds of the penalised links, with the estimators held fixed."""
         with held_fixed(self.chain):
-            links = [link for k, link in self.links(maps) if k in self.penalised]
-            bounds = [self.bound(link, num_views) for link in links]
+            links = enumerate(self.chain.links(maps), start=1)
+            bounds = [self.bound(link, num_views) for k, link in links if k in self.penalised]
         if self.options.given == "degradation":
             # Below 0 the estimator does worse than without the node: lower must pay no more.
             bounds = [bound.clamp_min(0) for bound in bounds]
@@ -147,10 +147,6 @@ class IBSD(Objective):
         # A single sample has no others. Its bound is 0, and is only ever measured.
         negatives = self.options.negatives if link[0].shape[0] > 1 else "all"
         return club_upper_bound(*link, reduction=self.options.reduction, negatives=negatives)
-
-    def links(self, maps: Sequence[Tensor]) -> list[tuple[int, tuple[Tensor, ...]]]:
-        """(number from 1, what `bound` takes) of every link."""
-        return list(enumerate(self.chain.links(maps), start=1))
 
     def view(
         self, nodes: Sequence[Tensor], hr: Tensor, lr: Tensor | None = None
@@ -212,7 +208,8 @@ class IBSD(Objective):
         with torch.no_grad():
             sr, nodes = self.traced(batch)
             diagnostics |= node_scales(nodes)
-            for k, link in self.links(self.view(nodes, batch.hr, batch.lr)):
+            links = self.chain.links(self.view(nodes, batch.hr, batch.lr))
+            for k, link in enumerate(links, start=1):
                 diagnostics[f"bound/link{k}"] = float(self.bound(link, batch.num_views))
                 diagnostics[f"nll/link{k}"] = float(laplace_nll(*link[:3], reduction=reduction))
             diagnostics["soft_target/share"] = self.soft_target.share
