@@ -38,6 +38,14 @@ def test_without_a_share_the_weight_stays_and_nothing_is_measured() -> None:
     assert share.weight == 0.5
 
 
+def test_a_gradient_that_is_not_finite_leaves_the_weight() -> None:
+    share = GradientShare("bound", 0.1, 0.5, every=1)
+    for factor in (float("inf"), float("nan")):
+        pair = Pair()
+        share.measure(pair.terms(factor), pair)
+        assert share.weight == 0.5
+
+
 def test_its_state_travels() -> None:
     pair = Pair()
     first, second = GradientShare("bound", 0.3, 1.0), GradientShare("bound", 0.3, 1.0)

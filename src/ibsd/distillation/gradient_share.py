@@ -47,7 +47,7 @@ class GradientShare:
             parameters = [p for p in student.parameters() if p.requires_grad]
             norm = gradient_norm(terms[self.term], parameters)
             measured = norm / max(gradient_norm(terms["l1"], parameters), 1e-30)
-            if measured > 0:
+            if 0 < measured < float("inf"):
                 change = self.share / (self.weight * measured)
                 if self.count > 0:
                     change = min(max(change**0.5, 1 / LARGEST_CHANGE), LARGEST_CHANGE)
