@@ -111,7 +111,7 @@ def add_cost(path: Path, execution: Execution) -> dict[str, Any]:
     timed = bool(execution.num_steps)
     total = {
         "timed_steps": execution.num_steps,
-        "seconds": execution.seconds if timed else 0.0,
+        "seconds": execution.result.seconds if timed else 0.0,
         "cpu_seconds": execution.cpu_seconds if timed else 0.0,
     }
     if path.is_file():

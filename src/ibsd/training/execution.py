@@ -50,7 +50,6 @@ class Execution:
     result: TrainingResult
     num_steps: int
     """Steps made by this process."""
-    seconds: float
     cpu_seconds: float
     start: Student | None = None
     """The student before training, where `TrainingOptions.start_share` is set."""
@@ -126,17 +125,10 @@ def execute(
         every = options.log_every
         trainer.trackers = open_trackers(folder, trainer.step, tensorboard, every, callbacks.log)
     first = trainer.step
-    wall = time.perf_counter()
     cpu = time.process_time()
     result = trainer.run()
-    execution = Execution(
-        trainer,
-        result,
-        num_steps=result.step - first,
-        seconds=time.perf_counter() - wall,
-        cpu_seconds=time.process_time() - cpu,
-        start=start,
-    )
+    cpu_seconds = time.process_time() - cpu
+    execution = Execution(trainer, result, result.step - first, cpu_seconds, start)
     if result.finished and processes.is_main:
         save_weights(execution, folder, metadata)
     return execution
