@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import check_width, count_blocks, spatial_std, thirds
+from ibsd.students.layers import check_width, count_blocks, scale_and_width, spatial_std, thirds
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
@@ -98,15 +98,6 @@ class DistillationNetwork(Student):
         if self.spec.scale == 1:
             sr = sr + lr
         return sr, (first, *(outputs[k - 1] for k in self.node_blocks)) if keep_nodes else ()
-
-
-def scale_and_width(shapes: Shapes) -> dict[str, Any] | None:
-    """Keywords, if the first convolution and upsampler are those of a `DistillationNetwork`."""
-    first = shapes.get("fea_conv.weight")
-    last = shapes.get("upsampler.0.weight")
-    if not first or not last:
-        return None
-    return {"scale": round((last[0] / 3) ** 0.5), "width": first[0]}
 
 
 class IMDN(DistillationNetwork):

@@ -1,5 +1,5 @@
-"""Parts that several networks share: where a chain's nodes stand, checks, padding, and enhanced
-spatial attention."""
+"""Parts that several networks share: where a chain's nodes stand, checks, what the shapes of a
+state dict tell, padding, and enhanced spatial attention."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ibsd.types import InputError
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shape of each tensor of a state dict, by its key."""
 
 
 def thirds(network: str, num_blocks: int) -> tuple[int, int, int]:
@@ -33,11 +36,21 @@ def check_width(network: str, width: int, multiple: int) -> None:
         raise InputError(f"{network}: width is {width}; it must be a multiple of {multiple}")
 
 
-def count_blocks(shapes: Mapping[str, tuple[int, ...]], pattern: str, first: int = 0) -> int:
+def count_blocks(shapes: Shapes, pattern: str, first: int = 0) -> int:
     """How many numbered blocks a state dict has. `pattern` matches one key of each block, and its
     group is the number. 0 unless the numbers run from `first` without a gap."""
     numbers = {int(match[1]) for key in shapes if (match := re.match(pattern, key))}
     return len(numbers) if numbers == set(range(first, first + len(numbers))) else 0
+
+
+def scale_and_width(
+    shapes: Shapes, first: str = "fea_conv.weight", last: str = "upsampler.0.weight"
+) -> dict[str, int] | None:
+    """What the shapes of the first convolution and of the one before the pixel shuffle tell; None
+    where a state dict lacks either key."""
+    if not shapes.get(first) or not shapes.get(last):
+        return None
+    return {"scale": round((shapes[last][0] / 3) ** 0.5), "width": shapes[first][0]}
 
 
 def pad_to(

@@ -14,7 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import EnhancedSpatialAttention, check_width, count_blocks, pad_to
+from ibsd.students.layers import (
+    EnhancedSpatialAttention,
+    check_width,
+    count_blocks,
+    pad_to,
+    scale_and_width,
+)
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
@@ -291,9 +297,6 @@ class OmniSR(Student):
 
     @staticmethod
     def detect(shapes: Shapes) -> dict[str, Any] | None:
+        options = scale_and_width(shapes, "input.weight", "up.0.weight")
         num_groups = count_blocks(shapes, r"residual_layer\.(\d+)\.esa\.conv1\.weight$")
-        first = shapes.get("input.weight")
-        last = shapes.get("up.0.weight")
-        if not first or not last or not num_groups:
-            return None
-        return {"scale": round((last[0] / 3) ** 0.5), "width": first[0], "num_groups": num_groups}
+        return options | {"num_groups": num_groups} if options and num_groups else None

@@ -18,13 +18,13 @@ from ibsd.students.imdn import (
     ContrastAwareAttention,
     DistillationNetwork,
     conv,
-    scale_and_width,
 )
 from ibsd.students.layers import (
     EXPORTED_SMALLEST_PX,
     EnhancedSpatialAttention,
     check_width,
     count_blocks,
+    scale_and_width,
     thirds,
 )
 from ibsd.students.student import NetworkCard, Shapes, StudentSpec

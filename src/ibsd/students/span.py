@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import check_width
+from ibsd.students.layers import check_width, scale_and_width
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import Scale
 
@@ -151,13 +151,8 @@ class SPAN(Student):
 
     @staticmethod
     def detect(shapes: Shapes) -> dict[str, Any] | None:
-        first = shapes.get("conv_1.eval_conv.weight")
-        last = shapes.get("upsampler.0.weight")
-        if not first or not last or "block_1.c1_r.eval_conv.weight" not in shapes:
+        options = scale_and_width(shapes, first="conv_1.eval_conv.weight")
+        if not options or "block_1.c1_r.eval_conv.weight" not in shapes:
             return None
-        return {
-            "scale": round((last[0] / 3) ** 0.5),
-            "width": first[0],
-            "branches": "conv_1.sk.weight" in shapes,
-            "norm": "no_norm" not in shapes,
-        }
+        kind = {"branches": "conv_1.sk.weight" in shapes, "norm": "no_norm" not in shapes}
+        return options | kind

@@ -8,7 +8,7 @@ A student knows nothing of losses or training. Inference calls `forward`; distil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,11 +16,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ibsd.students.layers import pad_to
+from ibsd.students.layers import Shapes, pad_to
 from ibsd.types import InputError, Scale, Trace, require_scale
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""Shape of each tensor of a state dict, by its key."""
 
 
 @dataclass(frozen=True, kw_only=True)
