@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ibsd.distillation.objective import Objective
-from ibsd.types import Batch, InputError, LossReport
+from ibsd.types import Batch, InputError, LossReport, require
 
 
 class Loop:
@@ -28,8 +28,7 @@ class Loop:
     """
 
     def __init__(self, objective: Objective, optimizer: Optimizer, num_steps: int) -> None:
-        if num_steps < 1:
-            raise InputError(f"num_steps is {num_steps}; it must be at least 1")
+        require("num_steps", num_steps, num_steps >= 1, "at least 1")
         self.objective = objective
         self.optimizer = optimizer
         self.num_steps = num_steps

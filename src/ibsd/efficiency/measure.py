@@ -20,7 +20,7 @@ import numpy as np
 from ibsd.inference.network import DEFAULT_TILE_PX
 from ibsd.inference.open import open_network
 from ibsd.system import largest_resident_bytes, resident_bytes
-from ibsd.types import InputError, Scale
+from ibsd.types import Scale, require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,8 +101,7 @@ def median_seconds(student: Student, lr: Tensor, repeats: int) -> float:
     GPU the clock stops when the GPU has finished."""
     import torch
 
-    if repeats < 1:
-        raise InputError(f"--repeats is {repeats}; it must be at least 1")
+    require("--repeats", repeats, repeats >= 1, "at least 1")
 
     def once() -> float:
         start = time.perf_counter()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ibsd.information.kernels.form import pairwise_gain
-from ibsd.types import InputError
+from ibsd.types import InputError, require
 
 Reduction = Literal["mean", "published"]
 """`mean`: nats per element, whatever the shape. `published`: sums as the published code does
@@ -107,13 +107,11 @@ def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
 
 
 def check_negatives(negatives: str) -> None:
-    if negatives not in ("all", "others"):
-        raise InputError(f"negatives is {negatives!r}; it must be 'all' or 'others'")
+    require("negatives", negatives, negatives in ("all", "others"), "'all' or 'others'")
 
 
 def check_reduction(reduction: str) -> None:
-    if reduction not in ("mean", "published"):
-        raise InputError(f"reduction is {reduction!r}; it must be 'mean' or 'published'")
+    require("reduction", reduction, reduction in ("mean", "published"), "'mean' or 'published'")
 
 
 class _PairwiseGain(torch.autograd.Function):

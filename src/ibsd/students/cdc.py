@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ibsd.students.layers import check_width, count_blocks, pad_to
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
-from ibsd.types import InputError, Scale
+from ibsd.types import Scale, require
 
 SLOPE = 0.2
 MULTIPLE = 16
@@ -165,8 +165,7 @@ class CDC(Student):
     def __init__(self, scale: Scale = 4, width: int = 64, num_hourglasses: int = 6) -> None:
         super().__init__()
         check_width(self.name, width, 1)
-        if num_hourglasses < 4:
-            raise InputError(f"cdc: num_hourglasses is {num_hourglasses}; it must be at least 4")
+        require("cdc: num_hourglasses", num_hourglasses, num_hourglasses >= 4, "at least 4")
         self.spec = StudentSpec(
             name=self.name,
             scale=scale,

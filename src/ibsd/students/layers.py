@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.types import InputError
+from ibsd.types import InputError, require
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of each tensor of a state dict, by its key."""
@@ -32,8 +32,8 @@ def thirds(network: str, num_blocks: int) -> tuple[int, int, int]:
 
 def check_width(network: str, width: int, multiple: int) -> None:
     """InputError unless `width` is a positive multiple of `multiple`."""
-    if width < multiple or width % multiple:
-        raise InputError(f"{network}: width is {width}; it must be a multiple of {multiple}")
+    fits = width >= multiple and width % multiple == 0
+    require(f"{network}: width", width, fits, f"a multiple of {multiple}")
 
 
 def count_blocks(shapes: Shapes, pattern: str, first: int = 0) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ibsd.students.layers import check_width, count_blocks, thirds
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
-from ibsd.types import InputError, Scale
+from ibsd.types import Scale, require
 
 GROUPS = 8
 
@@ -97,8 +97,8 @@ class ShuffleMixer(Student):
     ) -> None:
         super().__init__()
         check_width(self.name, width, 2 * GROUPS)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise InputError(f"shufflemixer: kernel_size is {kernel_size}; it must be odd")
+        is_odd = kernel_size >= 1 and kernel_size % 2 == 1
+        require("shufflemixer: kernel_size", kernel_size, is_odd, "odd")
         self.node_blocks = thirds(self.name, num_blocks)
         steps = (2, 2) if scale == 4 else (scale,)
         self.spec = StudentSpec(
