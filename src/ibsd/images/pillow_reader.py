@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from typing import IO, Any, cast
 
@@ -71,7 +71,8 @@ def photograph_from_pillow(image: Image.Image, name: str = "the image") -> InMem
     """
     _refuse_deep(image, name)
     try:
-        with _quiet_while_loading(image):
+        # Loading parses the metadata of a TIFF again.
+        with quiet_warnings() if image.format == "TIFF" else nullcontext():
             image.load()
         return _upright_photograph(image)
     except Image.DecompressionBombError as error:
@@ -82,11 +83,6 @@ def photograph_from_pillow(image: Image.Image, name: str = "the image") -> InMem
         if is_out_of_memory(error):
             raise MemoryError(f"{name}: {reason_of(error)}") from error
         raise damaged(name, reason_of(error)) from error
-
-
-def _quiet_while_loading(image: Image.Image) -> AbstractContextManager[None]:
-    """TIFF metadata are parsed again while the pixels are loaded."""
-    return quiet_warnings() if image.format == "TIFF" else nullcontext()
 
 
 def _upright_photograph(image: Image.Image) -> InMemory:

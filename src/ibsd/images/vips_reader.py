@@ -52,7 +52,9 @@ class VipsPhotograph:
     kind of pixels that photographs do not have.
     """
 
-    def __init__(self, path: Path, image_format: ImageFormat, first_frame: bool = False) -> None:
+    def __init__(self, path: Path, image_format: ImageFormat, first_frame: bool) -> None:
+        import pyvips
+
         self.path = path
         self.next_row = 0
         with _vips_errors(path):
@@ -87,7 +89,7 @@ class VipsPhotograph:
                 iptc=_field(image, "iptc-data", None) if image_format is JPEG else None,
                 dpi=dpi,
             )
-            self.region = _region(image)
+            self.region: Any = pyvips.Region.new(image)
 
     def read(self, count: int) -> np.ndarray:
         """As `Photograph.read`."""
@@ -176,12 +178,6 @@ def _exif(path: Path, image_format: ImageFormat, image: Any) -> bytes | None:
 
 def _field(image: Any, name: str, default: Any) -> Any:
     return image.get(name) if name in image.get_fields() else default
-
-
-def _region(image: Any) -> Any:
-    import pyvips
-
-    return pyvips.Region.new(image)
 
 
 @contextmanager
