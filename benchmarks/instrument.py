@@ -23,6 +23,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -304,7 +305,7 @@ def summary(folder: Path) -> dict[str, Any]:
             reading = Reading.from_json(point["reading"])
             decomposition = None
             if arm["lambda_mi"] and point["step"] in plain:
-                decomposition = decompose(plain[point["step"]], reading).as_json()
+                decomposition = asdict(decompose(plain[point["step"]], reading))
             rows.append(
                 {
                     "lambda_mi": arm["lambda_mi"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 
 import pytest
@@ -189,7 +189,7 @@ def test_parts_sum_to_the_drop_and_no_drop_has_no_shares() -> None:
         plain_reading(), read_nodes(*mapped(three_sets(0.5), 0.5), estimators_of_the_run(), QUICK)
     ).total.gain
     assert other.scale + other.hiding + other.forgetting == pytest.approx(other.drop)
-    json.dumps(same.as_json())
+    json.dumps(asdict(same))
 
 
 def test_units_of_a_reference_and_a_constant_channel() -> None:

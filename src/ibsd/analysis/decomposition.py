@@ -20,7 +20,7 @@ penalty is one whose estimators watch with lambda_mi = 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ibsd.analysis.information_probe import LinkInformation, Reading
@@ -76,10 +76,6 @@ class Decomposition:
     it is forgetting, the gain of fresh estimators fell as well, and all fresh fits converged."""
     why: str
     """The reason for `counts`, in a sentence."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 def decompose(plain: Reading, ibsd: Reading) -> Decomposition:

@@ -20,8 +20,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -66,10 +65,6 @@ class ProbeResult:
     folds: int
     rounds: int
     seed: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain nested dict, for JSON."""
-        return asdict(self)
 
 
 def node_statistics(

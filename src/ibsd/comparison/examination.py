@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ class Crowd(NamedTuple):
 
 
 def probe_all(students: Mapping[str, Student | None], crowd: Crowd, rounds: int) -> dict[str, Any]:
-    """{name: `ProbeResult.as_json()`}, all on the same folds; None stands for the pixels."""
+    """{name: `ProbeResult` as a dict}, all on the same folds; None stands for the pixels."""
     probes: dict[str, Any] = {}
     for name, student in students.items():
         features = (
@@ -47,7 +48,7 @@ def probe_all(students: Mapping[str, Student | None], crowd: Crowd, rounds: int)
             if student is None
             else node_statistics(student, crowd.images)
         )
-        probes[name] = probe(features, crowd.labels, crowd.groups, rounds=rounds).as_json()
+        probes[name] = asdict(probe(features, crowd.labels, crowd.groups, rounds=rounds))
     return probes
 
 

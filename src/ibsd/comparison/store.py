@@ -89,7 +89,7 @@ class Examination:
     reading: dict[str, Any]
     """`Reading.as_json()`."""
     probes: dict[str, Any] = field(default_factory=dict)
-    """{"student": `ProbeResult.as_json()`}, and for the baseline RANDOM_WEIGHTS and PIXELS too;
+    """{"student": `ProbeResult` as a dict}, and for the baseline RANDOM_WEIGHTS and PIXELS too;
     empty without classes."""
 
 
