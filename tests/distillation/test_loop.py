@@ -134,6 +134,16 @@ def test_tensors_that_do_not_fit_are_named() -> None:
         assert steps.step == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_students_and_batches_of_another_precision_train(dtype: torch.dtype) -> None:
+    objective = IBSD(tiny.student().to(dtype), warm_up=0, ramp=0, period=1, soft_target="snapshot")
+    steps, batch = loop(objective), tiny.source(batch_size=4).next_batch()
+    for _ in range(3):
+        terms = steps.update(batch.lr.to(dtype), batch.hr.to(dtype)).terms
+    assert {"bound", "wavelet", "nll"} < terms.keys()
+    assert all(value.isfinite() for value in terms.values())
+
+
 @pytest.mark.parametrize("name", ["dlb", "ibsd"])
 def test_batches_need_no_origin(name: str) -> None:
     objective = OBJECTIVES[name](tiny.student())

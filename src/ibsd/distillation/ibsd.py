@@ -77,9 +77,11 @@ class IBSD(Objective):
             )
         past = (options.soft_target, options.final_share, options.period)
         self.soft_target = self.past = SoftTarget(student, *past)
+        like = next(student.parameters())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            self.chain = build_chain(student, options).to(next(student.parameters()).device)
+            self.chain = build_chain(student, options)
+        self.chain.to(like.device, torch.promote_types(like.dtype, torch.float32))
         self.estimator_optimizer = torch.optim.Adam(
             self.chain.parameters(), lr=options.estimator_learning_rate
         )

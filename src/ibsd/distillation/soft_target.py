@@ -117,9 +117,9 @@ class SoftTarget:
         return self.bank.crop(batch.origin, batch.hr.shape[-1], self.student.spec.scale)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """T_t, [N, 3, sh, sw], without graph."""
+        """T_t, [N, 3, sh, sw] without graph: HR as it is, and in fp32 once there is a past."""
         past = self.past_output(batch)
-        return batch.hr if past is None else torch.lerp(batch.hr, past, self.share)
+        return batch.hr if past is None else torch.lerp(batch.hr.to(past), past, self.share)
 
     def state(self) -> dict[str, Any]:
         """The past student's weights; a bank is computed again from them."""
