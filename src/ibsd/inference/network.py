@@ -20,7 +20,7 @@ DEFAULT_TILE_PX = 256
 TILES_ON_A_GPU = 8
 """One tile of a lightweight network leaves most of a GPU idle."""
 LIGHTWEIGHT = 2_000_000
-"""Parameters up to which a network takes several: of a large one they might not fit."""
+"""Most parameters of a network that takes several tiles at once: larger ones might not fit."""
 
 Runner = Callable[[np.ndarray], np.ndarray]
 """float32 [n, 3, h, w] -> float32 [n, 3, sh, sw]; n is 1 unless `Network.tiles_a_call` says more.

@@ -128,7 +128,8 @@ class ConditionalChain(PredictiveChain):
         nodes, content = self.split(maps, "HR")
         if len(shapes := {(*node.shape[:1], *node.shape[2:]) for node in maps}) > 1:
             raise InputError(
-                f"nodes and HR content must have the same batch and pixels, not {sorted(shapes)}"
+                f"nodes and HR content must have the same batch and pixels, not {sorted(shapes)}: "
+                "given = 'hr' is for nodes of LR's size"
             )
         estimates = [
             estimator(later, content)
