@@ -101,8 +101,8 @@ def test_linear_problems_solved_together_are_the_ones_solved_alone_and_stationar
     among = torch.ones(2, len(labels), dtype=torch.bool)
     among[1, :30] = False
     strength = torch.tensor([1e-2, 1.0], dtype=torch.float64)
-    together = fit_linear(values, labels, 2, among, strength, 0)
-    alone = fit_linear(values[1:], labels, 2, among[1:], strength[1:], 0)
+    together = fit_linear(values, labels, 2, among, strength)
+    alone = fit_linear(values[1:], labels, 2, among[1:], strength[1:])
     torch.testing.assert_close(together[1:], alone, atol=2e-4, rtol=0)
     # Where the gradient with respect to the bias is 0, the mean probability of a class is its
     # share.

@@ -21,6 +21,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -193,15 +194,15 @@ def guesses(
         raise InputError(
             f"probe: there is no classifier {classifier!r}; there are: {', '.join(STRENGTHS)}"
         )
-    fit = {"linear": fit_linear, "mlp": fit_mlp}[classifier]
+    fit = fit_linear if classifier == "linear" else partial(fit_mlp, seed=seed)
     train = ~(test | val)
     x = standardised(values, train)
     losses: list[Tensor] = []
     for strength in STRENGTHS[classifier]:
-        logits = fit(x, label, num_classes, train, values.new_full((len(test),), strength), seed)
+        logits = fit(x, label, num_classes, train, values.new_full((len(test),), strength))
         losses.append(cross_entropy(logits, label, val))
     chosen = values.new_tensor(STRENGTHS[classifier])[torch.stack(losses).argmin(dim=0)]
-    return fit(standardised(values, ~test), label, num_classes, ~test, chosen, seed).argmax(dim=-1)
+    return fit(standardised(values, ~test), label, num_classes, ~test, chosen).argmax(dim=-1)
 
 
 def standardised(values: Tensor, known: Tensor) -> Tensor:
@@ -221,7 +222,7 @@ def cross_entropy(logits: Tensor, label: Tensor, among: Tensor) -> Tensor:
 
 
 def fit_linear(
-    values: Tensor, label: Tensor, num_classes: int, among: Tensor, strength: Tensor, seed: int
+    values: Tensor, label: Tensor, num_classes: int, among: Tensor, strength: Tensor
 ) -> Tensor:
     """Logits [J, n, K] of J multinomial logistic regressions. The joint problem is convex, so
     solving all at once changes none of them."""
