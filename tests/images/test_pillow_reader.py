@@ -121,6 +121,14 @@ def test_palettes_transparent_colours_and_bilevel(tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "b.png").min() == 255
 
 
+def test_premultiplied_pictures_are_divided_by_their_opacity() -> None:
+    for mode, premultiplied in (("LA", "La"), ("RGBA", "RGBa")):
+        image = Image.new(mode, (2, 3), (120,) * (len(mode) - 1) + (51,))
+        photograph = photograph_from_pillow(image.convert(premultiplied))
+        assert photograph.header == photograph_from_pillow(image).header
+        assert np.array_equal(photograph.pixels, np.array(image))
+
+
 def test_cmyk_with_and_without_a_usable_profile(tmp_path: Path) -> None:
     ink = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
     ink.save(tmp_path / "a.jpg", quality=100)

@@ -93,7 +93,9 @@ def _upright_photograph(image: Image.Image) -> InMemory:
         upright = _cmyk_to_srgb(upright, icc)
     if image.mode in ("CMYK", "LAB"):
         icc = None  # it describes numbers that are no longer there
-    grey = upright.mode in ("1", "L", "LA", "La")
+    if upright.mode == "La":
+        upright = upright.convert("LA")  # Pillow converts it to nothing else
+    grey = upright.mode in ("1", "L", "LA")
     alpha = upright.has_transparency_data
     pixels = np.array(upright.convert("RGBA" if alpha else "RGB"))
     if grey:
