@@ -12,7 +12,7 @@ from ibsd.images import Photograph
 from ibsd.inference.network import Network
 from ibsd.types import InputError
 from ibsd.upscaling.alpha import bicubic_plane
-from ibsd.upscaling.tiling import Mosaic, crop, run_tile, spans
+from ibsd.upscaling.tiling import Mosaic, crop, spans
 from ibsd.upscaling.window import Window
 
 TileSize = int | Literal["auto", "none", "whole"]
@@ -144,17 +144,17 @@ def _of_size(tiles: Sequence[np.ndarray], size: int) -> np.ndarray:
 
 
 def _run(network: Network, lr: np.ndarray) -> np.ndarray:
-    """`run_tile`, with edges repeated around a picture smaller than `SMALLEST_PHOTOGRAPH_PX`."""
+    """The network's result, with edges repeated around what is below `SMALLEST_PHOTOGRAPH_PX`."""
     scale = network.scale
     height, width = lr.shape[-2:]
     extra_rows = max(0, SMALLEST_PHOTOGRAPH_PX - height)
     extra_columns = max(0, SMALLEST_PHOTOGRAPH_PX - width)
     if not extra_rows and not extra_columns:
-        return run_tile(network, lr, scale)
+        return network(lr)
     top = extra_rows // 2
     left = extra_columns // 2
     padding = ((0, 0), (0, 0), (top, extra_rows - top), (left, extra_columns - left))
-    sr = run_tile(network, np.pad(lr, padding, mode="edge"), scale)
+    sr = network(np.pad(lr, padding, mode="edge"))
     return sr[..., top * scale : (top + height) * scale, left * scale : (left + width) * scale]
 
 

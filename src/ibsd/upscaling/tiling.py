@@ -127,18 +127,6 @@ def crop(
     return sr[..., down, across]
 
 
-def run_tile(network: Network, lr: np.ndarray, scale: Scale) -> np.ndarray:
-    """[n, 3, h, w] -> [n, 3, sh, sw]. InputError when the network gives another shape."""
-    sr = network(lr)
-    expected = (len(lr), 3, lr.shape[-2] * scale, lr.shape[-1] * scale)
-    if tuple(sr.shape) != expected:
-        raise InputError(
-            f"the student gave {tuple(sr.shape)} where scale {scale} needs {expected}: "
-            "choose the scale it was made for."
-        )
-    return sr
-
-
 def tiled(
     network: Network, lr: np.ndarray, scale: Scale, tile_px: int, overlap_px: int, blend_px: int = 0
 ) -> np.ndarray:
@@ -154,8 +142,8 @@ def tiled(
             it seams are possible.
         blend_px: as `Mosaic`; for a network that pools over its input.
 
-    InputError when a tile is not larger than its two overlaps. `ibsd.upscaling.strips` does the
-    same for photographs of any size.
+    InputError when a tile is not larger than its two overlaps, and when the network has another
+    scale. `ibsd.upscaling.strips` does the same for photographs of any size.
     """
     height, width = lr.shape[-2:]
     assert min(height, width) > 0, f"{lr.shape}"
@@ -165,7 +153,13 @@ def tiled(
     for row in spans(height, tile_px, overlap_px):
         for column in spans(width, tile_px, overlap_px):
             part = lr[..., row.start : row.start + tile_px, column.start : column.start + tile_px]
+            sr = network(part)
+            expected = (1, 3, part.shape[-2] * scale, part.shape[-1] * scale)
+            if sr.shape != expected:
+                raise InputError(
+                    f"the student gave {sr.shape} where scale {scale} needs {expected}: "
+                    "choose the scale it was made for."
+                )
             finished = (mosaic.finished(row, height), mosaic.finished(column, width))
-            target = crop(out, *finished, whole, whole, scale)
-            target[0] = mosaic.add(run_tile(network, part, scale)[0], row, column)
+            crop(out, *finished, whole, whole, scale)[0] = mosaic.add(sr[0], row, column)
     return out
