@@ -52,9 +52,10 @@ def test_share_follows_the_schedule(name: str):
     student, patches = tiny.student(), tiny.source()
     target = SoftTarget(student, name, final_share=0.8, period=4)
     target.prepare(patches)
-    for step in range(20):
+    for step in range(24):
         target.begin_step(step, 20)
-        assert target.share == pytest.approx(0.8 * step / 20 if step >= 4 else 0, rel=1e-12)
+        due = 0.8 * min(step / 20, 1) if step >= 4 else 0
+        assert target.share == pytest.approx(due, rel=1e-12)
         assert (target.past is None) == (step < 4)
         target.end_step()
 

@@ -98,7 +98,9 @@ class SoftTarget:
                 self.bank = None
             else:
                 self.past = self.average.student
-        self.share = self.final_share * step / num_steps if self.past is not None else 0.0
+        self.share = 0.0
+        if self.past is not None:
+            self.share = min(self.final_share * step / num_steps, self.final_share)
 
     def end_step(self) -> None:
         if self.average is not None:

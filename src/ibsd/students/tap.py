@@ -46,8 +46,8 @@ def tap(
     dict are the module's own.
 
     Errors: InputError (a ValueError) for unknown names (near ones are suggested), for nodes of
-    unequal shape, out of order or that do not run exactly once, and for a network that gives no
-    picture of `scale` times the size.
+    unequal shape, out of order or that do not run exactly once, and for a network that fails or
+    gives no picture of `scale` times the size.
 
     Example: `ibsd.tap(net, ["head", "body.3", "body.7"]).trace(lr).nodes` are three feature maps.
     """
