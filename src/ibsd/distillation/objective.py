@@ -40,17 +40,37 @@ class Objective(ABC):
     Errors: InputError for a network that is no `Student`.
     """
 
+    # -- what a subclass says of itself
+
     paired: bool = True
     """Whether the student sees the batches of plain training, in the same order. Only then can two
     runs be compared in pairs."""
+
+    scheduled: bool = False
+    """Whether `loss` depends on the step. It is then refused before `begin_step`. A subclass that
+    overrides `begin_step` or `end_step` calls the base's too."""
+
+    joint: bool = False
+    """Whether several processes can train by it, each on a part of the batch. Averaged gradients
+    then equal those of one process on the whole batch, for every term but a bound.
+    `auxiliary_step` averages the gradients of its own parts by `processes`."""
 
     deferrable: bool = False
     """Whether the trainer may compute a step before it knows whether the step counts, and mask it
     on the device. `auxiliary_step` then obeys `accepted`."""
 
-    scheduled: bool = False
-    """Whether `loss` depends on the step. It is then refused before `begin_step`. A subclass that
-    overrides `begin_step` or `end_step` calls the base's too."""
+    start_share: float = 0.0
+    """Share of the weights before training in the mean that a run leaves
+    (`TrainingOptions.start_share`), where its options ask for none."""
+
+    past: SoftTarget | None = None
+    """The soft target of an objective that has one. The base keeps it: `prepare`, `begin_step`,
+    `end_step`, `state` and `load_state`."""
+
+    # -- the state of a run
+
+    processes: Processes = ALONE
+    """Set by the trainer."""
 
     current_step: int | None = None
     """The update between `begin_step` and `end_step`; None outside."""
@@ -58,28 +78,12 @@ class Objective(ABC):
     loss_taken: bool = False
     """Whether `loss` was called in that update."""
 
-    joint: bool = False
-    """Whether several processes can train by it, each on a part of the batch. Averaged gradients
-    then equal those of one process on the whole batch, for every term but a bound.
-    `auxiliary_step` averages the gradients of its own parts by `processes`."""
-
-    start_share: float = 0.0
-    """Share of the weights before training in the mean that a run leaves
-    (`TrainingOptions.start_share`), where its options ask for none."""
-
-    processes: Processes = ALONE
-    """Set by the trainer."""
-
-    ramp: float = 1.0
-    """Factor, in this update, of the weight that `share` controls."""
-
-    past: SoftTarget | None = None
-    """The soft target of an objective that has one. The base keeps it: `prepare`, `begin_step`,
-    `end_step`, `state` and `load_state`."""
-
     accepted: Tensor | None = None
     """Where deferred: whether this step counts, a bool on the device. Otherwise None, and
     `auxiliary_step` is called for accepted steps only."""
+
+    ramp: float = 1.0
+    """Factor, in this update, of the weight that `share` controls."""
 
     def __init__(self, student: Student, weights: dict[str, float]) -> None:
         if not isinstance(student, Student):  # pyright: ignore[reportUnnecessaryIsInstance]
