@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import check_width, pad_to
+from ibsd.students.layers import ChannelGate, check_width, pad_to
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import Scale
 
@@ -43,20 +43,6 @@ class RectifiedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.conv(x))
-
-
-class ChannelGate(nn.Module):
-    """Scales channels by a gate computed from their means over the whole image."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        hidden = max(1, width // 16)
-        self.conv_du = nn.Sequential(
-            nn.Conv2d(width, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, width, 1), nn.Sigmoid()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.conv_du(x.mean(dim=(2, 3), keepdim=True))
 
 
 class Bottleneck(nn.Module):

@@ -10,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibsd.students.layers import check_width, count_blocks, scale_and_width, spatial_std, thirds
+from ibsd.students.layers import (
+    ChannelGate,
+    check_width,
+    count_blocks,
+    scale_and_width,
+    spatial_std,
+    thirds,
+)
 from ibsd.students.student import NetworkCard, Shapes, Student, StudentSpec
 from ibsd.types import InputError, Scale
 
@@ -21,16 +28,9 @@ def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
-class ContrastAwareAttention(nn.Module):
+class ContrastAwareAttention(ChannelGate):
     """Scales channels by a gate computed from their contrast (standard deviation) plus mean over
     the whole image."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = max(1, channels // 16)
-        self.conv_du = nn.Sequential(
-            conv(channels, hidden, 1), nn.ReLU(), conv(hidden, channels, 1), nn.Sigmoid()
-        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.conv_du(spatial_std(x) + x.mean(dim=(2, 3), keepdim=True))

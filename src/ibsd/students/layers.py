@@ -1,5 +1,5 @@
 """Parts that several networks share: where a chain's nodes stand, checks, what the shapes of a
-state dict tell, padding, and enhanced spatial attention."""
+state dict tell, padding, gates of channels and of pixels."""
 
 from __future__ import annotations
 
@@ -93,11 +93,25 @@ def spatial_std(x: Tensor) -> Tensor:
     return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0).to(x.dtype)
 
 
+class ChannelGate(nn.Module):
+    """Scales channels by a gate computed from their means over the whole image."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        hidden = max(1, width // 16)
+        self.conv_du = nn.Sequential(
+            nn.Conv2d(width, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, width, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.conv_du(x.mean(dim=(2, 3), keepdim=True))
+
+
 SMALLEST_PX = 15
 """What the strided convolution and the 7x7 pool need to leave one pixel."""
 
 EXPORTED_SMALLEST_PX = 21
-"""What they need to leave two: torch.export tells sizes of one from all others."""
+"""What they need to leave two: torch.export treats a size of one as a case of its own."""
 
 
 class EnhancedSpatialAttention(nn.Module):
