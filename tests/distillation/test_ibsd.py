@@ -396,6 +396,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
         *({name: value} for name, values in WRONG.items() for value in values),
         {"given": "hr", "reduction": "published"},
         {"negatives": "views", "reduction": "published"},
+        {"negatives": "views", "gather_negatives": True},
     ],
 )
 def test_wrong_options_are_refused_at_once_and_not_after_the_warm_up(options: dict):

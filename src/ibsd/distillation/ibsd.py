@@ -153,8 +153,8 @@ class IBSD(Objective):
     def view(
         self, nodes: Sequence[Tensor], hr: Tensor, lr: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """What the chain sees: the nodes, joined, standardised and pooled as the options say. What
-        is given comes last."""
+        """What the chain sees of the nodes: gathered from all processes, standardised and pooled
+        where the options say so. What the information is conditioned on comes last."""
         options = self.options
         if options.gather_negatives:
             nodes = [self.processes.all_gather(node) for node in nodes]

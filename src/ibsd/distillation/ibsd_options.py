@@ -93,6 +93,9 @@ class IBSDOptions:
             require(f"ibsd: {name}", getattr(self, name), getattr(self, name) > 0, "above 0")
         if self.negatives != "views":
             check_negatives(self.negatives)
+        # The joined batch has not all first views before all second ones, but process by process.
+        fits = self.negatives != "views" or not self.gather_negatives
+        require("ibsd: gather_negatives", True, fits, "false where negatives is 'views'")
         require("ibsd: nodes", self.nodes, self.nodes in ("chain", "cut"), "'chain' or 'cut'")
         fits = 0 <= self.share <= 10 and (self.share == 0 or self.lambda_mi > 0)
         require("ibsd: share", self.share, fits, "0 to 10, and lambda_mi above 0 to begin with")
