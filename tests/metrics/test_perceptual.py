@@ -76,3 +76,15 @@ def test_the_shipped_files_are_small_enough_for_git() -> None:
     ]
     assert len(sizes) == 2
     assert max(sizes) < 3_000_000
+
+
+def test_a_kept_reference_is_seen_to_change_and_forgotten_with_its_tensor() -> None:
+    network = Lpips()
+    hr = REFERENCE.clone()
+    with torch.no_grad():
+        assert network(FIRST, hr).item() == network(FIRST, REFERENCE.clone()).item()
+        hr.mul_(0.5)
+        assert network(FIRST, hr).item() == network(FIRST, REFERENCE * 0.5).item()
+    assert len(network._references) == 1
+    del hr
+    assert len(network._references) == 0

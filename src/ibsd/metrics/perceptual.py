@@ -3,7 +3,7 @@ the weights lie in the package."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ibsd.types import InputError
 
@@ -53,6 +54,8 @@ class Lpips(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
+        self._references: MutableMapping[Tensor, tuple[int, list[Tensor]]]
+        self._references = WeakTensorKeyDictionary()
         for key, value in (lpips_weights() if weights is None else weights).items():
             self.register_buffer(key.replace(".", "_"), value.float())
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
@@ -70,6 +73,15 @@ class Lpips(nn.Module):
             x = F.relu(F.conv2d(x, weight, bias, stride, padding))
             features.append(F.normalize(x, dim=1, eps=1e-10))
         return features
+
+    def _reference(self, hr: Tensor) -> list[Tensor]:
+        """Features of HR, kept as long as that tensor is: many pictures are compared with one."""
+        if torch.is_grad_enabled() or hr.is_inference():  # the latter count no changes in place
+            return self._features(hr.float())
+        kept = self._references.get(hr)
+        if kept is None or kept[0] != hr._version:
+            kept = self._references[hr] = hr._version, self._features(hr.float())
+        return kept[1]
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
@@ -89,7 +101,7 @@ class Lpips(nn.Module):
             torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
         ):
             distance = torch.zeros(len(sr), dtype=torch.float32, device=sr.device)
-            pairs = zip(self._features(sr.float()), self._features(hr.float()), strict=True)
+            pairs = zip(self._features(sr.float()), self._reference(hr), strict=True)
             for number, (a, b) in enumerate(pairs):
                 weighted = (a - b).square() * self.get_buffer(f"lin{number}_weight")
                 distance = distance + weighted.sum(1).mean((1, 2))
