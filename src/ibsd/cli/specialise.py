@@ -14,7 +14,7 @@ from ibsd.types import require
 if TYPE_CHECKING:
     from ibsd.commands.specialise import Outcome
 
-DEFAULT_WEIGHTS = "imdn-x4"
+DEFAULT_WEIGHTS = "imdn-safe-x4"
 
 
 def specialise(
