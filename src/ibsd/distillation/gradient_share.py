@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ibsd.distributed import ALONE, Processes
 from ibsd.types import require
 
 LARGEST_CHANGE = 2.0
@@ -41,12 +42,16 @@ class GradientShare:
         self.every = every
         self.count = 0
 
-    def measure(self, terms: Mapping[str, Tensor], student: nn.Module) -> None:
-        """Moves the weight after a measurement where one is due. The graphs of the terms stay."""
+    def measure(
+        self, terms: Mapping[str, Tensor], student: nn.Module, processes: Processes = ALONE
+    ) -> None:
+        """Moves the weight after a measurement, a mean over the processes, where one is due. The
+        graphs of the terms stay."""
         if self.share > 0 and self.count % self.every == 0:
             parameters = [p for p in student.parameters() if p.requires_grad]
             norm = gradient_norm(terms[self.term], parameters)
-            measured = norm / max(gradient_norm(terms["l1"], parameters), 1e-30)
+            own = norm / max(gradient_norm(terms["l1"], parameters), 1e-30)
+            measured = processes.mean_values({self.term: own})[self.term]
             if 0 < measured < float("inf"):
                 change = self.share / (self.weight * measured)
                 if self.count > 0:

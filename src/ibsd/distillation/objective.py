@@ -131,7 +131,7 @@ class Objective(ABC):
         self.check_begun()
         terms, nodes = self.terms(batch)
         if self.share.term in terms:
-            self.share.measure(terms, self.student)
+            self.share.measure(terms, self.student, self.processes)
             self.apply_share()
         return self.report(terms, nodes)
 
