@@ -58,6 +58,7 @@ class IBSD(Objective):
     joint = True
     scheduled = True
     declared: type[IBSDOptions] = IBSDOptions
+    """What its options are, and their defaults."""
 
     def __init__(
         self, student: Student, options: IBSDOptions | None = None, **changes: Any

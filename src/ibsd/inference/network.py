@@ -157,7 +157,7 @@ class Network:
         if sr.shape != expected:
             raise InputError(
                 f"{self.descriptor.name} gives {list(sr.shape)} where its scale {self.scale} means "
-                f"{list(expected)}: the model is not what it says, so export it again"
+                f"{list(expected)}: give the scale that it has, or export the model again"
             )
         return sr if padded is lr else sr[..., : height * self.scale, : width * self.scale]
 
