@@ -27,8 +27,7 @@ class PSKD(Objective):
         final_share: a_T, share of the student's past at the end of training, in [0, 1]; the paper's
             is 0.8.
         period: updates between snapshots of the past; the paper's is an epoch.
-        soft_target: where the past output comes from: `bank`, `snapshot` or `ema` (see
-            `soft_target.py`).
+        soft_target: where the past output comes from (`PastSource` in `soft_target.py`).
 
     Source: Kim et al., ICCV 2021, equations 5 to 7, with L1 for the cross entropy
     (docs/method.md 7).
