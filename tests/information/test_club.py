@@ -331,6 +331,14 @@ def test_unequal_shapes_are_refused_not_broadcast(wrong: int, shape: tuple[int, 
             function(*link)
 
 
+@pytest.mark.parametrize("stray", [0, 1, 2])
+def test_tensors_of_two_devices_are_refused_and_end_no_process(stray: int):
+    link = [torch.ones(2, 3, 2, 2, device="meta" if k == stray else "cpu") for k in range(3)]
+    for function in (club_upper_bound, laplace_nll, views_upper_bound):
+        with pytest.raises(InputError, match="lie on cpu and meta"):
+            function(*link)
+
+
 @pytest.mark.parametrize("shape", [(), (0, 3, 2, 2), (4, 3, 0, 2)])
 def test_what_has_no_mean_is_refused(shape: tuple[int, ...]):
     for function in (club_upper_bound, laplace_nll, views_upper_bound):

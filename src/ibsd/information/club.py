@@ -104,6 +104,11 @@ def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
             "earlier, location and spread must have one shape [N, C, H, W] and not be empty: "
             f"{[tuple(x.shape) for x in (earlier, location, spread)]}"
         )
+    # The compiled form would read an address of another device, and the process would die.
+    if len(devices := {str(x.device) for x in (earlier, location, spread)}) > 1:
+        raise InputError(
+            f"earlier, location and spread lie on {' and '.join(sorted(devices))}: move them to one device"
+        )
 
 
 def check_negatives(negatives: str) -> None:
