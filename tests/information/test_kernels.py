@@ -170,6 +170,20 @@ def test_rule_of_device_dtype_and_batch(monkeypatch):
     assert bound_form("cpu") == "eager"
 
 
+class Other(Tensor):
+    """A tensor of another class, which may have no memory."""
+
+
+@pytest.mark.parametrize("kind", [Other, "graph"])
+def test_only_tensors_with_memory_reach_a_kernel(monkeypatch, kind):
+    """A kernel that takes the address of a fake or traced tensor ends the process."""
+    monkeypatch.setattr(compiled, "pairwise_gain", None)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: kind == "graph")
+    f, mu, b = (torch.rand(3, 5) + 0.1 for _ in range(3))
+    value, _ = form.pairwise_gain(f if kind == "graph" else f.as_subclass(Other), mu, b)
+    assert torch.equal(value, eager.pairwise_gain(f, mu, b)[0])
+
+
 @pytest.fixture
 def afresh(monkeypatch, tmp_path) -> Iterator[Callable[..., str]]:
     """Looks for the compiled form again in another environment, whose cache is empty, and returns

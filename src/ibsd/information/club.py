@@ -106,9 +106,8 @@ def check_shapes(earlier: Tensor, location: Tensor, spread: Tensor) -> None:
         )
     # The compiled form would read an address of another device, and the process would die.
     if len(devices := {str(x.device) for x in (earlier, location, spread)}) > 1:
-        raise InputError(
-            f"earlier, location and spread lie on {' and '.join(sorted(devices))}: move them to one device"
-        )
+        places = " and ".join(sorted(devices))
+        raise InputError(f"earlier, location and spread lie on {places}: move them to one device")
 
 
 def check_negatives(negatives: str) -> None:

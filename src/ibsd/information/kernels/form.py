@@ -3,7 +3,7 @@ so that runs repeat.
 
     triton     fp32 on CUDA, N <= 128, where triton is installed (torch's CUDA wheels bring it)
     compiled   fp32 on the CPU, where there is a C compiler
-    eager      everything else: plain torch operations
+    eager      everything else, and in graphs of torch.compile: plain torch operations
 
 All give the same value and gradients within rounding, ties included. The environment variable
 IBSD_BOUND=eager keeps to plain torch.
@@ -58,7 +58,9 @@ def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
     dtype = torch.promote_types(
         torch.promote_types(f.dtype, mu.dtype), torch.promote_types(b.dtype, torch.float32)
     )
-    form = bound_form(f.device, dtype, f.shape[0])
+    # A graph's tensors, and those of subclasses, may have no memory that a kernel could read.
+    plain = not torch.compiler.is_compiling() and all(type(x) is Tensor for x in (f, mu, b))
+    form = bound_form(f.device, dtype, f.shape[0]) if plain else "eager"
     if form == "triton":
         from ibsd.information.kernels import fused
 
