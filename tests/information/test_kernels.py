@@ -174,14 +174,16 @@ class Other(Tensor):
     """A tensor of another class, which may have no memory."""
 
 
-@pytest.mark.parametrize("kind", [Other, "graph"])
+@pytest.mark.parametrize("kind", ["class", "graph", "zero"])
 def test_only_tensors_with_memory_reach_a_kernel(monkeypatch, kind):
     """A kernel that takes the address of a fake or traced tensor ends the process."""
     monkeypatch.setattr(compiled, "pairwise_gain", None)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: kind == "graph")
-    f, mu, b = (torch.rand(3, 5) + 0.1 for _ in range(3))
-    value, _ = form.pairwise_gain(f if kind == "graph" else f.as_subclass(Other), mu, b)
-    assert torch.equal(value, eager.pairwise_gain(f, mu, b)[0])
+    mu, b = torch.rand(3, 5), torch.rand(3, 5) + 0.1
+    zero = torch.zeros(3, 5)
+    f = {"class": zero.as_subclass(Other), "zero": torch._efficientzerotensor((3, 5))}
+    value, _ = form.pairwise_gain(f.get(kind, zero), mu, b)
+    assert torch.equal(value, eager.pairwise_gain(zero, mu, b)[0])
 
 
 @pytest.fixture

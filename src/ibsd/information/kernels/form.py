@@ -59,7 +59,9 @@ def pairwise_gain(f: Tensor, mu: Tensor, b: Tensor) -> tuple[Tensor, tuple[Tenso
         torch.promote_types(f.dtype, mu.dtype), torch.promote_types(b.dtype, torch.float32)
     )
     # A graph's tensors, and those of subclasses, may have no memory that a kernel could read.
-    plain = not torch.compiler.is_compiling() and all(type(x) is Tensor for x in (f, mu, b))
+    plain = not torch.compiler.is_compiling() and all(
+        type(x) is Tensor and x.data_ptr() for x in (f, mu, b)
+    )
     form = bound_form(f.device, dtype, f.shape[0]) if plain else "eager"
     if form == "triton":
         from ibsd.information.kernels import fused
