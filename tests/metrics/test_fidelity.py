@@ -116,6 +116,10 @@ def test_wrong_shapes_are_named() -> None:
             metric(a, b)
     with pytest.raises(InputError, match="11 x 11 px"):
         ssim(a, a)
+    for metric in (psnr, ssim):
+        with pytest.raises(InputError, match="data_range of whole numbers is 1"):
+            metric(a.byte(), a.byte())
+    assert psnr(a.byte(), a.byte() + 1, 255) == pytest.approx(20 * np.log10(255))
     with pytest.raises(InputError, match="padding is 'same'"):
         ssim(a, a, padding="same")  # type: ignore[arg-type]
     for image in (a[0], a[:, :1]):

@@ -65,6 +65,8 @@ def test_sizes() -> None:
     assert lpips(smallest, 1 - smallest).item() > 0
     with pytest.raises(InputError, match="at least 31 x 31 px, not 30 x 31"):
         lpips(smallest[..., 1:, :], smallest[..., 1:, :])
+    with pytest.raises(InputError, match="values in .0, 1."):
+        lpips(torch.zeros(1, 3, 31, 31).byte(), torch.zeros(1, 3, 31, 31).byte())
     with pytest.raises(InputError, match="equal shape"):
         lpips(smallest, FIRST)
 

@@ -23,9 +23,9 @@ def psnr(sr: Tensor, hr: Tensor, data_range: float = 1.0) -> Tensor:
 
     The mean runs over channels and pixels of one image. A perfect image has PSNR inf (and a mean
     with one in it is inf as well). A constant offset d in units of data_range gives -20 log10 d: an
-    offset of 0.1 is 20 dB. Gradients flow to both.
+    offset of 0.1 is 20 dB. Gradients flow to both. InputError for whole numbers of range 1.
     """
-    _check_equal(sr, hr)
+    _check(sr, hr, data_range)
     error = (sr.double() - hr.double()).square().mean((1, 2, 3))
     return 10 * torch.log10(data_range**2 / error)
 
@@ -43,7 +43,7 @@ def ssim(
     float32: so is this one's. Gradients flow to both. InputError for another padding, and with
     "valid" for an image below 11 px.
     """
-    _check_equal(sr, hr)
+    _check(sr, hr, data_range)
     require("SSIM: padding", padding, padding in ("valid", "zero"), "'valid' or 'zero'")
     if padding == "zero":
         margin = [WINDOW_PX // 2] * 4
@@ -114,9 +114,11 @@ def _blur(maps: Tensor, window: list[float]) -> Tensor:
     return maps
 
 
-def _check_equal(sr: Tensor, hr: Tensor) -> None:
+def _check(sr: Tensor, hr: Tensor, data_range: float) -> None:
     if sr.shape != hr.shape or sr.ndim != 4:
         raise InputError(
             "two [N, C, H, W] tensors of equal shape are compared, "
             f"not {list(sr.shape)} and {list(hr.shape)}"
         )
+    fits = data_range != 1 or (sr.is_floating_point() and hr.is_floating_point())
+    require("data_range of whole numbers", data_range, fits, "255 for 8 bits, 65535 for 16")

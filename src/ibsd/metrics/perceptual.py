@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ibsd.types import InputError
+from ibsd.types import InputError, require
 
 MINIMUM_SIZE_PX = 31
 """Below this height or width AlexNet's second pooling has nothing left to pool."""
@@ -43,9 +43,9 @@ class Lpips(nn.Module):
     squared difference, weighted per channel as learned, mean over the pixels, sum over the layers.
 
     Both inputs: [N, 3, H, W], RGB in [0, 1] (moved to [-1, 1] inside), neither clamped nor rounded,
-    at least 31 x 31 px. Errors: InputError for smaller or unequal ones. Computed in float32 for any
-    input, also under autocast and with TF32 on. Gradients flow to both inputs, none to the weights,
-    which are buffers.
+    at least 31 x 31 px. Errors: InputError for smaller or unequal ones, and integers. Computed in
+    float32, also under autocast and with TF32 on. Gradients flow to both inputs, none to the
+    weights, which are buffers.
 
     `weights`: tensors with torchvision's AlexNet keys (`features.0.weight`, ...) and `lin0.weight`
     to `lin4.weight`. The default ones are in the package. Their last three convolutions are stored
@@ -89,6 +89,8 @@ class Lpips(nn.Module):
                 "LPIPS compares two [N, 3, H, W] tensors of equal shape, "
                 f"not {list(sr.shape)} and {list(hr.shape)}"
             )
+        fits = sr.is_floating_point() and hr.is_floating_point()
+        require("LPIPS: the types", [sr.dtype, hr.dtype], fits, "floating, of values in [0, 1]")
         if min(sr.shape[-2:]) < MINIMUM_SIZE_PX:
             raise InputError(
                 f"LPIPS needs images of at least {MINIMUM_SIZE_PX} x {MINIMUM_SIZE_PX} px, "
