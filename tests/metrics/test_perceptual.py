@@ -87,6 +87,10 @@ def test_a_kept_reference_is_seen_to_change_and_forgotten_with_its_tensor() -> N
         assert network(FIRST, hr).item() == network(FIRST, REFERENCE.clone()).item()
         hr.mul_(0.5)
         assert network(FIRST, hr).item() == network(FIRST, REFERENCE * 0.5).item()
+        hr.numpy()[:] *= 0.5  # of which torch's count of changes knows nothing
+        assert network(FIRST, hr).item() == network(FIRST, REFERENCE * 0.25).item()
+    with torch.inference_mode():
+        assert network(FIRST, hr).item() == network(FIRST, REFERENCE * 0.25).item()
     assert len(network._references) == 1
     del hr
     assert len(network._references) == 0

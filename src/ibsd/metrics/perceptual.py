@@ -54,7 +54,7 @@ class Lpips(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
-        self._references: MutableMapping[Tensor, tuple[int, list[Tensor]]]
+        self._references: MutableMapping[Tensor, tuple[Tensor, list[Tensor]]]
         self._references = WeakTensorKeyDictionary()
         for key, value in (lpips_weights() if weights is None else weights).items():
             self.register_buffer(key.replace(".", "_"), value.float())
@@ -76,11 +76,11 @@ class Lpips(nn.Module):
 
     def _reference(self, hr: Tensor) -> list[Tensor]:
         """Features of HR, kept as long as that tensor is: many pictures are compared with one."""
-        if torch.is_grad_enabled() or hr.is_inference():  # the latter count no changes in place
+        if torch.is_grad_enabled():
             return self._features(hr.float())
         kept = self._references.get(hr)
-        if kept is None or kept[0] != hr._version:
-            kept = self._references[hr] = hr._version, self._features(hr.float())
+        if kept is None or not torch.equal(kept[0], hr):  # NumPy may have changed it in place
+            kept = self._references[hr] = hr.clone(), self._features(hr.float())
         return kept[1]
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
