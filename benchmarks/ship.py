@@ -118,13 +118,15 @@ WIDER = (
 STORIES = {
     "imdn-x1": "Plain L1. All but the last layer started from `imdn-small-x4`.",
     "imdn-crisp-x4": "L1, LPIPS, a term against the upscaler's own grid and a patch discriminator "
-    "(`ibsd.distillation.perceptual`), from the `imdn-safe-x4` before the present one. The file is "
+    "(`ibsd.distillation.perceptual`), from an earlier `imdn-safe-x4`. The file is "
     "a mean (configs/photographs-imdn-crisp-x4.toml): four tenths each of the run of 7,000 steps "
-    "below and of one of 3,800 steps with `lambda_adversarial` 0.04, two tenths `imdn-safe-x4`. "
+    "below and of one of 3,800 steps with `lambda_adversarial` 0.04, two tenths "
+    "`imdn-safe-x4` of 29 November. "
     "Trained on LPIPS, so LPIPS is no independent judge of it.",
     "imdn-safe-x4": f"Plain L1 from `imdn-x4`{WIDER} Then 1,200 steps by `ibsd specialise` on the "
     "same pairs alone. The file is a mean: four fifths before them, one fifth after. That share "
-    "was chosen on the 16 validation pairs of RealSR and 16 of City100.",
+    "lies between the best of those tried on the 16 validation pairs of RealSR and 16 of City100, "
+    "and on nine of the photographs with noise and JPEG (docs/weights.md).",
     "imdn-safe-x3": f"Plain L1 from the body of `imdn-x4`{WIDER}",
     "imdn-safe-x2": f"Plain L1 from `imdn-x2`{WIDER}",
     "imdn-safe-small-x4": f"Plain L1 from `imdn-small-x4`{WIDER}",
