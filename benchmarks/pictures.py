@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 WEIGHTS, SCALE = "imdn-safe-x4", 4
 LADDERS = ROOT / "benchmarks/results/peers-ladders-1cpu-2026-11-29.json"
+NEWER_LADDERS = ROOT / "benchmarks/results/safe-x4-1cpu-2026-11-30.json"
+"""The same pictures by the file shipped since: its curves replace those of its name."""
 SETTING, ARMS = "nikon-to-canon", {"plain": "watch", "IBSD": "ibsd"}
 """`watch` is plain training bit for bit, with estimators that only look on: so plain has a bound
 too."""
@@ -50,7 +52,7 @@ def main() -> int:
     drawings = {
         "cameras.svg": cameras(results),
         "bound.svg": bound(results),
-        "ladders.svg": ladders(json.loads(LADDERS.read_text())["ladders"]),
+        "ladders.svg": ladders(*(read_ladders(path) for path in (LADDERS, NEWER_LADDERS))),
     }
     picture = upscaled()
     if "--check" in sys.argv:
@@ -122,7 +124,7 @@ def bound(results: Results) -> str:
         links = [
             values for figure, values in course.diagnostics.items() if figure.startswith("bound/")
         ]
-        means = [float(np.mean([values[k] for values in links])) for k in range(len(course.steps))]
+        means = [float(np.mean(values)) for values in np.asarray(links, dtype=float).T]
         series.append(Series(name, list(zip(course.steps, means, strict=True)), colours[name]))
     panel = Panel("What layers tell of each other", series, "step", "bound, nats per element")
     drawing = panels_drawing([panel])
@@ -130,14 +132,22 @@ def bound(results: Results) -> str:
     return drawing.standalone()
 
 
-def ladders(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+Ladders = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""{ladder: {step: {method: PSNR-Y over bicubic}}}"""
+
+
+def read_ladders(path: Path) -> Ladders:
+    return json.loads(path.read_text())["ladders"]
+
+
+def ladders(found: Ladders, newer: Ladders) -> str:
     """Gain over bicubic of each network, by strength of the noise and by JPEG quality."""
     panels: list[Panel] = []
     for ladder, (title, across) in {
         "noise": ("Noise", "sigma, levels of 255"),
         "jpeg": ("JPEG", "quality"),
     }.items():
-        rungs = found[ladder]
+        rungs = {step: {**rung, **newer[ladder][step]} for step, rung in found[ladder].items()}
         methods = [name for name in next(iter(rungs.values())) if name != BICUBIC]
         series = [
             Series(
