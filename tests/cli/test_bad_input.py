@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from forbidden import forbidden
 from ibsd.images.rgb import write_rgb
 
 from .conftest import Call, assert_one_sentence, write_pair
@@ -48,6 +49,17 @@ def locked() -> Iterator[Path]:
         finally:
             os.seteuid(user)
             folder.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("evaluate", "pairs"), ("export", "--format", "onnx"), ("report",)]
+)
+def test_a_place_that_may_not_be_looked_into(arguments: tuple[str, ...], ibsd: Call) -> None:
+    command, *others = arguments
+    ibsd(command, "gone", *others)  # nobody may not be allowed to import
+    with forbidden() as folder:
+        said = ibsd(command, folder / "inside", *others)
+    assert_one_sentence(said, str(folder / "inside"), "Permission denied", "allow it")
 
 
 # -- pairs, by `evaluate`; `train` reads them by the same functions

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forbidden import forbidden
 from ibsd.images import (
     PhotographHeader,
     files,
@@ -135,3 +136,8 @@ def test_sixteen_bits_are_rounded_to_eight_and_eight_stay() -> None:
     assert to_eight_bits(deep).tolist() == [0, 0, 1, 128, 255]
     levels = np.array([0, 3, 255], np.uint8)
     assert to_eight_bits(levels).tolist() == [0, 3, 255]
+
+
+def test_a_photograph_in_a_place_that_may_not_be_looked_into() -> None:
+    with forbidden() as folder, pytest.raises(InputError, match=r"a\.png cannot be read"):
+        open_photograph(folder / "a.png")

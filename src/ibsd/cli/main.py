@@ -57,6 +57,8 @@ app = App(
 )
 TRAINING_PACKAGES = ("torch", "tensorboardX")
 """Packages of the extra `train`; `export` brings torch too. Upscaling needs none of them."""
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+"""Errors of a place that may not be used, or of a disk that fails."""
 BROKEN_PIPE = 128 + 13
 """Exit code for SIGPIPE, a signal that Windows lacks."""
 USAGE = {
@@ -151,6 +153,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return complain(f"the name {str(error.filename)[:60]}... is too long: shorten it")
+        if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename:
+            return complain(
+                f"{os.fsdecode(error.filename)} cannot be read or written ({error.strerror}): "
+                "allow it, or choose another place"
+            )
         if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
             return complain(f"the name {str(error.object)[:60]!a} is not UTF-8: rename it")
         missing = error.name if isinstance(error, ModuleNotFoundError) else None

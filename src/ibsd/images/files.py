@@ -58,7 +58,8 @@ def open_photograph(path: str | os.PathLike[str], *, first_frame: bool = False) 
     cut short, animated, a decompression bomb, or has a kind of pixels that photographs do not have.
     """
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    # os.path, because Path raises where a folder above may not be looked into.
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise InputError(
             f"{path} is no file but a pipe or a device, which may never end: take it out."
         )
