@@ -168,6 +168,13 @@ def test_a_folder_is_made_and_tried(tmp_path):
             make_folder(place)
 
 
+def test_a_name_of_many_bytes_is_no_longer_while_it_is_written(tmp_path):
+    for name in ("写" * 80 + ".png", os.fsdecode(b"\xff") * 250):
+        write_whole(tmp_path / name, "x")
+        assert os.listdir(tmp_path) == [name]
+        os.unlink(tmp_path / name)
+
+
 def test_names_that_no_file_can_have(tmp_path):
     with pytest.raises(InputError, match=r"File name too long\): shorten it"):
         write_whole(tmp_path / ("a" * 300), "x")

@@ -135,7 +135,7 @@ def write_whole(
     Errors: InputError if it cannot be written. An older file stays as it was.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f"{partial_beginning(path)}{secrets.token_hex(4)}.partial")
     try:
         # Not tempfile: its files are readable by their owner only, and the rename would keep that.
         with open(partial, "xb") as file:
@@ -156,6 +156,12 @@ def write_whole(
     finally:
         with suppress(OSError):  # the folder cannot be written to: the error above says so
             partial.unlink(missing_ok=True)
+
+
+def partial_beginning(path: Path) -> str:
+    """How the names of the parts begin that `write_whole` writes beside `path`. No name may have
+    more than 255 bytes."""
+    return f".{os.fsencode(path.name)[:200].decode(errors='ignore')}."
 
 
 def finite(value: Any) -> Any:

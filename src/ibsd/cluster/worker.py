@@ -17,7 +17,7 @@ import ibsd
 from ibsd.cluster.folder import exists
 from ibsd.cluster.store import NoAnswerError, is_address, local_job, put
 from ibsd.inference.network import Network
-from ibsd.system import exhausted, is_disk_full, make_folder
+from ibsd.system import exhausted, is_disk_full, make_folder, partial_beginning
 from ibsd.types import InputError
 from ibsd.upscaling.folders import upscale_job
 from ibsd.upscaling.size import NETWORK_SIZE, Size
@@ -148,7 +148,7 @@ def remove_partials(target: str) -> None:
     if is_address(target):
         return
     path = Path(target)
-    beginning = f".{path.name[:100]}."
+    beginning = partial_beginning(path)
     with suppress(OSError):
         for other in os.scandir(path.parent):
             if other.name.startswith(beginning) and other.name.endswith(".partial"):
