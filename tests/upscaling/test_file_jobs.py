@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ibsd.system import make_folder
 from ibsd.types import InputError
 from ibsd.upscaling import file_jobs
 
@@ -45,3 +46,12 @@ def test_an_image_that_cannot_be_read_is_refused_with_what_converts_it(tmp_path:
     (tmp_path / "a b.GIF").touch()
     with pytest.raises(InputError, match=r'magick ".*/a b\.GIF\[0\]" ".*/a b\.png"'):
         file_jobs([tmp_path / "a b.GIF"], tmp_path / "out")
+
+
+def test_an_output_that_is_a_link_to_itself_is_for_later_to_refuse(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    [job] = file_jobs([tmp_path / "in"], tmp_path / "loop").jobs
+    with pytest.raises(InputError, match="loop cannot be written to, it is no folder"):
+        make_folder(job.target.parent)

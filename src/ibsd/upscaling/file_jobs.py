@@ -163,13 +163,14 @@ def images_below(folder: Path, output: Path, passed_over: list[Path]) -> list[Pa
             "allow reading it, or leave it out."
         ) from error
 
-    output_folder = output.resolve()
+    output_folder = os.path.realpath(output)  # Path.resolve raises for a link to itself
     images: list[Path] = []
     for parent, subfolders, names in os.walk(folder, onerror=refuse):
         subfolders[:] = [
             name
             for name in subfolders
-            if not name.startswith(".") and (Path(parent) / name).resolve() != output_folder
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(parent, name)) != output_folder
         ]
         for name in names:
             if is_photograph_name(name):
