@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,3 +145,10 @@ def test_a_sparse_file_counts_as_what_it_holds(tmp_path: Path) -> None:
         file.truncate(10 * 2**30)
     with pytest.raises(InputError, match="decompression bomb"):
         open_photograph(path)
+
+
+def test_a_system_that_counts_no_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows."""
+    write_png(tmp_path / "a.png", noise(5, 5))
+    monkeypatch.setattr(Path, "stat", lambda _: SimpleNamespace(st_size=100))
+    assert open_photograph(tmp_path / "a.png").header.width == 5

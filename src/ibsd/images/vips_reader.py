@@ -125,8 +125,10 @@ def _load(path: Path, image_format: ImageFormat, access: str) -> Any:
 def _refuse_bomb(path: Path, width: int, height: int) -> None:
     num_pixels = width * height
     status = path.stat()
-    # A sparse file has few blocks on the disk, whatever its size.
-    num_bytes = min(status.st_size, 512 * status.st_blocks)
+    num_bytes = status.st_size
+    if hasattr(status, "st_blocks"):  # not on Windows
+        # A sparse file has few blocks on the disk, whatever its size.
+        num_bytes = min(num_bytes, 512 * status.st_blocks)
     if num_pixels > BOMB_PIXELS and num_pixels > BOMB_PIXELS_PER_BYTE * num_bytes:
         raise InputError(
             f"{path} claims {width}x{height} pixels in {num_bytes:,} bytes, "
