@@ -152,3 +152,16 @@ def test_a_system_that_counts_no_blocks(tmp_path: Path, monkeypatch: pytest.Monk
     write_png(tmp_path / "a.png", noise(5, 5))
     monkeypatch.setattr(Path, "stat", lambda _: SimpleNamespace(st_size=100))
     assert open_photograph(tmp_path / "a.png").header.width == 5
+
+
+def test_a_resolution_turns_with_the_photograph_and_is_more_than_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    for orientation, expected in ((3, (72, 144)), (6, (144, 72))):
+        exif[0x0112] = orientation
+        Image.fromarray(noise(5, 7)).save(tmp_path / "a.jpg", exif=exif, dpi=(72, 144))
+        assert open_photograph(tmp_path / "a.jpg").header.dpi == pytest.approx(expected)
+    Image.fromarray(noise(5, 7)).save(tmp_path / "b.jpg", dpi=(72, 144))
+    content = (tmp_path / "b.jpg").read_bytes()
+    stated = struct.pack(">HH", 72, 144)
+    (tmp_path / "b.jpg").write_bytes(content.replace(stated, bytes(4), 1))
+    assert open_photograph(tmp_path / "b.jpg").header.dpi is None

@@ -40,6 +40,8 @@ _LOADERS: dict[FormatName, str] = {
 _STATES_RESOLUTION = ("JPEG", "PNG", "TIFF")
 _UNSTATED_PER_M = ({2834}, {1000})
 """What libvips makes of a PNG without a resolution, and of one that states a ratio alone."""
+_SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that swap rows and columns."""
 _NO_DECODER = ("Unsupported codec", "No decoding plugin", "Support for this compression")
 
 
@@ -64,7 +66,8 @@ class VipsPhotograph:
             raise several_pictures(path, num_pages)
         _refuse_bomb(path, image.width, image.height)
         with _vips_errors(path):
-            if _field(image, "orientation", 1) not in (1, 2):
+            orientation: int = _field(image, "orientation", 1)
+            if orientation not in (1, 2):
                 image = _load(path, image_format, "random")
             exif = _exif(path, image_format, image)
             self.is_heic = _field(image, "heif-compression", "") == "hevc"
@@ -73,8 +76,11 @@ class VipsPhotograph:
             if image_format.name == "PNG":  # libvips sets no unit, and 72 DPI where none is stated
                 per_m = {round(1000 * image.xres), round(1000 * image.yres)}
                 states = per_m not in _UNSTATED_PER_M
-            if states and image_format.name in _STATES_RESOLUTION:
+            states = states and image_format.name in _STATES_RESOLUTION
+            if states and image.xres > 0 and image.yres > 0:
                 dpi = (image.xres * 25.4, image.yres * 25.4)
+            if dpi and orientation in _SIDEWAYS:
+                dpi = (dpi[1], dpi[0])
             image = _rgb_or_grey(image.autorot(), path)
             grey = image.bands <= 2
             self.header = PhotographHeader(
