@@ -20,6 +20,7 @@ from ibsd.app.access import AccessControl
 from ibsd.app.limits import ServerLimits
 from ibsd.app.offered_weights import OfferedWeights
 from ibsd.app.routes import create_application
+from ibsd.images.errors import reason_of
 from ibsd.types import InputError
 
 PREFIX = "ibsd-serve-"
@@ -124,9 +125,9 @@ def open_listener(host: str, port: int) -> Generator[socket.socket]:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, number, _, address = addresses[0]
         listener = socket.socket(family, kind, number)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise InputError(
-            f"--host is {host}, which is no address of this machine ({error.strerror}): "
+            f"--host is {host}, which is no address of this machine ({reason_of(error)}): "
             "leave it out for 127.0.0.1"
         ) from None
     with listener:

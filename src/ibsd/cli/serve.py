@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 import os
 import sys
 import threading
@@ -93,8 +94,8 @@ def serve(
         "--lost-seconds": lost_seconds,
         "--silence-seconds": silence_seconds,
     }
-    if wrong := next((key for key, value in settings.items() if not value > 0), None):
-        raise InputError(f"{wrong} is {settings[wrong]:g}: it must be more than 0")
+    if wrong := next((key for key, value in settings.items() if not 0 < value < math.inf), None):
+        raise InputError(f"{wrong} is {settings[wrong]:g}: it must be more than 0, and finite")
     from ibsd.app.limits import ServerLimits
     from ibsd.app.offered_weights import find_offered_weights
     from ibsd.app.server import serve as answer
