@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from ibsd.app.jobs import Job
+from ibsd.app.jobs import Job, JobQueue, Session
+from ibsd.app.limits import ServerLimits
 from ibsd.app.offered_weights import OfferedWeights, find_offered_weights
-from ibsd.app.routes import asked_look
+from ibsd.app.routes import asked_look, upload
 
 PLAIN = OfferedWeights("own", Path("own.safetensors"), 4)
 SAFE = find_offered_weights([Path("imdn-safe-x4")])["0"]
@@ -39,3 +42,22 @@ def test_any_other_look_is_refused(look: str) -> None:
 def test_weights_without_crisp_ones_have_no_look() -> None:
     with pytest.raises(HTTPException, match="these weights have no crisp ones"):
         asked_look(asking("look=0.5"), PLAIN)
+
+
+def test_a_photograph_of_a_page_that_closed_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    async def run() -> None:
+        jobs = JobQueue(tmp_path, ServerLimits())
+        jobs.sessions["key"] = Session()
+
+        async def receive() -> dict[str, object]:
+            jobs.end("key")
+            return {"type": "http.request", "body": b"a photograph"}
+
+        state = SimpleNamespace(jobs=jobs, weights={"0": SAFE})
+        scope = {"type": "http", "headers": [], "app": SimpleNamespace(state=state)}
+        scope["query_string"] = b"session=key&weights=0&name=a.png"
+        with pytest.raises(HTTPException, match="closed meanwhile"):
+            await upload(Request(scope, receive))
+
+    asyncio.run(run())
+    assert not list(tmp_path.iterdir())

@@ -163,6 +163,10 @@ class JobQueue:
             self.remove(session, job)
         del self.sessions[key]
 
+    def knows(self, session: Session) -> bool:
+        """Whether the session has not ended: nobody would remove its photographs any more."""
+        return any(session is other for other in self.sessions.values())
+
     @contextmanager
     def upload(self, session: Session) -> Generator[Path]:
         """A new folder for an upload; it is removed unless `add` took it. FullError if there are

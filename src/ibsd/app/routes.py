@@ -201,6 +201,8 @@ async def upload(request: Request) -> Response:
     centre = MIDDLE if query.get("part") else None
     with jobs.upload(session) as folder:
         await receive(request, folder / "input", jobs.limits)
+        if not jobs.knows(session):
+            raise HTTPException(409, "this page was closed meanwhile: reload it")
         job = jobs.add(session, folder, name, offered, suffix, centre, look)
     return JSONResponse({"key": job.key}, 201)
 
