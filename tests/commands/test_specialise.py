@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from ibsd.commands.specialise import ELSEWHERE, images_to_score, specialise_config
+from ibsd.commands.specialise import ELSEWHERE, claim, images_to_score, specialise_config
 from ibsd.config.comparison import load_compare_config
 from ibsd.distillation.ibsd_options import IBSDOptions
 from ibsd.distillation.specialise import SpecialiseOptions
@@ -87,3 +87,13 @@ def test_test_is_scored_or_else_val_and_the_photographs_always(
     images, notes = images_to_score(config, 2)
     assert list(images) == [name for name in (title, ELSEWHERE) if name]
     assert len(notes) == bool(remark) and remark in "".join(notes)
+
+
+@pytest.mark.parametrize("name", ["specialised.safetensors", "run/last.safetensors"])
+def test_what_it_starts_from_is_never_replaced(name: str, tmp_path: Path) -> None:
+    start = save_student(tiny.student(), tmp_path / "mine" / name)
+    config = specialise_config({"pairs": "pairs"}, str(start), tmp_path / "mine")
+    for resume, force in ((False, True), (True, False)):
+        with pytest.raises(InputError, match="would be replaced"):
+            claim(tmp_path / "mine", config, resume, force)
+    assert start.is_file()

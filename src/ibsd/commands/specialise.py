@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -103,8 +104,16 @@ def specialise_config(
 
 def claim(folder: Path, config: Config, resume: bool, force: bool) -> None:
     """InputError where `folder` holds an earlier result that is neither to be continued nor to be
-    replaced. With `force` its run is removed, once the new one's pairs are known to be good."""
+    replaced, and where that is what the training starts from. With `force` its run is removed, once
+    the new one's pairs are known to be good."""
     run = folder / RUN
+    start = Path(os.path.realpath(config.student.weights))
+    replaced = [os.path.realpath(path) for path in (run, folder / WEIGHTS)]
+    if any(start.is_relative_to(path) for path in replaced):
+        raise InputError(
+            f"{config.student.weights} would be replaced, and the training starts from it: "
+            "choose another --output"
+        )
     if run.exists() and not (resume or force):
         raise InputError(
             f"{folder} holds a run already: add --resume to continue it, --force to replace it, or "
