@@ -319,6 +319,24 @@ def test_no_permission(
     assert list(locked.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        ("evaluate", "ibsd.commands.evaluate.score_pairs"),
+        ("doctor", "ibsd.commands.doctor.examine_pairs"),
+        ("efficiency", "ibsd.commands.efficiency.measure_networks"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_the_work(
+    command: str, work: str, ibsd: Call, weights: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, None)
+    Path("file").touch()
+    given = {"evaluate": (weights, pairs), "doctor": (pairs,), "efficiency": (weights,)}[command]
+    said = ibsd(command, *given, "-o", "file/below/figures")
+    assert_one_sentence(said, "file/below", "cannot be written to")
+
+
 class as_root:  # noqa: N801  (reads as a phrase)
     """Undoes, within, what `locked` did to the user."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ibsd.cli.options import Flag, Output, require_folders
 from ibsd.cluster import require_ray
-from ibsd.system import json_text, refuse_existing
+from ibsd.system import json_text, make_folder, refuse_existing
 from ibsd.types import counted, require, require_scale
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def doctor(
 
     targets = [output / name for name in NAMES] if output else []
     refuse_existing(targets, force)
+    if output:
+        make_folder(output)
     with progress_bar("pairs") as on_pair:
         checkup = examine_pairs(pairs, lr, hr, scale, max_shift, on_pair, cluster)
     if output:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibsd.cli.options import Flag, Output
-from ibsd.system import refuse_existing, write_json
+from ibsd.system import make_folder, refuse_existing, write_json
 from ibsd.types import InputError
 
 COUNTED = ("weights", "network", "parameters", "multiply-adds", "activations")
@@ -60,7 +60,9 @@ def efficiency(
     from ibsd.cli.terminal import output_console, print_json, status, text_table
     from ibsd.commands.efficiency import measure_networks
 
-    refuse_existing([output] if output else [], force)
+    if output:
+        refuse_existing([output], force)
+        make_folder(output.parent)
     with status("measuring"):
         figures = measure_networks(weights, size, runs, backend, precision)
     if output:

@@ -13,7 +13,7 @@ from ibsd.cli.options import Flag, Output
 from ibsd.cluster import require_ray
 from ibsd.commands.evaluate import Means, Split
 from ibsd.reporting.format import difference_text, is_better, metric_title, score_text
-from ibsd.system import refuse_existing
+from ibsd.system import make_folder, refuse_existing
 from ibsd.types import InputError, counted
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def on_matrix(
     from ibsd.cli.terminal import output_console, progress_bar
     from ibsd.commands.evaluate import score_matrix, write_texts
 
+    make_folder_of(targets)
     with progress_bar("families") as on_family:
         means, text = score_matrix(students, photographs, scale, lpips, on_family)
     write_texts(targets, [text])
@@ -157,6 +158,7 @@ def on_pairs(
         write_texts,
     )
 
+    make_folder_of(targets)
     failed: dict[str, str] = {}
     with progress_bar("images") as on_image:
         if cluster is None:
@@ -178,6 +180,12 @@ def on_pairs(
         print(printable(f"ibsd: {unscored(failed, len(pairs))}"), file=sys.stderr)
         return 2
     return 0
+
+
+def make_folder_of(targets: Sequence[Path]) -> None:
+    """Before scoring, which may take hours. InputError if it cannot be written to."""
+    if targets:
+        make_folder(targets[0].parent)
 
 
 def matrix_means(means_of: Mapping[str, Means], students: list[str], title: str) -> Table:

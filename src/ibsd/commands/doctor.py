@@ -15,7 +15,7 @@ from ibsd.doctor.checkup import Checked, Checkup, InTurn, check_folder
 from ibsd.doctor.drop_list import drop_list
 from ibsd.doctor.pair_checkup import CheckupLimits, Finding, PairCheckup
 from ibsd.reporting.doctor import doctor_page
-from ibsd.system import json_text, make_folder, write_whole
+from ibsd.system import json_text, write_whole
 from ibsd.types import Scale
 
 NAMES = ("doctor.json", "doctor.html", "drop.txt")
@@ -65,7 +65,6 @@ def _on_cluster(
 
 def write_checkup(checkup: Checkup, folder: Path, title: str, pairs: Path | None) -> None:
     """Writes `NAMES` into the folder. Paths in `drop.txt` are relative to `pairs`."""
-    make_folder(folder)
     page = doctor_page(title, checkup, ibsd.__version__)
     contents = (json_text(checkup.as_json()), page, drop_list(checkup.drop, pairs))
     for name, content in zip(NAMES, contents, strict=True):

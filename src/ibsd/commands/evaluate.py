@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ibsd.cluster import Failed
-from ibsd.system import json_text, make_folder, write_whole
+from ibsd.system import json_text, write_whole
 from ibsd.types import InputError, counted
 from ibsd.weights import named_or_file
 
@@ -227,8 +227,6 @@ def scores_with_places(
 
 
 def write_texts(targets: Sequence[Path], texts: Sequence[str]) -> None:
-    """Writes each text into its file, if there are any, and makes their folder."""
-    if targets:
-        make_folder(targets[0].parent)
+    """Writes each text into its file, if there are any."""
     for target, text in zip(targets, texts, strict=False):
         write_whole(target, text)
