@@ -71,11 +71,14 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(InputError, match="exists already"):
         export_student(weights, "safetensors", tmp_path / "a.safetensors")
     assert (tmp_path / "a.safetensors").read_text() == "mine"
+    (tmp_path / "v1.2" / "tiny-plain.safetensors").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"v1\.2/tiny-plain\.safetensors is a folder"):
+        export_student(weights, "safetensors", tmp_path / "v1.2")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     missing = r"onnx needs onnx, onnxscript, onnxruntime: .* pip install 'ibsd\[export\]'"
     with pytest.raises(InputError, match=missing):
         export_student(weights, "onnx", tmp_path / "b.onnx")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.safetensors"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.safetensors", "v1.2"]
 
 
 def test_weights_that_give_no_numbers_are_not_a_defect(tmp_path: Path) -> None:

@@ -66,10 +66,10 @@ def export_student(
         format: "onnx", "openvino", "ncnn", "safetensors" (the weights alone, in fp32 under their
             published keys) or "web" (a static page that runs the network in the browser).
         output: the file to write, with the format's ending (.onnx, .xml, .param, .safetensors), or
-            without an ending a folder for it; for web a new or empty folder. Default: beside the
-            weights, where `open_network` looks: NAME.onnx, NAME.xml, NAME-ncnn.param,
-            NAME-plain.safetensors, NAME-web, with int8 NAME-int8.onnx; for shipped weights, in the
-            current folder.
+            a folder for it: one that exists, or a name without an ending; for web a new or empty
+            folder. Default: beside the weights, where `open_network` looks: NAME.onnx, NAME.xml,
+            NAME-ncnn.param, NAME-plain.safetensors, NAME-web, with int8 NAME-int8.onnx; for shipped
+            weights, in the current folder.
         int8: weights and activations in 8 bits, calibrated on the photographs inside the package;
             for onnx and openvino only.
         force: replace files that exist.
@@ -137,7 +137,7 @@ def _named(
     student = load_student(file)
     by_default = exported_name(Path(weights), format, int8)
     target = by_default if output is None else Path(output)
-    if format != "web" and not target.suffix:
+    if format != "web" and (not target.suffix or os.path.isdir(target)):
         target /= by_default.name
     return student, file, sha256_of(file), target
 
