@@ -101,6 +101,16 @@ def test_one_camera_of_realsr(tmp_path: Path) -> None:
     )
 
 
+def test_the_working_folder_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(realsr(tmp_path) / "Nikon")
+    assert find_data(".", 2).name == "RealSR V3 (Nikon) x2"
+    monkeypatch.chdir(city100(tmp_path / "City100") / "City100_iPhoneX")
+    with pytest.raises(InputError, match=r"\. is City100 \(iPhoneX\)"):
+        find_data(".", 2)
+
+
 def test_realsr_of_another_version_or_scale_or_in_part(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="RealSR at scale 2 and 4, not 3"):
         find_data(realsr(tmp_path / "v3"), 3)

@@ -77,7 +77,7 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
             *shown,
             html.section("Degradations", *map(matrix_table, matrices)),
         ]
-        lead = f"From {', '.join(folder.name for folder in inputs)}."
+        lead = f"From {', '.join(folder.absolute().name for folder in inputs)}."
         write_whole(target, html.page("Scores", "ibsd evaluate", lead, sections))
 
 

@@ -94,8 +94,8 @@ def find_div2k(
 
 def _sets(folder: Path, scale: int) -> dict[str, _Sides]:
     """{name: sides} of the sets in a folder that have this scale."""
-    if folder.name.lower() == f"image_srf_{scale}":
-        folder = folder.parent
+    if folder.absolute().name.lower() == f"image_srf_{scale}":
+        folder = folder.absolute().parent
     if sides := _one_set(folder, scale):
         return {folder.absolute().name: sides}
     below = {child.name: _one_set(child, scale) for child in _folders(folder).values()}

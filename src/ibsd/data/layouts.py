@@ -133,11 +133,11 @@ def find_realsr(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> L
     if not train + test:
         raise InputError(
             f"{folder} has the folders of RealSR, but no images in them, such as "
-            f"{cameras[0].name}_001_HR.png: unpack it again"
+            f"{_name(cameras[0])}_001_HR.png: unpack it again"
         )
     first = (train + test)[0]
     same_size = image_size(first.lr) == image_size(first.hr)
-    names = " and ".join(camera.name for camera in cameras)
+    names = " and ".join(_name(camera) for camera in cameras)
     return Layout(
         f"RealSR {'V1 or V2' if same_size else 'V3'} ({names}) x{scale}",
         PairSets(tuple(train), (), tuple(test)),
@@ -181,13 +181,13 @@ def find_city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> 
     or from one camera's."""
     roots = (
         [folder]
-        if folder.name.startswith("City100_")
+        if _name(folder).startswith("City100_")
         else sorted({*folder.glob("City100_*/"), *folder.glob("City100/City100_*/")})
     )
     train: list[Pair] = []
     test: list[Pair] = []
     for root in roots:
-        camera = root.name.removeprefix("City100_")
+        camera = _name(root).removeprefix("City100_")
         for pair in _named(_images(root, dropped), _CITY100, folder):
             (test if pair.name in CITY100_TEST else train).append(
                 Pair(f"{camera}_{pair.name}", pair.lr, pair.hr)
@@ -198,12 +198,16 @@ def find_city100(folder: Path, scale: Scale, dropped: Collection[Path] = ()) -> 
         raise InputError(
             f"{folder} is City100, which serves scale 2 and 3, not {scale}: set student.scale"
         )
-    cameras = " and ".join(root.name.removeprefix("City100_") for root in roots)
+    cameras = " and ".join(_name(root).removeprefix("City100_") for root in roots)
     return Layout(f"City100 ({cameras})", PairSets(tuple(train), (), tuple(test)), True)
 
 
 def _scales_of(folder: Path) -> list[Scale]:
     return [scale for scale in SCALES if (folder / str(scale)).is_dir()]
+
+
+def _name(folder: Path) -> str:
+    return folder.absolute().name  # of the working folder too
 
 
 def _is_dir(folder: Path) -> bool:
