@@ -82,6 +82,15 @@ def test_overrides_are_toml_or_bare_words():
             apply_override(table, override)
 
 
+def test_a_folder_may_be_named_by_a_date():
+    table: dict[str, Any] = {}
+    for override in ("a=2026-11-30", "b=2026-11-30T10:00:00", "c=10:00:00"):
+        apply_override(table, override)
+    assert table == {"a": "2026-11-30", "b": "2026-11-30T10:00:00", "c": "10:00:00"}
+    with pytest.raises(InputError, match="name is 2026; it must be text in quotes"):
+        checked_value(str, 2026, "name")
+
+
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path):
     path = tmp_path / "run.toml"
     with pytest.raises(InputError, match="run.toml: no such config file"):

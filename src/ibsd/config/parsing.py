@@ -14,6 +14,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 KINDS: dict[type, str] = {
     int: "a whole number",
     float: "a number",
-    str: "text",
+    str: "text in quotes",
     bool: "true or false",
     dict: "a section",
 }
@@ -52,7 +53,8 @@ def read_table(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def apply_override(table: dict[str, Any], override: str) -> None:
-    """Sets "section.key=value" in a nested table. Values are TOML, and bare words are strings."""
+    """Sets "section.key=value" in a nested table. Values are TOML; bare words, and dates, which
+    folders are often named by, are strings."""
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
@@ -62,6 +64,8 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        value = text
+    if isinstance(value, date | time):
         value = text
     section: Any = table
     for key in keys[:-1]:
