@@ -59,6 +59,7 @@ def test_each_command_shows_an_example(command: str, ibsd: Call) -> None:
         (["evaluate", "a", "b", "--split", "some"], ["some", "test"]),
         (["evaluate"], ["weight files", "ibsd evaluate --help"]),
         (["compare", "a.toml", "--cluster", "local", "--jobs", "2"], ["leave out --jobs"]),
+        (["compare", "a.toml", "--table", "--only", "x"], ["leave out --only"]),
         (["upscale"], ["nothing to upscale"]),
         (["upscale", "-", "-o", "out"], ["standard input is not read", "ibsd upscale --help"]),
         (["upscale", "s3://bucket/a.png", "-o", "out"], ["add --cluster local"]),

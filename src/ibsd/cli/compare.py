@@ -72,6 +72,8 @@ def compare(
         raise InputError(f"--jobs is {jobs}: give 1 or more")
     if table and examine:
         raise InputError("give --table or --examine, not both")
+    if table and only:
+        raise InputError("--table shows all finished runs: leave out --only")
     if cluster is not None:
         if jobs > 1 or table or examine:
             raise InputError("--cluster makes runs: leave out --jobs, --table and --examine")
