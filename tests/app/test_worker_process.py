@@ -1,7 +1,12 @@
 import asyncio
+import errno
 from asyncio.subprocess import PIPE
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
+import pytest
+
+from ibsd.app.worker import VERBS, answer
 from ibsd.app.worker_process import WorkerProcess
 
 
@@ -17,3 +22,27 @@ def test_what_a_worker_started_ends_with_it() -> None:
 
     with ThreadPoolExecutor(1) as own_thread:  # a browser's test may leave its loop in this one
         own_thread.submit(asyncio.run, kill()).result()
+
+
+def test_an_idle_worker_is_out_of_reach_before_it_ends() -> None:
+    async def idle() -> None:
+        worker = WorkerProcess(idle_seconds=0)
+        worker.process = await asyncio.create_subprocess_exec(
+            "sleep", "60", stdin=PIPE, stdout=PIPE, start_new_session=True
+        )
+        worker._stop_when_idle()  # pyright: ignore[reportPrivateUsage]
+        while worker.killing is None:
+            await asyncio.sleep(0)
+        assert worker.process is None
+        await asyncio.wait_for(worker.killing, 10)
+
+    with ThreadPoolExecutor(1) as own_thread:
+        own_thread.submit(asyncio.run, idle()).result()
+
+
+def test_a_full_disk_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(request: object, reply: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setitem(VERBS, "read", full)
+    assert "no space left" in answer({"verb": "read"}, print)["error"]

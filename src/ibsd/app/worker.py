@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ibsd.system import is_out_of_memory
+from ibsd.system import is_disk_full, is_out_of_memory
 from ibsd.types import InputError
 
 if TYPE_CHECKING:
@@ -148,17 +148,22 @@ def main() -> None:
 
     threading.Thread(target=read_requests, daemon=True).start()
     while True:
-        request: Message = json.loads(requests.get())
-        try:
-            reply({"done": VERBS[request["verb"]](request, reply)})
-        except InputError as error:
-            reply({"error": str(error)})
-        except Exception as error:
-            if is_out_of_memory(error):
-                reply({"error": "there is not enough memory for this photograph: make it smaller"})
-                continue
-            traceback.print_exc()
-            reply({"error": DEFECT})
+        reply(answer(json.loads(requests.get()), reply))
+
+
+def answer(request: Message, reply: Reply) -> Message:
+    """The last line for a request. `reply` takes those before it."""
+    try:
+        return {"done": VERBS[request["verb"]](request, reply)}
+    except InputError as error:
+        return {"error": str(error)}
+    except Exception as error:
+        if is_out_of_memory(error):
+            return {"error": "there is not enough memory for this photograph: make it smaller"}
+        if is_disk_full(error):
+            return {"error": "there is no space left on this server: remove some photographs"}
+        traceback.print_exc()
+        return {"error": DEFECT}
 
 
 if __name__ == "__main__":

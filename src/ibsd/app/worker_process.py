@@ -109,17 +109,9 @@ class WorkerProcess:
     async def kill(self) -> None:
         """End the process at once, if there is one, with all that it has started: a process that
         holds its pipes would be waited for."""
-        process = self.process
-        self.process = None
+        process, self.process = self.process, None
         if process is not None:
-            with suppress(ProcessLookupError):
-                if hasattr(os, "killpg"):  # not on Windows
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:
-                    process.kill()
-            await process.wait()
-            # asyncio closes the pipes only when they have been read to the end.
-            process._transport.close()  # pyright: ignore
+            await _end(process)
 
     def _stop_when_idle(self) -> None:
         if self.idle_timer:
@@ -128,6 +120,20 @@ class WorkerProcess:
 
         def stop() -> None:
             if not self.num_requests and self.process:
-                self.killing = loop.create_task(self.kill())
+                # At once, so that no request gets a process that is about to end.
+                process, self.process = self.process, None
+                self.killing = loop.create_task(_end(process))
 
         self.idle_timer = loop.call_later(self.idle_seconds, stop)
+
+
+async def _end(process: Process) -> None:
+    """Kills a process with all that it has started, and waits for it."""
+    with suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):  # not on Windows
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    await process.wait()
+    # asyncio closes the pipes only when they have been read to the end.
+    process._transport.close()  # pyright: ignore
