@@ -140,8 +140,14 @@ def test_cancel_and_bad_and_too_large(watched: Watched, server: Served) -> None:
     tab.click(".job.working .cancel")
     tab.wait_for_selector(".job.cancelled")
     assert states(watched) == ["cancelled", "failed", "failed"]
+    tab.evaluate(
+        "document.querySelector('#weights').append(new Option('gone', 'gone', true, true))"
+    )
+    tab.click(".job.cancelled .again")
+    tab.evaluate("document.querySelector('#weights').lastChild.remove()")
     choose(watched, ("after.png", png(20, 20)))
     tab.wait_for_selector(".job.done")
+    assert "These weights are not offered here" in tab.inner_text("#trouble")
     for _ in range(4):
         tab.locator(".remove").first.click()
     tab.wait_for_function("() => !document.querySelector('.job')")

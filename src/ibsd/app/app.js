@@ -6,7 +6,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 const IMAGE = /^[^.].*\.(png|jpe?g|webp|tiff?|avif|hei[cf]|bmp)$/i;
 
 const session = sessionStorage.session || (sessionStorage.session = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
-let offered = [], limits = null;
+let offered = [], limits = null, lost = false;
 const cards = new Map(); // key of a job, or of an upload that has none yet -> its card
 
 // -- what the server says ------------------------------------------------------------------------------------------------------------
@@ -15,7 +15,8 @@ $("all").firstElementChild.href = "/results?session=" + session;
 const stream = new EventSource("/events?session=" + session);
 stream.onmessage = ({ data }) => {
   const state = JSON.parse(data);
-  trouble("");
+  if (lost) trouble("");
+  lost = false;
   limits = state.limits;
   $("limits").textContent = `JPEG, PNG, WebP, TIFF, AVIF, BMP; up to ${megabytes(limits.upload_bytes)} and ${limits.pixels / 1e6} megapixels`;
   offer(state.weights);
@@ -25,7 +26,10 @@ stream.onmessage = ({ data }) => {
   const there = new Set(state.jobs.map((job) => job.key));
   for (const [key, card] of cards) if (!card.sending && card.job && !there.has(key)) remove(card);
 };
-stream.onerror = () => trouble(stream.readyState === EventSource.CLOSED ? "This server takes no more pages. Close another one, and reload." : "The server is not answering. Is ibsd serve still running?");
+stream.onerror = () => {
+  lost = true;
+  trouble(stream.readyState === EventSource.CLOSED ? "This server takes no more pages. Close another one, and reload." : "The server is not answering. Is ibsd serve still running?");
+};
 
 function offer(weights) {
   if (JSON.stringify(weights) === JSON.stringify(offered)) return;
@@ -120,6 +124,7 @@ function show(job) {
 }
 
 async function ask(method, address) {
+  trouble("");
   try {
     const answer = await fetch(address, { method });
     if (!answer.ok && answer.status !== 404) trouble(sentence((await answer.json()).error));
