@@ -136,6 +136,14 @@ def test_every_mistake_is_named(tmp_path: Path, change: tuple[str, str], sentenc
     assert str(caught.value).count("compare.toml") == 1
 
 
+@pytest.mark.parametrize(
+    "key", ["compare", "base", "base.data", "settings.north.run", "arms.plain.objective"]
+)
+def test_a_value_in_place_of_a_section_is_named(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError, match=rf"{key} is 5; it must be a section, \[{key}\]"):
+        load(tmp_path, TOML, f"{key}=5")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such config file"):
         load_compare_config(tmp_path / "none.toml")

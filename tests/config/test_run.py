@@ -62,6 +62,7 @@ def test_mistakes_name_override_and_key(path: Path, override: str, sentence: str
         ({"degradations": {}}, "data.degradations"),
         ({"degradations": {"camera": -1}}, "data.degradations"),
         ({"degradations": {"camera": "much"}}, "data.degradations"),
+        ({"degradations": {"camera": float("inf")}}, "data.degradations"),
         ({"softness": (1.0, 0.5)}, "data.softness"),
         ({"softness": (1.0,)}, "data.softness"),
         ({"photograph_share": 1.0}, "data.photograph_share"),

@@ -268,7 +268,7 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
     for key in table:
         if key not in ("compare", "base", "settings", "arms"):
             raise InputError(f"unknown section {key!r}; there are: compare, base, settings, arms")
-    if "folder" not in table.get("compare", {}):
+    if "folder" not in section_of(table, "compare"):
         raise InputError("compare.folder is missing; name a folder for the results")
     options: CompareOptions = build(CompareOptions, table["compare"], "compare")
     overrides: dict[tuple[str, str], dict[str, Any]] = {}
@@ -287,7 +287,9 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
                 f"settings.{name} has no test set: add a section [settings.{name}.tests.NAME]"
             )
     _check_arms(options, settings, arms)
-    base = table.get("base", {})
+    base = section_of(table, "base")
+    for key in base:
+        section_of(base, key, "base.")
     config = CompareConfig(path, options, base, settings, tests, arms, overrides)
     for name in options.means:
         config.mean_of(name)
@@ -295,6 +297,13 @@ def _checked(path: Path, table: dict[str, Any]) -> CompareConfig:
         for arm in arms:
             config.run_config(setting, arm, options.seeds[0])
     return config
+
+
+def section_of(table: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:
+    """The section of a table, empty where it is missing. InputError if it is a plain value."""
+    value = table.get(key, {})
+    require(f"{where}{key}", value, isinstance(value, dict), f"a section, [{where}{key}]")
+    return value
 
 
 def _sections(
@@ -314,7 +323,9 @@ def _sections(
             )
         tables = cast("dict[str, Any]", content)
         own = {key: value for key, value in tables.items() if key not in SECTIONS}
-        overrides[kind, name] = {key: tables[key] for key in tables if key in SECTIONS}
+        overrides[kind, name] = {
+            key: section_of(tables, key, f"{kind}.{name}.") for key in tables if key in SECTIONS
+        }
         sections[name] = build(target, own, f"{kind}.{name}")
     return sections
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class DataConfig(PatchOptions):
         shares = self.degradations.values()
         are_shares = all(isinstance(share, int | float) and share >= 0 for share in shares)
         a_table = "a table of presets and their shares, such as { camera = 1.0 }"
-        fits = are_shares and sum(shares) > 0
+        fits = are_shares and 0 < sum(shares) < math.inf
         require("data.degradations", self.degradations, fits, a_table)
         low, high = self.softness if len(self.softness) == 2 else (1, 0)
         two_numbers = "two numbers from 0 up, the least and the greatest"
