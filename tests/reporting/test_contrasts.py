@@ -37,6 +37,19 @@ def test_a_contrast_stands_beside_the_difference_to_the_baseline() -> None:
     assert contrast_table(replace(results(), contrasts=())).rows == []
 
 
+def test_a_mean_may_have_a_name_of_several_words() -> None:
+    made = results()
+    [setting] = made.design.settings.values()
+    renamed = replace(
+        made,
+        design=replace(made.design, settings={"all cameras": setting}),
+        differences=tuple(replace(row, setting="all cameras") for row in made.differences),
+        contrasts=tuple(replace(row, setting="all cameras") for row in made.contrasts),
+    )
+    before, now = contrast_table(made).rows, contrast_table(renamed).rows
+    assert [row[1:] for row in before] == [row[1:] for row in now]
+
+
 def test_one_table_over_several_comparisons() -> None:
     contrasts = {"less - plain": ("less", "plain"), "less - more": ("less", "more")}
     place = ScoredOn("North", "first", "north", "new", contrasts)

@@ -19,6 +19,11 @@ def contrast_table(results: Results) -> Table:
     """The contrasts of a comparison in its primary figure, one row each; no rows without any. Arms
     that are contrasted have their difference to the baseline beside it."""
     contrasted = {(row.setting, row.test, row.arm) for row in results.contrasts}
+    shown = [
+        row for row in primary_contrasts(results) if (row.setting, row.test, row.arm) in contrasted
+    ]
+    order = list(results.design.settings)
+    shown.sort(key=lambda row: (order.index(row.setting), f"{row.test} ({row.role})"))
     rows = [
         [
             f"{row.setting}: {row.test} ({row.role})",
@@ -27,11 +32,8 @@ def contrast_table(results: Results) -> Table:
             *_figures(row),
             verdict_text(row),
         ]
-        for row in primary_contrasts(results)
-        if (row.setting, row.test, row.arm) in contrasted
+        for row in shown
     ]
-    order = [f"{setting}:" for setting in results.design.settings]
-    rows.sort(key=lambda cells: (order.index(cells[0].split(" ")[0]), cells[0]))
     header = ["scored on", "contrast", "seeds", "difference", "t interval", "bootstrap", "reading"]
     return Table(header, rows)
 
