@@ -7,7 +7,7 @@ from typing import Any
 from ibsd.reporting.registration import SCENE_COLUMNS, run_page, scene_row
 
 GOOD: dict[str, Any] = {
-    "name": "a<b",
+    "name": "a<b#1",
     "split": "val",
     "crops": ["a.png", "b.png"],
     "ratio": 3.9,
@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {
 def test_a_row_says_what_is_left() -> None:
     row = scene_row(GOOD)
     assert len(row) == len(SCENE_COLUMNS)
-    assert row == ["a<b", "val", "2", "3.900", "0.040", "5.0", "1.2", "25%", ""]
+    assert row == ["a<b#1", "val", "2", "3.900", "0.040", "5.0", "1.2", "25%", ""]
 
 
 def test_the_page_links_scenes_and_names_the_refused() -> None:
@@ -30,5 +30,5 @@ def test_the_page_links_scenes_and_names_the_refused() -> None:
     result = {"matched": "2 scenes, matched by name", "scale": 4, "pairs": 2, "scenes": scenes}
     page = run_page("pairs", result, "1")
     assert "2 pairs at x4 from 1 of 2 scenes." in page
-    assert 'href="scenes/a&lt;b.html"' in page and "scenes/c.html" not in page
+    assert 'href="scenes/a%3Cb%231.html">a&lt;b#1<' in page and "scenes/c.html" not in page
     assert "too little detail" in page

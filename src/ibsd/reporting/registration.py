@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def run_page(name: str, result: dict[str, Any], version: str) -> str:
         f"{len(good)} of {counted(len(scenes), 'scene')}."
     )
     links = "".join(
-        f'<li><a href="scenes/{escape(scene["name"])}.html">{escape(scene["name"])}</a></li>'
+        f'<li><a href="scenes/{_address(scene["name"])}.html">{escape(scene["name"])}</a></li>'
         for scene in good
     )
     sections = [
@@ -81,6 +82,11 @@ def run_page(name: str, result: dict[str, Any], version: str) -> str:
         ),
     ]
     return html.page(name, "ibsd register", lead, sections, f"ibsd {version}")
+
+
+def _address(name: str) -> str:
+    """A file's name inside a link, where # and % have another meaning."""
+    return quote(name, errors="surrogateescape")
 
 
 def scene_row(scene: dict[str, Any]) -> list[str]:
