@@ -2,6 +2,7 @@ import asyncio
 import errno
 from asyncio.subprocess import PIPE
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -38,6 +39,14 @@ def test_an_idle_worker_is_out_of_reach_before_it_ends() -> None:
 
     with ThreadPoolExecutor(1) as own_thread:
         own_thread.submit(asyncio.run, idle()).result()
+
+
+def test_weights_are_described_without_making_a_model_of_them(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ibsd.commands.fast_weights.fast_weights", None)
+    request = {"verb": "describe", "weights": str(weights / "tiny-x3.safetensors")}
+    assert answer(request, print) == {"done": {"network": "imdn", "scale": 3}}
 
 
 def test_a_full_disk_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,8 +58,11 @@ def read(request: Message, reply: Reply) -> Message:
 
 
 def describe(request: Message, reply: Reply) -> Message:
-    """Name and scale of the network in a weight file."""
-    descriptor = network(request["weights"]).descriptor
+    """Name and scale of the network in a weight file. No fast model is made of it: photographs wait
+    meanwhile."""
+    from ibsd.inference.open import open_network
+
+    descriptor = open_network(request["weights"]).descriptor
     return {"network": descriptor.name, "scale": descriptor.scale}
 
 
