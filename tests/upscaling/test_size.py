@@ -52,7 +52,7 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(InputError, match="--scale, --max-side each say how large"):
         Size(scale=2, max_side=100)
     for wrong in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="must be more than 0"):
+        with pytest.raises(InputError, match="must be more than 0 and below"):
             Size(megapixels=wrong)
     with pytest.raises(InputError, match="x2 weights go up to 8 times"):
         Size(scale=9).passes(10, 10, 2)

@@ -41,7 +41,9 @@ class Size:
             )
         for name, value in asked.items():
             if not 0 < value < 2**31:
-                raise InputError(f"{options[name]} is {value:g}: it must be more than 0")
+                raise InputError(
+                    f"{options[name]} is {value:g}: it must be more than 0 and below {2**31:,}"
+                )
 
     def passes(self, height: int, width: int, scale: Scale) -> Passes:
         """For a photograph of this size and a network of this scale. The proportions stay.
