@@ -10,7 +10,7 @@ from ibsd.data.pairs import Pair
 from ibsd.doctor.alignment import Misalignment
 from ibsd.doctor.checkup import Checkup
 from ibsd.doctor.pair_checkup import Finding, PairCheckup
-from ibsd.reporting.doctor import doctor_page, folder_summary, problem_counts, worst_first
+from ibsd.reporting.doctor import doctor_page, folder_summary, pair_row, problem_counts, worst_first
 from reporting.pages import assert_stands_alone
 
 NONE = Misalignment(0.0, 0.0, 0.0)
@@ -52,6 +52,10 @@ def test_a_sound_folder_has_nothing_to_leave_out() -> None:
 def test_shifts_are_summed_up_where_they_were_measured() -> None:
     items = dict(folder_summary(checkup(pair("one", shift=0.2), pair("two", shift=0.4))))
     assert items["pairs"] == "train 2"
+    flat = pair("flat", Finding("flat", "contrast 0.0", True), shift=-6.0)
+    with_flat = checkup(pair("one", shift=0.2), pair("two", shift=0.4), flat)
+    assert dict(folder_summary(with_flat)) == items | {"pairs": "train 3"}
+    assert pair_row(flat)[2:5] == ["", "", ""]
     assert items["shift beyond it, LR px"] == "median 0.300, largest 0.400"
     assert "PSNR-Y ceiling" not in items
     assert list(dict(folder_summary(checkup(pair("one"))))) == ["layout", "scale", "pairs"]

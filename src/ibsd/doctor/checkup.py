@@ -54,7 +54,7 @@ class Checkup:
     alone: list[Path]
     """Files without a partner, or with several."""
     common: Misalignment
-    """Median over the pairs that could be measured."""
+    """Median over `measured`."""
 
     @property
     def drop(self) -> dict[Path, str]:
@@ -86,8 +86,8 @@ class Checkup:
         return one_reason(problems) if all(problems.values()) else ""
 
     def measured(self) -> list[Misalignment]:
-        """Misalignments of the pairs that could be measured."""
-        return [pair.misalignment for pair in self.pairs if pair.misalignment is not None]
+        """Misalignments of the pairs where they mean anything."""
+        return [pair.misalignment for pair in self.pairs if pair.misalignment and pair.alignable]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON; numbers that do not exist are None."""

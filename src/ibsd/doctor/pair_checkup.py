@@ -107,7 +107,7 @@ def check_pair(checkup: PairCheckup, scale: Scale, limits: CheckupLimits) -> Per
     checkup.saturated = float(((hr >= NEAR_WHITE) | (hr <= NEAR_BLACK)).any(2).mean())
     checkup.misalignment = misalignment
     if checkup.contrast < limits.contrast:
-        sentence = f"flat: contrast {checkup.contrast:.1f} grey levels, nothing to learn"
+        sentence = f"contrast {checkup.contrast:.1f} grey levels, nothing to learn"
         checkup.findings.append(Finding("flat", sentence, True))
     elif misalignment.correlation < limits.correlation:
         sentence = (

@@ -88,7 +88,7 @@ def _small(pixels: Pixels) -> Pixels:
 
 
 def folder_summary(checkup: Checkup) -> list[tuple[str, str]]:
-    """Names with values: the folder, and medians over the pairs that could be measured."""
+    """Names with values: the folder, and medians over `Checkup.measured`."""
     splits = [health.split for health in checkup.pairs]
     scale = f"x{checkup.scale}"
     if len(checkup.scales) > 1:
@@ -101,7 +101,7 @@ def folder_summary(checkup: Checkup) -> list[tuple[str, str]]:
 
 
 def _misalignments(checkup: Checkup) -> list[tuple[str, str]]:
-    """How far LR lies off HR; none where no pair could be measured."""
+    """How far LR lies off HR; none where no pair shows it."""
     measured = checkup.measured()
     if not measured:
         return []
@@ -140,12 +140,11 @@ def pair_row(health: PairCheckup) -> list[str]:
     misalignment = health.misalignment
     if misalignment is None:
         return [name, health.split, *[""] * (len(PAIR_COLUMNS) - 3), problems]
+    moved = (misalignment.down_px, misalignment.right_px, misalignment.degrees)
     return [
         name,
         health.split,
-        f"{misalignment.down_px:+.2f}",
-        f"{misalignment.right_px:+.2f}",
-        f"{misalignment.degrees:+.2f}",
+        *(f"{value:+.2f}" if health.alignable else "" for value in moved),
         " ".join(f"{gain:.2f}" for gain in misalignment.gain if math.isfinite(gain)),
         f"{misalignment.correlation:.3f}",
         "" if health.saturated is None else f"{health.saturated:.0%}",
