@@ -50,12 +50,13 @@ def test_their_scores_are_those_of_the_other_weights(tmp_path: Path) -> None:
     run = record()
     test = run.tests["new"]
     higher = {METRIC: tuple(value + 1 for value in test.scores["ema"][METRIC])}
-    both = replace(run, tests={"new": replace(test, scores=test.scores | {"mean": higher})})
+    tests = {"new": replace(test, scores=test.scores | {"mean": higher}), "new/row": test}
+    both = replace(run, tests=tests)  # a row of a degradation matrix has no other weights
     records = {RunName("north", "plain", 0): both, RunName("north", "plain", 1): record(seed=1)}
     derived = by_other_weights(comparison(tmp_path), records)
     assert list(derived) == [RunName("north", "plain-mean", 0)]  # seed 1 was made without them
     [mean] = derived.values()
-    assert mean.tests["new"].scores == {"ema": higher}
+    assert {name: scored.scores for name, scored in mean.tests.items()} == {"new": {"ema": higher}}
     assert (mean.identity.arm, mean.pairing) == ("plain-mean", both.pairing)
 
 

@@ -124,12 +124,15 @@ def by_other_weights(
         source = comparison.source_of(name.arm)
         kind = comparison.config.arms[name.arm].weights
         record = records.get(name._replace(arm=source)) if source else None
-        if record is None or any(kind not in test.scores for test in record.tests.values()):
+        if record is None:
             continue
-        tests = {
+        tests = {  # a row of a degradation matrix has the averaged weights alone
             title: replace(test, scores={AVERAGED: test.scores[kind]})
             for title, test in record.tests.items()
+            if kind in test.scores
         }
+        if not tests:
+            continue
         identity = replace(record.identity, arm=name.arm)
         derived[name] = replace(record, identity=identity, tests=tests)
     return derived
