@@ -91,7 +91,7 @@ def test_the_first_frame_where_it_is_asked_for(
     frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
     path = tmp_path / f"a.{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], **LOSSLESS.get(suffix, {}))
-    with pytest.raises(InputError, match="--first-frame"):
+    with pytest.raises(InputError, match="ibsd upscale takes the first with --first-frame"):
         open_photograph(path)
     first = open_photograph(path, first_frame=True)
     assert (first.header.height, first.header.width) == (4, 6)

@@ -24,11 +24,12 @@ def damaged(path: str | os.PathLike[str], reason: str) -> InputError:
     return InputError(f"{path} is damaged or cut short ({reason}): replace it or take it out.")
 
 
-def several_pictures(path: str | os.PathLike[str], count: int) -> InputError:
-    """The error for an animation, or for a file of several pages."""
+def several_pictures(path: str | os.PathLike[str], count: int = 0) -> InputError:
+    """The error for an animation, or for a file of several pages; 0 for an unknown number."""
+    many = f"holds {count} pictures (an animation or several pages)" if count else "is an animation"
     return InputError(
-        f"{path} holds {count} pictures (an animation or several pages): "
-        "save the one you want as a file of its own, or take the first with --first-frame."
+        f"{path} {many}: save the one you want as a file of its own; "
+        "ibsd upscale takes the first with --first-frame."
     )
 
 

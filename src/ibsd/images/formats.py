@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from ibsd.images.errors import unreadable
+from ibsd.images.errors import several_pictures, unreadable
 from ibsd.images.photograph import PhotographHeader
 from ibsd.types import InputError
 
@@ -163,10 +163,7 @@ def detect_format(path: str | os.PathLike[str], may_move: bool = False) -> Image
             "or is damaged: replace it or take it out."
         )
     if animated and not may_move:
-        raise InputError(
-            f"{path} is an animation: "
-            "save the picture you want as a file of its own, or take the first with --first-frame."
-        )
+        raise several_pictures(path)
     return image_format
 
 
