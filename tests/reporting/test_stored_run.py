@@ -85,3 +85,13 @@ def test_of_a_damaged_log_what_is_whole_is_shown(tmp_path: Path) -> None:
     assert read_run_folder(folder).rows == [{"step": 1, "term/l1": 0.5}, {"step": 3, "c": None}]
     (folder / "log.jsonl").write_bytes(b"\xff{}")
     assert read_run_folder(folder).rows == []
+
+
+def test_pictures_of_others_among_a_runs_own_are_left_alone(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    pictures = folder / "validation"
+    pictures.mkdir(exist_ok=True)
+    for name in ("step-00000004.png", "step-by-step.png"):
+        (pictures / name).touch()
+    assert pictures / "step-by-step.png" not in read_run_folder(folder).pictures
+    assert pictures / "step-00000004.png" in read_run_folder(folder).pictures

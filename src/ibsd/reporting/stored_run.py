@@ -76,7 +76,9 @@ def read_run_folder(folder: Path) -> StoredRun:
         record,
         rows,
         list(dict.fromkeys(sentences)),
-        sorted((folder / "validation").glob("step-*.png")),
+        sorted(
+            file for file in (folder / "validation").glob("step-*.png") if file.stem[5:].isdecimal()
+        ),
     )
 
 
