@@ -72,6 +72,22 @@ def test_a_certificate_is_of_one_file_and_one_set_of_weights(tmp_path: Path) -> 
     assert certified_precisions(model) == set()
 
 
+def test_a_certificate_is_of_all_files_of_a_model(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.xml", "a.bin")]
+    for file in files:
+        file.write_bytes(b"model")
+    certificate = {
+        "files": {file.name: sha256_of(file) for file in files},
+        "precisions": {"fp32": {"passed": True}},
+    }
+    certificate_path(files[0]).write_text(json.dumps(certificate))
+    assert certified_precisions(files[0]) == {"fp32"}
+    files[1].write_bytes(b"other numbers")
+    assert certified_precisions(files[0]) == set()
+    files[1].unlink()
+    assert certified_precisions(files[0]) == set()
+
+
 def test_a_file_that_cannot_be_hashed_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such weight file"):
         sha256_of(tmp_path / "none")

@@ -102,14 +102,16 @@ def certificate_path(path: Path) -> Path:
 
 
 def read_certificate(path: Path) -> dict[str, Any] | None:
-    """The certificate beside an exported file; None if it is missing or belongs to another
-    file."""
+    """The certificate beside an exported file; None if it is missing, or if any file of the model
+    is another one."""
     if not certificate_path(path).is_file():  # a named pipe would be read without end
         return None
     try:
         certificate = json.loads(certificate_path(path).read_text(encoding="utf-8"))
-        return certificate if certificate["files"][path.name] == sha256_of(path) else None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        files: dict[str, str] = certificate["files"]
+        own = [sha256_of(path.with_name(name)) == digest for name, digest in files.items()]
+        return certificate if path.name in files and all(own) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
