@@ -99,6 +99,11 @@ class DataConfig(PatchOptions):
                 "data: give pairs (a folder), or lr and hr (two folders), or photographs (a "
                 "folder), or photographs with one of the others"
             )
+        if self.pairs and self.val_lr:
+            raise InputError(
+                "data: the folder of pairs has its own val: leave out val_lr and val_hr, or give "
+                "lr and hr in place of pairs"
+            )
         if self.photographs:
             self.check_photographs()
 
