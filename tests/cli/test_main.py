@@ -58,6 +58,7 @@ def test_each_command_shows_an_example(command: str, ibsd: Call) -> None:
         (["demo", "--steps", "0"], ["--steps is 0"]),
         (["evaluate", "a", "b", "--split", "some"], ["some", "test"]),
         (["evaluate"], ["weight files", "ibsd evaluate --help"]),
+        (["evaluate", "w", "--lr", "a", "--hr", "b", "--split", "val"], ["leave out --split"]),
         (["compare", "a.toml", "--cluster", "local", "--jobs", "2"], ["leave out --jobs"]),
         (["compare", "a.toml", "--table", "--only", "x"], ["leave out --only"]),
         (["upscale"], ["nothing to upscale"]),

@@ -82,6 +82,8 @@ def evaluate(
         raise InputError("--lr and --hr go together: give both folders")
     if matrix is not None and (lr is not None or split is not None):
         raise InputError("--matrix makes its own pairs: leave out --lr, --hr and --split")
+    if lr is not None and split is not None:
+        raise InputError("--lr and --hr name the images themselves: leave out --split")
     if cluster is not None:
         require_ray()
         if matrix is not None or device not in ("auto", "cpu"):
