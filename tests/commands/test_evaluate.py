@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import tiny
 from cluster.fakes import without_ray
 from ibsd.commands.evaluate import (
     load_students,
+    score_matrix,
     score_on_cluster,
     score_pairs,
     scores_with_places,
@@ -54,6 +56,19 @@ def test_a_cluster_gives_the_same_figures(world: Path, monkeypatch: pytest.Monke
         replace(row, seconds=0.0) for row in one.rows
     ]
     assert len(many.rows) == 9 and seen == [(1, 3), (2, 3), (3, 3)] and not failed
+
+
+def test_a_photograph_that_is_met_exactly_leaves_the_matrix_json(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = {"bicubic": {"basicsr-y": {"psnr_y": float("inf")}}}
+    made = {"clean": SimpleNamespace(means=means)}
+    monkeypatch.setattr("ibsd.evaluation.matrix.degradation_matrix", lambda *_, **__: made)
+    students = load_students([world / "0.safetensors"], "cpu")
+    _, text = score_matrix(students, world / "HR", 2, False, lambda done, total: None)
+    assert json.loads(text, parse_constant=pytest.fail)["clean"]["bicubic"]["basicsr-y"] == {
+        "psnr_y": "inf"
+    }
 
 
 def test_pairs_that_cannot_be_scored_are_listed_and_the_others_are_scored(

@@ -81,3 +81,5 @@ def test_matrices_of_degradations() -> None:
         for family, methods in means.items()
     }
     assert len(degradation_matrices(without)) == 1
+    exact = {**means, "clean": {BICUBIC: scores(float("inf"), 0.0), "net": scores(50, 0.1)}}
+    assert degradation_matrices(exact)[0].cells[-1] == [None]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ibsd.cluster import Failed
-from ibsd.system import json_text, write_whole
+from ibsd.system import finite, json_text, write_whole
 from ibsd.types import InputError, counted
 from ibsd.weights import named_or_file
 
@@ -200,7 +200,7 @@ def score_matrix(
         on_family=lambda name: on_family(names.index(name) + 1, len(names)),
     )
     means = {family: table.means for family, table in tables.items()}
-    return means, json_text(means)
+    return means, json_text(finite(means))
 
 
 def device_of(students: dict[str, Student]) -> torch.device:

@@ -13,6 +13,7 @@ from ibsd.evaluation.scores import BICUBIC
 from ibsd.reporting import html
 from ibsd.reporting.format import bare_metric, is_better, metric_decimals, metric_title
 from ibsd.reporting.plots import Drawing, svg_text
+from ibsd.system import finite_or_none
 from ibsd.training.result import AVERAGED
 from ibsd.types import LOWER_IS_BETTER
 
@@ -236,7 +237,10 @@ def degradation_matrices(means: Mapping[str, Mapping[str, Any]]) -> list[Matrix]
             continue
         cells = [
             [
-                float(family[method][protocol][metric]) - float(family[BICUBIC][protocol][metric])
+                finite_or_none(
+                    float(family[method][protocol][metric])
+                    - float(family[BICUBIC][protocol][metric])
+                )
                 for method in methods
             ]
             for family in means.values()
