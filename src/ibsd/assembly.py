@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -142,14 +143,17 @@ def find_sets(config: Config, log: Callable[[str], None] = lambda sentence: None
     told of any layout but the published one."""
     data = config.data
     dropped = read_drop_list(data.drop, data.pairs) if data.drop else frozenset()
+    val = find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ()
     if data.pairs:
         layout = find_data(data.pairs, config.student.scale, dropped)
         sets = layout.sets
         if layout.name != PUBLISHED:
             log(layout.sentence())
+        if val and sets.val:
+            raise InputError(f"{data.pairs} has its own val: leave out data.val_lr and data.val_hr")
+        sets = replace(sets, val=sets.val or val)
     else:
-        train = find_pairs(data.lr, data.hr, dropped) if data.lr else ()
-        sets = PairSets(train, find_pairs(data.val_lr, data.val_hr, dropped) if data.val_lr else ())
+        sets = PairSets(find_pairs(data.lr, data.hr, dropped) if data.lr else (), val)
     sets = sets.select(data.select)
     if not sets.train and not data.photographs:
         advice = "put them into train_LR and train_HR"

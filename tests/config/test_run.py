@@ -77,8 +77,6 @@ def test_data_needs_one_source_of_pairs():
     for wrong in ({}, {"pairs": "a", "lr": "b", "hr": "c"}):
         with pytest.raises(InputError, match="give pairs"):
             DataConfig(**wrong)
-    with pytest.raises(InputError, match="leave out val_lr and val_hr"):
-        DataConfig(pairs="a", val_lr="b", val_hr="c")
 
 
 def test_a_table_is_plain_and_builds_the_same_config(path: Path):

@@ -62,7 +62,7 @@ class DataConfig(PatchOptions):
     hr: str = ""
     """Folder of HR training images."""
     val_lr: str = ""
-    """The same for validation, if there is any."""
+    """The same for validation, if `pairs` holds none."""
     val_hr: str = ""
     """Folder of HR validation images."""
     select: str = ""
@@ -98,11 +98,6 @@ class DataConfig(PatchOptions):
             raise InputError(
                 "data: give pairs (a folder), or lr and hr (two folders), or photographs (a "
                 "folder), or photographs with one of the others"
-            )
-        if self.pairs and self.val_lr:
-            raise InputError(
-                "data: the folder of pairs has its own val: leave out val_lr and val_hr, or give "
-                "lr and hr in place of pairs"
             )
         if self.photographs:
             self.check_photographs()
