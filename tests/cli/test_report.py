@@ -10,6 +10,7 @@ import pytest
 
 from comparison.made_up import by_name, design, record
 from ibsd.comparison.summary import summarise
+from ibsd.evaluation.scores import ScoreRow, ScoreTable
 from reporting.pages import assert_stands_alone
 
 from .conftest import Call, assert_one_sentence
@@ -112,9 +113,28 @@ def test_a_comparison_and_a_matrix(ibsd: Call) -> None:
     assert not Path("x.html").exists()
 
 
+def test_scores_of_specialise_are_a_table_for_each_set_of_images(ibsd: Call) -> None:
+    rows = [
+        ScoreRow("a", method, {"basicsr-y": {"psnr_y": psnr}}, 0.1, 1)
+        for method, psnr in (("bicubic", 20.0), ("start", 21.0), ("specialised", 22.0))
+    ]
+    table = json.loads(ScoreTable(2, tuple(rows)).to_json())
+    Path("mine").mkdir()
+    Path("mine", "scores.json").write_text(json.dumps({"yours": table, "elsewhere": table}))
+    assert ibsd("report", "mine").code == 0
+    text = Path("mine/report.html").read_text(encoding="utf-8")
+    assert "<h3>yours</h3>" in text and "<h3>elsewhere</h3>" in text and "22.00" in text
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("run.json", "{"), ("results.json", "{}"), ("scores.json", "[]"), ("matrix.json", '{"a": 1}')],
+    [
+        ("run.json", "{"),
+        ("results.json", "{}"),
+        ("scores.json", "[]"),
+        ("scores.json", "{}"),
+        ("matrix.json", '{"a": 1}'),
+    ],
 )
 def test_damaged_files_are_one_sentence(name: str, content: str, ibsd: Call) -> None:
     Path("folder").mkdir()

@@ -40,7 +40,7 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
 
     Args:
         inputs: run folders (`ibsd train`), one folder of a comparison (`ibsd compare`), folders of
-            scores or of a matrix (`ibsd evaluate -o`).
+            scores or of a matrix (`ibsd evaluate -o`), of scores of `ibsd specialise` too.
         pictures: whether networks of runs or scores upscale some, which takes seconds.
 
     Errors: InputError for a folder that holds none of these, for several comparisons, and where the
@@ -58,7 +58,7 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
         for folder in holding[MATRIX]
         for matrix in read_stored(folder / MATRIX, degradation_matrices)
     ]
-    tables = [read_stored(folder / SCORES, score_table) for folder in holding[SCORES]]
+    tables = [read_stored(folder / SCORES, score_tables) for folder in holding[SCORES]]
     if comparisons := holding[COMPARISON]:
         if len(comparisons) > 1 or holding[RUN_FILE]:
             raise InputError(
@@ -79,6 +79,13 @@ def report(inputs: Sequence[Path], target: Path, pictures: bool = True) -> None:
         ]
         lead = f"From {', '.join(folder.absolute().name for folder in inputs)}."
         write_whole(target, html.page("Scores", "ibsd evaluate", lead, sections))
+
+
+def score_tables(content: Mapping[str, Any]) -> str:
+    """The table of `ibsd evaluate`, or those of `ibsd specialise`, one for each set of images."""
+    if "means" in content or not content:
+        return score_table(content)
+    return "".join(html.part(title, score_table(table)) for title, table in content.items())
 
 
 def score_pictures(table: Mapping[str, Any]) -> str:
