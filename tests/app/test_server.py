@@ -3,25 +3,28 @@ behind."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from app.pages import ENVIRONMENT, Page, Served, png, waited
+from ibsd.app.server import private_folder, remove_abandoned
 from images.oracles import camera_notes, srgb_profile
 
 pytestmark = pytest.mark.slow
@@ -53,6 +56,22 @@ def test_it_leaves_without_a_word_while_a_page_listens_and_an_upload_is_on_its_w
         assert waited(served.photographs)
         assert served.end(signal.SIGINT) == (128 + signal.SIGINT, "")
     assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_the_lock_of_a_folder_is_held_before_another_server_can_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    really_lock = fcntl.flock
+
+    def lock_while_another_starts(file: IO[str], how: int) -> None:
+        if how == fcntl.LOCK_EX:
+            remove_abandoned(tmp_path)
+        really_lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_while_another_starts)
+    with private_folder() as home:
+        assert home.is_dir()
 
 
 def test_a_killed_server_is_cleared_up_by_the_next(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import os
 import shutil
 import socket
 import tempfile
@@ -148,9 +149,10 @@ def private_folder() -> Generator[Path]:
     were killed are removed first."""
     with (
         tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
-        open(Path(name) / ".lock", "w") as lock,
+        open(Path(name) / ".new", "w") as lock,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(lock.name, Path(name) / ".lock")  # held before another server can see it
         remove_abandoned(Path(name).parent)
         yield Path(name)
 
