@@ -234,17 +234,22 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def claimed(folder: Path) -> Generator[bool]:
     """Whether this process has `folder` to itself meanwhile. The system lets go of the claim when
-    the process ends, however it ends."""
-    import fcntl  # as `resource` above
-
+    the process ends, however it ends. Windows, and file systems without locks, know no claims."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield _is_first(file)
+
+
+def _is_first(file: IO[str]) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
 
 
 # -- the user's cache folder

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ibsd.images.rgb import read_rgb, write_rgb
+from ibsd.system import claimed
 from processes import Command
 
 from .conftest import Call, assert_one_sentence
@@ -168,6 +169,12 @@ def test_a_full_disk_keeps_the_checkpoint_before(ibsd: Call, config: Path, tmp_p
 
 
 @pytest.mark.slow
+def test_one_folder_takes_one_training_at_a_time(ibsd: Call, config: Path, tmp_path: Path) -> None:
+    with claimed(tmp_path / "runs/tiny"):
+        assert_one_sentence(ibsd("train", config), "runs/tiny: another process trains there")
+    assert [path.name for path in (tmp_path / "runs/tiny").iterdir()] == ["lock"]
+
+
 def test_a_run_that_only_skips_ends_with_advice(ibsd: Call, config: Path) -> None:
     said = ibsd(
         "train",

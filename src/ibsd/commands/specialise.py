@@ -14,6 +14,7 @@ from typing import Any
 from ibsd.assembly import checked_pairs, find_sets
 from ibsd.commands.pictures import pictures_of, scenes
 from ibsd.commands.run_record import RUN_FILE, versions
+from ibsd.commands.train import alone_in
 from ibsd.config.parsing import apply_override, build
 from ibsd.config.run import Config
 from ibsd.data.pairs import Pair
@@ -123,7 +124,8 @@ def claim(folder: Path, config: Config, resume: bool, force: bool) -> None:
     refuse_existing((folder / name for name in (WEIGHTS, SCORES, REPORT)), own)
     if not resume and (run / RUN_FILE).is_file():
         checked_pairs(config)
-        shutil.rmtree(run)
+        with alone_in(run):
+            shutil.rmtree(run)
 
 
 def outcome(config: Config, lpips: bool, on_image: Callable[[int, int], None]) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from ibsd.metrics import score
 from ibsd.metrics.protocols import PROTOCOLS
 from ibsd.reporting.pictures import contact_sheet
 from ibsd.students import Student
-from ibsd.system import make_folder, require_utf8, write_json
+from ibsd.system import claimed, make_folder, require_utf8, write_json
 from ibsd.training.execution import Callbacks, execute, newest_step
 from ibsd.training.result import TrainingResult
 from ibsd.types import NUMERICS, InputError
@@ -65,16 +65,16 @@ def train(
         callbacks = Callbacks(stop_requested=callbacks.stop_requested)
     threads = torch.get_num_threads()
     try:
-        with repeatable(config.run.deterministic):
-            return train_together(config, resume, callbacks, processes)
+        with ExitStack() as held, repeatable(config.run.deterministic):
+            return train_together(config, resume, callbacks, processes, held)
     finally:
         torch.set_num_threads(threads)
 
 
 def train_together(
-    config: Config, resume: bool, callbacks: Callbacks, processes: Processes
+    config: Config, resume: bool, callbacks: Callbacks, processes: Processes, held: ExitStack
 ) -> TrainingResult:
-    """`train`, once the machine is set up."""
+    """`train`, once the machine is set up. `held` ends the claim on the folder."""
     folder = Path(config.run.folder)
     require_utf8(folder)
     device = local_device(choose_device(config.run.device, "run.device"), processes)
@@ -110,6 +110,8 @@ def train_together(
         }
     )
     make_folder(folder)
+    if processes.is_main:
+        held.enter_context(alone_in(folder))
     if sets.val and processes.is_main:
         make_folder(folder / "validation")
     if not sets.val:
@@ -143,6 +145,17 @@ def train_together(
         write_json(folder / RUN_FILE, record | {"result": vars(result)})
     processes.barrier()  # none leaves while another still writes
     return result
+
+
+@contextmanager
+def alone_in(folder: Path) -> Generator[None]:
+    """InputError where another process trains in the folder."""
+    with claimed(folder) as ours:
+        if not ours:
+            raise InputError(
+                f"{folder}: another process trains there: wait for it, or take another folder"
+            )
+        yield
 
 
 @contextmanager
