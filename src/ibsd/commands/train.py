@@ -52,7 +52,8 @@ def train(
     The folder receives `run.json` (config, versions, fingerprints of data, NUMERICS, result),
     `log.jsonl`, `messages.log`, tensorboard events, `validation/*.png`, checkpoints, and as weights
     the running average at the last step (`last.safetensors`) and at its best on `val`
-    (`best.safetensors`), and the last step's own weights (`last-raw.safetensors`).
+    (`best.safetensors`), the last step's own weights (`last-raw.safetensors`), and `lock`, by which
+    another process sees that a training is at work there.
 
     Args:
         resume: go on from the newest intact checkpoint in the folder; without one, start.
