@@ -79,6 +79,8 @@ def test_a_name_is_a_file_of_the_package_unless_one_lies_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert named_or_file("imdn-x4") == weights_file("imdn-x4")
+    (tmp_path / "imdn-small-x4").mkdir()  # of results, called as its weights
+    assert named_or_file("imdn-small-x4") == weights_file("imdn-small-x4")
     (tmp_path / "imdn-x4").write_text("mine")
     assert named_or_file("imdn-x4") == Path("imdn-x4")
     assert named_or_file("other.safetensors") == Path("other.safetensors")

@@ -31,7 +31,7 @@ a network between them."""
 def named_or_file(weights: str | Path) -> Path:
     """The file of shipped weights by their name, such as "imdn-x4"; anything else is a path. An
     existing file of that name comes first."""
-    if str(weights) in SHIPPED and not Path(weights).exists():
+    if str(weights) in SHIPPED and not Path(weights).is_file():
         return weights_file(str(weights))
     return Path(weights)
 
