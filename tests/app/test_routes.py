@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +9,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from app.pages import run_apart
 from ibsd.app.jobs import Job, JobQueue, Session
 from ibsd.app.limits import ServerLimits
 from ibsd.app.offered_weights import OfferedWeights, find_offered_weights
@@ -54,10 +54,11 @@ def test_a_photograph_of_a_page_that_closed_meanwhile_is_not_kept(tmp_path: Path
             return {"type": "http.request", "body": b"a photograph"}
 
         state = SimpleNamespace(jobs=jobs, weights={"0": SAFE})
-        scope = {"type": "http", "headers": [], "app": SimpleNamespace(state=state)}
-        scope["query_string"] = b"session=key&weights=0&name=a.png"
+        scope: dict[str, object] = {"type": "http", "headers": []}
+        scope |= {"app": SimpleNamespace(state=state)}
+        scope |= {"query_string": b"session=key&weights=0&name=a.png"}
         with pytest.raises(HTTPException, match="closed meanwhile"):
             await upload(Request(scope, receive))
 
-    asyncio.run(run())
+    run_apart(run())
     assert not list(tmp_path.iterdir())

@@ -1,12 +1,12 @@
 import asyncio
 import errno
 from asyncio.subprocess import PIPE
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from app.pages import run_apart
 from ibsd.app.worker import VERBS, answer
 from ibsd.app.worker_process import WorkerProcess
 
@@ -21,8 +21,7 @@ def test_what_a_worker_started_ends_with_it() -> None:
         await worker.process.stdout.readline()
         await asyncio.wait_for(worker.kill(), 10)
 
-    with ThreadPoolExecutor(1) as own_thread:  # a browser's test may leave its loop in this one
-        own_thread.submit(asyncio.run, kill()).result()
+    run_apart(kill())
 
 
 def test_an_idle_worker_is_out_of_reach_before_it_ends() -> None:
@@ -37,8 +36,7 @@ def test_an_idle_worker_is_out_of_reach_before_it_ends() -> None:
         assert worker.process is None
         await asyncio.wait_for(worker.killing, 10)
 
-    with ThreadPoolExecutor(1) as own_thread:
-        own_thread.submit(asyncio.run, idle()).result()
+    run_apart(idle())
 
 
 def test_weights_are_described_without_making_a_model_of_them(
