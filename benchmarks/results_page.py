@@ -59,6 +59,28 @@ WAY_BACK = {
     )
 }
 LEFT_OUT = dict(list(WAY_BACK.items())[:6])
+DEGRADATIONS = {
+    name: OTHER_CAMERAS[name]
+    for name in (
+        "specialised - start",
+        "specialised - plain",
+        "specialised - plain, mean",
+        "IBSD - plain",
+        "IBSD - wavelet",
+        "IBSD - soft target",
+        "IBSD - shuffled",
+        "bound of views - shuffled",
+        "two-view bound - two views",
+        "two-view bound - shuffled",
+        "longer - plain",
+        "A/A",
+    )
+}
+"""Of bed c."""
+AT_CAMERAS = {
+    name: DEGRADATIONS[name]
+    for name in ("specialised - start", "IBSD - plain", "IBSD - shuffled", "A/A")
+}
 SECOND_STUDENT = LEFT_OUT | {"IBSD - soft target": OTHER_CAMERAS["IBSD - soft target"]}
 
 
@@ -71,6 +93,12 @@ def all_places() -> list[ScoredOn]:
         ScoredOn("one of five cameras left out", "generalise-cameras", "cameras", "mean", LEFT_OUT),
         ScoredOn(
             "RealSR to DRealSR, RFDN", "generalise-realsr-rfdn", "drealsr", "mean", SECOND_STUDENT
+        ),
+        ScoredOn(
+            "mild degradations to others", "generalise-photographs", "unseen", "mean", DEGRADATIONS
+        ),
+        ScoredOn(
+            "mild degradations to cameras", "generalise-photographs", "cameras", "mean", AT_CAMERAS
         ),
     ]
 
