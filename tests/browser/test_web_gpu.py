@@ -80,6 +80,7 @@ def test_webgpu_gives_the_same_picture_and_is_left_when_it_is_lost(
     with serving(tmp_path) as (address, _):
         watched = open_tab(f"{address}?engine=webgpu")
         tab = watched.tab
+        tab.wait_for_function("() => crossOriginIsolated")  # the page loads itself twice
         if not tab.evaluate(ABLE):
             pytest.skip("this Chromium has no JSPI or no WebGPU")
         tab.wait_for_function(DECIDED)
